@@ -1,0 +1,1 @@
+"""The stateless aiohttp gateway: MCP and HTTP to clients, MCP to upstreams."""

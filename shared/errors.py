@@ -1,0 +1,195 @@
+"""The one family of errors that callers see: status, JSON-RPC code, stable reason, and what to do.
+
+`Refused`: asking again changes nothing. `Unavailable`: it may help. The edge turns them into
+answers; the job frame turns them into outcomes. Anything else that is raised is a bug of ours.
+Reasons are API: each is listed in docs/errors.md and never renamed.
+"""
+
+
+class LongshoreError(Exception):
+    """Base of the family. `str(error)` is a sentence for the caller and never holds a secret or a path."""
+
+    status = 500
+    code = -32603
+    reason = "internal"
+
+
+class Refused(LongshoreError):
+    """Asking again the same way changes nothing."""
+
+    status = 400
+    code = -32600
+    reason = "refused"
+
+
+class Unavailable(LongshoreError):
+    """Asking again later may help."""
+
+    status = 503
+    code = -32603
+    reason = "unavailable"
+
+
+class BadRequest(Refused):
+    """The request is malformed; the sentence says where."""
+
+    reason = "bad_request"
+
+
+class ParseError(BadRequest):
+    """The body is not JSON (JSON-RPC 2.0 §5.1)."""
+
+    code = -32700
+    reason = "parse_error"
+
+
+class InvalidParams(BadRequest):
+    """A parameter has the wrong shape or value (JSON-RPC 2.0 §5.1)."""
+
+    code = -32602
+    reason = "invalid_params"
+
+
+class UnsupportedRevision(BadRequest):
+    """A revision of MCP that this mount does not speak. Its code is none that the revision
+    defines itself, so that a client of both eras falls back to `initialize`."""
+
+    code = -32000
+    reason = "unsupported_revision"
+
+
+class Unauthorized(Refused):
+    """No valid credential."""
+
+    status = 401
+    code = -32001
+    reason = "unauthorized"
+
+
+class Forbidden(Refused):
+    """A valid request for something that belongs to somebody else, or a dead link."""
+
+    status = 403
+    code = -32001
+    reason = "forbidden"
+
+
+class NotFound(Refused):
+    """Nothing of that name for this caller."""
+
+    status = 404
+    code = -32002
+    reason = "not_found"
+
+
+class MethodNotAllowed(Refused):
+    """The route exists, but not for this HTTP method."""
+
+    status = 405
+    reason = "method_not_allowed"
+
+
+class SessionGone(NotFound):
+    """The session is unknown, ended or expired: the client initialises a new one
+    (MCP 2025-11-25 basic/transports §Session Management)."""
+
+    code = -32001
+    reason = "session_not_found"
+
+
+class SessionConflict(Refused):
+    """The session is another caller's, or was invalidated for a security reason."""
+
+    status = 409
+    code = -32001
+    reason = "session_conflict"
+
+
+class NotAcceptable(Refused):
+    """The `Accept` header rules out every answer we could give."""
+
+    status = 406
+    reason = "not_acceptable"
+
+
+class TooLarge(Refused):
+    """A body or file above its limit."""
+
+    status = 413
+    reason = "too_large"
+
+
+class WrongMediaType(Refused):
+    """A content type that this route does not take."""
+
+    status = 415
+    reason = "wrong_content_type"
+
+
+class TooMany(Unavailable):
+    """A limit on sessions or calls is reached."""
+
+    status = 429
+    code = -32000
+    reason = "too_many"
+
+
+class OverQuota(Refused):
+    """The file would pass a byte budget, which frees as files expire."""
+
+    status = 507
+    reason = "over_quota"
+
+    def __init__(self, *, wanted_bytes: int, used_bytes: int, budget_bytes: int) -> None:
+        super().__init__(
+            f"{wanted_bytes} bytes do not fit: {used_bytes} of {budget_bytes} are in use; "
+            "delete files or wait for some to expire"
+        )
+
+
+class DiskFull(Unavailable):
+    """The storage volume has no room."""
+
+    status = 507
+    reason = "disk_full"
+
+
+class StoreDown(Unavailable):
+    """Redis does not answer; nothing was changed."""
+
+    reason = "state_unavailable"
+
+
+class WorkerDown(Unavailable):
+    """No worker finished the job in time; the job was withdrawn."""
+
+    reason = "worker_unavailable"
+
+
+class UpstreamDown(Unavailable):
+    """The upstream MCP server cannot be reached or broke off."""
+
+    status = 502
+    reason = "upstream_unavailable"
+
+
+class UpstreamTimeout(Unavailable):
+    """The upstream MCP server did not answer in time."""
+
+    status = 504
+    reason = "upstream_timeout"
+
+
+class ToolInputError(Refused):
+    """A tool argument that the caller can correct: answered as a result with `isError: true`
+    (MCP 2025-11-25 server/tools §Error Handling)."""
+
+    code = -32602
+    reason = "bad_tool_argument"
+
+
+class ArtifactMissing(Refused):
+    """The tool ran, but no file of its could be captured."""
+
+    code = -32603
+    reason = "artifact_missing"

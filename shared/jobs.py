@@ -1,0 +1,99 @@
+"""What gateways ask of workers: one payload record a job, and the outcomes that come back.
+
+Payloads and outcomes travel as msgpack inside arq's own envelope. A payload names its job; a worker
+that does not know a payload's tag leaves it to arq, which reports the job as failed.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from shared.records import ArtifactRecord, UploadRecord
+
+
+class StagedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One received file in `staging/`, complete and closed, digest taken while it came in."""
+
+    id: str                 # becomes the record's id
+    staged_name: str        # one path component below `staging/`
+    name: str               # as the client named it
+    stored_name: str        # safe, one path component, at most 255 bytes
+    media_type: str         # as the client declared it, "" when it did not
+    size_bytes: int
+    sha256: str             # lowercase hex
+
+
+class FinaliseUpload(msgspec.Struct, frozen=True, kw_only=True, tag="finalise_upload"):
+    """Make the files of one upload request visible, all or none."""
+
+    scope: str
+    server: str
+    files: list[StagedFile]
+    deadline_ms: int        # Redis time: not begun after it, because nobody waits any more
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A place where the tool may have left its file."""
+
+    source: Literal["injected", "located", "staged"]
+    path: str               # injected, located: absolute, as the worker sees it; staged: a name in `staging/`
+    name: str = ""          # display name when the path does not tell it
+    media_type: str = ""    # as the tool declared it
+
+
+class FinaliseArtifact(msgspec.Struct, frozen=True, kw_only=True, tag="finalise_artifact"):
+    """Capture the first candidate that is there and allowed, under `artifact_id`."""
+
+    scope: str
+    server: str
+    artifact_id: str
+    tool: str
+    candidates: list[Candidate]
+    not_before_ns: int      # file system time: a located file changed earlier is not this call's
+    expose: bool
+    deadline_ms: int
+
+
+class RemoveScope(msgspec.Struct, frozen=True, kw_only=True, tag="remove_scope"):
+    """Unlink every file of a scope whose records are gone."""
+
+    scope: str
+
+
+Payload = FinaliseUpload | FinaliseArtifact | RemoveScope
+
+
+class UploadsDone(msgspec.Struct, frozen=True, kw_only=True, tag="uploads_done"):
+    """Every file of the batch is visible."""
+
+    records: list[UploadRecord]
+
+
+class ArtifactDone(msgspec.Struct, frozen=True, kw_only=True, tag="artifact_done"):
+    """The artifact is visible."""
+
+    record: ArtifactRecord
+
+
+class NothingFound(msgspec.Struct, frozen=True, kw_only=True, tag="nothing_found"):
+    """No candidate could be captured; `refusals` says of each why not, fit for a caller's eyes."""
+
+    refusals: list[str]
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True, tag="removed"):
+    """So many files were unlinked."""
+
+    files: int
+
+
+class JobRefused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
+    """The job ended in an error of the family; nothing of it is left."""
+
+    status: int             # HTTP
+    code: int               # JSON-RPC
+    reason: str
+    message: str
+
+
+Outcome = UploadsDone | ArtifactDone | NothingFound | Removed | JobRefused

@@ -1,0 +1,66 @@
+"""Where files lie below `storage.root`, and names that are safe to put there. Pure.
+
+    uploads/sessions/<scope>/<upload id>/<file name>
+    artifacts/sessions/<scope>/<artifact id>/<file name>
+    staging/<name>          bytes on their way in; nothing here is visible to anybody
+    state/                  the private Redis of `longshore up`
+"""
+
+import os.path
+import unicodedata
+
+UPLOADS = "uploads"
+ARTIFACTS = "artifacts"
+STAGING = "staging"
+STATE = "state"
+SESSIONS = "sessions"
+
+_MAX_NAME_BYTES = 255
+_FORBIDDEN = frozenset('/\\:*?"<>|')
+_DEVICES = frozenset(
+    {"con", "prn", "aux", "nul"} | {f"com{n}" for n in range(1, 10)} | {f"lpt{n}" for n in range(1, 10)}
+)
+
+
+def upload_parts(scope: str, upload_id: str, stored_name: str) -> tuple[str, ...]:
+    """Path components of an upload, from the storage root."""
+    return (UPLOADS, SESSIONS, scope, upload_id, stored_name)
+
+
+def artifact_parts(scope: str, artifact_id: str, stored_name: str) -> tuple[str, ...]:
+    """Path components of an artifact, from the storage root."""
+    return (ARTIFACTS, SESSIONS, scope, artifact_id, stored_name)
+
+
+def staging_parts(staged_name: str) -> tuple[str, ...]:
+    """Path components of a staged file, from the storage root."""
+    return (STAGING, staged_name)
+
+
+def safe_name(name: str, *, fallback: str = "file") -> str:
+    """`name` as one path component of at most 255 bytes, keeping its extension and its letters.
+
+    Separators, control and invisible characters and those that some file systems refuse become `_`;
+    a name that is empty, only dots, or a device name of Windows is given a prefix. Never raises.
+    """
+    text = unicodedata.normalize("NFC", name)
+    text = "".join("_" if _is_unsafe(char) else char for char in text).strip(" ")
+    text = text.rstrip(".") or fallback
+    stem = text.split(".", 1)[0].strip().lower()
+    if text.startswith(".") or stem in _DEVICES:
+        text = f"{fallback}_{text.lstrip('.')}"
+    return _shorten(text)
+
+
+def _is_unsafe(char: str) -> bool:
+    return char in _FORBIDDEN or unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def _shorten(name: str) -> str:
+    if len(name.encode()) <= _MAX_NAME_BYTES:
+        return name
+    stem, extension = os.path.splitext(name)
+    if len(extension.encode()) > 32:
+        stem, extension = name, ""
+    room = _MAX_NAME_BYTES - len(extension.encode())
+    return stem.encode()[:room].decode(errors="ignore").rstrip(" ") + extension

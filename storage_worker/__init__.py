@@ -1,0 +1,1 @@
+"""The arq worker: finalises uploads and artifacts, removes what is due, sweeps what is orphaned."""
