@@ -55,7 +55,7 @@ class ArtifactRecord(Record, frozen=True, kw_only=True, tag=2):
 FileRecord = UploadRecord | ArtifactRecord
 
 _encoder = msgspec.msgpack.Encoder()
-_file_decoder = msgspec.msgpack.Decoder(FileRecord)
+_file_decoder: msgspec.msgpack.Decoder[FileRecord] = msgspec.msgpack.Decoder(FileRecord)
 
 
 def encode(record: Record) -> bytes:

@@ -1,0 +1,1 @@
+"""State in Redis: every transition that must be atomic is one script behind one typed method."""
