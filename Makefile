@@ -1,0 +1,49 @@
+# make run         set everything up, start longshore with a demo upstream, watch a file go in and one come out
+# make run ARGS=--once   the same, and stop after the journey
+# make dev         the environment alone: .venv with locked dependencies
+# make lint        ruff, mypy --strict, import-linter
+# make test        unit, integration and end-to-end tests
+# make test-all    the same and the slow ones
+# make bench       measure against the direct path
+# make clean       remove what these made
+
+PYTHON ?= python3
+ARGS ?=
+PY := .venv/bin/python
+READY := .venv/.ready
+PACKAGES := shared gateway storage_worker longshore
+PYTEST := $(PY) -m pytest $(ARGS)
+
+.DEFAULT_GOAL := run
+.PHONY: run dev lint test test-all bench clean prepare
+
+run: $(READY)
+	@$(PY) -m longshore.cli up --demo $(ARGS)
+
+dev: $(READY)
+
+$(READY): requirements/dev.txt pyproject.toml requirements/environment.sh
+	@bash requirements/environment.sh "$(PYTHON)" .venv
+	@touch $@
+
+lint: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m mypy --strict $(PACKAGES) tests
+	.venv/bin/lint-imports --no-logo
+
+# Node packages, browsers and second environments that only the tests need.
+prepare: $(READY)
+	@if [ -f tests/setup.sh ]; then bash tests/setup.sh; fi
+
+test: prepare
+	$(PYTEST) -m "not slow"
+
+test-all: prepare
+	$(PYTEST)
+
+bench: $(READY)
+	@$(PY) -m tests.bench $(ARGS)
+
+clean:
+	rm -rf .venv .venv-* .cache .longshore node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
