@@ -1,0 +1,93 @@
+"""The whole configuration, and the questions whose answer takes more than one key. Pure."""
+
+from urllib.parse import quote
+
+import msgspec
+
+from shared.config.core import Core
+from shared.config.faults import Notice
+from shared.config.servers import Adapter, ArtifactProducer, Server, UploadConsumer, tool_prefix
+from shared.config.state import Redis, StatePersistence
+from shared.config.storage import Artifacts, Files, Sessions, Storage, Uploads
+from shared.config.telemetry import Telemetry
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked configuration: defaults filled in, variables substituted, sizes in bytes."""
+
+    core: Core = Core()
+    state_persistence: StatePersistence = StatePersistence()
+    storage: Storage = Storage()
+    sessions: Sessions = Sessions()
+    uploads: Uploads = Uploads()
+    artifacts: Artifacts = Artifacts()
+    files: Files = Files()
+    limits: None = None
+    telemetry: Telemetry = Telemetry()
+    servers: tuple[Server, ...]  # at least one
+    notices: tuple[Notice, ...] = ()  # keys of the file that have no effect
+    redis_url_variable: str | None = None  # what LONGSHORE_REDIS_URL held when the file was read
+
+    def server(self, server_id: str) -> Server | None:
+        """The server of that id, None when there is none."""
+        return next((server for server in self.servers if server.id == server_id), None)
+
+    def tool_prefix(self, server_id: str) -> str:
+        """What the names of the helper tools of `server_id` begin with."""
+        return tool_prefix(server_id)
+
+    def tool_timeout_s(self, server: Server, adapter: Adapter | None = None) -> float | None:
+        """Seconds a tool call may take, None for no limit: the adapter's, else the server's, else core's."""
+        own = adapter.overrides.tool_call_timeout_seconds if adapter is not None else None
+        for seconds in (own, server.tool_defaults.tool_call_timeout_seconds):
+            if seconds is not None:
+                return float(seconds)
+        default = self.core.defaults.tool_call_timeout_seconds
+        return None if default is None else float(default)
+
+    def allow_raw_output(self, server: Server, adapter: Adapter | None = None) -> bool:
+        """Whether an artifact's bytes go into the tool result: the adapter's, the server's, then core's word."""
+        words: list[bool | None] = []
+        if isinstance(adapter, ArtifactProducer):
+            words.append(adapter.allow_raw_output)
+        if adapter is not None:
+            words.append(adapter.overrides.allow_raw_output)
+        words += [server.tool_defaults.allow_raw_output, self.core.defaults.allow_raw_output]
+        return next((word for word in words if word is not None), False)
+
+    def handle_schemes(self, adapter: UploadConsumer) -> tuple[str, ...]:
+        """Schemes of the handles that `adapter` turns into paths: its own and the one handles are minted with."""
+        return tuple(dict.fromkeys((adapter.uri_scheme, self.uploads.uri_scheme)))
+
+    def redis_url(self) -> str | None:
+        """The shared Redis: LONGSHORE_REDIS_URL, else what type `redis` names, else None (a private one)."""
+        if self.redis_url_variable is not None:
+            return self.redis_url_variable
+        if self.state_persistence.type != "redis":
+            return None
+        redis = self.state_persistence.redis
+        return redis.url if redis.url is not None else _url_of_parts(redis)
+
+    def signing_secret_setting(self) -> str | None:
+        """The configured secret that signs links; None: one is generated and kept in Redis."""
+        return self.core.auth.signing_secret or self.core.auth.token
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret of the configuration, for keeping them out of logs."""
+        redis = self.state_persistence.redis
+        found: list[str | None] = [self.core.auth.token, self.core.auth.signing_secret, redis.password]
+        found += self.telemetry.headers.values()
+        for server in self.servers:
+            found += server.upstream.static_headers.values()
+        return tuple(dict.fromkeys(secret for secret in found if secret))
+
+
+def _url_of_parts(redis: Redis) -> str | None:
+    if redis.host is None:
+        return None
+    login = ""
+    if redis.username is not None or redis.password is not None:
+        login = f"{quote(redis.username or '', safe='')}:{quote(redis.password or '', safe='')}@"
+    host = f"[{redis.host}]" if ":" in redis.host else redis.host
+    scheme = "rediss" if redis.uses_tls else "redis"
+    return f"{scheme}://{login}{host}:{redis.port}/{redis.db}"

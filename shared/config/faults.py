@@ -1,0 +1,44 @@
+"""What loading a configuration reports: faults that stop it, and notices that do not."""
+
+from typing import Literal
+
+import msgspec
+
+from shared.errors import Refused
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One reason why a configuration cannot be used. Never holds a secret's value."""
+
+    text: str
+    path: str = ""  # dotted, such as `core.auth.token` or `servers[0].id`; "" for the file as a whole
+    line: int = 0   # 1-based; 0 where no line is to blame
+
+    def __str__(self) -> str:
+        place = f"line {self.line}: " if self.line else ""
+        return place + (f"{self.path}: {self.text}" if self.path else self.text)
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that the file names and that has no effect, and why that is so."""
+
+    kind: Literal["later", "superseded"]
+    path: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.path}: {self.text}"
+
+
+class ConfigError(Refused):
+    """The configuration cannot be used; `faults` holds every reason, in the order of the file."""
+
+    reason = "bad_configuration"
+
+    def __init__(self, faults: tuple[Fault, ...], *, source: str = "") -> None:
+        self.faults = faults
+        self.source = source
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        heading = f"{source or 'the configuration'} has {count}:"
+        super().__init__("\n".join([heading, *(f"  {fault}" for fault in faults)]))
