@@ -62,7 +62,8 @@ class _Wire(asyncio.Protocol):
         future: asyncio.Future[Reply] = self._loop.create_future()
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(hiredis.pack_command(args))
+        # hiredis annotates a tuple of one element; it takes any number.
+        self._out.append(hiredis.pack_command(args))  # type: ignore[arg-type]
         self._pending.append(_Pending(future, monotonic_s()))
         return future
 

@@ -1,0 +1,27 @@
+-- End one session at once: records, leases and byte counts go, a tombstone with the reason stays.
+-- KEYS[1]  hash, the session (keys.session)
+-- KEYS[2]  sorted set, calls in flight (keys.leases)
+-- KEYS[3]  hash, the scope's files by id (keys.files)
+-- KEYS[4]  integer, bytes the scope uses (keys.used_bytes)
+-- KEYS[5]  integer, bytes all scopes use (keys.used_total)
+-- KEYS[6]  sorted set, live sessions (keys.sessions)
+-- KEYS[7]  sorted set, what falls due when (keys.due)
+-- ARGV     session id, server, principal or '' for the operator, state to leave (ended|invalidated),
+--          reason, tombstone time in ms
+-- returns  {0, upstream session id, protocol version} or {1} unknown, {2, reason} ended before, {3} another's
+local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'principal', 'upstream', 'protocol', 'reason')
+if not found[1] or found[2] ~= ARGV[2] then return {1} end
+if ARGV[3] ~= '' and found[3] ~= ARGV[3] then return {3} end
+if found[1] ~= 'live' then return {2, found[6] or ''} end
+for _, id in ipairs(redis.call('HKEYS', KEYS[3])) do
+  redis.call('ZREM', KEYS[7], 'f:' .. ARGV[1] .. ':' .. id)
+end
+local used = tonumber(redis.call('GET', KEYS[4]) or '0')
+if used ~= 0 then redis.call('DECRBY', KEYS[5], used) end
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
+redis.call('ZREM', KEYS[6], ARGV[1])
+redis.call('ZREM', KEYS[7], 's:' .. ARGV[1])
+redis.call('HDEL', KEYS[1], 'upstream', 'init', 'flags')
+redis.call('HSET', KEYS[1], 'state', ARGV[4], 'reason', ARGV[5])
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
+return {0, found[4], found[5]}

@@ -1,0 +1,142 @@
+"""Sessions: created by `initialize`, validated and leased once a call, ended for good by DELETE."""
+
+from dataclasses import dataclass
+
+from shared.errors import SessionConflict, SessionGone, TooMany
+from shared.keys import Keys
+from shared.lua import Script, Scripts
+from shared.state.link import RedisLink
+
+_CREATE = Script("create_session")
+_OPEN = Script("open_call")
+_END = Script("end_session")
+_RENEW = Script("renew_lease")
+
+_START_AGAIN = "start a new session with initialize"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStart:
+    """What `initialize` settled; stored so that any replica can go on with it."""
+
+    session_id: str          # minted by the gateway
+    server: str
+    principal: str
+    upstream_id: str         # the upstream's own session id, "" when it keeps none
+    protocol: str            # negotiated version, such as 2025-11-25
+    flags: str               # what the upstream can do, one letter each: see gateway.mcp.capabilities
+    init_params: bytes       # the client's own initialize parameters, JSON
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session as one call needs it."""
+
+    upstream_id: str
+    protocol: str
+    flags: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, on which server, in which session."""
+
+    session_id: str
+    server: str
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """Limits of the configuration; 0 is none."""
+
+    max_active: int = 0
+    max_in_flight: int = 0
+    idle_ttl_ms: int = 0
+    tombstone_ttl_ms: int = 86_400_000
+    lease_ms: int = 60_000
+
+
+class SessionStore:
+    """Typed access to the session scripts. One round trip a method."""
+
+    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, limits: SessionLimits) -> None:
+        self._scripts = scripts
+        self._link = link
+        self._keys = keys
+        self._limits = limits
+
+    async def create(self, start: SessionStart) -> None:
+        """Store a new live session. Raises TooMany at the limit of live sessions."""
+        keys, limits = self._keys, self._limits
+        created, live = await self._scripts.run(
+            _CREATE,
+            [keys.session(start.session_id), keys.sessions(), keys.due()],
+            [
+                start.session_id, start.server, start.principal, start.upstream_id, start.protocol, start.flags,
+                start.init_params, limits.max_active, limits.idle_ttl_ms,
+            ],
+        )
+        if not created:
+            raise TooMany(f"{live} sessions are active, which is the limit; end one or try again later")
+
+    async def open_call(self, caller: Caller, *, lease: str = "") -> OpenSession:
+        """Validate, touch and (with a `lease` id) take a place. Safe to repeat with the same lease.
+
+        Raises SessionGone, SessionConflict, or TooMany at the limit of calls in flight.
+        """
+        keys, limits = self._keys, self._limits
+        status, *rest = await self._scripts.run(
+            _OPEN,
+            [keys.session(caller.session_id), keys.leases(caller.session_id), keys.due()],
+            [
+                caller.session_id, caller.server, caller.principal, lease, limits.lease_ms, limits.max_in_flight,
+                limits.idle_ttl_ms,
+            ],
+        )
+        if status == 0:
+            return OpenSession(upstream_id=rest[0].decode(), protocol=rest[1].decode(), flags=rest[2].decode())
+        if status == 4:
+            raise TooMany(f"{rest[0]} calls of this session are in flight, which is the limit; wait for one to end")
+        raise _refusal(status, rest)
+
+    async def renew(self, session_id: str, lease: str) -> None:
+        """Prolong the lease of a call that still runs."""
+        await self._scripts.run(_RENEW, [self._keys.leases(session_id)], [lease, self._limits.lease_ms])
+
+    async def close_call(self, session_id: str, lease: str) -> None:
+        """Give a lease back. Safe to repeat."""
+        await self._link.call("ZREM", self._keys.leases(session_id), lease)
+
+    async def end(self, caller: Caller, *, reason: str, invalidate: bool = False) -> OpenSession:
+        """End the session at once and say which upstream session it had.
+
+        `caller.principal` "" is the operator. Raises SessionGone when it is not live, SessionConflict
+        when it is another caller's.
+        """
+        keys, session = self._keys, caller.session_id
+        status, *rest = await self._scripts.run(
+            _END,
+            [
+                keys.session(session), keys.leases(session), keys.files(session), keys.used_bytes(session),
+                keys.used_total(), keys.sessions(), keys.due(),
+            ],
+            [
+                session, caller.server, caller.principal, "invalidated" if invalidate else "ended", reason,
+                self._limits.tombstone_ttl_ms,
+            ],
+        )
+        if status == 0:
+            return OpenSession(upstream_id=rest[0].decode(), protocol=rest[1].decode(), flags="")
+        raise _refusal(status, rest)
+
+
+def _refusal(status: int, rest: list[bytes]) -> SessionGone | SessionConflict:
+    reason = rest[0].decode() if rest else ""
+    if status == 2:
+        return SessionGone(f"this session has ended ({reason}); {_START_AGAIN}")
+    if status == 3:
+        return SessionConflict(f"this session belongs to another caller; {_START_AGAIN}")
+    if status == 5:
+        return SessionConflict(f"this session was invalidated ({reason}); {_START_AGAIN}")
+    return SessionGone(f"no session of this id is known here; {_START_AGAIN}")
