@@ -1,0 +1,45 @@
+"""One JSON-RPC request of the gateway's own to an upstream, answered whole."""
+
+from typing import Any
+
+import msgspec
+
+from gateway.upstream.client import UpstreamAnswer, UpstreamClient
+from gateway.wire import jsonrpc, sse
+from shared.errors import UpstreamDown
+
+_encode = msgspec.json.Encoder().encode
+_MAX_EVENT_BYTES = 16 * 1024 * 1024
+
+
+async def ask(
+    client: UpstreamClient, headers: dict[str, str], method: str, params: dict[str, Any]
+) -> tuple[jsonrpc.RawMap, str]:
+    """The response object and the session id that came with it.
+
+    Raises UpstreamDown when the answer is no response to this request.
+    """
+    request_id = f"longshore-{method}"
+    body = _encode({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
+    async with client.exchange("POST", headers, body) as answer:
+        if answer.status != 200:
+            raise UpstreamDown(f"the upstream server answered {method} with HTTP status {answer.status}")
+        data = await _response_of(answer, request_id)
+        return jsonrpc.open_object(data), answer.session_id
+
+
+async def tell(client: UpstreamClient, headers: dict[str, str], method: str) -> None:
+    """Send one notification; its answer does not matter."""
+    async with client.exchange("POST", headers, _encode({"jsonrpc": "2.0", "method": method})) as answer:
+        await answer.read()
+
+
+async def _response_of(answer: UpstreamAnswer, request_id: str) -> bytes:
+    if not answer.is_stream:
+        return await answer.read()
+    parser = sse.Parser(_MAX_EVENT_BYTES)
+    async for chunk in answer.chunks():
+        for event in parser.feed(chunk):
+            if jsonrpc.answers(event.data, request_id):
+                return event.data
+    raise UpstreamDown("the upstream server ended its stream without an answer")

@@ -1,0 +1,111 @@
+"""HTTP to one upstream: pooled keep-alive connections, answers that stream, nothing followed or decoded."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+
+import aiohttp
+from yarl import URL
+
+from shared.config import Server
+from shared.errors import UpstreamDown, UpstreamTimeout
+
+_MAX_CONNECTIONS = 256
+_CONNECT_S = 10.0
+_MAX_ANSWER_BYTES = 64 * 1024 * 1024   # of an answer that has to be read whole
+
+
+class UpstreamAnswer:
+    """One answer whose head has arrived. Leave its `async with` to give the connection back."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.content_type = response.content_type
+        self.session_id = response.headers.get("Mcp-Session-Id", "")
+        self.allow = response.headers.get("Allow", "")
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the body is a stream of server-sent events."""
+        return self.content_type == "text/event-stream"
+
+    @property
+    def media_type(self) -> str:
+        """The `Content-Type` as the upstream gave it."""
+        return self._response.headers.get("Content-Type", "")
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises UpstreamDown when it breaks off."""
+        try:
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+        except aiohttp.ClientError as err:
+            raise UpstreamDown("the upstream server broke off its answer") from err
+
+    async def read(self, limit_bytes: int = _MAX_ANSWER_BYTES) -> bytes:
+        """The whole body. Raises UpstreamDown above `limit_bytes` or when it breaks off."""
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in self.chunks():
+            size += len(chunk)
+            if size > limit_bytes:
+                raise UpstreamDown(f"the upstream server's answer is larger than {limit_bytes} bytes")
+            parts.append(chunk)
+        return b"".join(parts)
+
+
+class _Exchange:
+    """`async with` over one request: opens it, and ends it however the block is left."""
+
+    def __init__(self, client: "UpstreamClient", method: str, headers: Mapping[str, str], body: bytes | None) -> None:
+        self._client = client
+        self._request = (method, headers, body)
+        self._response: aiohttp.ClientResponse | None = None
+
+    async def __aenter__(self) -> UpstreamAnswer:
+        self._response = await self._client.open(*self._request)
+        return UpstreamAnswer(self._response)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._response is not None:
+            # Gives the connection back when the body was read to its end, and closes it otherwise.
+            self._response.close() if kind is not None else self._response.release()
+
+
+class UpstreamClient:
+    """Everything sent to one server goes through here. Built at start-up, closed at shutdown."""
+
+    def __init__(self, server: Server) -> None:
+        self._url = URL(server.upstream.url, encoded=True)
+        insecure = server.upstream.insecure_tls
+        context: ssl.SSLContext | bool = False if insecure else True
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=_MAX_CONNECTIONS, ssl=context, ttl_dns_cache=30),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("User-Agent", "Accept-Encoding"),
+            read_bufsize=256 * 1024,
+        )
+
+    def exchange(self, method: str, headers: Mapping[str, str], body: bytes | None = None) -> _Exchange:
+        """Send one request; `async with` yields its UpstreamAnswer once the head is there."""
+        return _Exchange(self, method, headers, body)
+
+    async def open(self, method: str, headers: Mapping[str, str], body: bytes | None) -> aiohttp.ClientResponse:
+        """The response, head only. Raises UpstreamDown or UpstreamTimeout."""
+        try:
+            return await self._session.request(method, self._url, headers=headers, data=body, allow_redirects=False)
+        except (TimeoutError, aiohttp.ServerTimeoutError) as err:
+            raise UpstreamTimeout("the upstream server does not accept connections; try again later") from err
+        except aiohttp.ClientError as err:
+            raise UpstreamDown("the upstream server cannot be reached; try again later") from err
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._session.close()
+        await asyncio.sleep(0)  # lets the transports finish closing before the loop ends

@@ -1,0 +1,146 @@
+"""Whether an upstream is there and which tools it has: asked at start-up and again while it is not ready."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+import structlog
+
+from gateway.upstream.ask import ask, tell
+from gateway.upstream.client import UpstreamClient
+from shared.clock import monotonic_s
+from shared.config import Server
+from shared.errors import LongshoreError, UpstreamDown
+
+log = structlog.get_logger(__name__)
+
+Readiness = Literal["starting", "ready", "unreachable", "waits_for_caller"]
+
+_ACCEPT = "application/json, text/event-stream"
+_PROBE_VERSION = "2025-06-18"    # of the handshake era, and known to every server that has one
+_PROBE_TIMEOUT_S = 10.0
+_RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_MAX_PAGES = 50
+
+
+class _Tool(msgspec.Struct):
+    name: str
+
+
+class _ToolPage(msgspec.Struct):
+    tools: list[_Tool] = []
+    next_cursor: str | None = msgspec.field(default=None, name="nextCursor")
+
+
+class _Initialized(msgspec.Struct):
+    protocol: str = msgspec.field(name="protocolVersion")
+    capabilities: dict[str, Any] = {}
+
+
+@dataclass
+class Monitor:
+    """What is known of one upstream. Written by its probe and by traffic, read by health and start-up."""
+
+    server: Server
+    readiness: Readiness = "starting"
+    detail: str = ""
+    latency_ms: float | None = None
+    tools: frozenset[str] = frozenset()
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def missing_tools(self) -> list[str]:
+        """Tools that adapters name and the upstream does not list."""
+        if self.readiness != "ready":
+            return []
+        named = {tool for adapter in self.server.adapters for tool in adapter.tools}
+        return sorted(named - self.tools)
+
+    def settle(self, readiness: Readiness, detail: str = "") -> None:
+        """Take over what was found; log it when it changed."""
+        if readiness != self.readiness:
+            level = log.info if readiness == "ready" else log.warning
+            level("upstream_changed", server=self.server.id, readiness=readiness, detail=detail)
+        self.readiness, self.detail = readiness, detail
+        if readiness in ("ready", "waits_for_caller"):
+            self.ready.set()
+
+
+async def watch(monitor: Monitor, client: UpstreamClient) -> None:
+    """Probe until the upstream is ready. A server that wants a caller's headers waits for its first caller."""
+    attempt = 0
+    while not monitor.ready.is_set():
+        await probe(monitor, client)
+        if monitor.ready.is_set():
+            return
+        await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+        attempt += 1
+
+
+async def probe(monitor: Monitor, client: UpstreamClient) -> None:
+    """One handshake and tool list in a session of its own, which is ended again. Never raises a LongshoreError."""
+    server = monitor.server
+    if server.upstream.client_headers.required:
+        monitor.settle("waits_for_caller", "needs headers of a caller")
+        return
+    started = monotonic_s()
+    try:
+        async with asyncio.timeout(_PROBE_TIMEOUT_S):
+            monitor.tools = await _handshake(client, dict(server.upstream.static_headers))
+    except TimeoutError:
+        monitor.settle("unreachable", f"no answer within {_PROBE_TIMEOUT_S:.0f} s")
+    except LongshoreError as err:
+        monitor.settle("unreachable", str(err))
+    else:
+        monitor.latency_ms = (monotonic_s() - started) * 1000
+        monitor.settle("ready")
+        if monitor.missing_tools:
+            log.warning("adapter_tools_missing", server=server.id, tools=monitor.missing_tools)
+
+
+async def _handshake(client: UpstreamClient, static: dict[str, str]) -> frozenset[str]:
+    headers = {"Content-Type": "application/json", "Accept": _ACCEPT, **static}
+    params = {
+        "protocolVersion": _PROBE_VERSION, "capabilities": {},
+        "clientInfo": {"name": "longshore", "version": "1"},
+    }
+    response, session_id = await ask(client, headers, "initialize", params)
+    try:
+        initialized = msgspec.json.decode(response.get("result", b"{}"), type=_Initialized)
+    except msgspec.DecodeError:
+        raise UpstreamDown("the upstream server refused initialize") from None
+    headers["MCP-Protocol-Version"] = initialized.protocol
+    if session_id:
+        headers["Mcp-Session-Id"] = session_id
+    try:
+        await tell(client, headers, "notifications/initialized")
+        return await _tools(client, headers) if "tools" in initialized.capabilities else frozenset()
+    finally:
+        if session_id:
+            await end(client, headers)
+
+
+async def _tools(client: UpstreamClient, headers: dict[str, str]) -> frozenset[str]:
+    names: list[str] = []
+    params: dict[str, Any] = {}
+    for _ in range(_MAX_PAGES):
+        response, _ = await ask(client, headers, "tools/list", params)
+        try:
+            page = msgspec.json.decode(response.get("result", b"{}"), type=_ToolPage)
+        except msgspec.DecodeError:
+            raise UpstreamDown("the upstream server's tool list is malformed") from None
+        names += [tool.name for tool in page.tools]
+        if page.next_cursor is None:
+            break
+        params = {"cursor": page.next_cursor}
+    return frozenset(names)
+
+
+async def end(client: UpstreamClient, headers: dict[str, str]) -> None:
+    """DELETE an upstream session, best effort: a server may not support it (405)."""
+    try:
+        async with asyncio.timeout(_PROBE_TIMEOUT_S), client.exchange("DELETE", headers) as answer:
+            await answer.read()
+    except (LongshoreError, TimeoutError):
+        log.info("upstream_session_not_ended")

@@ -1,0 +1,161 @@
+"""A JSON-RPC message parsed as far as the gateway needs: kind, method, id, and the name it acts on. Pure.
+
+Everything else stays the client's own bytes (JSON-RPC 2.0 §4; MCP 2025-11-25 basic §Messages).
+"""
+
+import re
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from shared.errors import BadRequest, ParseError, UnsupportedRevision
+
+# Revisions that begin with `initialize`; a version header that names another asks for the stateless wire.
+HANDSHAKE_VERSIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"})
+_LAST_HANDSHAKE = "2025-11-25"
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+MessageId = str | int | float | None
+
+
+class Kind(Enum):
+    """What a message asks for."""
+
+    REQUEST = "request"
+    NOTIFICATION = "notification"
+    RESPONSE = "response"
+
+
+class _Meta(msgspec.Struct):
+    protocol: Any = msgspec.field(default=None, name="io.modelcontextprotocol/protocolVersion")
+
+
+class _Params(msgspec.Struct):
+    name: Any = None
+    uri: Any = None
+    cursor: Any = None
+    meta: Any = msgspec.field(default=None, name="_meta")
+
+
+class _TypedParams(msgspec.Struct):
+    name: str = ""
+    uri: str = ""
+    cursor: str = ""
+    meta: _Meta | None = msgspec.field(default=None, name="_meta")
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """One message: its id (None for a notification), method ("" for a response) and what it names."""
+
+    kind: Kind
+    id: MessageId
+    method: str
+    name: str = ""           # params.name
+    uri: str = ""            # params.uri
+    cursor: str = ""         # params.cursor
+    stateless: bool = False  # `_meta` names a protocol version, as only the stateless revision does
+
+
+class _Typed(msgspec.Struct):
+    method: str
+    jsonrpc: str = ""
+    id: str | int | msgspec.UnsetType = msgspec.UNSET
+    params: _TypedParams | None = None
+
+
+class _Loose(msgspec.Struct):
+    jsonrpc: Any = None
+    method: Any = None
+    id: Any = msgspec.UNSET
+    params: Any = None
+    result: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_typed = msgspec.json.Decoder(_Typed)
+_loose = msgspec.json.Decoder(_Loose)
+
+
+def check_depth(body: bytes, limit: int) -> None:
+    """Raise BadRequest for JSON nested deeper than `limit`, before anything recurses into it.
+
+    Costs two counts for ordinary bodies: only one with more brackets than the limit is looked into.
+    """
+    if body.count(b"{") + body.count(b"[") <= limit:
+        return
+    depth = 0
+    for char in _STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS):
+        depth += 1 if char in b"[{" else -1
+        if depth > limit:
+            raise BadRequest(f"the JSON is nested deeper than {limit} levels")
+
+
+def parse(body: bytes) -> Envelope:
+    """One message. Raises ParseError when it is not JSON, BadRequest when it is not a JSON-RPC message."""
+    try:
+        message = _typed.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return _parse_loosely(body)
+    if message.jsonrpc != "2.0":
+        raise BadRequest('every message needs "jsonrpc": "2.0"')
+    params = message.params or _NO_PARAMS
+    return Envelope(
+        Kind.NOTIFICATION if message.id is msgspec.UNSET else Kind.REQUEST,
+        None if message.id is msgspec.UNSET else message.id,
+        message.method, params.name, params.uri, params.cursor,
+        params.meta is not None and params.meta.protocol is not None,
+    )
+
+
+_NO_PARAMS = _TypedParams()
+
+
+def _parse_loosely(body: bytes) -> Envelope:
+    """Responses, and requests whose parameters have shapes that the core does not define."""
+    if body.lstrip()[:1] == b"[":
+        raise BadRequest(
+            "a JSON array is a batch, which this session's protocol revision does not have; send one message a request"
+        )
+    try:
+        message = _loose.decode(body)
+    except msgspec.ValidationError:
+        raise BadRequest("the body is JSON, but not a JSON-RPC message object") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ParseError("the body is not valid JSON in UTF-8") from None
+    if message.jsonrpc != "2.0":
+        raise BadRequest('every message needs "jsonrpc": "2.0"')
+    if message.method is None and (bytes(message.result) or bytes(message.error)):
+        return Envelope(Kind.RESPONSE, _id_of(message.id), "")
+    if not isinstance(message.method, str):
+        raise BadRequest("a message needs a method (a string), a result or an error")
+    if message.id is msgspec.UNSET:
+        return Envelope(Kind.NOTIFICATION, None, message.method)
+    return Envelope(Kind.REQUEST, _id_of(message.id), message.method, **_names(message.params))
+
+
+def _id_of(value: Any) -> MessageId:
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        return value
+    raise BadRequest("a message id must be a string or an integer")
+
+
+def _names(params: Any) -> dict[str, Any]:
+    if not isinstance(params, dict):
+        return {}
+    meta = params.get("_meta")
+    names = {key: params[key] for key in ("name", "uri", "cursor") if isinstance(params.get(key), str)}
+    stateless = isinstance(meta, dict) and "io.modelcontextprotocol/protocolVersion" in meta
+    return names | {"stateless": stateless}
+
+
+def refuse_stateless(envelope: Envelope, version_header: str | None) -> None:
+    """Raise UnsupportedRevision for a message of the stateless revision (2026-07-28 and later)."""
+    later = version_header is not None and version_header not in HANDSHAKE_VERSIONS and (
+        version_header > _LAST_HANDSHAKE
+    )
+    if later or envelope.stateless or envelope.method == "server/discover":
+        raise UnsupportedRevision(
+            f"this mount speaks MCP revisions up to {_LAST_HANDSHAKE}; start a session with initialize"
+        )

@@ -1,0 +1,69 @@
+"""JSON-RPC answers that the gateway writes itself, and surgery on answers of an upstream. Pure.
+
+Surgery decodes one level at a time into `Raw`, so that all that is not touched keeps its bytes and order.
+"""
+
+from typing import Any
+
+import msgspec
+
+from gateway.wire.envelope import MessageId
+from shared.errors import LongshoreError, UpstreamDown
+
+RawMap = dict[str, msgspec.Raw]
+
+_map = msgspec.json.Decoder(RawMap)
+_encode = msgspec.json.Encoder().encode
+
+
+def result(request_id: MessageId, value: Any) -> bytes:
+    """A response with a result; `value` may hold `Raw` parts."""
+    return _encode({"jsonrpc": "2.0", "id": request_id, "result": value})
+
+
+def error(request_id: MessageId, err: LongshoreError) -> bytes:
+    """A response with an error of the family; `data.reason` is the stable, machine-readable part."""
+    body = {"code": err.code, "message": str(err), "data": {"reason": err.reason}}
+    return _encode({"jsonrpc": "2.0", "id": request_id, "error": body})
+
+
+def tool_error(request_id: MessageId, err: LongshoreError) -> bytes:
+    """A tool result with `isError: true`, which the model reads and can correct
+    (MCP 2025-11-25 server/tools §Error Handling)."""
+    content = [{"type": "text", "text": str(err)}]
+    return result(request_id, {"content": content, "isError": True, "_meta": {"longshore/reason": err.reason}})
+
+
+def raw(value: Any) -> msgspec.Raw:
+    """`value` encoded, to put into a `RawMap`."""
+    return msgspec.Raw(_encode(value))
+
+
+def open_object(data: msgspec.Raw | bytes) -> RawMap:
+    """One level of an upstream's JSON object. Raises UpstreamDown when it is none."""
+    try:
+        return _map.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        raise UpstreamDown("the upstream server answered with something that is not a JSON-RPC message") from None
+
+
+def close_object(parts: RawMap) -> bytes:
+    """The object again."""
+    return _encode(parts)
+
+
+class _Head(msgspec.Struct):
+    id: Any = None
+    method: Any = None
+
+
+_head = msgspec.json.Decoder(_Head)
+
+
+def answers(data: bytes, request_id: MessageId) -> bool:
+    """Whether `data` is the response to the request of this id."""
+    try:
+        head = _head.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return head.method is None and head.id == request_id and isinstance(head.id, type(request_id))

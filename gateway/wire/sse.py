@@ -1,0 +1,69 @@
+"""Server-sent events: an incremental parser that keeps each event's own bytes. Pure.
+
+Source: WHATWG HTML §9.2.6; lines end in LF, CRLF or CR, an event ends at a blank line.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from shared.errors import UpstreamDown
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+# A CR that ends the buffer may be half of a CRLF: its LF then leads the next event, where it is harmless.
+_EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event as it came (`source`, blank line included) and its joined data lines."""
+
+    source: bytes
+    data: bytes
+
+    def with_data(self, data: bytes) -> bytes:
+        """The event with other data (one line of JSON), its id, type and retry kept."""
+        kept = [line for line in _LINE_END.split(self.source) if line and not line.startswith((b"data:", b"data\n"))]
+        return b"".join(line + b"\n" for line in kept if line != b"data") + b"data: " + data + b"\n\n"
+
+
+class Parser:
+    """Splits a byte stream into events. Holds at most `max_event_bytes` of an unfinished one."""
+
+    def __init__(self, max_event_bytes: int) -> None:
+        self._max_event_bytes = max_event_bytes
+        self._buffer = bytearray()
+        self._searched = 0
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """The events that `chunk` completes. Raises UpstreamDown when one grows past the limit."""
+        self._buffer += chunk
+        while (end := self._event_end()) is not None:
+            source = bytes(self._buffer[:end])
+            del self._buffer[:end]
+            self._searched = 0
+            if source.strip(b"\r\n"):
+                yield Event(source, _data_of(source))
+        if len(self._buffer) > self._max_event_bytes:
+            raise UpstreamDown(f"the upstream server sent an event of more than {self._max_event_bytes} bytes")
+
+    def rest(self) -> bytes:
+        """What came after the last complete event."""
+        return bytes(self._buffer)
+
+    def _event_end(self) -> int | None:
+        found = _EVENT_END.search(self._buffer, max(0, self._searched - 3))
+        if found is None:
+            self._searched = len(self._buffer)
+            return None
+        return found.end()
+
+
+def event(data: bytes) -> bytes:
+    """A message event that carries one line of JSON."""
+    return b"event: message\ndata: " + data + b"\n\n"
+
+
+def _data_of(source: bytes) -> bytes:
+    lines = [line[5:].removeprefix(b" ") for line in _LINE_END.split(source) if line.startswith(b"data:")]
+    return b"\n".join(lines)
