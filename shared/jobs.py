@@ -1,7 +1,8 @@
 """What gateways ask of workers: one payload record a job, and the outcomes that come back.
 
-Payloads and outcomes travel as msgpack inside arq's own envelope. A payload names its job; a worker
-that does not know a payload's tag leaves it to arq, which reports the job as failed.
+Payloads and outcomes travel as msgpack inside arq's own envelope. A payload's tag names its job; a
+worker that does not know it leaves it to arq, which reports the job as failed. No payload holds a
+deadline: the queue lets a job expire, by Redis' clock, when its caller stops waiting.
 """
 
 from typing import Literal
@@ -29,7 +30,6 @@ class FinaliseUpload(msgspec.Struct, frozen=True, kw_only=True, tag="finalise_up
     scope: str
     server: str
     files: list[StagedFile]
-    deadline_ms: int        # Redis time: not begun after it, because nobody waits any more
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +51,6 @@ class FinaliseArtifact(msgspec.Struct, frozen=True, kw_only=True, tag="finalise_
     candidates: list[Candidate]
     not_before_ns: int      # file system time: a located file changed earlier is not this call's
     expose: bool
-    deadline_ms: int
 
 
 class RemoveScope(msgspec.Struct, frozen=True, kw_only=True, tag="remove_scope"):
@@ -60,7 +59,15 @@ class RemoveScope(msgspec.Struct, frozen=True, kw_only=True, tag="remove_scope")
     scope: str
 
 
-Payload = FinaliseUpload | FinaliseArtifact | RemoveScope
+class Cleanup(msgspec.Struct, frozen=True, kw_only=True, tag="cleanup"):
+    """End what has fallen due. Enqueued by the workers themselves, once an interval."""
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True, tag="sweep"):
+    """Unlink files that belong to nothing. Enqueued by the workers themselves, once an interval."""
+
+
+Payload = FinaliseUpload | FinaliseArtifact | RemoveScope | Cleanup | Sweep
 
 
 class UploadsDone(msgspec.Struct, frozen=True, kw_only=True, tag="uploads_done"):
@@ -96,4 +103,10 @@ class JobRefused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
     message: str
 
 
-Outcome = UploadsDone | ArtifactDone | NothingFound | Removed | JobRefused
+class CycleDone(msgspec.Struct, frozen=True, kw_only=True, tag="cycle_done"):
+    """One clean-up or sweep cycle, with what it removed by kind."""
+
+    removed: dict[str, int]
+
+
+Outcome = UploadsDone | ArtifactDone | NothingFound | Removed | CycleDone | JobRefused

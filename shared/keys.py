@@ -54,17 +54,48 @@ class Keys:
         """String, the generated HMAC secret when the configuration has none. Written once, never expires."""
         return f"{self.base}:signing_secret"
 
-    def worker(self, worker_id: str) -> str:
-        """String, a live worker's heartbeat. TTL a few seconds, renewed by the worker."""
-        return f"{self.base}:worker:{worker_id}"
-
     def workers(self) -> str:
         """Sorted set, worker ids by the time their heartbeat lapses, in ms. Written by workers."""
         return f"{self.base}:workers"
 
     def queue(self) -> str:
-        """Sorted set, arq's queue: job ids by due time in ms. Written by gateways, emptied by workers."""
+        """Sorted set, arq's queue: job ids by due time in ms of Redis time. Written by gateways, emptied by workers.
+
+        A job that a worker has claimed is due when the claim lapses, so that another worker takes it over then.
+        """
         return f"{self.base}:queue"
+
+    def job(self, job_id: str) -> str:
+        """String, arq's envelope of a job. TTL: the job's deadline.
+
+        arq fixes this name and the next three; job ids are random or begin with the base, so bases never mix.
+        """
+        return f"arq:job:{job_id}"
+
+    def job_result(self, job_id: str) -> str:
+        """String, arq's result of a finished job that somebody waits for. TTL a minute. Written by workers."""
+        return f"arq:result:{job_id}"
+
+    def job_claim(self, job_id: str) -> str:
+        """String, the id of the worker that runs the job. TTL a few seconds, renewed by that worker."""
+        return f"{self.job_claims}{job_id}"
+
+    @property
+    def job_claims(self) -> str:
+        """What every `job_claim` begins with, for the scripts that build such names themselves."""
+        return "arq:in-progress:"
+
+    def job_tries(self, job_id: str) -> str:
+        """Integer, how often the job was begun. TTL a day. Written by arq."""
+        return f"arq:retry:{job_id}"
+
+    def periodic_job_id(self, job: str) -> str:
+        """The one id of a periodic job: while it is queued or runs, it is not enqueued again."""
+        return f"{self.base}:{job}"
+
+    def cycle(self, job: str) -> str:
+        """String, the current interval of a periodic job has begun. TTL that interval. Written by workers."""
+        return f"{self.base}:cycle:{job}"
 
     def wake_workers(self) -> str:
         """Channel: a job was enqueued."""
