@@ -5,6 +5,10 @@ class StartFailed(Exception):
     """longshore cannot start, or cannot go on; shown as it is, without a traceback."""
 
 
+class WrongUsage(Exception):
+    """The options do not belong together."""
+
+
 class JourneyFailed(Exception):
     """A step of the demonstration did not do what it should."""
 

@@ -1,0 +1,179 @@
+"""The command line. Exit status: 0 done, 1 failed, 2 a wrong configuration or command line."""
+
+import sys
+from collections.abc import Coroutine
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from longshore.console import Console, complain, emit
+from longshore.errors import JourneyFailed, StartFailed, WrongUsage
+from longshore.settings import Overrides, read
+from shared import log
+from shared.clock import monotonic_s
+from shared.config import Config, ConfigError
+from shared.config.load import find_config, require_shared_redis
+from shared.errors import LongshoreError
+
+_BEGUN_S = monotonic_s()
+_INTERNAL = Parameter(show=False)  # how `longshore up` tells its children what it was told
+
+
+def _version() -> str:
+    try:
+        return version("longshore")
+    except PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+app = App(
+    name="longshore",
+    help="A gateway that makes files work through remote MCP servers.",
+    version=_version,
+    help_format="plaintext",
+)
+
+
+@app.command
+def up(
+    *,
+    config: Path | None = None,
+    demo: Annotated[bool, Parameter(negative="")] = False,
+    once: Annotated[bool, Parameter(negative="")] = False,
+    data: Path | None = None,
+    port: int | None = None,
+) -> None:
+    """Run everything on this machine: a private Redis, one worker and one gateway.
+
+    Parameters
+    ----------
+    config
+        The configuration file.
+    demo
+        Bring an MCP server along and send a file in and a file out through it.
+    once
+        With --demo: stop after that; the exit status says whether it worked.
+    data
+        The data folder, instead of storage.root; with --demo instead of .longshore.
+    port
+        The port to listen on, instead of core.port.
+    """
+    from longshore import up as service
+
+    if demo:
+        _demo(config, once=once, data=data, port=port)
+        return
+    if once:
+        raise WrongUsage("--once belongs to --demo")
+    overrides = Overrides(port=port, data=None if data is None else data.absolute())
+    service.up(service.Plan(config_file=_file(config), overrides=overrides, begun_s=_BEGUN_S), Console())
+
+
+def _demo(config: Path | None, *, once: bool, data: Path | None, port: int | None) -> None:
+    from longshore import up as service
+    from longshore.demo.plan import DATA, PORT, demo_plan
+
+    if config is not None:
+        raise WrongUsage("--demo brings its own configuration: leave out --config or --demo")
+    env = service.environment()
+    with demo_plan(data or DATA, port=port or PORT, once=once, env=env, begun_s=_BEGUN_S) as plan:
+        service.up(plan, Console())
+
+
+@app.command
+def gateway(
+    *,
+    config: Path | None = None,
+    port: Annotated[int | None, _INTERNAL] = None,
+    admin_port: Annotated[int | None, _INTERNAL] = None,
+    data: Annotated[Path | None, _INTERNAL] = None,
+) -> None:
+    """Run one gateway against a shared Redis.
+
+    Parameters
+    ----------
+    config
+        The configuration file.
+    """
+    settings = _service_config(config, Overrides(port=port, admin_port=admin_port, data=data))
+    from gateway.app import serve
+
+    _run(serve(settings))
+
+
+@app.command
+def worker(
+    *,
+    config: Path | None = None,
+    port: Annotated[int | None, _INTERNAL] = None,
+    admin_port: Annotated[int | None, _INTERNAL] = None,
+    data: Annotated[Path | None, _INTERNAL] = None,
+) -> None:
+    """Run one worker against a shared Redis.
+
+    Parameters
+    ----------
+    config
+        The configuration file.
+    """
+    settings = _service_config(config, Overrides(port=port, admin_port=admin_port, data=data))
+    from storage_worker.settings import serve
+
+    _run(serve(settings))
+
+
+@app.command
+def check(*, config: Path | None = None) -> None:
+    """Print the effective configuration with secrets masked, or every fault of the file.
+
+    Parameters
+    ----------
+    config
+        The configuration file.
+    """
+    from longshore.check import render_effective
+
+    emit(render_effective(read(_file(config), Overrides())))
+
+
+def _file(config: Path | None) -> Path:
+    return find_config(config)
+
+
+def _service_config(config: Path | None, overrides: Overrides) -> Config:
+    """What a process that needs a shared Redis runs with; logging follows it from here on."""
+    settings = read(_file(config), overrides)
+    require_shared_redis(settings)
+    log.configure(level=settings.core.log_level, secrets=settings.secrets())
+    return settings
+
+
+def _run(service: Coroutine[Any, Any, None]) -> None:
+    import uvloop
+
+    uvloop.run(service)
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit with its status."""
+    sys.exit(_status(sys.argv[1:]))
+
+
+def _status(arguments: list[str]) -> int:
+    try:
+        app(arguments, exit_on_error=False, result_action="return_value")
+    except CycloptsError:
+        return 2  # said by cyclopts
+    except (ConfigError, WrongUsage) as err:
+        complain(str(err))
+        return 2
+    except (LongshoreError, StartFailed, JourneyFailed) as err:
+        complain(str(err))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""`longshore up --demo`: an upstream, a configuration and one journey of a file in and a file out."""

@@ -1,0 +1,28 @@
+"""Configuration to paste into MCP clients, so that they use one mount of this gateway. Pure."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to do in one client."""
+
+    client: str
+    where: str      # the file, or "in a terminal"
+    text: str       # to paste as it is
+
+
+def recipes(name: str, url: str) -> list[Recipe]:
+    """How Claude Code, VS Code, Cursor and Codex reach `url` under `name`."""
+    return [
+        Recipe("Claude Code", "in a terminal", f"claude mcp add --transport http {name} {url}"),
+        Recipe("VS Code", ".vscode/mcp.json", _pretty({"servers": {name: {"type": "http", "url": url}}})),
+        Recipe("Cursor", ".cursor/mcp.json", _pretty({"mcpServers": {name: {"url": url}}})),
+        Recipe("Codex", "~/.codex/config.toml", f'[mcp_servers.{name}]\nurl = "{url}"'),
+    ]
+
+
+def _pretty(value: dict[str, dict[str, dict[str, str]]]) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

@@ -1,0 +1,62 @@
+"""Everything that `longshore up --demo` adds: a data folder, an upstream, a configuration and the journey."""
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from longshore import processes
+from longshore.console import Console
+from longshore.demo import config
+from longshore.demo.clients import recipes
+from longshore.errors import StartFailed
+from longshore.settings import Overrides
+from longshore.up import Plan
+
+DATA = Path(".longshore")
+PORT = 8932
+
+
+@contextmanager
+def demo_plan(
+    data: Path, *, port: int, once: bool, env: Mapping[str, str], begun_s: float
+) -> Iterator[Plan]:
+    """A plan that is good while the block lasts, which holds the upstream's listening socket."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
+        file = _write_config(data.absolute(), upstream=url, port=port)
+        yield Plan(
+            config_file=file,
+            overrides=Overrides(),
+            begun_s=begun_s,
+            first=(processes.demo_upstream(listening.fileno(), env),),
+            then=_journey if once else _journey_then_recipes,
+            stay=not once,
+        )
+
+
+def _write_config(data: Path, *, upstream: str, port: int) -> Path:
+    file = data / "demo.yaml"
+    text = config.render(root=str(data / "storage"), upstream=upstream, port=port, admin_port=port + 1)
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as err:
+        raise StartFailed(f"the data folder {data} cannot be used: {err.strerror}; name another with --data") from err
+    return file
+
+
+async def _journey(console: Console, base: str) -> None:
+    from longshore.demo.journey import perform  # imports the SDK, which everybody would wait for at the start
+
+    console.title("a file in, a file out")
+    await perform(console, base + config.MOUNT)
+
+
+async def _journey_then_recipes(console: Console, base: str) -> None:
+    await _journey(console, base)
+    console.title("use it from your client")
+    for recipe in recipes(f"longshore-{config.SERVER_ID}", base + config.MOUNT):
+        console.step(f"{recipe.client}, {recipe.where}:")
+        console.paste(recipe.text)
+    console.title(f"{base + config.MOUNT} stays up until Ctrl-C")

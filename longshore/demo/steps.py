@@ -1,0 +1,33 @@
+"""One step of the demonstration: it is announced, and when it fails, it says which one it was and why."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aiohttp
+import msgspec
+from mcp import MCPError
+
+from longshore.console import Console
+from longshore.errors import JourneyFailed
+
+
+class Unexpected(Exception):
+    """An answer that is not what the step needs."""
+
+
+@contextmanager
+def step(console: Console, text: str) -> Iterator[None]:
+    """Announce `text`; what goes wrong inside becomes JourneyFailed with that name."""
+    console.step(text)
+    try:
+        yield
+    except (Unexpected, MCPError, aiohttp.ClientError, TimeoutError, OSError) as err:
+        raise JourneyFailed(text, str(err) or type(err).__name__) from err
+    except msgspec.ValidationError as err:
+        raise JourneyFailed(text, f"the answer has another shape than documented: {err}") from err
+
+
+def require(condition: bool, why: str) -> None:
+    """Fail the current step unless `condition` holds."""
+    if not condition:
+        raise Unexpected(why)

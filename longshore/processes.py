@@ -1,0 +1,46 @@
+"""Which processes `longshore up` runs and how each one ends. Pure.
+
+Everything is stopped within five seconds: the graces below add up to less.
+"""
+
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from longshore import embedded
+from longshore.supervise import ChildSpec
+
+# -P: a folder of the same name where the user stands must not shadow our packages.
+_PYTHON = (sys.executable, "-P", "-m")
+
+
+def redis(binary: Path, *, state: Path, socket: Path, persist: bool, lock: int, env: Mapping[str, str]) -> ChildSpec:
+    """The private server. It inherits the folder's lock, and saves what it has when it is orphaned."""
+    return ChildSpec(
+        name="private Redis",
+        argv=embedded.server_command(binary, state=state, socket=socket, persist=persist),
+        env=env,
+        grace_s=1.0,
+        orphan_signal=signal.SIGTERM,
+        pass_fds=(lock,),
+        output=state / "redis.log",
+    )
+
+
+def gateway(config_file: Path, options: Sequence[str], env: Mapping[str, str]) -> ChildSpec:
+    """The gateway, which drains its calls before it ends."""
+    argv = (*_PYTHON, "longshore.cli", "gateway", "--config", str(config_file), *options)
+    return ChildSpec(name="gateway", argv=argv, env=env, grace_s=2.0)
+
+
+def worker(config_file: Path, options: Sequence[str], env: Mapping[str, str]) -> ChildSpec:
+    """The worker; an unfinished job is done again by the next one."""
+    argv = (*_PYTHON, "longshore.cli", "worker", "--config", str(config_file), *options)
+    return ChildSpec(name="worker", argv=argv, env=env, grace_s=0.8)
+
+
+def demo_upstream(listening: int, env: Mapping[str, str]) -> ChildSpec:
+    """The demonstration's MCP server, on a listening socket that it inherits."""
+    argv = (*_PYTHON, "longshore.demo.upstream", str(listening))
+    return ChildSpec(name="demo upstream", argv=argv, env=env, grace_s=0.3, pass_fds=(listening,))

@@ -1,0 +1,38 @@
+"""A configuration file together with what the command line says otherwise. Pure but for reading the file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from shared.config import Config
+from shared.config.load import load_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """Options that take precedence over the file; None leaves what the file says."""
+
+    port: int | None = None
+    admin_port: int | None = None
+    data: Path | None = None
+
+    def options(self) -> list[str]:
+        """The same, for the command line of a child."""
+        words: list[str] = []
+        for name, value in (("--port", self.port), ("--admin-port", self.admin_port), ("--data", self.data)):
+            words += [] if value is None else [name, str(value)]
+        return words
+
+
+def read(config_file: Path, overrides: Overrides) -> Config:
+    """The configuration that holds. Raises ConfigError with every fault of the file."""
+    config = load_config(config_file)
+    core, storage = config.core, config.storage
+    if overrides.port is not None:
+        core = msgspec.structs.replace(core, port=overrides.port)
+    if overrides.admin_port is not None:
+        core = msgspec.structs.replace(core, admin_port=overrides.admin_port)
+    if overrides.data is not None:
+        storage = msgspec.structs.replace(storage, root=str(overrides.data))
+    return msgspec.structs.replace(config, core=core, storage=storage)

@@ -1,0 +1,166 @@
+"""`longshore up`: a private Redis, one worker and one gateway on one machine, started and stopped together."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from longshore import embedded, processes
+from longshore.console import Console
+from longshore.errors import JourneyFailed, StartFailed
+from longshore.ready import Health, base_url, require_free, until_answering
+from longshore.settings import Overrides, read
+from longshore.supervise import ChildSpec, Supervisor
+from shared.clock import monotonic_s
+from shared.config import REDIS_URL_VARIABLE, Config
+from shared.tasks import Tasks
+
+_SLACK_S = 15.0             # beyond what the gateway itself waits for its upstreams
+_REDIS_PATIENCE_S = 30.0    # loading a large append-only file takes a while
+_LET_GO_S = 0.4             # for the journey to close its session when it is interrupted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to bring up, and what to do once it answers."""
+
+    config_file: Path
+    overrides: Overrides
+    begun_s: float                                  # when the command began, by shared.clock.monotonic_s
+    first: tuple[ChildSpec, ...] = ()               # started before everything else
+    then: Callable[[Console, str], Awaitable[None]] | None = None  # takes the gateway's address
+    stay: bool = True                               # after that, until a signal
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Private:
+    """The private Redis: how it is run and where it answers."""
+
+    spec: ChildSpec
+    socket: Path
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process' environment for a child, with `more`."""
+    return {**os.environ, **more}
+
+
+def up(plan: Plan, console: Console) -> None:
+    """Bring everything up, hold it until SIGINT, SIGTERM or SIGHUP, and leave nothing behind.
+
+    Raises ConfigError, StartFailed and JourneyFailed, each after everything was stopped.
+    """
+    config = read(plan.config_file, plan.overrides)
+    _require_free_ports(config)
+    with ExitStack() as folders:
+        private = _prepare_private(folders, config) if config.redis_url() is None else None
+        asyncio.run(_Run(plan, config, private, console).run())
+
+
+def _require_free_ports(config: Config) -> None:
+    core = config.core
+    require_free(core.host, core.port, hint="choose another with --port, or stop what listens there")
+    for port in (core.admin_port, _worker_admin_port(core.admin_port)):
+        if port:
+            require_free(core.admin_host, port, hint="set core.admin_port to another, or to 0 for none")
+
+
+def _worker_admin_port(admin_port: int) -> int:
+    """Gateway and worker share this machine: the worker's metrics are one port further."""
+    return admin_port + 1 if admin_port else 0
+
+
+def _prepare_private(folders: ExitStack, config: Config) -> _Private:
+    environ = environment()
+    binary = embedded.find_server(environ.get("PATH"))
+    state = Path(config.storage.root).absolute() / "state"
+    lock = folders.enter_context(embedded.locked_state_folder(state))
+    socket = folders.enter_context(embedded.socket_path(state, environ.get("XDG_RUNTIME_DIR")))
+    persist = config.state_persistence.type == "disk"
+    spec = processes.redis(binary, state=state, socket=socket, persist=persist, lock=lock, env=environ)
+    return _Private(spec=spec, socket=socket)
+
+
+class _Run:
+    """One life of `longshore up`, inside its event loop."""
+
+    def __init__(self, plan: Plan, config: Config, private: _Private | None, console: Console) -> None:
+        self._plan = plan
+        self._config = config
+        self._private = private
+        self._console = console
+        self._told_to_stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until a signal, until the work is done, or until something cannot be kept up."""
+        async with Supervisor() as children:
+            self._listen_for_signals(children)
+            tasks = Tasks()
+            work = tasks.start(self._outcome(self._work(children)), name="up")
+            failure = tasks.start(children.failed(), name="failure")
+            told = tasks.start(self._told_to_stop.wait(), name="signal")
+            await asyncio.wait({work, failure, told}, return_when=asyncio.FIRST_COMPLETED)
+            if told.done():
+                self._console.title("stopping")
+            outcome = failure.result() if failure.done() else work.result() if work.done() else None
+            work.cancel()
+            await asyncio.wait({work}, timeout=_LET_GO_S)
+            await children.stop()
+            await tasks.close()
+        if outcome is not None:
+            raise outcome
+
+    def _listen_for_signals(self, children: Supervisor) -> None:
+        def stop() -> None:
+            if self._told_to_stop.is_set():
+                children.hurry()
+            self._told_to_stop.set()
+
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(signum, stop)
+
+    async def _outcome(self, work: Awaitable[None]) -> StartFailed | JourneyFailed | None:
+        """An expected end as a value: whoever waits decides what to stop before it is raised."""
+        try:
+            await work
+        except (StartFailed, JourneyFailed) as err:
+            return err
+        return None
+
+    async def _work(self, children: Supervisor) -> None:
+        for spec in self._plan.first:
+            children.start(spec)
+        env = environment()
+        if self._private is not None:
+            children.start(self._private.spec)
+            await embedded.until_ready(self._private.socket, patience_s=_REDIS_PATIENCE_S)
+            env = environment(**{REDIS_URL_VARIABLE: embedded.url_of(self._private.socket)})
+        self._start_services(children, env)
+        core = self._config.core
+        patience_s = core.max_start_wait_seconds + _SLACK_S
+        health = await until_answering(core.host, core.port, patience_s=patience_s)
+        self._report(health)
+        if self._plan.then is not None:
+            await self._plan.then(self._console, base_url(core.host, core.port))
+        if self._plan.stay:
+            await self._told_to_stop.wait()
+
+    def _start_services(self, children: Supervisor, env: dict[str, str]) -> None:
+        file, overrides = self._plan.config_file.absolute(), self._plan.overrides
+        admin_port = _worker_admin_port(self._config.core.admin_port)
+        beside = Overrides(port=overrides.port, admin_port=admin_port, data=overrides.data)
+        children.start(processes.worker(file, beside.options(), env))
+        children.start(processes.gateway(file, overrides.options(), env))
+
+    def _report(self, health: Health) -> None:
+        core = self._config.core
+        base = core.public_base_url or base_url(core.host, core.port)
+        took_s = monotonic_s() - self._plan.begun_s
+        self._console.success(f"longshore is ready after {took_s:.1f} s")
+        for server in self._config.servers:
+            self._console.detail(f"{base}{server.mount_path}")
+        if health.status != "ok":
+            self._console.detail(f"degraded: {health.degraded_reason or 'see /healthz'}")
