@@ -14,14 +14,19 @@ import sys
 
 _PR_SET_PDEATHSIG = 1
 _PARENT_GONE = 70
+_CANNOT_RUN = 2  # trying again would not help
 
 
 def main(argv: list[str]) -> int:
     """Become or run the command; the exit status is the command's own."""
     parent, signum, lifeline, command = int(argv[1]), int(argv[2]), argv[3], argv[4:]
-    if lifeline == "kernel":
-        return _become(command, parent, signum)
-    return _watch(command, int(lifeline), signum)
+    try:
+        if lifeline == "kernel":
+            return _become(command, parent, signum)
+        return _watch(command, int(lifeline), signum)
+    except OSError as err:
+        print(f"{command[0]}: {err.strerror}", file=sys.stderr)  # noqa: T201  longshore.console is out of reach here
+        return _CANNOT_RUN
 
 
 def _become(command: list[str], parent: int, signum: int) -> int:

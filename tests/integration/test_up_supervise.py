@@ -1,0 +1,151 @@
+"""Child processes of `longshore up`: restarted, given up, stopped in order, and never orphaned."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from longshore.supervise import ChildSpec, Supervisor
+
+_STUBBORN = "trap '' TERM; while :; do sleep 0.05; done"
+_MODES = pytest.mark.parametrize("by_kernel", [sys.platform == "linux", False], ids=["kernel", "pipe"])
+
+
+def _shell(name: str, script: str, *, grace_s: float = 2.0, output: Path | None = None) -> ChildSpec:
+    return ChildSpec(
+        name=name, argv=("/bin/sh", "-c", script), env={"PATH": "/usr/bin:/bin"}, grace_s=grace_s, output=output
+    )
+
+
+async def _until(path: Path, *, lines: int = 1) -> list[str]:
+    async with asyncio.timeout(10):
+        while not path.exists() or len(path.read_text().splitlines()) < lines:
+            await asyncio.sleep(0.01)
+    return path.read_text().splitlines()
+
+
+async def _until_gone(pid: int) -> None:
+    async with asyncio.timeout(5):
+        while _is_running(pid):
+            await asyncio.sleep(0.01)
+
+
+def _is_running(pid: int) -> bool:
+    """Whether the process still does anything: one that merely waits to be reaped does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in ("Z", "X")
+
+
+@_MODES
+async def test_a_child_that_was_killed_is_started_again(tmp_path: Path, by_kernel: bool) -> None:
+    pids = tmp_path / "pids"
+    async with Supervisor(by_kernel=by_kernel) as children:
+        children.start(_shell("worker", f"echo $$ >> {pids}; exec sleep 60"))
+        [first] = await _until(pids)
+
+        os.kill(int(first), signal.SIGKILL)
+        _, second = await _until(pids, lines=2)
+
+    assert first != second
+    await _until_gone(int(second))
+
+
+async def test_a_child_that_cannot_work_is_given_up_with_its_own_words(tmp_path: Path) -> None:
+    async with Supervisor() as children:
+        children.start(_shell("gateway", "echo the key is wrong; exit 2", output=tmp_path / "output"))
+
+        async with asyncio.timeout(5):
+            failure = await children.failed()
+
+    assert str(failure) == "the gateway does not stay up (exit status 2); it said: the key is wrong"
+
+
+async def test_a_program_that_is_not_there_is_given_up(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    spec = ChildSpec(name="ghost", argv=(str(tmp_path / "ghost"),), env={}, grace_s=1, output=output)
+    async with Supervisor() as children:
+        children.start(spec)
+
+        async with asyncio.timeout(5):
+            failure = await children.failed()
+
+    assert "the ghost does not stay up" in str(failure)
+    assert "No such file or directory" in str(failure)
+
+
+@_MODES
+async def test_children_are_stopped_last_started_first(tmp_path: Path, by_kernel: bool) -> None:
+    order = tmp_path / "order"
+    script = "trap 'echo {name} >> {order}; exit 0' TERM; echo up >> {order}; while :; do sleep 0.05; done"
+    async with Supervisor(by_kernel=by_kernel) as children:
+        for name in ("redis", "worker", "gateway"):
+            children.start(_shell(name, script.format(name=name, order=order)))
+        await _until(order, lines=3)
+
+    assert order.read_text().split() == ["up", "up", "up", "gateway", "worker", "redis"]
+
+
+@_MODES
+async def test_a_child_that_does_not_listen_is_killed_after_its_grace(tmp_path: Path, by_kernel: bool) -> None:
+    pids = tmp_path / "pids"
+    async with Supervisor(by_kernel=by_kernel) as children:
+        children.start(_shell("stubborn", f"echo $$ > {pids}; {_STUBBORN}", grace_s=0.2))
+        [pid] = await _until(pids)
+
+        async with asyncio.timeout(3):
+            await children.stop()
+
+    await _until_gone(int(pid))
+
+
+async def test_hurrying_ends_a_long_grace(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    async with Supervisor() as children:
+        children.start(_shell("stubborn", f"echo $$ > {pids}; {_STUBBORN}", grace_s=60))
+        await _until(pids)
+
+        async with asyncio.timeout(3), asyncio.TaskGroup() as group:
+            group.create_task(children.stop())
+            await asyncio.sleep(0)
+            children.hurry()
+
+    assert children.pid_of("stubborn") is None
+
+
+_PARENT = """
+import asyncio, sys
+from longshore.supervise import ChildSpec, Supervisor
+
+async def main():
+    async with Supervisor(by_kernel=sys.argv[2] == "kernel") as children:
+        for name in ("a", "b"):
+            script = f"trap '' HUP INT; echo $$ >> {sys.argv[1]}; while :; do sleep 0.05; done"
+            argv = ("/bin/sh", "-c", script)
+            children.start(ChildSpec(name=name, argv=argv, env={"PATH": "/usr/bin:/bin"}, grace_s=1))
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("mode", ["kernel", "pipe"])
+async def test_no_child_outlives_a_parent_that_was_killed(tmp_path: Path, mode: str) -> None:
+    if mode == "kernel" and sys.platform != "linux":
+        pytest.skip("only Linux tells a child by a signal")
+    pids = tmp_path / "pids"
+    parent = subprocess.Popen([sys.executable, "-c", _PARENT, str(pids), mode])
+    try:
+        children = [int(pid) for pid in await _until(pids, lines=2)]
+    finally:
+        parent.kill()
+        parent.wait()
+
+    for pid in children:
+        await _until_gone(pid)
