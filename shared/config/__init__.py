@@ -12,6 +12,7 @@ from shared.config.core import (
     UpstreamPing,
 )
 from shared.config.faults import ConfigError, Fault, Notice
+from shared.config.load import REDIS_URL_VARIABLE, find_config, load_config, require_shared_redis
 from shared.config.servers import (
     Adapter,
     ArtifactProducer,
@@ -29,8 +30,6 @@ from shared.config.servers import (
 from shared.config.state import Disk, Reconciliation, Redis, StatePersistence, Wal
 from shared.config.storage import Artifacts, Files, Sessions, Storage, Uploads
 from shared.config.telemetry import Prometheus, Telemetry, Traces
-
-REDIS_URL_VARIABLE = "LONGSHORE_REDIS_URL"
 
 __all__ = [
     "REDIS_URL_VARIABLE",
@@ -71,4 +70,7 @@ __all__ = [
     "Upstream",
     "UpstreamPing",
     "Wal",
+    "find_config",
+    "load_config",
+    "require_shared_redis",
 ]

@@ -1,0 +1,239 @@
+"""Kinds of value that a key can hold: how each is read from text, and what it allows. Pure.
+
+Every kind reads text, because what `${VAR}` puts in is text; whether YAML wrote it with quotes is no matter.
+"""
+
+import difflib
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import ClassVar
+
+Atom = bool | int | float | str | IPv4Network | IPv6Network | None
+Value = Atom | tuple[Atom, ...] | dict[str, Atom]
+
+MAX_WHOLE = 2**31 - 1  # in seconds: 68 years
+MAX_SIZE = 2**53 - 1   # the largest integer that Redis' Lua counts exactly
+
+_WHOLE = re.compile(r"[+-]?(?:0|[1-9][0-9_]{0,40})\Z")
+_REAL = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?\Z")
+_SIZE = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,6}))?\s*([kmgt]?)(i?)(b?)\Z", re.IGNORECASE)
+_OCTAL = re.compile(r"(?:0o?)?([0-7]{3,4})\Z")
+_UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "0"})
+_NULL = frozenset({"", "~", "null"})
+
+
+class BadValue(Exception):
+    """A value that its key does not take. Says what is wrong and never repeats the value itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind(ABC):
+    """What one key can hold."""
+
+    nullable: bool = False
+
+    @property
+    def allowed(self) -> str:
+        """What may be written, in words."""
+        return f"{self.plain}, or null" if self.nullable else self.plain
+
+    @property
+    @abstractmethod
+    def plain(self) -> str:
+        """What may be written besides null."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Single(Kind):
+    """A kind whose value is one scalar."""
+
+    private: ClassVar[bool] = False  # whether a value may hold a secret, so that no message repeats it
+
+    @abstractmethod
+    def read(self, text: str) -> Atom:
+        """The value that `text` stands for. Raises BadValue."""
+
+    def means_null(self, text: str) -> bool:
+        """Whether `text`, written as a string, stands for null in a key that takes null."""
+        return text.strip().lower() in _NULL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole(Single):
+    """A whole number in decimal."""
+
+    least: int = 0
+    most: int = MAX_WHOLE
+
+    @property
+    def plain(self) -> str:
+        if self.most == MAX_WHOLE:
+            return f"a whole number, {self.least} or more"
+        return f"a whole number from {self.least} to {self.most}"
+
+    def read(self, text: str) -> int:
+        if _WHOLE.match(text := text.strip()) is None:
+            raise BadValue("not a whole number")
+        if not self.least <= (number := int(text)) <= self.most:
+            raise BadValue("out of range")
+        return number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio(Single):
+    """A share between nothing and everything."""
+
+    @property
+    def plain(self) -> str:
+        return "a number from 0 to 1"
+
+    def read(self, text: str) -> float:
+        if _REAL.match(text := text.strip()) is None:
+            raise BadValue("not a number")
+        if not 0 <= (number := float(text)) <= 1:
+            raise BadValue("out of range")
+        return number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switch(Single):
+    """On or off."""
+
+    @property
+    def plain(self) -> str:
+        return "true or false"
+
+    def read(self, text: str) -> bool:
+        word = text.strip().lower()
+        if word in _TRUE:
+            return True
+        if word in _FALSE:
+            return False
+        raise BadValue("neither true nor false")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Single):
+    """One of a few words."""
+
+    words: tuple[str, ...]
+    any_case: bool = False
+
+    @property
+    def plain(self) -> str:
+        return "one of " + ", ".join(self.words)
+
+    def read(self, text: str) -> str:
+        word = text.strip().lower() if self.any_case else text.strip()
+        if word in self.words:
+            return word
+        near = difflib.get_close_matches(word.lower(), self.words, n=1)
+        raise BadValue(f"not one of the words; did you mean {near[0]}?" if near else "not one of the words")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size(Single):
+    """A number of bytes."""
+
+    least: int = 0
+
+    @property
+    def plain(self) -> str:
+        return f"a size in bytes such as 1048576, 500Mi or 2GB, {self.least} or more"
+
+    def read(self, text: str) -> int:
+        return self._in_range(parse_size(text))
+
+    def _in_range(self, size: int) -> int:
+        if not self.least <= size <= MAX_SIZE:
+            raise BadValue("out of range")
+        return size
+
+
+def parse_size(text: str) -> int:
+    """Bytes: `K M G T` count in thousands, `Ki Mi Gi Ti` in 1024s, `B` may follow, case is no matter.
+
+    A fraction is allowed where the result is a whole number of bytes. Raises BadValue.
+    """
+    if (match := _SIZE.match(text.strip())) is None:
+        raise BadValue("not a size")
+    whole, fraction, letter, binary, _ = match.groups()
+    if binary and not letter:
+        raise BadValue("not a size")
+    unit = (1024 if binary else 1000) ** _UNITS[letter.lower()]
+    digits = fraction or ""
+    size, rest = divmod(int(whole + digits) * unit, 10 ** len(digits))
+    if rest:
+        raise BadValue("not a whole number of bytes")
+    return int(size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mode(Single):
+    """Permission bits. Digits are octal however they are written: 0770, "770" and 0o770 are the same."""
+
+    needs: int
+
+    @property
+    def plain(self) -> str:
+        return f"permissions in octal that include {self.needs:04o}, such as 0770 or 0660"
+
+    def read(self, text: str) -> int:
+        if (match := _OCTAL.match(text.strip())) is None:
+            raise BadValue("not octal permissions")
+        if (mode := int(match[1], 8)) & self.needs != self.needs:
+            raise BadValue("longshore could not use its own files")
+        return mode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network(Single):
+    """Addresses of one network."""
+
+    @property
+    def plain(self) -> str:
+        return "an address or network such as 10.0.0.0/8 or fd00::/8"
+
+    def read(self, text: str) -> IPv4Network | IPv6Network:
+        try:
+            return ip_network(text.strip())
+        except ValueError as err:
+            raise BadValue("not a network, or bits are set behind its prefix") from err
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListOf(Kind):
+    """A list of one kind."""
+
+    item: Single
+    least: int = 0
+    drop_blank: bool = False
+
+    @property
+    def plain(self) -> str:
+        return f"a list{' with at least one item' if self.least else ''}; each item is {self.item.allowed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapOf(Kind):
+    """Names and values."""
+
+    key: Single
+    value: Single
+
+    @property
+    def plain(self) -> str:
+        return f"a map; each name is {self.key.allowed}, each value {self.value.allowed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unbuilt(Kind):
+    """A section or list whose inside does not exist yet: only empty is taken."""
+
+    @property
+    def plain(self) -> str:
+        return "nothing yet"

@@ -1,0 +1,116 @@
+"""Rules that take more than one key. Each adds its faults to a reading and skips keys that have one already. Pure."""
+
+from collections.abc import Callable
+
+from shared.config.reading import Reading
+
+_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
+_REDIS = "state_persistence.redis"
+
+
+def check(reading: Reading, *, redis_url_variable: str | None) -> None:
+    """Apply every rule. `redis_url_variable` is what LONGSHORE_REDIS_URL holds."""
+    _redis_is_named(reading, redis_url_variable)
+    for rule in _RULES:
+        rule(reading)
+    reading.faults.sort(key=lambda fault: fault.line)
+
+
+def _redis_is_named(reading: Reading, variable: str | None) -> None:
+    if reading.text("state_persistence.type") != "redis" or variable is not None:
+        return
+    host, url = f"{_REDIS}.host", f"{_REDIS}.url"
+    if host in reading.values and url in reading.values and not (reading.text(host) or reading.text(url)):
+        text = "type redis needs redis.host, redis.url or the environment variable LONGSHORE_REDIS_URL"
+        reading.fault(host, reading.line("state_persistence.type"), text)
+
+
+def _redis_is_named_once(reading: Reading) -> None:
+    if reading.text(f"{_REDIS}.url") is None:
+        return
+    for name in ("host", "port", "db", "username", "password", "tls"):
+        path = f"{_REDIS}.{name}"
+        if path in reading.lines:
+            reading.fault(path, reading.line(path), "redis.url says this already; remove one of the two")
+
+
+def _token_is_set(reading: Reading) -> None:
+    path = "core.auth.token"
+    if reading.is_on("core.auth.enabled") and path in reading.values and not reading.text(path):
+        reading.fault(path, reading.line(path), "must be set, and not blank, while core.auth.enabled is true")
+
+
+def _locator_roots_are_set(reading: Reading) -> None:
+    policy, roots = "storage.artifact_locator_policy", "storage.artifact_locator_allowed_roots"
+    if reading.text(policy) == "allow_configured_roots" and reading.values.get(roots) == ():
+        text = "must hold at least one folder while storage.artifact_locator_policy is allow_configured_roots"
+        reading.fault(roots, reading.line(roots), text)
+
+
+def _ports_differ(reading: Reading) -> None:
+    if not (port := reading.number("core.port")) or port != reading.number("core.admin_port"):
+        return
+    host, admin = reading.text("core.host"), reading.text("core.admin_host")
+    if host is not None and admin is not None and (host == admin or host in _WILDCARDS or admin in _WILDCARDS):
+        text = "is core.port too; choose another, or 0 for no admin listener"
+        reading.fault("core.admin_port", reading.line("core.admin_port"), text)
+
+
+def _servers_differ(reading: Reading) -> None:
+    for name in ("id", "mount_path"):
+        first: dict[str, str] = {}
+        for at in _servers(reading):
+            path = f"{at}.{name}"
+            value = reading.text(path)
+            if value is not None and first.setdefault(value, path) != path:
+                text = f"{value!r} is taken by {first[value]} on line {reading.line(first[value])}"
+                reading.fault(path, reading.line(path), text)
+
+
+def _mounts_leave_our_routes(reading: Reading) -> None:
+    upload = reading.text("core.upload_path")
+    for at in _servers(reading):
+        path = f"{at}.mount_path"
+        mount = reading.text(path)
+        if mount is None:
+            continue
+        taken = mount == "/healthz" or mount.startswith("/artifacts/")
+        if taken or (upload is not None and mount.startswith(f"{upload}/")):
+            reading.fault(path, reading.line(path), "longshore serves something else there")
+
+
+def _own_token_stays_here(reading: Reading) -> None:
+    """The header with our token never travels upstream, so no key may ask for that."""
+    own = reading.text("core.auth.header_name")
+    if own is None or not reading.is_on("core.auth.enabled"):
+        return
+    for at in _servers(reading):
+        for name in ("required", "passthrough"):
+            path = f"{at}.upstream.client_headers.{name}"
+            if any(header.lower() == own.lower() for header in reading.texts(path)):
+                reading.fault(path, reading.line(path), f"{own} carries longshore's own token, which stays here")
+
+
+def _structured_has_a_key(reading: Reading) -> None:
+    for at, tag in reading.tags.items():
+        key, argument = f"{at}.output_locator.output_path_key", f"{at}.output_path_argument"
+        if tag != "artifact_producer" or reading.text(f"{at}.output_locator.mode") != "structured":
+            continue
+        if key in reading.values and argument in reading.values and not (reading.text(key) or reading.text(argument)):
+            reading.fault(key, reading.line(key), "mode structured needs this key, or output_path_argument")
+
+
+def _servers(reading: Reading) -> list[str]:
+    return [f"servers[{index}]" for index in range(reading.lengths.get("servers", 0))]
+
+
+_RULES: tuple[Callable[[Reading], None], ...] = (
+    _redis_is_named_once,
+    _token_is_set,
+    _locator_roots_are_set,
+    _ports_differ,
+    _servers_differ,
+    _mounts_leave_our_routes,
+    _own_token_stays_here,
+    _structured_has_a_key,
+)

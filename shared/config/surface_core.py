@@ -1,0 +1,112 @@
+"""Rows of the `core` and `limits` sections."""
+
+from shared.config.kinds import Choice, ListOf, Network, Size, Switch, Unbuilt, Whole
+from shared.config.row import LATER, WORKS, Row
+from shared.config.words import Credential, HeaderName, Host, HttpUrl, Route, Text
+
+ON_OFF = Switch()
+PORT = Whole(least=1, most=65535)
+AT_LEAST_ONE = Whole(least=1)
+ONE_OR_NULL = Whole(least=1, nullable=True)
+DESCRIPTION_MODES = ("preserve", "truncate", "strip")
+SANITIZATION_MODES = ("off", "sanitize", "block")
+PINNING_MODES = ("off", "warn", "block")
+BLOCK_STRATEGIES = ("error", "baseline_subset")
+BLOCK_ACTIONS = ("keep", "invalidate")
+PINNING_SCOPES = ("session", "principal", "server")
+
+LISTENER = (
+    Row("core.host", WORKS, Host(), "0.0.0.0", "The address to listen on."),  # noqa: S104
+    Row("core.port", WORKS, PORT, 8932, "The port to listen on."),
+    Row("core.admin_host", WORKS, Host(), "127.0.0.1", "The address of the admin listener, which serves `/metrics`."),
+    Row("core.admin_port", WORKS, Whole(most=65535), 8933, "The port of the admin listener; 0 switches it off."),
+    Row("core.public_base_url", WORKS, HttpUrl(base=True, blank=True, nullable=True), None,
+        "What links begin with. Null: taken from `X-Forwarded-*` of a trusted proxy, else from the request, "
+        "else from host and port."),
+    Row("core.trusted_proxies", WORKS, ListOf(item=Network()), (),
+        "Networks whose `X-Forwarded-*` headers count. From anywhere else these headers are ignored."),
+    Row("core.allowed_hosts", LATER, ListOf(item=Text()), (),
+        "Values of `Host` that are answered; derived from host and public_base_url when empty."),
+    Row("core.upload_path", WORKS, Route(), "/upload", "Where files are posted to: `<upload_path>/<server id>`."),
+    Row("core.log_level", WORKS, Choice(words=("debug", "info", "warning", "error", "critical"), any_case=True),
+        "warning", "The least severe event that is logged."),
+    Row("core.max_body_bytes", WORKS, Size(least=1), 4 * 1024**2,
+        "The largest JSON body. Uploads have a limit of their own."),
+    Row("core.max_json_depth", WORKS, Whole(least=1, most=1000), 100, "The deepest nesting of a JSON body."),
+    Row("core.max_start_wait_seconds", WORKS, Whole(), 60,
+        "How long start-up waits for upstreams. Afterwards longshore serves anyway and reports `degraded`; "
+        "0 does not wait."),
+    Row("core.shutdown_grace_seconds", LATER, Whole(), 20, "How long calls in flight may finish after SIGTERM."),
+    Row("core.cleanup_interval_seconds", WORKS, ONE_OR_NULL, 60,
+        "How often what is due is removed. Null switches the background cleanup off."),
+    Row("core.allow_artifacts_download", WORKS, ON_OFF, False,
+        "Serves artifacts over HTTP and adds a download link to tool results."),
+)
+
+CALLERS = (
+    Row("core.auth.enabled", WORKS, ON_OFF, False, "Asks every caller for the token."),
+    Row("core.auth.header_name", WORKS, HeaderName(), "X-Mcp-Adapter-Auth-Token",
+        "The header that carries the token. `Authorization: Bearer` is read as well."),
+    Row("core.auth.token", WORKS, Credential(nullable=True), None,
+        "The token. Must not be blank when auth is enabled.", secret=True),
+    Row("core.auth.signed_upload_ttl_seconds", WORKS, AT_LEAST_ONE, 120, "How long a one-time upload link is valid."),
+    Row("core.auth.signing_secret", WORKS, Text(nullable=True, trim=False), None,
+        "Signs links. Null: the token, or a generated secret that all processes share.", secret=True),
+    Row("core.auth.tokens", LATER, Unbuilt(), (), "Several tokens, each with a name and its servers.", secret=True),
+    Row("core.auth.oauth", LATER, Unbuilt(), None, "Tokens of an authorization server.", secret=True),
+    Row("core.cors.enabled", LATER, ON_OFF, False, "Lets web pages call longshore."),
+    Row("core.cors.allowed_origins", LATER, ListOf(item=Text()), (), "Origins of those pages."),
+    Row("core.cors.allowed_methods", LATER, ListOf(item=Text()), ("POST", "GET", "OPTIONS"), "Methods they may use."),
+    Row("core.cors.allowed_headers", LATER, ListOf(item=Text()), ("*",), "Headers they may send."),
+    Row("core.cors.allow_credentials", LATER, ON_OFF, False, "Whether they may send credentials."),
+    Row("limits", LATER, Unbuilt(), None, "Requests, calls, transfers and bytes per caller and per address."),
+)
+
+TOOLS = (
+    Row("core.defaults.tool_call_timeout_seconds", WORKS, ONE_OR_NULL, 60,
+        "How long a tool call may take, where neither adapter nor server says otherwise. Null: no limit."),
+    Row("core.defaults.allow_raw_output", WORKS, Switch(nullable=True), False,
+        "Whether an artifact's bytes go into the tool result too, where neither adapter nor server says otherwise."),
+    Row("core.code_mode_enabled", LATER, ON_OFF, False, "Offers search and execution in place of all tools."),
+    Row("core.shorten_descriptions", LATER, ON_OFF, False, "Shortens tool descriptions."),
+    Row("core.short_description_max_tokens", LATER, AT_LEAST_ONE, 16, "To how many tokens."),
+    Row("core.tool_description_policy.mode", LATER, Choice(words=DESCRIPTION_MODES), "preserve",
+        "What happens to long descriptions."),
+    Row("core.tool_description_policy.max_tool_description_chars", LATER, ONE_OR_NULL, 280, "Length for a tool.",
+        off=(None,)),
+    Row("core.tool_description_policy.max_schema_description_chars", LATER, ONE_OR_NULL, 280,
+        "Length for a field of a schema.", off=(None,)),
+    Row("core.tool_metadata_sanitization.mode", LATER, Choice(words=SANITIZATION_MODES), "sanitize",
+        "What happens to deceptive text in tool metadata.", off=("off",)),
+    Row("core.tool_metadata_sanitization.normalize_unicode", LATER, ON_OFF, True, "Brings text into one form.",
+        off=(False,)),
+    Row("core.tool_metadata_sanitization.remove_invisible_characters", LATER, ON_OFF, True,
+        "Removes characters that no reader sees.", off=(False,)),
+    Row("core.tool_metadata_sanitization.max_tool_title_chars", LATER, ONE_OR_NULL, 256, "Length of a title.",
+        off=(None,)),
+    Row("core.tool_metadata_sanitization.max_tool_description_chars", LATER, ONE_OR_NULL, 2000,
+        "Length of a description.", off=(None,)),
+    Row("core.tool_metadata_sanitization.max_schema_text_chars", LATER, ONE_OR_NULL, 1000,
+        "Length of a text inside a schema.", off=(None,)),
+    Row("core.tool_definition_pinning.mode", LATER, Choice(words=PINNING_MODES), "warn",
+        "What happens when a tool changes after a client has seen it.", off=("off",)),
+    Row("core.tool_definition_pinning.block_strategy", LATER, Choice(words=BLOCK_STRATEGIES), "error",
+        "Whether blocking fails the listing or hides what changed."),
+    Row("core.tool_definition_pinning.block_error_session_action", LATER, Choice(words=BLOCK_ACTIONS), "invalidate",
+        "What becomes of the session when blocking fails the listing."),
+    Row("core.tool_definition_pinning.scope", LATER, Choice(words=PINNING_SCOPES), "session",
+        "For whom a seen tool is remembered."),
+)
+
+UPSTREAMS = (
+    Row("core.upstream_metadata_cache_ttl_seconds", LATER, Whole(), 300, "How long lists of upstreams are kept.",
+        off=(0,)),
+    Row("core.upstream_ping.enabled", LATER, ON_OFF, True, "Probes upstreams and breaks circuits.", off=(False,)),
+    Row("core.upstream_ping.interval_seconds", LATER, AT_LEAST_ONE, 15, "How often."),
+    Row("core.upstream_ping.timeout_seconds", LATER, AT_LEAST_ONE, 5, "How long an upstream may take to answer."),
+    Row("core.upstream_ping.failure_threshold", LATER, AT_LEAST_ONE, 3, "Failures in a row that open the circuit."),
+    Row("core.upstream_ping.open_cooldown_seconds", LATER, AT_LEAST_ONE, 30, "How long it stays open."),
+    Row("core.upstream_ping.half_open_probe_allowance", LATER, AT_LEAST_ONE, 2, "Probes that close it again."),
+)
+
+ROWS = (*LISTENER, *CALLERS, *TOOLS, *UPSTREAMS)

@@ -1,0 +1,106 @@
+"""Rows of the sections about data: `state_persistence`, `storage`, `sessions`, `uploads`, `artifacts`, `files`."""
+
+from shared.config.kinds import Choice, ListOf, Mode, Size, Switch, Unbuilt, Whole
+from shared.config.row import LATER, SUPERSEDED, WORKS, Row
+from shared.config.surface_core import AT_LEAST_ONE, ON_OFF, ONE_OR_NULL, PORT
+from shared.config.words import Folder, Host, KeyBase, RedisUrl, Scheme, Text
+
+_PRIVATE = "the private Redis of `longshore up` keeps an append-only file under <storage.root>/state"
+_ATOMIC = "every change of state is one atomic script in Redis, and files appear by renaming, so no lock is needed"
+_EVICTIONS = ("lru_uploads_then_artifacts", "lru_artifacts_then_uploads")
+
+STATE = (
+    Row("state_persistence.type", WORKS, Choice(words=("memory", "disk", "redis")), "disk",
+        "Which Redis holds the state: `redis` the configured one; under `longshore up`, `disk` a private one that "
+        "survives restarts and `memory` a private one that does not."),
+    Row("state_persistence.unavailable_policy", WORKS, Choice(words=("fail_closed", "exit", "fallback_memory")),
+        "fail_closed", "What happens while Redis is away: requests that need it are refused with 503.",
+        not_yet=("exit", "fallback_memory")),
+    Row("state_persistence.refresh_on_startup", LATER, ON_OFF, False, "Forgets all state at start-up."),
+    Row("state_persistence.snapshot_interval_seconds", SUPERSEDED, AT_LEAST_ONE, 30,
+        "How often state was written to disk.", instead="every change is in Redis before it is answered"),
+    Row("state_persistence.disk.local_path", SUPERSEDED, Text(nullable=True), None,
+        "Where the state database was.", instead=_PRIVATE),
+    Row("state_persistence.disk.wal.enabled", SUPERSEDED, ON_OFF, True, "Its write-ahead log.", instead=_PRIVATE),
+    Row("state_persistence.redis.host", WORKS, Host(nullable=True), None,
+        "The server. Type `redis` needs it, or `url`, or the variable `LONGSHORE_REDIS_URL`, which wins over both."),
+    Row("state_persistence.redis.port", WORKS, PORT, 6379, "Its port."),
+    Row("state_persistence.redis.db", WORKS, Whole(), 0, "The number of the database."),
+    Row("state_persistence.redis.username", WORKS, Text(blank=True, nullable=True, trim=False), None, "Its user."),
+    Row("state_persistence.redis.password", WORKS, Text(blank=True, nullable=True, trim=False), None,
+        "The user's password.", secret=True),
+    Row("state_persistence.redis.tls", WORKS, ON_OFF, False, "Speaks TLS to `host`. The two keys below imply it."),
+    Row("state_persistence.redis.ca_file", WORKS, Folder(blank=True, nullable=True), None,
+        "Certificates of the authorities that may vouch for the server, in PEM."),
+    Row("state_persistence.redis.tls_insecure", WORKS, ON_OFF, False, "Speaks TLS without verifying the certificate."),
+    Row("state_persistence.redis.url", WORKS, RedisUrl(blank=True, nullable=True), None,
+        "The server as a URL, in place of host, port, db, username, password and tls."),
+    Row("state_persistence.redis.sentinel", LATER, Unbuilt(), None, "Finds the server through Sentinel.",
+        secret=True),
+    Row("state_persistence.redis.key_base", WORKS, KeyBase(), "longshore", "What every key begins with."),
+    Row("state_persistence.redis.ping_seconds", WORKS, AT_LEAST_ONE, 5, "How often the connection is checked."),
+    Row("state_persistence.reconciliation.mode", LATER, Choice(words=("disabled", "if_empty", "always")), "if_empty",
+        "When records are rebuilt from the files in storage.", off=("disabled",)),
+    Row("state_persistence.reconciliation.legacy_server_id", LATER, Text(nullable=True), None,
+        "The server that files without one belong to."),
+)
+
+STORAGE = (
+    Row("storage.root", WORKS, Folder(root=False), "/data/shared",
+        "The folder for files, on one volume that gateways, workers and upstreams which share paths mount."),
+    Row("storage.max_size", LATER, Size(nullable=True), None, "Bytes that all files together may take."),
+    Row("storage.dir_mode", WORKS, Mode(needs=0o700), 0o770, "Permissions of folders; upstreams need to enter them."),
+    Row("storage.file_mode", WORKS, Mode(needs=0o600), 0o660,
+        "Permissions of files; upstreams need to read uploads and write artifacts."),
+    Row("storage.atomic_writes", SUPERSEDED, ON_OFF, True, "Whether files appear whole.",
+        instead="files are always written aside, synchronised and renamed"),
+    Row("storage.lock_mode", SUPERSEDED, Choice(words=("none", "process", "file", "redis", "auto")), "auto",
+        "How writers kept out of each other's way.", instead=_ATOMIC),
+    Row("storage.orphan_sweeper_enabled", WORKS, ON_OFF, True, "Removes files that no record points at."),
+    Row("storage.orphan_sweeper_grace_seconds", WORKS, Whole(), 300, "How old such a file must be."),
+    Row("storage.artifact_locator_policy", WORKS, Choice(words=("storage_only", "allow_configured_roots")),
+        "storage_only", "Where files may lie that a tool's result names."),
+    Row("storage.artifact_locator_allowed_roots", WORKS, ListOf(item=Folder(root=False), drop_blank=True), (),
+        "Folders besides storage.root, for the policy `allow_configured_roots`, which needs at least one."),
+)
+
+SESSIONS = (
+    Row("sessions.max_active", LATER, ONE_OR_NULL, None, "Sessions that may be alive at once."),
+    Row("sessions.max_in_flight_per_session", LATER, ONE_OR_NULL, None, "Calls of a session that may run at once."),
+    Row("sessions.idle_ttl_seconds", LATER, ONE_OR_NULL, None, "How long an unused session lives."),
+    Row("sessions.allow_revival", LATER, ON_OFF, True, "Lets an expired session continue while it is remembered.",
+        off=(False,)),
+    Row("sessions.tombstone_ttl_seconds", LATER, AT_LEAST_ONE, 86400, "How long it is remembered."),
+    Row("sessions.upstream_session_termination_retries", LATER, Whole(most=5), 1,
+        "How often a call is repeated after its upstream has lost the session.", off=(0,)),
+    Row("sessions.max_total_session_size", LATER, Size(nullable=True), None, "Bytes that a session's files may take."),
+    Row("sessions.eviction_policy", LATER, Choice(words=_EVICTIONS), "lru_uploads_then_artifacts",
+        "What gives way when they are full."),
+)
+
+UPLOADS = (
+    Row("uploads.enabled", WORKS, ON_OFF, True, "Takes files from clients."),
+    Row("uploads.max_file_bytes", WORKS, Size(least=1), 10 * 1024**2, "The largest file."),
+    Row("uploads.ttl_seconds", WORKS, ONE_OR_NULL, 120,
+        "How long an upload lives after its last use. Null: as long as its session."),
+    Row("uploads.require_sha256", WORKS, ON_OFF, False, "Refuses files that come without their sha256."),
+    Row("uploads.uri_scheme", WORKS, Scheme(), "upload://", "What handles begin with."),
+    Row("uploads.data_uri_max_bytes", LATER, Size(), 256 * 1024, "The largest `data:` URI in place of a handle.",
+        off=(0,)),
+    Row("uploads.resumable", LATER, ON_OFF, True, "Lets interrupted uploads continue (tus).", off=(False,)),
+)
+
+ARTIFACTS = (
+    Row("artifacts.enabled", WORKS, ON_OFF, True, "Captures the files that tools write."),
+    Row("artifacts.ttl_seconds", WORKS, ONE_OR_NULL, 600,
+        "How long an artifact lives after its last use. Null: as long as its session."),
+    Row("artifacts.max_per_session", LATER, ONE_OR_NULL, None, "Artifacts that a session may have at once."),
+    Row("artifacts.expose_as_resources", WORKS, ON_OFF, True, "Lists artifacts as MCP resources."),
+    Row("artifacts.uri_scheme", WORKS, Scheme(), "artifact://", "What their URIs begin with."),
+    Row("artifacts.spill_over_bytes", LATER, Size(nullable=True), None,
+        "Tool results above this size become artifacts. Null: never."),
+    Row("files.sep_2631", LATER, Switch(), False, "File arguments as SEP-2631 describes them."),
+    Row("files.openai_file_params", LATER, Switch(), False, "File arguments as OpenAI clients send them."),
+)
+
+ROWS = (*STATE, *STORAGE, *SESSIONS, *UPLOADS, *ARTIFACTS)

@@ -1,0 +1,233 @@
+"""Kinds of text: names, paths, addresses, each checked and brought into its one form. Pure."""
+
+import os.path
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import SplitResult, urlsplit
+
+from shared.config.kinds import BadValue, Single
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")  # RFC 9110 §5.6.2 token
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_ROUTE = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+\Z")
+_KEY_BASE = re.compile(r"[A-Za-z0-9_.:/-]+\Z")
+_DOTTED = re.compile(r"[^.\s][^.]*(?:\.[^.]+)*\Z")
+
+# What each hop or the protocol sets for itself (RFC 9110 §7.6.1; MCP basic/transports/streamable-http).
+_OWN_HEADERS = frozenset(
+    {
+        "accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect",
+        "host", "keep-alive", "last-event-id", "mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name",
+        "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text(Single):
+    """Any text on one line. Blank is null where null is taken and `blank` does not say otherwise."""
+
+    blank: bool = False  # whether blank is a value, or means null
+    trim: bool = True
+    words: str = "text"
+
+    @property
+    def plain(self) -> str:
+        return self.words if self.blank else f"{self.words}, not blank"
+
+    def means_null(self, text: str) -> bool:
+        return self.blank and not text.strip()
+
+    def read(self, text: str) -> str:
+        if not self.blank and not text.strip():
+            raise BadValue("blank")
+        if _CONTROL.search(text) is not None:
+            raise BadValue("it holds a line break or another control character")
+        return self.check(text.strip() if self.trim else text)
+
+    def check(self, text: str) -> str:
+        """`text`, not blank and without control characters, in the form that is stored. Raises BadValue."""
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credential(Text):
+    """A secret that a caller sends in a header: kept exactly as written."""
+
+    blank: bool = True
+    trim: bool = False
+    words: str = "text in printable ASCII without blanks around it"
+
+    def check(self, text: str) -> str:
+        if not text.isascii() or text != text.strip():
+            raise BadValue("no HTTP header could carry it")
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeaderName(Text):
+    """The name of an HTTP header; `free` when any is taken, else none that longshore sets itself."""
+
+    words: str = "the name of an HTTP header"
+    free: bool = False
+
+    def check(self, text: str) -> str:
+        if _HEADER_NAME.match(text) is None:
+            raise BadValue("not the name of an HTTP header")
+        if not self.free and text.lower() in _OWN_HEADERS:
+            raise BadValue("the protocol sets this header itself")
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheme(Text):
+    """The start of a URI, in lower case."""
+
+    words: str = "a URI scheme that ends with ://"
+
+    def check(self, text: str) -> str:
+        if _SCHEME.match(lower := text.lower()) is None:
+            raise BadValue("not a URI scheme that ends with ://")
+        return lower
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route(Text):
+    """A path on our own listener: a leading slash, no trailing one."""
+
+    words: str = "a URL path other than /"
+
+    def check(self, text: str) -> str:
+        path = "/" + text.strip("/")
+        if path == "/":
+            raise BadValue("the root cannot be used")
+        if _ROUTE.match(path) is None or any(part in (".", "..") for part in path.split("/")):
+            raise BadValue("not a plain URL path")
+        return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerId(Text):
+    """A server's id, which is one segment of the upload and download URLs."""
+
+    words: str = "text without slashes"
+
+    def check(self, text: str) -> str:
+        if "/" in text or "\\" in text or text in (".", ".."):
+            raise BadValue("it could not be one segment of a URL")
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyBase(Text):
+    """What Redis keys begin with."""
+
+    words: str = "letters, digits and _ . : / -"
+
+    def check(self, text: str) -> str:
+        if _KEY_BASE.match(text) is None:
+            raise BadValue("it holds other characters")
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host(Text):
+    """A host name or an address, without a port."""
+
+    words: str = "a host name or address, without scheme and port"
+
+    def check(self, text: str) -> str:
+        bare = text.removeprefix("[").removesuffix("]")
+        if re.search(r"[\s/@?#\[\]]", bare) is not None or bare.count(":") == 1:
+            raise BadValue("not a host name or address alone")
+        return bare
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dotted(Text):
+    """A path into JSON, such as `options.path`."""
+
+    words: str = "a dotted path such as options.path"
+
+    def check(self, text: str) -> str:
+        if _DOTTED.match(text) is None:
+            raise BadValue("one of its parts is empty")
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder(Text):
+    """A folder or file of this host; a relative path starts at the working directory."""
+
+    words: str = "a path"
+    root: bool = True  # whether `/` itself is taken
+
+    def check(self, text: str) -> str:
+        path = os.path.abspath(text)
+        if not self.root and path.strip("/") == "":
+            raise BadValue("the whole file system cannot be used")
+        return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expression(Text):
+    """A regular expression."""
+
+    trim: bool = False
+    words: str = "a regular expression"
+
+    def check(self, text: str) -> str:
+        try:
+            re.compile(text)
+        except (re.error, OverflowError, RecursionError) as err:
+            raise BadValue("it does not compile" + (f": {err.msg}" if isinstance(err, re.error) else "")) from err
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpUrl(Text):
+    """An http or https URL. A base loses its trailing slash and takes no query."""
+
+    private: ClassVar[bool] = True
+    words: str = "an http:// or https:// URL"
+    base: bool = False
+
+    def check(self, text: str) -> str:
+        url = split_url(text)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise BadValue("not an http:// or https:// URL with a host")
+        if self.base and (url.query or url.fragment or url.username or url.password):
+            raise BadValue("it takes no query, fragment or credentials")
+        return text.rstrip("/") if self.base else text
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisUrl(Text):
+    """Where a Redis server listens."""
+
+    private: ClassVar[bool] = True
+    words: str = "a URL such as redis://host:6379/0, rediss://host:6379/0 or unix:///path?db=0"
+
+    def check(self, text: str) -> str:
+        url = split_url(text)
+        if url.scheme in ("redis", "rediss") and url.hostname:
+            if re.match(r"(?:/[0-9]*)?\Z", url.path) is None:
+                raise BadValue("what follows the host must be the number of a database")
+            return text
+        if url.scheme == "unix" and url.path.startswith("/"):
+            return text
+        raise BadValue("not a redis://, rediss:// or unix:// URL")
+
+
+def split_url(text: str) -> SplitResult:
+    """The parts of a URL whose port, if any, is a number. Raises BadValue."""
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError as err:
+        raise BadValue("not a URL") from err
+    if any(char.isspace() for char in text):
+        raise BadValue("not a URL: it holds a blank")
+    return url
