@@ -54,8 +54,8 @@ async def test_killing_a_gateway_between_two_calls_goes_unnoticed(deployment: St
     data = f"data:text/plain;base64,{base64.b64encode(b'the manifest').decode()}"
     async with aiohttp.ClientSession() as http:
         session = await wire.open_session(http, first.mount("everything"))
-        arguments = {"name": "manifest.gz", "data": data}
-        await session.call(first.mount("everything"), "tools/call", 1, name="gzip-file-as-resource", arguments=arguments)
+        gzip = {"name": "gzip-file-as-resource", "arguments": {"name": "manifest.gz", "data": data}}
+        await session.call(first.mount("everything"), "tools/call", 1, **gzip)
 
         first.process.kill()
         said = await session.tool(second.mount("everything"), "echo", 2, message="still here")
