@@ -10,6 +10,7 @@ from shared.config.servers import Adapter, ArtifactProducer, Server, UploadConsu
 from shared.config.state import Redis, StatePersistence
 from shared.config.storage import Artifacts, Files, Sessions, Storage, Uploads
 from shared.config.telemetry import Telemetry
+from shared.config.urls import url_secrets
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,12 +74,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return self.core.auth.signing_secret or self.core.auth.token
 
     def secrets(self) -> tuple[str, ...]:
-        """Every secret of the configuration, for keeping them out of logs."""
+        """Every secret of the configuration, for keeping them out of logs; those inside URLs too."""
         redis = self.state_persistence.redis
         found: list[str | None] = [self.core.auth.token, self.core.auth.signing_secret, redis.password]
         found += self.telemetry.headers.values()
+        urls = [redis.url, self.redis_url_variable, self.telemetry.endpoint, self.telemetry.logs_endpoint]
         for server in self.servers:
             found += server.upstream.static_headers.values()
+            urls.append(server.upstream.url)
+        for url in urls:
+            if url is not None:
+                found += url_secrets(url)
         return tuple(dict.fromkeys(secret for secret in found if secret))
 
 

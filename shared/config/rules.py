@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 from shared.config.reading import Reading
+from shared.config.surface import ROWS
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
 _REDIS = "state_persistence.redis"
+_DEFAULTS = {row.path: row.default for row in ROWS}
 
 
 def check(reading: Reading, *, redis_url_variable: str | None) -> None:
@@ -30,7 +32,7 @@ def _redis_is_named_once(reading: Reading) -> None:
         return
     for name in ("host", "port", "db", "username", "password", "tls"):
         path = f"{_REDIS}.{name}"
-        if path in reading.lines:
+        if path in reading.values and reading.values[path] != _DEFAULTS[path]:
             reading.fault(path, reading.line(path), "redis.url says this already; remove one of the two")
 
 

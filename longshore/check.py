@@ -1,0 +1,67 @@
+"""What `longshore check` shows: the configuration as it takes effect, secrets masked."""
+
+from ipaddress import IPv4Network, IPv6Network
+
+import msgspec
+import yaml
+
+from shared.config import REDIS_URL_VARIABLE, Config
+from shared.config.kinds import Atom, Mode, Value
+from shared.config.row import WORKS, Row
+from shared.config.surface import ROOT, Section
+from shared.config.urls import MASK, mask_url
+from shared.config.words import HttpUrl, RedisUrl
+
+Plain = bool | int | float | str | None | list["Plain"] | dict[str, "Plain"]
+
+
+def render_effective(config: Config) -> str:
+    """The keys that work, in YAML, and as comments behind them what has no effect and why.
+
+    Without secrets the text is a configuration that loads to the same values.
+    """
+    shown = yaml.safe_dump(_section(ROOT, config), sort_keys=False, allow_unicode=True, width=1000)
+    lines = [f"# {notice}" for notice in config.notices]
+    if config.redis_url_variable is not None:
+        lines.append(f"# {REDIS_URL_VARIABLE} is set and wins: {mask_url(config.redis_url_variable)}")
+    return shown + "".join(f"{line}\n" for line in lines)
+
+
+def _section(section: Section, struct: msgspec.Struct) -> dict[str, Plain]:
+    values = {name: getattr(struct, name) for name in struct.__struct_fields__}
+    plain: dict[str, Plain] = {}
+    for name, row in section.rows.items():
+        if row.standing is WORKS:
+            plain[name] = _tag(struct) if name not in values else _value(row, values[name])
+    for name, below in section.sections.items():
+        if inner := _section(below, values[name]):
+            plain[name] = inner
+    for name, below in section.lists.items():
+        plain[name] = [_section(below, item) for item in values[name]]
+    for name, kinds in section.tagged.items():
+        plain[name] = [_section(kinds[_tag(item)], item) for item in values[name]]
+    return plain
+
+
+def _tag(struct: msgspec.Struct) -> str:
+    return str(struct.__struct_config__.tag)
+
+
+def _value(row: Row, value: Value) -> Plain:
+    if isinstance(value, dict):
+        return {name: MASK if row.secret else _atom(item) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return [_atom(item) for item in value]
+    if value is None or row.secret:
+        return None if value is None else MASK
+    if isinstance(row.kind, Mode):
+        return f"{value:04o}"
+    if isinstance(row.kind, HttpUrl | RedisUrl):
+        return _atom(mask_url(str(value)))
+    return _atom(value)
+
+
+def _atom(value: Atom) -> Plain:
+    if isinstance(value, IPv4Network | IPv6Network):
+        return str(value)
+    return value.replace("${", "$${") if isinstance(value, str) else value

@@ -1,0 +1,31 @@
+"""Secrets inside URLs: finding and masking them. Pure."""
+
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+MASK = "********"
+
+
+def url_secrets(url: str) -> tuple[str, ...]:
+    """What in `url` may be a secret, as written and decoded: the password, or a lone user, and query values."""
+    parts = urlsplit(url)
+    userinfo = parts.netloc.rpartition("@")[0]
+    user, colon, password = userinfo.partition(":")
+    lone = password if colon else user
+    found = [lone, unquote(lone), *(value for _, value in _query(parts.query))]
+    found += [raw.partition("=")[2] for raw in parts.query.split("&")]
+    return tuple(dict.fromkeys(text for text in found if text))
+
+
+def mask_url(url: str) -> str:
+    """`url` with every such secret masked."""
+    parts = urlsplit(url)
+    userinfo, at, host = parts.netloc.rpartition("@")
+    user, colon, _ = userinfo.partition(":")
+    netloc = (f"{user}:{MASK}@" if colon else f"{MASK}@") + host if at else host
+    query = "&".join(f"{name}={MASK}" for name, _ in _query(parts.query))
+    masked = f"{parts.scheme}://{netloc}{parts.path}"
+    return f"{masked}?{query}" if query else masked
+
+
+def _query(query: str) -> list[tuple[str, str]]:
+    return parse_qsl(query, keep_blank_values=True)

@@ -1,0 +1,99 @@
+"""Logging of every process: one line an event, JSON unless a person watches, and never a secret.
+
+Everything goes through the same processors to stderr, foreign libraries and tracebacks included.
+"""
+
+import logging
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+import msgspec
+import structlog
+from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from shared.redaction import Redactor, escape
+
+_FIRST = ("timestamp", "level", "event", "logger")
+
+_encoder = msgspec.json.Encoder()
+
+context = bound_contextvars
+"""`with context(request="…"):` adds fields to every event logged inside, in this task alone."""
+
+
+def configure(level: str, *, secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
+    """Send events of at least `level` to `stream`, stderr by default. Safe to repeat; the last call counts.
+
+    `secrets` are hidden wherever they occur, those of 6 characters and more.
+    """
+    target = sys.stderr if stream is None else stream
+    handler = _Handler(target)
+    handler.setFormatter(_formatter(Redactor(secrets), for_person=target.isatty()))
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        if isinstance(old, _Handler):
+            root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    logging.captureWarnings(True)
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, merge_contextvars, ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _formatter(redactor: Redactor, *, for_person: bool) -> ProcessorFormatter:
+    def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        return {name: redactor.field(name, value) for name, value in event.items()}
+
+    renderers: list[Processor] = [_to_json]
+    if for_person:
+        renderers = [_on_lines, structlog.dev.ConsoleRenderer()]
+    return ProcessorFormatter(
+        foreign_pre_chain=[merge_contextvars],
+        processors=[
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.StackInfoRenderer(),
+            ProcessorFormatter.remove_processors_meta,
+            redact,
+            *renderers,
+        ],
+    )
+
+
+def _to_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    """One line of JSON. Its strings escape what ends a line already; the rest of `escape` is legal there too."""
+    ordered = {name: event[name] for name in _FIRST if name in event} | dict(event)
+    return escape(_encoder.encode(ordered).decode())
+
+
+def _on_lines(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Texts on one line each; a traceback keeps its lines, indented, so that none looks like an event."""
+    shown: EventDict = {}
+    for name, value in event.items():
+        if name in ("exception", "stack") and isinstance(value, str):
+            shown[name] = "\n".join(f"    {escape(line)}" for line in value.split("\n"))
+        elif isinstance(value, str):
+            shown[escape(name)] = escape(value)
+        elif value is None or isinstance(value, bool | int | float):
+            shown[escape(name)] = value
+        else:
+            shown[escape(name)] = escape(_encoder.encode(value).decode())
+    return shown
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines. An event that cannot be rendered leaves a mark, never its raw fields."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (the standard library's name)
+        failure = sys.exc_info()[0]
+        if failure is not None and not issubclass(failure, OSError):
+            self.stream.write(_to_json(None, "", {"event": "log_event_lost", "logger": record.name}) + "\n")

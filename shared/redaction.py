@@ -1,0 +1,75 @@
+"""Takes secrets out of what is logged: by the name of a field, by shape, and by exact value. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote
+
+HIDDEN = "[hidden]"
+
+_MIN_SECRET = 6         # shorter ones would black out ordinary words
+_MAX_SCANNED = 65536    # of one text; what lies behind is dropped
+_MAX_TEXT = 8192        # of one text after that; a traceback may be long
+_MAX_DEPTH = 6
+_MAX_INTEGER = 2**63
+
+_SECRET_NAME = re.compile(
+    r"(?:authorization|cookie|credential|jwt|passphrase|passwd|password|pwd|secret|signature|(?:^|[_.-])sig|token"
+    r"|(?:api|private|access|session|signing|secret)[_-]?key)s?\Z",
+    re.IGNORECASE,
+)
+_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
+    # Authorization: <anything>, Cookie: <anything>, as header lines and inside printed dictionaries
+    (re.compile(r"\b((?:proxy-)?authorization|(?:set-)?cookie)([\"']?\s*[:=]\s*[\"']?)[^\r\n\"'}]+", re.IGNORECASE),
+     rf"\1\2{HIDDEN}"),
+    (re.compile(r"\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1\2{HIDDEN}"),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?"), HIDDEN),  # a JWT
+    (re.compile(r"([?&;](?:sig|signature|(?:access_|id_)?token|api_?key|key|code|secret|password)=)"
+                r"[^\s&;#\"'<>\\]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(r"(://[^\s/@:]{0,256}:)[^\s/@]+@"), rf"\1{HIDDEN}@"),  # a URL's password
+)
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+Clean = bool | int | float | str | None | list["Clean"] | dict[str, "Clean"]
+
+
+class Redactor:
+    """Hides `secrets` and whatever looks like one."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        spellings = {spelling for secret in secrets for spelling in (secret, quote(secret, safe=""))}
+        known = sorted((text for text in spellings if len(text) >= _MIN_SECRET), key=len, reverse=True)
+        self._exact = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def text(self, text: str) -> str:
+        """`text` without secrets, in valid Unicode, shortened."""
+        text = text[:_MAX_SCANNED].encode(errors="backslashreplace").decode()
+        if self._exact is not None:
+            text = self._exact.sub(HIDDEN, text)
+        for pattern, replacement in _SHAPES:
+            text = pattern.sub(replacement, text)
+        return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + "..."
+
+    def value(self, value: object, *, depth: int = 0) -> Clean:
+        """Any value of an event as plain data without secrets; what has no plain form becomes its text."""
+        if value is None or isinstance(value, bool | float):
+            return value
+        if isinstance(value, int) and abs(value) < _MAX_INTEGER:
+            return int(value)
+        if isinstance(value, bytes):
+            return self.text(value[:_MAX_SCANNED].decode(errors="backslashreplace"))
+        if depth < _MAX_DEPTH and isinstance(value, Mapping):
+            return {self.text(str(name)): self.field(str(name), item, depth=depth + 1) for name, item in value.items()}
+        if depth < _MAX_DEPTH and isinstance(value, list | tuple | set | frozenset):
+            return [self.value(item, depth=depth + 1) for item in value]
+        return self.text(str(value))
+
+    def field(self, name: str, value: object, *, depth: int = 0) -> Clean:
+        """As `value`; hidden as a whole when `name` says that it is a credential."""
+        if value is not None and not isinstance(value, bool) and _SECRET_NAME.search(name) is not None:
+            return HIDDEN
+        return self.value(value, depth=depth)
+
+
+def escape(text: str) -> str:
+    """`text` on one line: control, invisible and direction-changing characters as `\\uXXXX`."""
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
