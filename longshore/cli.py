@@ -139,14 +139,17 @@ def check(*, config: Path | None = None) -> None:
 
 
 def _file(config: Path | None) -> Path:
-    return find_config(config)
+    file = find_config(config)
+    if config is None and not file.exists():
+        raise WrongUsage(f"there is no {file}: name a configuration with --config, or try `longshore up --demo`")
+    return file
 
 
 def _service_config(config: Path | None, overrides: Overrides) -> Config:
     """What a process that needs a shared Redis runs with; logging follows it from here on."""
     settings = read(_file(config), overrides)
     require_shared_redis(settings)
-    log.configure(level=settings.core.log_level, secrets=settings.secrets())
+    log.configure(settings.core.log_level, secrets=settings.secrets())
     return settings
 
 

@@ -14,6 +14,7 @@ from longshore.errors import JourneyFailed, StartFailed
 from longshore.ready import Health, base_url, require_free, until_answering
 from longshore.settings import Overrides, read
 from longshore.supervise import ChildSpec, Supervisor
+from shared import log
 from shared.clock import monotonic_s
 from shared.config import REDIS_URL_VARIABLE, Config
 from shared.tasks import Tasks
@@ -54,6 +55,7 @@ def up(plan: Plan, console: Console) -> None:
     Raises ConfigError, StartFailed and JourneyFailed, each after everything was stopped.
     """
     config = read(plan.config_file, plan.overrides)
+    log.configure(config.core.log_level, secrets=config.secrets())
     _require_free_ports(config)
     with ExitStack() as folders:
         private = _prepare_private(folders, config) if config.redis_url() is None else None

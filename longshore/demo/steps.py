@@ -22,9 +22,21 @@ def step(console: Console, text: str) -> Iterator[None]:
     try:
         yield
     except (Unexpected, MCPError, aiohttp.ClientError, TimeoutError, OSError) as err:
-        raise JourneyFailed(text, str(err) or type(err).__name__) from err
+        raise JourneyFailed(text, _why(err)) from err
+    except ExceptionGroup as group:  # how the SDK's client reports what its transport met
+        raise JourneyFailed(text, _why(_first_of(group))) from group
     except msgspec.ValidationError as err:
         raise JourneyFailed(text, f"the answer has another shape than documented: {err}") from err
+
+
+def _why(err: Exception) -> str:
+    return str(err) or type(err).__name__
+
+
+def _first_of(err: Exception) -> Exception:
+    while isinstance(err, ExceptionGroup):
+        err = err.exceptions[0]
+    return err
 
 
 def require(condition: bool, why: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from longshore.supervise import ChildSpec, Supervisor
+from tests.integration.up_fixtures import until_gone
 
 _STUBBORN = "trap '' TERM; while :; do sleep 0.05; done"
 _MODES = pytest.mark.parametrize("by_kernel", [sys.platform == "linux", False], ids=["kernel", "pipe"])
@@ -28,21 +29,6 @@ async def _until(path: Path, *, lines: int = 1) -> list[str]:
     return path.read_text().splitlines()
 
 
-async def _until_gone(pid: int) -> None:
-    async with asyncio.timeout(5):
-        while _is_running(pid):
-            await asyncio.sleep(0.01)
-
-
-def _is_running(pid: int) -> bool:
-    """Whether the process still does anything: one that merely waits to be reaped does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in ("Z", "X")
-
-
 @_MODES
 async def test_a_child_that_was_killed_is_started_again(tmp_path: Path, by_kernel: bool) -> None:
     pids = tmp_path / "pids"
@@ -54,7 +40,7 @@ async def test_a_child_that_was_killed_is_started_again(tmp_path: Path, by_kerne
         _, second = await _until(pids, lines=2)
 
     assert first != second
-    await _until_gone(int(second))
+    await until_gone(int(second))
 
 
 async def test_a_child_that_cannot_work_is_given_up_with_its_own_words(tmp_path: Path) -> None:
@@ -102,7 +88,7 @@ async def test_a_child_that_does_not_listen_is_killed_after_its_grace(tmp_path: 
         async with asyncio.timeout(3):
             await children.stop()
 
-    await _until_gone(int(pid))
+    await until_gone(int(pid))
 
 
 async def test_hurrying_ends_a_long_grace(tmp_path: Path) -> None:
@@ -122,6 +108,7 @@ async def test_hurrying_ends_a_long_grace(tmp_path: Path) -> None:
 _PARENT = """
 import asyncio, sys
 from longshore.supervise import ChildSpec, Supervisor
+from tests.integration.up_fixtures import until_gone
 
 async def main():
     async with Supervisor(by_kernel=sys.argv[2] == "kernel") as children:
@@ -147,5 +134,4 @@ async def test_no_child_outlives_a_parent_that_was_killed(tmp_path: Path, mode: 
         parent.kill()
         parent.wait()
 
-    for pid in children:
-        await _until_gone(pid)
+    await until_gone(*children)

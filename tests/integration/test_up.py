@@ -1,0 +1,172 @@
+"""`longshore up` as a person runs it: the demonstration, staying up, and leaving nothing behind."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from longshore.console import Console
+from longshore.demo.journey import perform
+from longshore.errors import JourneyFailed
+from tests.fixtures.processes import LONGSHORE, free_port, run, until_listening
+from tests.integration.up_fixtures import (
+    READY,
+    STAYS_UP,
+    child,
+    children_of,
+    data_of,
+    demo,
+    end,
+    is_running,
+    sockets_in,
+    three_free_ports,
+    until_gone,
+    until_healthy_again,
+    until_printed,
+)
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+
+
+def test_the_demonstration_carries_a_file_in_and_one_out(tmp_path: Path) -> None:
+    with demo(tmp_path, three_free_ports(), "--once") as process:
+        status = process.wait(within_s=45)
+        output = process.output()
+
+    assert status == 0, output
+    for said in (
+        READY,
+        "demo_get_upload_url",
+        "crates.csv: 100 %",
+        "handle upload://sessions/",
+        "the tool read exactly the bytes that were sent",
+        "artifact  artifact://sessions/",
+        "both ways give the same bytes",
+    ):
+        assert said in output
+    assert sockets_in(data_of(tmp_path)) == []
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_it_stays_up_until_a_signal_and_then_nothing_is_left(tmp_path: Path, signum: signal.Signals) -> None:
+    port = three_free_ports()
+    with demo(tmp_path, port) as process:
+        await until_printed(process, STAYS_UP)
+        children = children_of(process)
+        output = process.output()
+
+        status, took_s = end(process, signum)
+
+    assert len(children) == 4, children
+    assert (status, [pid for pid in children if is_running(pid)], sockets_in(data_of(tmp_path))) == (0, [], [])
+    assert took_s < 5
+    assert f"claude mcp add --transport http longshore-demo http://127.0.0.1:{port}/mcp/demo" in output
+    for file in (".vscode/mcp.json", ".cursor/mcp.json", "~/.codex/config.toml"):
+        assert file in output
+
+
+async def test_no_process_outlives_it_when_it_is_killed(tmp_path: Path) -> None:
+    with demo(tmp_path, three_free_ports()) as process:
+        await until_printed(process, READY)
+        children = children_of(process)
+
+        process.kill()
+        await until_gone(*children)
+
+    assert len(children) == 4, children
+
+
+@pytest.mark.parametrize("role", ["longshore.cli gateway", "longshore.cli worker", "valkey-server"])
+async def test_a_killed_child_comes_back_and_files_travel_again(tmp_path: Path, role: str) -> None:
+    port = three_free_ports()
+    with demo(tmp_path, port) as process:
+        await until_printed(process, STAYS_UP)
+        killed = child(process, role)
+        os.kill(killed, signal.SIGKILL)
+        await until_gone(killed)
+
+        await until_healthy_again(port)
+        await perform(Console(), f"http://127.0.0.1:{port}/mcp/demo")
+
+        assert child(process, role) != killed
+
+
+async def test_a_second_one_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with demo(tmp_path, three_free_ports()) as first:
+        await until_printed(first, READY)
+        with demo(tmp_path, three_free_ports(), "--once") as second:
+            status = await asyncio.to_thread(second.wait, within_s=20)
+            said = second.output()
+
+        first.check()
+
+    assert status == 1
+    assert "another `longshore up` is using" in said
+    assert "--data" in said
+
+
+async def test_a_port_in_use_is_named_with_a_way_out(tmp_path: Path) -> None:
+    port = three_free_ports()
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", port)
+    async with server:
+        with demo(tmp_path, port, "--once") as process:
+            status = await asyncio.to_thread(process.wait, within_s=20)
+            said = process.output()
+
+    assert status == 1
+    assert f"port {port} on 127.0.0.1 is in use; choose another with --port" in said
+
+
+async def test_a_step_that_fails_is_named_with_its_reason(tmp_path: Path) -> None:
+    """Without longshore in between, the demonstration's own server has no place to upload to."""
+    port = free_port()
+    code = "import asyncio, socket, sys; from longshore.demo.upstream import serve; "
+    code += "asyncio.run(serve(socket.create_server(('127.0.0.1', int(sys.argv[1])))))"
+    with run([sys.executable, "-c", code, str(port)], folder=tmp_path) as upstream:
+        await until_listening(upstream, port)
+
+        with pytest.raises(JourneyFailed) as failure:
+            await perform(Console(), f"http://127.0.0.1:{port}/mcp")
+
+    assert str(failure.value) == (
+        "the demonstration failed at “list its tools”: the tool demo_get_upload_url is missing"
+    )
+
+
+async def test_an_address_where_nobody_answers_is_a_failed_step() -> None:
+    with pytest.raises(JourneyFailed, match=r"connect to http://127.0.0.1"):
+        await perform(Console(), f"http://127.0.0.1:{free_port()}/mcp/demo")
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        pytest.param(["up"], "there is no config.yaml", id="no configuration"),
+        pytest.param(["up", "--once"], "--once belongs to --demo", id="once alone"),
+        pytest.param(["up", "--demo", "--config", "x.yaml"], "--demo brings its own configuration", id="both"),
+        pytest.param(["up", "--config", "x.yaml"], "x.yaml has 1 fault", id="no such file"),
+        pytest.param(["up", "--nonsense"], "--nonsense", id="unknown option"),
+    ],
+)
+def test_a_wrong_command_line_says_what_to_do(tmp_path: Path, options: list[str], sentence: str) -> None:
+    with run([*LONGSHORE, *options], folder=tmp_path, cwd=tmp_path) as process:
+        status = process.wait(within_s=20)
+
+    assert status == 2
+    assert sentence in process.output()
+
+
+@pytest.mark.parametrize("service", ["gateway", "worker"])
+def test_a_service_alone_refuses_a_private_redis_and_names_longshore_up(tmp_path: Path, service: str) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("servers: [{id: a, mount_path: /mcp/a, upstream: {url: 'http://127.0.0.1:1/mcp'}}]\n")
+
+    with run([*LONGSHORE, service, "--config", config], folder=tmp_path) as process:
+        status = process.wait(within_s=20)
+
+    assert status == 2
+    assert "state_persistence.type" in process.output()
+    assert "longshore up" in process.output()
