@@ -125,7 +125,7 @@ class Choice(Single):
 
     @property
     def plain(self) -> str:
-        return "one of " + ", ".join(self.words)
+        return self.words[0] if len(self.words) == 1 else "one of " + ", ".join(self.words)
 
     def read(self, text: str) -> str:
         word = text.strip().lower() if self.any_case else text.strip()
