@@ -22,6 +22,10 @@ class Tasks:
         task.add_done_callback(self._ended)
         return task
 
+    def spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
+        """`start`, for work that nobody asks about again."""
+        _ = self.start(work, name=name)
+
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:

@@ -1,0 +1,1 @@
+"""The edge: routes, credentials, errors, uploads, downloads, health."""

@@ -10,6 +10,7 @@ from shared.errors import UpstreamDown
 
 _encode = msgspec.json.Encoder().encode
 _MAX_EVENT_BYTES = 16 * 1024 * 1024
+_TELL_S = 10.0
 
 
 async def ask(
@@ -28,9 +29,14 @@ async def ask(
         return jsonrpc.open_object(data), answer.session_id
 
 
-async def tell(client: UpstreamClient, headers: dict[str, str], method: str) -> None:
-    """Send one notification; its answer does not matter."""
-    async with client.exchange("POST", headers, _encode({"jsonrpc": "2.0", "method": method})) as answer:
+async def tell(
+    client: UpstreamClient, headers: dict[str, str], method: str, params: dict[str, Any] | None = None
+) -> None:
+    """Send one notification; its answer does not matter. Raises UpstreamDown or UpstreamTimeout."""
+    message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
+    if params is not None:
+        message["params"] = params
+    async with client.exchange("POST", headers, _encode(message), within_s=_TELL_S) as answer:
         await answer.read()
 
 

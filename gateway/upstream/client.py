@@ -1,8 +1,8 @@
 """HTTP to one upstream: pooled keep-alive connections, answers that stream, nothing followed or decoded."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 
 import aiohttp
@@ -15,12 +15,15 @@ _MAX_CONNECTIONS = 256
 _CONNECT_S = 10.0
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024   # of an answer that has to be read whole
 
+_SHORT_BYTES = 256 * 1024
+
 
 class UpstreamAnswer:
     """One answer whose head has arrived. Leave its `async with` to give the connection back."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, deadline_s: float | None) -> None:
         self._response = response
+        self._deadline_s = deadline_s    # by the loop's clock
         self.status = response.status
         self.content_type = response.content_type
         self.session_id = response.headers.get("Mcp-Session-Id", "")
@@ -37,12 +40,29 @@ class UpstreamAnswer:
         return self._response.headers.get("Content-Type", "")
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises UpstreamDown when it breaks off."""
+        """The body as it arrives. Raises UpstreamDown when it breaks off, UpstreamTimeout past the deadline."""
+        content = self._response.content
         try:
-            async for chunk in self._response.content.iter_any():
+            while True:
+                if self._deadline_s is None:
+                    chunk = await content.readany()
+                else:
+                    async with asyncio.timeout_at(self._deadline_s):
+                        chunk = await content.readany()
+                if not chunk:
+                    return
                 yield chunk
+        except TimeoutError as err:
+            raise _too_slow() from err
         except aiohttp.ClientError as err:
             raise UpstreamDown("the upstream server broke off its answer") from err
+
+    async def read_short(self) -> bytes | None:
+        """The whole body when its declared length is small, else None (nothing is read then)."""
+        length = self._response.content_length
+        if length is None or length > _SHORT_BYTES:
+            return None
+        return await self.read(_SHORT_BYTES)
 
     async def read(self, limit_bytes: int = _MAX_ANSWER_BYTES) -> bytes:
         """The whole body. Raises UpstreamDown above `limit_bytes` or when it breaks off."""
@@ -56,17 +76,40 @@ class UpstreamAnswer:
         return b"".join(parts)
 
 
+def _too_slow() -> UpstreamTimeout:
+    return UpstreamTimeout("the upstream server did not answer within the time that is configured for the call")
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """One request to the upstream."""
+
+    method: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    within_s: float | None
+
+
 class _Exchange:
     """`async with` over one request: opens it, and ends it however the block is left."""
 
-    def __init__(self, client: "UpstreamClient", method: str, headers: Mapping[str, str], body: bytes | None) -> None:
+    def __init__(self, client: "UpstreamClient", request: "UpstreamRequest") -> None:
         self._client = client
-        self._request = (method, headers, body)
+        self._request = request
         self._response: aiohttp.ClientResponse | None = None
 
     async def __aenter__(self) -> UpstreamAnswer:
-        self._response = await self._client.open(*self._request)
-        return UpstreamAnswer(self._response)
+        deadline_s = None
+        if self._request.within_s is None:
+            self._response = await self._client.open(self._request)
+        else:
+            deadline_s = asyncio.get_running_loop().time() + self._request.within_s
+            try:
+                async with asyncio.timeout_at(deadline_s):
+                    self._response = await self._client.open(self._request)
+            except TimeoutError as err:
+                raise _too_slow() from err
+        return UpstreamAnswer(self._response, deadline_s)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
@@ -81,10 +124,9 @@ class UpstreamClient:
 
     def __init__(self, server: Server) -> None:
         self._url = URL(server.upstream.url, encoded=True)
-        insecure = server.upstream.insecure_tls
-        context: ssl.SSLContext | bool = False if insecure else True
+        verify = not server.upstream.insecure_tls
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=_MAX_CONNECTIONS, ssl=context, ttl_dns_cache=30),
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=_MAX_CONNECTIONS, ssl=verify, ttl_dns_cache=30),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -92,15 +134,22 @@ class UpstreamClient:
             read_bufsize=256 * 1024,
         )
 
-    def exchange(self, method: str, headers: Mapping[str, str], body: bytes | None = None) -> _Exchange:
-        """Send one request; `async with` yields its UpstreamAnswer once the head is there."""
-        return _Exchange(self, method, headers, body)
+    def exchange(
+        self, method: str, headers: Mapping[str, str], body: bytes | None = None, *, within_s: float | None = None
+    ) -> _Exchange:
+        """Send one request; `async with` yields its UpstreamAnswer once the head is there.
 
-    async def open(self, method: str, headers: Mapping[str, str], body: bytes | None) -> aiohttp.ClientResponse:
+        `within_s` is for the whole answer, its last byte included; None is without end.
+        """
+        return _Exchange(self, UpstreamRequest(method, headers, body, within_s))
+
+    async def open(self, request: UpstreamRequest) -> aiohttp.ClientResponse:
         """The response, head only. Raises UpstreamDown or UpstreamTimeout."""
         try:
-            return await self._session.request(method, self._url, headers=headers, data=body, allow_redirects=False)
-        except (TimeoutError, aiohttp.ServerTimeoutError) as err:
+            return await self._session.request(
+                request.method, self._url, headers=request.headers, data=request.body, allow_redirects=False
+            )
+        except aiohttp.ServerTimeoutError as err:
             raise UpstreamTimeout("the upstream server does not accept connections; try again later") from err
         except aiohttp.ClientError as err:
             raise UpstreamDown("the upstream server cannot be reached; try again later") from err

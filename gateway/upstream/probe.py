@@ -78,16 +78,19 @@ async def watch(monitor: Monitor, client: UpstreamClient) -> None:
         attempt += 1
 
 
-async def probe(monitor: Monitor, client: UpstreamClient) -> None:
-    """One handshake and tool list in a session of its own, which is ended again. Never raises a LongshoreError."""
+async def probe(monitor: Monitor, client: UpstreamClient, caller_headers: dict[str, str] | None = None) -> None:
+    """One handshake and tool list in a session of its own, which is ended again. Never raises a LongshoreError.
+
+    `caller_headers` are those of the first caller, where the upstream answers only with such.
+    """
     server = monitor.server
-    if server.upstream.client_headers.required:
+    if server.upstream.client_headers.required and caller_headers is None:
         monitor.settle("waits_for_caller", "needs headers of a caller")
         return
     started = monotonic_s()
     try:
         async with asyncio.timeout(_PROBE_TIMEOUT_S):
-            monitor.tools = await _handshake(client, dict(server.upstream.static_headers))
+            monitor.tools = await _handshake(client, {**(caller_headers or {}), **server.upstream.static_headers})
     except TimeoutError:
         monitor.settle("unreachable", f"no answer within {_PROBE_TIMEOUT_S:.0f} s")
     except LongshoreError as err:
@@ -99,8 +102,8 @@ async def probe(monitor: Monitor, client: UpstreamClient) -> None:
             log.warning("adapter_tools_missing", server=server.id, tools=monitor.missing_tools)
 
 
-async def _handshake(client: UpstreamClient, static: dict[str, str]) -> frozenset[str]:
-    headers = {"Content-Type": "application/json", "Accept": _ACCEPT, **static}
+async def _handshake(client: UpstreamClient, extra: dict[str, str]) -> frozenset[str]:
+    headers = {**extra, "Content-Type": "application/json", "Accept": _ACCEPT}
     params = {
         "protocolVersion": _PROBE_VERSION, "capabilities": {},
         "clientInfo": {"name": "longshore", "version": "1"},

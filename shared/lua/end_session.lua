@@ -11,8 +11,8 @@
 -- returns  {0, upstream session id, protocol version} or {1} unknown, {2, reason} ended before, {3} another's
 local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'principal', 'upstream', 'protocol', 'reason')
 if not found[1] or found[2] ~= ARGV[2] then return {1} end
-if ARGV[3] ~= '' and found[3] ~= ARGV[3] then return {3} end
 if found[1] ~= 'live' then return {2, found[6] or ''} end
+if ARGV[3] ~= '' and found[3] ~= ARGV[3] then return {3} end
 for _, id in ipairs(redis.call('HKEYS', KEYS[3])) do
   redis.call('ZREM', KEYS[7], 'f:' .. ARGV[1] .. ':' .. id)
 end

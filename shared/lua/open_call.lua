@@ -9,7 +9,10 @@
 local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'principal', 'upstream', 'protocol', 'flags', 'reason')
 local state = found[1]
 if not state or found[2] ~= ARGV[2] then return {1} end
-if found[3] ~= ARGV[3] then return {3} end
+if found[3] ~= ARGV[3] then
+  if state == 'ended' then return {1} end
+  return {3}
+end
 if state == 'invalidated' then return {5, found[7] or ''} end
 if state ~= 'live' then return {2, found[7] or ''} end
 local clock = redis.call('TIME')

@@ -124,6 +124,12 @@ class RedisLink:
                 raise StoreDown("Redis takes no writes now; try again shortly") from err
             raise
 
+    def fire(self, *args: Arg) -> None:
+        """Send one command whose answer nobody needs. Lost without a word when there is no connection."""
+        if self._wire is not None:
+            with contextlib.suppress(StoreDown):
+                self._wire.send(args).add_done_callback(_forget)
+
     async def _wait_open(self) -> _Wire:
         try:
             async with asyncio.timeout(_RECONNECT_WAIT_S):
@@ -185,6 +191,11 @@ class RedisLink:
         self._keeper.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._keeper
+
+
+def _forget(answer: asyncio.Future[Reply]) -> None:
+    if not answer.cancelled() and (failure := answer.exception()) is not None:
+        log.info("redis_command_lost", error=type(failure).__name__)
 
 
 def _refusal(err: Exception) -> str | None:

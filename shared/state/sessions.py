@@ -104,9 +104,9 @@ class SessionStore:
         """Prolong the lease of a call that still runs."""
         await self._scripts.run(_RENEW, [self._keys.leases(session_id)], [lease, self._limits.lease_ms])
 
-    async def close_call(self, session_id: str, lease: str) -> None:
-        """Give a lease back. Safe to repeat."""
-        await self._link.call("ZREM", self._keys.leases(session_id), lease)
+    def close_call(self, session_id: str, lease: str) -> None:
+        """Give a lease back without waiting; one that is lost expires by itself. Safe to repeat."""
+        self._link.fire("ZREM", self._keys.leases(session_id), lease)
 
     async def end(self, caller: Caller, *, reason: str, invalidate: bool = False) -> OpenSession:
         """End the session at once and say which upstream session it had.

@@ -1,0 +1,55 @@
+"""Whom a request came from and how it named us. `X-Forwarded-*` counts only from trusted proxies. Pure."""
+
+from collections.abc import Mapping
+from ipaddress import IPv6Address, ip_address
+
+from shared.config import Config
+from shared.config.core import Network
+
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  (what to call ourselves when bound to all)
+
+
+def is_trusted(address: str, networks: tuple[Network, ...]) -> bool:
+    """Whether `address` belongs to one of `networks`."""
+    if not networks:
+        return False
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return any(parsed in network for network in networks if network.version == parsed.version)
+
+
+def client_address(peer: str, headers: Mapping[str, str], networks: tuple[Network, ...]) -> str:
+    """The nearest address that is not a trusted proxy's: the peer's own, unless the peer is one."""
+    if not is_trusted(peer, networks):
+        return peer
+    hops = [hop.strip() for hop in headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    for hop in reversed(hops):
+        if not is_trusted(hop, networks):
+            return hop if _is_address(hop) else peer
+    return hops[0] if hops and _is_address(hops[0]) else peer
+
+
+def base_url(config: Config, peer: str, headers: Mapping[str, str]) -> str:
+    """How clients reach us, without a trailing slash: configured, else forwarded, else as requested."""
+    if config.core.public_base_url:
+        return config.core.public_base_url.rstrip("/")
+    scheme, host = "http", headers.get("Host", "")
+    if is_trusted(peer, config.core.trusted_proxies):
+        forwarded = headers.get("X-Forwarded-Proto", "").split(",")[0].strip()
+        scheme = forwarded if forwarded in ("http", "https") else scheme
+        host = headers.get("X-Forwarded-Host", "").split(",")[0].strip() or host
+    if not host:
+        host = f"{_WILDCARDS.get(config.core.host, config.core.host)}:{config.core.port}"
+    return f"{scheme}://{host}"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,57 @@
+"""The gateway process: builds the application, listens, and drains when it is told to stop."""
+
+import asyncio
+import signal
+
+import structlog
+from aiohttp import web
+
+from gateway import startup
+from gateway.appkeys import CONFIG, METRICS, STARTUP, Startup
+from gateway.http.admin import admin_app
+from gateway.http.edge import edge
+from gateway.tally import Tally
+from shared.config import Config
+from shared.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+_KEEPALIVE_S = 75.0          # longer than balancers keep theirs, so that they close first
+_LINGER_S = 1.0              # how long an unwanted body is still read, so that its sender sees the refusal
+
+
+def build(config: Config, metrics: Metrics) -> web.Application:
+    """The application. Needs a running loop; nothing is opened before it starts."""
+    app = web.Application(middlewares=[edge], client_max_size=config.core.max_body_bytes)
+    app[CONFIG] = config
+    app[METRICS] = Tally(metrics.gateway)
+    app[STARTUP] = Startup()
+    startup.wire(app)
+    app.cleanup_ctx.extend([startup.background, startup.state, startup.storage, startup.upstreams])
+    return app
+
+
+async def serve(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT, then let calls in flight end within `core.shutdown_grace_seconds`."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    metrics = Metrics()
+    grace_s = float(config.core.shutdown_grace_seconds)
+    runner = web.AppRunner(
+        build(config, metrics), handler_cancellation=True, access_log=None, keepalive_timeout=_KEEPALIVE_S,
+        lingering_time=_LINGER_S, shutdown_timeout=grace_s,
+    )
+    admin = web.AppRunner(admin_app(metrics.registry), access_log=None)
+    try:
+        if config.core.admin_port:
+            await admin.setup()
+            await web.TCPSite(admin, config.core.admin_host, config.core.admin_port).start()
+        await runner.setup()
+        await web.TCPSite(runner, config.core.host, config.core.port, backlog=1024).start()
+        log.info("gateway_listening", host=config.core.host, port=config.core.port)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+        await admin.cleanup()

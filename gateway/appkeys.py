@@ -1,0 +1,97 @@
+"""What handlers reach through the application, built once at start-up, and the note each request fills in."""
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from gateway.files.adapters import Adapters
+from gateway.tally import Tally
+from gateway.upstream.client import UpstreamClient
+from gateway.upstream.headers import HeaderRules
+from gateway.upstream.probe import Monitor
+from gateway.wire.envelope import MessageId
+from shared.blobs import Blobs
+from shared.config import Config, Server
+from shared.keys import Keys
+from shared.signing import Signer
+from shared.state.files import FileStore
+from shared.state.grants import GrantStore
+from shared.state.link import RedisLink
+from shared.state.queue import Queue
+from shared.state.sessions import SessionStore
+from shared.state.workers import Workers
+from shared.tasks import Tasks
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """One `servers[]` entry with what was prepared for it."""
+
+    server: Server
+    client: UpstreamClient
+    headers: HeaderRules
+    monitor: Monitor
+    adapters: Adapters
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What a route belongs to, in logs and metrics."""
+
+    name: str
+    server: str = "global"
+
+
+@dataclass
+class Startup:
+    """How the start went; health reports it."""
+
+    waited_s: float = 0.0
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls: a credential's name, or `anonymous@<address>` when auth is off."""
+
+    name: str
+    authenticated: bool
+
+
+@dataclass(slots=True)
+class Note:
+    """What one request turned out to be; the edge logs and counts it once."""
+
+    request_id: str
+    route_group: str = "other"
+    server: str = "global"
+    method: str = ""               # JSON-RPC method, as far as it is one that we know
+    message_id: MessageId = None   # of the JSON-RPC request, for errors
+    is_message: bool = False       # errors are answered as JSON-RPC
+    in_tool_call: bool = False     # errors that the caller can correct are answered as tool results
+    executing: bool = False        # the message was accepted: upstream failures are answers, not HTTP errors
+    reason: str = ""
+    started_s: float = 0.0
+    principal: Principal | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+CONFIG = web.AppKey("config", Config)
+TASKS = web.AppKey("tasks", Tasks)
+LINK = web.AppKey("link", RedisLink)
+KEYS = web.AppKey("keys", Keys)
+SESSIONS = web.AppKey("sessions", SessionStore)
+GRANTS = web.AppKey("grants", GrantStore)
+FILES = web.AppKey("files", FileStore)
+QUEUE = web.AppKey("queue", Queue)
+WORKERS = web.AppKey("workers", Workers)
+BLOBS = web.AppKey("blobs", Blobs)
+SIGNER = web.AppKey("signer", Signer)
+METRICS = web.AppKey("metrics", Tally)
+STARTUP = web.AppKey("startup", Startup)
+SERVERS = web.AppKey("servers", dict[str, Mounted])
+
+GROUPS = web.AppKey("groups", dict[str, Group])     # by a resource's canonical path
+
+NOTE = "note"
+MCP_GROUP = "mcp"

@@ -1,0 +1,44 @@
+"""Which adapters a tool has, by its name. Pure; built once for each server."""
+
+from dataclasses import dataclass
+
+from shared.config import ArtifactProducer, Server, UploadConsumer
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAdapters:
+    """What the configuration says of one tool. A tool may have both kinds."""
+
+    consumers: tuple[UploadConsumer, ...] = ()
+    producer: ArtifactProducer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """Adapters of one server, by tool name."""
+
+    by_tool: dict[str, ToolAdapters]
+    takes_uploads: bool          # some tool consumes uploads, so the helper tool exists
+    exposes_artifacts: bool      # some tool's artifacts are MCP resources
+
+    @classmethod
+    def of(cls, server: Server, *, uploads: bool, artifacts: bool, expose: bool) -> "Adapters":
+        """Index `server.adapters`; the flags are `uploads.enabled`, `artifacts.enabled`, `artifacts.expose_as_resources`.
+
+        The first producer that names a tool is the one that captures from it.
+        """
+        consumers: dict[str, list[UploadConsumer]] = {}
+        producers: dict[str, ArtifactProducer] = {}
+        for adapter in server.adapters:
+            for tool in adapter.tools:
+                if isinstance(adapter, UploadConsumer):
+                    consumers.setdefault(tool, []).append(adapter)
+                else:
+                    producers.setdefault(tool, adapter)
+        consumers = consumers if uploads else {}
+        producers = producers if artifacts else {}
+        by_tool = {
+            tool: ToolAdapters(tuple(consumers.get(tool, ())), producers.get(tool)) for tool in {*consumers, *producers}
+        }
+        exposes = expose and any(producer.expose_as_resource for producer in producers.values())
+        return cls(by_tool, bool(consumers), exposes)

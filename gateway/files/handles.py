@@ -1,0 +1,46 @@
+"""Handles of uploads and URIs of artifacts: made and parsed. Pure.
+
+    {uploads.uri_scheme}sessions/<session id>/<upload id>
+    {artifacts.uri_scheme}sessions/<session id>/<artifact id>/<file name, percent-encoded>
+"""
+
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from shared.ids import is_id
+from shared.records import ArtifactRecord, UploadRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """What a handle names. `name` is None where the handle has no file name."""
+
+    scope: str
+    file_id: str
+    name: str | None = None
+
+
+def upload_handle(scheme: str, record: UploadRecord) -> str:
+    """The handle of an upload."""
+    return f"{scheme}sessions/{record.scope}/{record.id}"
+
+
+def artifact_uri(scheme: str, record: ArtifactRecord) -> str:
+    """The URI of an artifact."""
+    return f"{scheme}sessions/{record.scope}/{record.id}/{quote(record.name, safe='')}"
+
+
+def parse(text: str, schemes: tuple[str, ...]) -> Handle | None:
+    """The handle in `text`, or None when it begins with none of `schemes` or is malformed."""
+    scheme = next((scheme for scheme in schemes if text.lower().startswith(scheme)), None)
+    if scheme is None or len(text) > 2000:
+        return None
+    parts = text[len(scheme):].split("/")
+    if len(parts) not in (3, 4) or parts[0] != "sessions" or not (is_id(parts[1]) and is_id(parts[2])):
+        return None
+    return Handle(parts[1], parts[2], unquote(parts[3]) if len(parts) == 4 else None)
+
+
+def begins_with(text: str, schemes: tuple[str, ...]) -> bool:
+    """Whether `text` means to be a handle of one of `schemes`."""
+    return text[:64].lower().startswith(schemes)

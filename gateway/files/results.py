@@ -1,0 +1,73 @@
+"""A captured artifact put into its tool result: metadata, a resource link, a download link, raw bytes. Pure."""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from gateway.wire import jsonrpc
+from gateway.wire.jsonrpc import RawMap
+from shared.records import ArtifactRecord
+
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """How one artifact is shown to the client that called."""
+
+    uri: str
+    download_url: str | None     # None: downloads are off
+    is_resource: bool            # readable as an MCP resource
+    has_links: bool              # the client's revision has `resource_link` (since 2025-06-18)
+    raw: bytes | None            # None: raw output is off
+
+
+def attach(result: RawMap, record: ArtifactRecord, shown: Presentation) -> None:
+    """Add the artifact to `result`, keeping all that the tool said."""
+    artifact: dict[str, Any] = {
+        "artifact_uri": shown.uri,
+        "artifact_id": record.id,
+        "filename": record.name,
+        "mime_type": record.media_type,
+        "size_bytes": record.size_bytes,
+        "expose_as_resource": shown.is_resource,
+    }
+    if shown.download_url is not None:
+        artifact["download_url"] = shown.download_url
+    meta = jsonrpc.open_object(result["_meta"]) if "_meta" in result else {}
+    meta["artifact"] = jsonrpc.raw(artifact)
+    result["_meta"] = msgspec.Raw(jsonrpc.close_object(meta))
+    blocks = _list.decode(result["content"]) if "content" in result else []
+    result["content"] = jsonrpc.raw([*blocks, *_blocks(record, shown)])
+
+
+def _blocks(record: ArtifactRecord, shown: Presentation) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = []
+    if shown.is_resource and shown.has_links:
+        blocks.append({"type": "resource_link", **describe(record, shown.uri)})
+    if shown.download_url is not None:
+        blocks.append({"type": "text", "text": f"Download {record.name}: {shown.download_url}"})
+    if shown.raw is not None:
+        blocks.append(_raw_block(record, shown.uri, shown.raw))
+    return blocks
+
+
+def describe(record: ArtifactRecord, uri: str) -> dict[str, Any]:
+    """The artifact as an entry of `resources/list` (MCP 2025-11-25 server/resources §Resource)."""
+    return {
+        "uri": uri, "name": record.name, "mimeType": record.media_type, "size": record.size_bytes,
+        "description": f"Written by the tool {record.source_tool}",
+    }
+
+
+def _raw_block(record: ArtifactRecord, uri: str, data: bytes) -> dict[str, Any]:
+    if record.media_type.startswith("image/"):
+        return {"type": "image", "data": b64encode(data).decode(), "mimeType": record.media_type}
+    if record.media_type.startswith("audio/"):
+        return {"type": "audio", "data": b64encode(data).decode(), "mimeType": record.media_type}
+    resource: dict[str, Any] = {"uri": uri, "mimeType": record.media_type}
+    if record.is_utf8:
+        return {"type": "text", "text": data.decode()}
+    return {"type": "resource", "resource": {**resource, "blob": b64encode(data).decode()}}

@@ -1,0 +1,129 @@
+"""The one place that turns errors into answers, and that logs and counts each request, once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from gateway.appkeys import CONFIG, GROUPS, MCP_GROUP, METRICS, NOTE, Note
+from gateway.http.auth import principal_of
+from gateway.mcp.relay import error_message
+from shared import ids
+from shared.clock import monotonic_s
+from shared.errors import (
+    ArtifactMissing,
+    LongshoreError,
+    MethodNotAllowed,
+    NotFound,
+    Refused,
+    TooLarge,
+    ToolInputError,
+    Unauthorized,
+    Unavailable,
+    UpstreamDown,
+    UpstreamTimeout,
+)
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_encode = msgspec.json.Encoder().encode
+_OF_EXECUTION = (UpstreamDown, UpstreamTimeout, ToolInputError, ArtifactMissing)
+_PUBLIC = frozenset({"health", "upload", "download"})   # these check their own credentials
+
+
+class Bug(LongshoreError):
+    """Something outside the family: our bug. The caller gets the id under which it was logged."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(f"internal error; quote {request_id} when you report it")
+
+
+@web.middleware
+async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request its note and principal, and its errors their form."""
+    note = request[NOTE] = Note(request_id=ids.new_id(), started_s=monotonic_s())
+    structlog.contextvars.bind_contextvars(request_id=note.request_id)
+    status = 499    # nginx's status for a client that went away
+    try:
+        response = await _answer(request, handler, note)
+        status = response.status
+        return response
+    finally:
+        structlog.contextvars.clear_contextvars()
+        _count(request, note, status)
+
+
+async def _answer(request: web.Request, handler: Handler, note: Note) -> web.StreamResponse:
+    try:
+        _classify(request, note)
+        if note.route_group not in _PUBLIC:
+            note.principal = principal_of(request)
+        return await handler(request)
+    except LongshoreError as err:
+        return answer_error(note, err)
+    except web.HTTPRequestEntityTooLarge:
+        return answer_error(note, TooLarge("the request body is larger than core.max_body_bytes"))
+    except web.HTTPNotFound:
+        return answer_error(note, NotFound("nothing is served at this path"))
+    except web.HTTPMethodNotAllowed as err:
+        allowed = ", ".join(sorted(err.allowed_methods))
+        response = answer_error(note, MethodNotAllowed(f"this path takes {allowed}"))
+        response.headers["Allow"] = allowed
+        return response
+    except web.HTTPException as err:
+        return answer_error(note, Refused(err.reason))
+    except (asyncio.CancelledError, ConnectionError):
+        raise
+    except Exception:
+        log.exception("bug", route=note.route_group, server=note.server)
+        return answer_error(note, Bug(note.request_id))
+
+
+def _classify(request: web.Request, note: Note) -> None:
+    resource = request.match_info.route.resource
+    group = request.app[GROUPS].get(resource.canonical) if resource is not None else None
+    if group is not None:
+        note.route_group, note.server = group.name, group.server
+        note.is_message = group.name == MCP_GROUP
+
+
+def answer_error(note: Note, err: LongshoreError) -> web.Response:
+    """The answer to an error, in the form of its route: our own JSON, JSON-RPC, or a tool result."""
+    note.reason = err.reason
+    if not note.is_message:
+        body, status = _encode({"detail": str(err), "reason": err.reason}), err.status
+    else:
+        body = error_message(note, err)
+        # A call that was accepted has its failure as its answer: SDK clients hang on a bare 5xx.
+        executed = note.executing and isinstance(err, _OF_EXECUTION)
+        status = 200 if executed else err.status
+    headers: dict[str, str] = {}
+    if isinstance(err, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(err, Unavailable) and status in (429, 503):
+        headers["Retry-After"] = "1"
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
+
+
+def _count(request: web.Request, note: Note, status: int) -> None:
+    metrics = request.app[METRICS]
+    elapsed_s = monotonic_s() - note.started_s
+    metrics.http_request(
+        server=note.server, method=request.method, route_group=note.route_group, status=status, duration_s=elapsed_s
+    )
+    if status in (401, 403) and note.reason:
+        metrics.auth_rejected(server=note.server, reason=note.reason, route_group=note.route_group)
+    elif status >= 400 and note.reason:
+        metrics.rejected(server=note.server, route_group=note.route_group, reason=note.reason, status=status)
+    fields: dict[str, Any] = {
+        "request_id": note.request_id, "route": note.route_group, "server": note.server, "status": status,
+        "duration_ms": round(elapsed_s * 1000, 2), "reason": note.reason, "method": note.method or request.method,
+    }
+    if status >= 500:
+        log.warning("request_failed", **fields)
+    elif request.app[CONFIG].core.log_level in ("debug", "info"):
+        log.info("request", **fields)

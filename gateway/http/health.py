@@ -1,0 +1,91 @@
+"""GET /healthz: whether this replica can serve, and what is wrong when it cannot."""
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from gateway.appkeys import CONFIG, LINK, SERVERS, STARTUP, WORKERS, Mounted
+from gateway.http.auth import is_authenticated
+from gateway.mcp.exchange import note_of
+from shared.config import Config
+from shared.errors import StoreDown
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def healthz(request: web.Request) -> web.StreamResponse:
+    """200 with `status: ok`, or 503 with `degraded` and why. Addresses only for authenticated callers.
+
+    An unreachable upstream or a missing worker degrades the answer but not what else is served.
+    """
+    note_of(request).server = "global"
+    app, config = request.app, request.app[CONFIG]
+    redis, workers = await _redis(request)
+    detailed = is_authenticated(request)
+    servers = [_server(mounted, detailed=detailed) for mounted in app[SERVERS].values()]
+    reasons = _reasons(app[SERVERS], redis=redis, workers=workers)
+    body: dict[str, Any] = {
+        "status": "degraded" if reasons else "ok",
+        "degraded_reason": "; ".join(reasons) or None,
+        "servers": servers,
+        "persistence": _persistence(config, redis),
+        "workers": {"live": workers},
+        "adapter_wiring": {"ready": all(_is_wired(mounted) for mounted in app[SERVERS].values())},
+        "startup": {"waited_for_upstreams_s": round(app[STARTUP].waited_s, 2), "complete": app[STARTUP].complete},
+        "startup_reconciliation": {"status": "disabled"},
+    }
+    return web.Response(body=_encode(body), status=503 if reasons else 200, content_type="application/json")
+
+
+async def _redis(request: web.Request) -> tuple[bool, int]:
+    try:
+        return True, await request.app[WORKERS].live()
+    except StoreDown:
+        return request.app[LINK].is_open, 0
+
+
+def _reasons(servers: dict[str, Mounted], *, redis: bool, workers: int) -> list[str]:
+    if not redis:
+        return ["state store unavailable"]
+    reasons = [] if workers else ["no storage worker is alive"]
+    down = [mounted.server.id for mounted in servers.values() if mounted.monitor.readiness == "unreachable"]
+    waiting = [mounted.server.id for mounted in servers.values() if mounted.monitor.readiness == "starting"]
+    if down:
+        reasons.append(f"upstream unreachable: {', '.join(down)}")
+    if waiting:
+        reasons.append(f"upstream not yet answered: {', '.join(waiting)}")
+    return reasons
+
+
+def _is_wired(mounted: Mounted) -> bool:
+    return mounted.monitor.readiness == "ready" and not mounted.monitor.missing_tools
+
+
+def _persistence(config: Config, redis: bool) -> dict[str, Any]:
+    return {
+        "status": "ok" if redis else "unavailable",
+        "configured_type": config.state_persistence.type,
+        "effective_type": "redis",
+        "fallback_active": False,
+    }
+
+
+def _server(mounted: Mounted, *, detailed: bool) -> dict[str, Any]:
+    monitor = mounted.monitor
+    entry: dict[str, Any] = {
+        "server_id": mounted.server.id,
+        "mount_path": mounted.server.mount_path,
+        "status": "ok" if monitor.readiness in ("ready", "waits_for_caller") else "degraded",
+        "breaker": {"state": "closed"},
+        "detail": {
+            "ready": "ready", "starting": "not yet answered", "unreachable": "unreachable",
+            "waits_for_caller": "waits for the headers of a first caller",
+        }[monitor.readiness],
+    }
+    if monitor.missing_tools:
+        entry["missing_tools"] = monitor.missing_tools
+    if detailed:
+        entry["upstream_url"] = mounted.server.upstream.url
+        entry["upstream_detail"] = monitor.detail
+    return entry

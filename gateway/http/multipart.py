@@ -1,0 +1,129 @@
+"""A multipart body on its way into staging: counted, hashed and checked as it comes, never held."""
+
+from dataclasses import dataclass
+
+from aiohttp import BodyPartReader, MultipartReader, web
+
+from gateway.appkeys import BLOBS, CONFIG
+from shared import ids, layout
+from shared.blob_writer import BlobWriter
+from shared.config import Config
+from shared.errors import BadRequest, TooLarge
+from shared.jobs import StagedFile
+
+_CHUNK_BYTES = 256 * 1024    # the reader's default of 8 KiB halves the throughput
+_MOST_FILES = 100            # of one request
+_MOST_FIELD_BYTES = 1024
+_HEX = frozenset("0123456789abcdef")
+
+
+@dataclass(slots=True)
+class Received:
+    """One file in staging, from its first byte on."""
+
+    id: str
+    writer_name: str
+    writer: BlobWriter
+    name: str
+    media_type: str
+    size_bytes: int = 0
+    sha256: str = ""
+
+    def staged(self) -> StagedFile:
+        """What the worker needs to know of it."""
+        return StagedFile(
+            id=self.id, staged_name=self.writer_name, name=self.name, stored_name=layout.safe_name(self.name),
+            media_type=self.media_type, size_bytes=self.size_bytes, sha256=self.sha256,
+        )
+
+
+async def receive(request: web.Request, received: list[Received]) -> None:
+    """Read the whole body into `received`, which holds every file begun even when this raises.
+
+    Raises BadRequest for a malformed body, TooLarge as soon as a file passes `uploads.max_file_bytes`.
+    """
+    config = request.app[CONFIG]
+    digests: list[str] = []
+    await _say_continue(request)
+    try:
+        reader = await request.multipart()
+        await _parts(request, reader, received, digests)
+    except (ValueError, AssertionError) as err:  # what aiohttp raises for broken boundaries and headers
+        raise BadRequest("the multipart body is malformed: check its boundary and that it is complete") from err
+    if not received:
+        raise BadRequest("the request holds no file; send each in a field named file")
+    _compare(config, received, digests)
+
+
+async def _parts(
+    request: web.Request, reader: MultipartReader, received: list[Received], digests: list[str]
+) -> None:
+    while (part := await reader.next()) is not None:
+        if not isinstance(part, BodyPartReader):
+            raise BadRequest("nested multipart bodies are not taken here; send each file in a field named file")
+        if part.headers.get("Content-Transfer-Encoding", "binary").lower() not in ("binary", "8bit", "7bit"):
+            raise BadRequest("send files as they are, without Content-Transfer-Encoding")
+        if part.name == "sha256":
+            digests.append(await _digest(part))
+        elif part.name == "file":
+            if len(received) >= _MOST_FILES:
+                raise BadRequest(f"one request may hold {_MOST_FILES} files")
+            await _file(request, part, received)
+        else:
+            raise BadRequest("unknown form field; files go into fields named file, digests into fields named sha256")
+
+
+async def _file(request: web.Request, part: BodyPartReader, received: list[Received]) -> None:
+    limit = request.app[CONFIG].uploads.max_file_bytes
+    file_id = ids.new_id()
+    entry = Received(
+        id=file_id, writer_name=file_id, writer=request.app[BLOBS].writer(file_id),
+        name=_display_name(part.filename), media_type=part.headers.get("Content-Type", ""),
+    )
+    received.append(entry)
+    size = 0
+    while chunk := await part.read_chunk(_CHUNK_BYTES):
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"a file is larger than {limit} bytes, which is the limit (uploads.max_file_bytes)")
+        await entry.writer.write(bytes(chunk))
+    entry.size_bytes, entry.sha256 = await entry.writer.finish()
+
+
+async def _digest(part: BodyPartReader) -> str:
+    text = b""
+    while chunk := await part.read_chunk():
+        text += chunk
+        if len(text) > _MOST_FIELD_BYTES:
+            raise BadRequest("a sha256 field is too long; it takes 64 hexadecimal digits")
+    digest = text.decode("ascii", "replace").strip().lower()
+    if len(digest) != 64 or not set(digest) <= _HEX:
+        raise BadRequest("a sha256 field takes 64 hexadecimal digits")
+    return digest
+
+
+def _compare(config: Config, received: list[Received], digests: list[str]) -> None:
+    if not digests and not config.uploads.require_sha256:
+        return
+    if len(digests) != len(received):
+        raise BadRequest(
+            f"{len(received)} files and {len(digests)} sha256 fields: send one for each file, in the same order"
+        )
+    wrong = [str(at + 1) for at, part in enumerate(received) if part.sha256 != digests[at]]
+    if wrong:
+        raise BadRequest(f"the sha256 of file {', '.join(wrong)} does not match what arrived; send it again")
+
+
+def _display_name(name: str | None) -> str:
+    """The client's file name. Raises BadRequest for one that tries to be a path."""
+    if not name:
+        return "file"
+    if "/" in name or "\\" in name or "\0" in name or name in (".", ".."):
+        raise BadRequest("a file name must not hold separators, NUL or be '..'; send the bare name")
+    return name
+
+
+async def _say_continue(request: web.Request) -> None:
+    """Answer Expect: 100-continue now, after the checks (RFC 9110 §10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -1,0 +1,33 @@
+"""Which path leads where, and which group it counts as."""
+
+from functools import partial
+
+from aiohttp import web
+
+from gateway.appkeys import GROUPS, MCP_GROUP, Group, Mounted
+from gateway.http import artifacts, health, uploads
+from gateway.mcp import endpoint
+from shared.config import Config
+
+
+def add_routes(app: web.Application, config: Config, servers: dict[str, Mounted]) -> None:
+    """Every public route. A mount answers with and without the slash at its end, never with a redirect."""
+    groups = app[GROUPS] = {}
+    health_route = app.router.add_resource("/healthz")
+    health_route.add_route("GET", health.healthz)
+    groups[health_route.canonical] = Group("health")
+    upload = app.router.add_resource(config.core.upload_path + "/{server}")
+    upload.add_route("POST", uploads.upload, expect_handler=uploads.go_ahead)
+    groups[upload.canonical] = Group("upload")
+    if config.core.allow_artifacts_download:
+        artifact = app.router.add_resource("/artifacts/{server}/{session}/{artifact}/{name}")
+        for method in ("GET", "HEAD"):
+            artifact.add_route(method, artifacts.download)
+        groups[artifact.canonical] = Group("download")
+    for mounted in servers.values():
+        for path in (mounted.server.mount_path, mounted.server.mount_path + "/"):
+            mount = app.router.add_resource(path)
+            mount.add_route("POST", partial(endpoint.post, mounted))
+            mount.add_route("GET", partial(endpoint.get, mounted))
+            mount.add_route("DELETE", partial(endpoint.delete, mounted))
+            groups[mount.canonical] = Group(MCP_GROUP, mounted.server.id)

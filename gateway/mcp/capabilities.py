@@ -1,0 +1,61 @@
+"""What an upstream can do, remembered with the session, and what longshore adds to it. Pure.
+
+A capability is added exactly when a feature of ours needs it; all else is as the upstream gave it.
+"""
+
+import msgspec
+
+from gateway.files.adapters import Adapters
+from gateway.wire import jsonrpc
+
+TOOLS = "t"
+RESOURCES = "r"
+
+
+class _Result(msgspec.Struct):
+    protocol: str = msgspec.field(name="protocolVersion")
+    capabilities: dict[str, msgspec.Raw] = {}
+
+
+class _Response(msgspec.Struct):
+    result: _Result
+
+
+_decoder = msgspec.json.Decoder(_Response)
+
+
+class Negotiated(msgspec.Struct, frozen=True):
+    """What an `initialize` result settled."""
+
+    protocol: str
+    flags: str               # TOOLS, RESOURCES: what the upstream itself has
+
+
+def negotiated(response: bytes) -> Negotiated | None:
+    """What the response settled, or None when it is an error or malformed (then there is no session)."""
+    try:
+        result = _decoder.decode(response).result
+    except msgspec.DecodeError:
+        return None
+    flags = "".join(
+        flag for flag, name in ((TOOLS, "tools"), (RESOURCES, "resources")) if name in result.capabilities
+    )
+    return Negotiated(result.protocol, flags)
+
+
+def with_ours(response: bytes, adapters: Adapters, flags: str) -> bytes:
+    """The response with the capabilities that our features need; the same bytes when none is missing."""
+    missing = []
+    if TOOLS not in flags and adapters.takes_uploads:
+        missing.append("tools")
+    if RESOURCES not in flags and (adapters.takes_uploads or adapters.exposes_artifacts):
+        missing.append("resources")
+    if not missing:
+        return response
+    message = jsonrpc.open_object(response)
+    result = jsonrpc.open_object(message["result"])
+    capabilities = jsonrpc.open_object(result.get("capabilities", msgspec.Raw(b"{}")))
+    capabilities |= {name: msgspec.Raw(b"{}") for name in missing}
+    result["capabilities"] = jsonrpc.raw(capabilities)
+    message["result"] = jsonrpc.raw(result)
+    return jsonrpc.close_object(message)

@@ -1,0 +1,110 @@
+"""The Streamable HTTP endpoint of one server, as session-era clients meet it (POST, GET, DELETE).
+
+MCP 2025-11-25 basic/transports §Streamable HTTP. The client's session id is ours; the upstream's stands
+beside it in Redis, so any replica goes on with any session.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from gateway.appkeys import CONFIG, QUEUE, SESSIONS, TASKS, Mounted
+from gateway.mcp import handshake, listing, toolcall
+from gateway.mcp.exchange import SESSION_HEADER, VERSION_HEADER, Exchange, caller_of, note_of, upstream_headers
+from gateway.mcp.relay import relay, relay_bytes
+from gateway.upstream import probe
+from gateway.wire import envelope as wire
+from gateway.wire.envelope import Envelope, Kind
+from shared import ids
+from shared.errors import BadRequest, NotAcceptable, TooLarge, WrongMediaType
+from shared.jobs import RemoveScope
+
+_HANDLERS: dict[str, Callable[[Exchange], Awaitable[web.StreamResponse]]] = {
+    "tools/call": toolcall.call,
+    "tools/list": listing.tools,
+    "resources/list": listing.resources,
+    "resources/read": listing.read,
+}
+# Methods that are answered at once wherever they go: they take no place among the calls in flight.
+_LEASELESS = frozenset({"ping"})
+
+
+async def post(mounted: Mounted, request: web.Request) -> web.StreamResponse:
+    """POST: one message from the client. Requests take a lease; answers and notifications never do."""
+    note = note_of(request)
+    body = await _read_body(request)
+    message = _parse(request, body)
+    note.message_id, note.method = message.id, message.method if message.method in _KNOWN_METHODS else "other"
+    wire.refuse_stateless(message, request.headers.get(VERSION_HEADER))
+    if message.method == "initialize" and message.kind is Kind.REQUEST:
+        return await handshake.initialize(mounted, request, message, body)
+    caller = caller_of(request, mounted)
+    sessions = request.app[SESSIONS]
+    lease = ids.new_id() if message.kind is Kind.REQUEST and message.method not in _LEASELESS else ""
+    session = await sessions.open_call(caller, lease=lease)
+    exchange = Exchange(request, mounted, caller, session, message, body)
+    try:
+        note.executing = message.kind is Kind.REQUEST
+        return await _HANDLERS.get(message.method, passthrough)(exchange)
+    finally:
+        if lease:
+            sessions.close_call(caller.session_id, lease)
+
+
+async def passthrough(exchange: Exchange) -> web.StreamResponse:
+    """Send the message upstream as it came and stream the answer back as it comes."""
+    async with exchange.mounted.client.exchange("POST", exchange.upstream_headers(), exchange.body) as answer:
+        return await relay(exchange, answer)
+
+
+async def get(mounted: Mounted, request: web.Request) -> web.StreamResponse:
+    """GET: the standing stream of server-initiated messages, or the resumption of a broken one."""
+    if "text/event-stream" not in request.headers.get("Accept", "") and "*/*" not in request.headers.get("Accept", ""):
+        raise NotAcceptable("a GET on this path opens an event stream; send Accept: text/event-stream")
+    caller = caller_of(request, mounted)
+    session = await request.app[SESSIONS].open_call(caller)
+    headers = upstream_headers(request, mounted, session.upstream_id)
+    async with mounted.client.exchange("GET", headers) as answer:
+        return await relay_bytes(request, answer, note_of(request), headers={SESSION_HEADER: caller.session_id})
+
+
+async def delete(mounted: Mounted, request: web.Request) -> web.StreamResponse:
+    """DELETE: end the session for good, its files with it; the upstream's own session is ended in passing."""
+    caller = caller_of(request, mounted)
+    ended = await request.app[SESSIONS].end(caller, reason="ended by the client")
+    await request.app[QUEUE].enqueue(RemoveScope(scope=caller.session_id))
+    if ended.upstream_id:
+        headers = upstream_headers(request, mounted, ended.upstream_id)
+        request.app[TASKS].spawn(probe.end(mounted.client, headers), name="end_upstream_session")
+    return web.Response(status=204)
+
+
+def _parse(request: web.Request, body: bytes) -> Envelope:
+    wire.check_depth(body, request.app[CONFIG].core.max_json_depth)
+    return wire.parse(body)
+
+
+async def _read_body(request: web.Request) -> bytes:
+    if request.content_type != "application/json":
+        raise WrongMediaType("send messages as Content-Type: application/json")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise WrongMediaType("compressed bodies are not taken here; send the message as it is")
+    limit = request.app[CONFIG].core.max_body_bytes
+    if request.content_length is not None and request.content_length > limit:
+        raise TooLarge(f"the body has {request.content_length} bytes; {limit} are the limit (core.max_body_bytes)")
+    try:
+        body = await request.read()
+    except asyncio.IncompleteReadError:
+        raise BadRequest("the body ended early") from None
+    if not body:
+        raise BadRequest("the body is empty; send one JSON-RPC message")
+    return body
+
+
+_KNOWN_METHODS = frozenset({
+    "initialize", "ping", "tools/call", "tools/list", "resources/list", "resources/read", "resources/templates/list",
+    "resources/subscribe", "resources/unsubscribe", "prompts/list", "prompts/get", "completion/complete",
+    "logging/setLevel", "notifications/initialized", "notifications/cancelled", "notifications/progress",
+    "notifications/roots/list_changed", "server/discover", "tasks/get", "tasks/result", "tasks/list", "tasks/cancel",
+})

@@ -1,0 +1,77 @@
+"""One message on its way: what arrived, in which session, and where it goes."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.appkeys import CONFIG, NOTE, Mounted, Note, Principal
+from gateway.upstream import headers
+from gateway.wire.envelope import Envelope
+from shared.config import Config
+from shared.errors import BadRequest, Unauthorized
+from shared.ids import is_id
+from shared.state.sessions import Caller, OpenSession
+
+SESSION_HEADER = "Mcp-Session-Id"
+VERSION_HEADER = "MCP-Protocol-Version"
+_ACCEPT_BOTH = "application/json, text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A message in a live session, with all that its handling needs."""
+
+    request: web.Request
+    mounted: Mounted
+    caller: Caller
+    session: OpenSession
+    envelope: Envelope
+    body: bytes
+
+    @property
+    def config(self) -> Config:
+        """The configuration."""
+        return self.request.app[CONFIG]
+
+    @property
+    def note(self) -> Note:
+        """The request's note."""
+        return note_of(self.request)
+
+    def upstream_headers(self) -> dict[str, str]:
+        """Headers for the upstream's side of this session."""
+        return upstream_headers(self.request, self.mounted, self.session.upstream_id)
+
+
+def note_of(request: web.Request) -> Note:
+    """The note that the edge made for this request."""
+    note: Note = request[NOTE]
+    return note
+
+
+def principal_of(request: web.Request) -> Principal:
+    """The principal that the edge found."""
+    principal = note_of(request).principal
+    if principal is None:
+        raise Unauthorized("this route needs a caller")
+    return principal
+
+
+def caller_of(request: web.Request, mounted: Mounted) -> Caller:
+    """The caller and its session id. Raises BadRequest when the header is missing or malformed."""
+    session_id = request.headers.get(SESSION_HEADER)
+    if session_id is None:
+        raise BadRequest(f"the header {SESSION_HEADER} is missing; start a session with initialize")
+    # An id that is not of our making is unknown, not malformed: the client starts again on a 404.
+    known_shape = session_id if is_id(session_id) else "x" * 16
+    return Caller(known_shape, mounted.server.id, principal_of(request).name)
+
+
+def upstream_headers(request: web.Request, mounted: Mounted, upstream_id: str) -> dict[str, str]:
+    """Headers that may travel. Raises BadRequest when one that the server needs is missing."""
+    headers.check_required(mounted.headers, request.headers)
+    token = request.app[CONFIG].core.auth.token
+    return headers.outgoing(
+        mounted.headers, request.headers, accept=request.headers.get("Accept", _ACCEPT_BOTH),
+        session_id=upstream_id, own_tokens=(token,) if token else (),
+    )

@@ -1,0 +1,58 @@
+"""`initialize`: the upstream answers it; the gateway mints the client's session id and stores both sides."""
+
+from aiohttp import web
+
+from gateway.appkeys import METRICS, SESSIONS, TASKS, Mounted
+from gateway.mcp import capabilities
+from gateway.mcp.exchange import SESSION_HEADER, Exchange, note_of, principal_of, upstream_headers
+from gateway.mcp.relay import relay
+from gateway.upstream import probe
+from gateway.upstream.client import UpstreamAnswer
+from gateway.wire import jsonrpc
+from gateway.wire.envelope import Envelope
+from shared import ids
+from shared.state.sessions import Caller, OpenSession, SessionStart
+
+
+async def initialize(mounted: Mounted, request: web.Request, message: Envelope, body: bytes) -> web.StreamResponse:
+    """Open an upstream session with the client's own parameters. A refusal passes through, without a session.
+
+    The session is stored before the client sees the response, so that any replica knows it from then on.
+    The id goes out in the head, which an SSE answer sends first: it is minted ahead, and worth nothing until
+    the response has come.
+    """
+    note_of(request).executing = True
+    session_id = ids.new_session_id()
+    caller = Caller(session_id, mounted.server.id, principal_of(request).name)
+    exchange = Exchange(request, mounted, caller, OpenSession("", "", ""), message, body)
+    headers = upstream_headers(request, mounted, "")
+    async with mounted.client.exchange("POST", headers, body) as answer:
+
+        head = {SESSION_HEADER: session_id} if answer.status == 200 else {}
+
+        async def settle(response: bytes) -> bytes:
+            found = capabilities.negotiated(response)
+            if found is None:
+                head.pop(SESSION_HEADER)   # a refusal opens no session; a JSON answer's head can still say so
+                return response
+            return await _settle(exchange, answer, response, found)
+
+        return await relay(exchange, answer, change=settle, headers=head)
+
+
+async def _settle(
+    exchange: Exchange, answer: UpstreamAnswer, response: bytes, found: capabilities.Negotiated
+) -> bytes:
+    app, mounted, caller = exchange.request.app, exchange.mounted, exchange.caller
+    params = jsonrpc.open_object(exchange.body).get("params", b"{}")
+    await app[SESSIONS].create(
+        SessionStart(
+            session_id=caller.session_id, server=caller.server, principal=caller.principal,
+            upstream_id=answer.session_id, protocol=found.protocol, flags=found.flags, init_params=bytes(params),
+        )
+    )
+    app[METRICS].session_event(server=caller.server, event="created")
+    if mounted.monitor.readiness == "waits_for_caller":
+        headers = upstream_headers(exchange.request, mounted, "")
+        app[TASKS].spawn(probe.probe(mounted.monitor, mounted.client, headers), name="probe_with_caller")
+    return capabilities.with_ours(response, mounted.adapters, found.flags)

@@ -1,0 +1,127 @@
+"""Lists that longshore adds to: the helper tool, the workflow document and the session's artifacts.
+
+What the upstream lists keeps its bytes and order; ours follow on its last page.
+"""
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from gateway.appkeys import BLOBS, FILES
+from gateway.files import handles, results
+from gateway.mcp import capabilities, reading
+from gateway.mcp.exchange import Exchange
+from gateway.mcp.relay import relay
+from gateway.tools import own
+from gateway.wire import jsonrpc
+from shared.errors import InvalidParams, NotFound
+from shared.records import ArtifactRecord
+
+_PAGE = 200
+_CURSOR = "longshore-artifacts:"
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+async def tools(exchange: Exchange) -> web.StreamResponse:
+    """`tools/list`: the upstream's pages, the helper tool at the end of the last."""
+    mounted = exchange.mounted
+    ours = [own.upload_tool(mounted.server)] if mounted.adapters.takes_uploads else []
+    if ours and capabilities.TOOLS not in exchange.session.flags:
+        return web.Response(
+            body=jsonrpc.result(exchange.envelope.id, {"tools": ours}), content_type="application/json"
+        )
+    return await _with_ours(exchange, "tools", ours, next_cursor=None)
+
+
+async def resources(exchange: Exchange) -> web.StreamResponse:
+    """`resources/list`: the upstream's pages, then the workflow document and this session's artifacts."""
+    cursor = exchange.envelope.cursor
+    if not cursor.startswith(_CURSOR):
+        entries, next_cursor = await _own_resources(exchange, after="")
+        if capabilities.RESOURCES in exchange.session.flags:
+            return await _with_ours(exchange, "resources", entries, next_cursor=next_cursor)
+        if not (exchange.mounted.adapters.takes_uploads or exchange.mounted.adapters.exposes_artifacts):
+            return await _with_ours(exchange, "resources", [], next_cursor=None)
+    else:
+        entries, next_cursor = await _own_resources(exchange, after=cursor.removeprefix(_CURSOR))
+    page: dict[str, Any] = {"resources": entries}
+    if next_cursor is not None:
+        page["nextCursor"] = next_cursor
+    return web.Response(body=jsonrpc.result(exchange.envelope.id, page), content_type="application/json")
+
+
+async def read(exchange: Exchange) -> web.StreamResponse:
+    """`resources/read`: artifacts and the workflow document from here, everything else from the upstream."""
+    uri, config, adapters = exchange.envelope.uri, exchange.config, exchange.mounted.adapters
+    if uri == own.WORKFLOW_URI and adapters.takes_uploads:
+        text = own.workflow_text(config, exchange.mounted.server)
+        contents = [{"uri": uri, "mimeType": "text/markdown", "text": text}]
+        body = jsonrpc.result(exchange.envelope.id, {"contents": contents})
+        return web.Response(body=body, content_type="application/json")
+    if adapters.exposes_artifacts and handles.begins_with(uri, (config.artifacts.uri_scheme,)):
+        record = await _artifact_at(exchange, uri)
+        return await reading.send(exchange.request, exchange.request.app[BLOBS], record, uri, exchange.envelope.id)
+    async with exchange.mounted.client.exchange("POST", exchange.upstream_headers(), exchange.body) as answer:
+        return await relay(exchange, answer)
+
+
+async def _artifact_at(exchange: Exchange, uri: str) -> ArtifactRecord:
+    handle = handles.parse(uri, (exchange.config.artifacts.uri_scheme,))
+    if handle is None:
+        raise InvalidParams("this artifact URI is malformed; use one from resources/list or a tool result")
+    gone = NotFound("no artifact of this URI in this session; it may have expired")
+    if handle.scope != exchange.caller.session_id:
+        raise gone
+    (record,) = await exchange.request.app[FILES].use(
+        handle.scope, [handle.file_id], ttl_ms=_ttl_ms(exchange.config.artifacts.ttl_seconds)
+    )
+    if not isinstance(record, ArtifactRecord) or not record.expose or handle.name not in (None, record.name):
+        raise gone
+    return record
+
+
+async def _own_resources(exchange: Exchange, *, after: str) -> tuple[list[dict[str, Any]], str | None]:
+    """One page of our entries, and the cursor of the next. `after` is the last artifact id of the page before."""
+    adapters, scheme = exchange.mounted.adapters, exchange.config.artifacts.uri_scheme
+    entries: list[dict[str, Any]] = [own.WORKFLOW_ENTRY] if adapters.takes_uploads and not after else []
+    if not adapters.exposes_artifacts:
+        return entries, None
+    records = sorted(
+        (record for record in await exchange.request.app[FILES].list_artifacts(exchange.caller.session_id)
+         if record.expose),
+        key=lambda record: (record.created_ms, record.id),
+    )
+    start = next((index + 1 for index, record in enumerate(records) if record.id == after), 0)
+    page = records[start:start + _PAGE]
+    entries += [results.describe(record, handles.artifact_uri(scheme, record)) for record in page]
+    more = start + _PAGE < len(records)
+    return entries, f"{_CURSOR}{page[-1].id}" if more else None
+
+
+async def _with_ours(
+    exchange: Exchange, name: str, ours: list[dict[str, Any]], *, next_cursor: str | None
+) -> web.StreamResponse:
+    async def change(response: bytes) -> bytes:
+        return _merged(response, name, ours, next_cursor)
+
+    async with exchange.mounted.client.exchange("POST", exchange.upstream_headers(), exchange.body) as answer:
+        return await relay(exchange, answer, change=change if ours else None)
+
+
+def _merged(response: bytes, name: str, ours: list[dict[str, Any]], next_cursor: str | None) -> bytes:
+    message = jsonrpc.open_object(response)
+    if "result" not in message:
+        return response
+    result = jsonrpc.open_object(message["result"])
+    if name not in result or bytes(result.get("nextCursor", b"null")) not in (b"null", b'""'):
+        return response
+    result[name] = jsonrpc.raw([*_list.decode(result[name]), *ours])
+    if next_cursor is not None:
+        result["nextCursor"] = jsonrpc.raw(next_cursor)
+    message["result"] = jsonrpc.raw(result)
+    return jsonrpc.close_object(message)
+
+
+def _ttl_ms(seconds: int | None) -> int:
+    return 0 if seconds is None else seconds * 1000

@@ -1,0 +1,100 @@
+"""An upstream's answer on its way to the client: as it arrives, or with one message changed.
+
+Without a change, bytes pass through as they come, and a slow client slows the upstream. With one, only
+the response to this request is held; everything else on an SSE stream passes at once.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+
+from gateway.appkeys import Note
+from gateway.mcp.exchange import Exchange
+from gateway.upstream.client import UpstreamAnswer
+from gateway.wire import jsonrpc, sse
+from shared.errors import ArtifactMissing, LongshoreError, ToolInputError, UpstreamDown
+
+log = structlog.get_logger(__name__)
+
+Change = Callable[[bytes], Awaitable[bytes]]
+
+_MAX_EVENT_BYTES = 64 * 1024 * 1024
+_STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+
+async def relay(
+    exchange: Exchange, answer: UpstreamAnswer, *, change: Change | None = None, headers: dict[str, str] | None = None
+) -> web.StreamResponse:
+    """Hand `answer` to the client, the response of this request changed by `change`.
+
+    `change` may still edit `headers` as long as the answer is JSON: its head goes out last.
+    """
+    headers = {} if headers is None else headers
+    if change is not None and answer.status == 200:
+        if answer.is_stream:
+            return await _stream_changed(exchange, answer, change, headers)
+        body = await change(await answer.read())
+        return web.Response(body=body, content_type="application/json", headers=headers)
+    return await relay_bytes(exchange.request, answer, exchange.note, headers=headers)
+
+
+async def relay_bytes(
+    request: web.Request, answer: UpstreamAnswer, note: Note, *, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Pass the answer through untouched; a short body in one write."""
+    if answer.media_type:
+        headers = {**headers, "Content-Type": answer.media_type}
+    if answer.allow:
+        headers["Allow"] = answer.allow
+    if not answer.is_stream and (whole := await answer.read_short()) is not None:
+        return web.Response(status=answer.status, body=whole, headers=headers)
+    if answer.is_stream:
+        headers = headers | _STREAM_HEADERS
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    await response.prepare(request)
+    try:
+        async for chunk in answer.chunks():
+            await response.write(chunk)
+    except UpstreamDown as err:
+        await _break_off(response, note, err, is_stream=answer.is_stream)
+    await response.write_eof()
+    return response
+
+
+async def _stream_changed(
+    exchange: Exchange, answer: UpstreamAnswer, change: Change, headers: dict[str, str]
+) -> web.StreamResponse:
+    response = web.StreamResponse(headers={**headers, **_STREAM_HEADERS, "Content-Type": "text/event-stream"})
+    await response.prepare(exchange.request)
+    parser = sse.Parser(_MAX_EVENT_BYTES)
+    try:
+        async for chunk in answer.chunks():
+            for event in parser.feed(chunk):
+                if jsonrpc.answers(event.data, exchange.envelope.id):
+                    await response.write(event.with_data(await change(event.data)))
+                else:
+                    await response.write(event.source)
+        await response.write(parser.rest())
+    except LongshoreError as err:
+        await _break_off(response, exchange.note, err, is_stream=True)
+    await response.write_eof()
+    return response
+
+
+async def _break_off(response: web.StreamResponse, note: Note, err: LongshoreError, *, is_stream: bool) -> None:
+    """The head is gone out already: say it on the stream, or cut a body whose length was promised."""
+    note.reason = err.reason
+    log.info("answer_broken_off", reason=err.reason, server=note.server)
+    if not is_stream:
+        response.force_close()
+        raise ConnectionAbortedError from err
+    if note.message_id is not None:
+        await response.write(sse.event(error_message(note, err)))
+
+
+def error_message(note: Note, err: LongshoreError) -> bytes:
+    """The JSON-RPC form of an error of this request: a tool result where the caller can correct it."""
+    if note.in_tool_call and isinstance(err, (ToolInputError, ArtifactMissing)):
+        return jsonrpc.tool_error(note.message_id, err)
+    return jsonrpc.error(note.message_id, err)

@@ -1,0 +1,131 @@
+"""`tools/call`: plain calls pass through; handles become paths, and what a tool wrote becomes an artifact."""
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from gateway.appkeys import FILES, METRICS, SIGNER, TASKS
+from gateway.files import arguments
+from gateway.files.adapters import ToolAdapters
+from gateway.mcp import capture, links
+from gateway.mcp.exchange import Exchange
+from gateway.mcp.relay import relay
+from gateway.tally import Result
+from gateway.tools import own
+from gateway.upstream.ask import tell
+from gateway.wire import jsonrpc
+from shared.clock import monotonic_s
+from shared.errors import InvalidParams, NotFound, ToolInputError, UpstreamTimeout
+
+_PLAIN = ToolAdapters()
+
+
+async def call(exchange: Exchange) -> web.StreamResponse:
+    """One tool call, counted and timed."""
+    exchange.note.in_tool_call = True
+    adapters, name = exchange.mounted.adapters, exchange.envelope.name
+    if adapters.takes_uploads and name == own.upload_tool_name(exchange.mounted.server):
+        return await _upload_link(exchange)
+    tool = adapters.by_tool.get(name, _PLAIN)
+    started_s = monotonic_s()
+    outcome: Result = "error"
+    try:
+        response = await (_adapted(exchange, tool) if tool is not _PLAIN else _send(exchange, tool, None))
+        outcome = "success" if response.status == 200 and not exchange.note.reason else "error"
+        return response
+    finally:
+        exchange.request.app[METRICS].tool_call(
+            server=exchange.caller.server, tool=_label(exchange), result=outcome, duration_s=monotonic_s() - started_s
+        )
+
+
+def _label(exchange: Exchange) -> str:
+    """The tool's name where the upstream lists it: a client cannot make up label values."""
+    name = exchange.envelope.name
+    return name if name in exchange.mounted.monitor.tools else "other"
+
+
+async def _upload_link(exchange: Exchange) -> web.StreamResponse:
+    request, config = exchange.request, exchange.config
+    issued = links.upload_link(request, exchange.caller, ttl_s=config.core.auth.signed_upload_ttl_seconds)
+    ticket = own.upload_ticket(config, exchange.mounted.server, issued, request.app[SIGNER])
+    request.app[METRICS].credential(server=exchange.caller.server, operation="issue", result="success")
+    text = msgspec.json.encode(ticket).decode()
+    result = {"content": [{"type": "text", "text": text}], "structuredContent": ticket}
+    return web.Response(body=jsonrpc.result(exchange.envelope.id, result), content_type="application/json")
+
+
+async def _adapted(exchange: Exchange, tool: ToolAdapters) -> web.StreamResponse:
+    """The call with its arguments rewritten, and its file captured when the answer comes."""
+    message = jsonrpc.open_object(exchange.body)
+    params = jsonrpc.open_object(message["params"])
+    given = _arguments_of(params)
+    root = capture.storage_root(exchange)
+    slots = [
+        slot
+        for adapter in tool.consumers
+        for slot in arguments.find(
+            given, adapter, scope=exchange.caller.session_id,
+            schemes=(adapter.uri_scheme, exchange.config.uploads.uri_scheme, exchange.config.artifacts.uri_scheme),
+        )
+    ]
+    ids = [slot.handle.file_id for slot in slots]
+    try:
+        records = await exchange.request.app[FILES].use(
+            exchange.caller.session_id, ids, ttl_ms=(exchange.config.uploads.ttl_seconds or 0) * 1000
+        )
+    except NotFound as err:
+        raise ToolInputError(
+            "a file handle of this call is unknown or has expired; upload the file again and use its new handle"
+        ) from err
+    for slot, record in zip(slots, records, strict=True):
+        slot.fill(arguments.path_of(record, root))
+    pending = await capture.begin(exchange, tool.producer, given) if tool.producer is not None else None
+    params["arguments"] = jsonrpc.raw(given)
+    message["params"] = jsonrpc.raw(params)
+    return await _send(exchange, tool, pending, body=jsonrpc.close_object(message))
+
+
+def _arguments_of(params: jsonrpc.RawMap) -> dict[str, Any]:
+    raw = params.get("arguments", msgspec.Raw(b"{}"))
+    try:
+        return _arguments.decode(raw) or {}
+    except msgspec.DecodeError:
+        raise InvalidParams("the arguments of a tool call must be an object") from None
+
+
+_arguments: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Decoder(dict[str, Any] | None)
+
+
+async def _send(
+    exchange: Exchange, tool: ToolAdapters, pending: capture.Pending | None, *, body: bytes | None = None
+) -> web.StreamResponse:
+    """Send the call, within the configured time; when it runs out, client and upstream both learn of it."""
+    adapter = tool.producer or (tool.consumers[0] if tool.consumers else None)
+    timeout_s = exchange.config.tool_timeout_s(exchange.mounted.server, adapter)
+
+    async def capturing(response: bytes) -> bytes:
+        return response if pending is None else await capture.finish(exchange, pending, response)
+
+    try:
+        headers = exchange.upstream_headers()
+        client = exchange.mounted.client
+        async with client.exchange("POST", headers, body or exchange.body, within_s=timeout_s) as answer:
+            response = await relay(exchange, answer, change=capturing if pending else None)
+        if exchange.note.reason == UpstreamTimeout.reason:  # it ran out on an open stream, which said so already
+            _cancel_upstream(exchange)
+        return response
+    except UpstreamTimeout:
+        _cancel_upstream(exchange)
+        raise
+    finally:
+        if pending is not None:
+            capture.abandon(exchange, pending)
+
+
+def _cancel_upstream(exchange: Exchange) -> None:
+    """Tell the upstream to stop (MCP 2025-11-25 basic/utilities/cancellation); nobody waits for it."""
+    params = {"requestId": exchange.envelope.id, "reason": "timed out"}
+    work = tell(exchange.mounted.client, exchange.upstream_headers(), "notifications/cancelled", params)
+    exchange.request.app[TASKS].spawn(work, name="cancel_upstream")

@@ -1,0 +1,145 @@
+"""What the gateway is made of: one generator for each resource, opened in order, closed in reverse."""
+
+import asyncio
+import os.path
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from gateway.appkeys import (
+    BLOBS,
+    CONFIG,
+    FILES,
+    GRANTS,
+    KEYS,
+    LINK,
+    METRICS,
+    QUEUE,
+    SERVERS,
+    SESSIONS,
+    SIGNER,
+    STARTUP,
+    TASKS,
+    WORKERS,
+    Mounted,
+)
+from gateway.files.adapters import Adapters
+from gateway.http.routes import add_routes
+from gateway.tally import Tally
+from gateway.upstream import probe
+from gateway.upstream.client import UpstreamClient
+from gateway.upstream.headers import HeaderRules
+from gateway.upstream.probe import Monitor
+from shared.blobs import Blobs
+from shared.clock import monotonic_s
+from shared.config import Config, ConfigError, Fault, Server
+from shared.ids import new_id
+from shared.keys import Keys
+from shared.lua import Scripts
+from shared.signing import Signer
+from shared.state.address import RedisAddress, parse_redis_url
+from shared.state.files import FileStore
+from shared.state.grants import GrantStore
+from shared.state.link import RedisLink
+from shared.state.queue import Queue
+from shared.state.secrets import signing_secret
+from shared.state.sessions import SessionLimits, SessionStore
+from shared.state.workers import Workers
+from shared.tasks import Tasks
+
+log = structlog.get_logger(__name__)
+
+
+def redis_address(config: Config) -> RedisAddress:
+    """Where the configuration says that Redis is. Raises ConfigError when it says nothing."""
+    url = config.redis_url()
+    if url is None:
+        raise ConfigError((Fault(text="a gateway needs a shared Redis; use `longshore up` for one machine"),))
+    redis = config.state_persistence.redis
+    ca_file = Path(redis.ca_file) if redis.ca_file else None
+    return parse_redis_url(url, tls_insecure=redis.tls_insecure, ca_file=ca_file)
+
+
+async def background(app: web.Application) -> AsyncIterator[None]:
+    """Background tasks, cancelled last."""
+    tasks = app[TASKS] = Tasks()
+    yield
+    await tasks.close()
+
+
+async def state(app: web.Application) -> AsyncIterator[None]:
+    """Redis and everything stored in it."""
+    config, tasks = app[CONFIG], app[TASKS]
+    address = redis_address(config)
+    link = app[LINK] = RedisLink(address, tasks)
+    scripts, keys = Scripts(link), Keys(config.state_persistence.redis.key_base)
+    app[KEYS] = keys
+    app[SESSIONS] = SessionStore(scripts, link, keys, SessionLimits())
+    app[GRANTS] = GrantStore(scripts, link, keys)
+    app[FILES] = FileStore(scripts, link, keys)
+    app[WORKERS] = Workers(scripts, link, keys)
+    queue = app[QUEUE] = Queue(scripts, link, keys, new_id(), tasks)
+    queue.listen(address)
+    app[SIGNER] = Signer([config.signing_secret_setting() or await signing_secret(link, keys)])
+    yield
+    await queue.close()
+    await link.close()
+
+
+async def storage(app: web.Application) -> AsyncIterator[None]:
+    """The storage volume."""
+    config = app[CONFIG].storage
+    blobs = app[BLOBS] = Blobs(Path(os.path.abspath(config.root)), dir_mode=config.dir_mode, file_mode=config.file_mode)
+    await blobs.prepare()
+    yield
+    blobs.close()
+
+
+async def upstreams(app: web.Application) -> AsyncIterator[None]:
+    """Connections to upstreams, and the wait for them to answer."""
+    config, started_s = app[CONFIG], monotonic_s()
+    servers = app[SERVERS]
+    for mounted in servers.values():
+        app[TASKS].spawn(_watch(mounted, app[METRICS]), name=f"watch_{mounted.server.id}")
+    startup = app[STARTUP]
+    if config.core.max_start_wait_seconds > 0:
+        waits = [mounted.monitor.ready.wait() for mounted in servers.values()]
+        try:
+            async with asyncio.timeout(config.core.max_start_wait_seconds):
+                await asyncio.gather(*waits)
+        except TimeoutError:
+            waiting = [m.server.id for m in servers.values() if not m.monitor.ready.is_set()]
+            log.warning("started_without_upstreams", servers=waiting, waited_s=config.core.max_start_wait_seconds)
+    startup.waited_s = monotonic_s() - started_s
+    startup.complete = True
+    yield
+    for mounted in servers.values():
+        await mounted.client.close()
+
+
+async def _watch(mounted: Mounted, tally: Tally) -> None:
+    await probe.watch(mounted.monitor, mounted.client)
+    tally.wiring(server=mounted.server.id, ready=not mounted.monitor.missing_tools)
+
+
+def mount(server: Server, config: Config) -> Mounted:
+    """One configured server, ready to be routed to. Needs a running loop."""
+    return Mounted(
+        server=server,
+        client=UpstreamClient(server),
+        headers=HeaderRules.of(server, credential_header=config.core.auth.header_name),
+        monitor=Monitor(server),
+        adapters=Adapters.of(
+            server, uploads=config.uploads.enabled, artifacts=config.artifacts.enabled,
+            expose=config.artifacts.expose_as_resources,
+        ),
+    )
+
+
+def wire(app: web.Application) -> None:
+    """Mount the servers and add the routes: before the application starts, as routing wants it."""
+    config = app[CONFIG]
+    servers = app[SERVERS] = {server.id: mount(server, config) for server in config.servers}
+    add_routes(app, config, servers)

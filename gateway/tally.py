@@ -1,0 +1,72 @@
+"""What the gateway counts, one method an event; label values are bounded here or by the caller."""
+
+from typing import Literal
+
+from shared.metrics import GatewayMetrics
+
+_BACKEND = "redis"
+AuthMode = Literal["signed_url", "session_context"]
+Result = Literal["success", "error"]
+
+
+class Tally:
+    """The gateway's metric families as events. Built once at start-up."""
+
+    def __init__(self, metrics: GatewayMetrics) -> None:
+        self._metrics = metrics
+
+    def http_request(self, *, server: str, method: str, route_group: str, status: int, duration_s: float) -> None:
+        """One request at the edge. Other methods than HTTP's own count as OTHER."""
+        known = method if method in _METHODS else "OTHER"
+        labels = (server, known, route_group, str(status), f"{status // 100}xx")
+        self._metrics.http_requests.labels(*labels).inc()
+        self._metrics.http_seconds.labels(*labels).observe(duration_s)
+
+    def auth_rejected(self, *, server: str, reason: str, route_group: str) -> None:
+        """A request refused for its credentials."""
+        self._metrics.auth_rejections.labels(server, reason, route_group).inc()
+
+    def rejected(self, *, server: str, route_group: str, reason: str, status: int) -> None:
+        """A request refused for another reason."""
+        self._metrics.request_rejections.labels(server, route_group, reason, str(status), f"{status // 100}xx").inc()
+
+    def tool_call(self, *, server: str, tool: str, result: Result, duration_s: float) -> None:
+        """A tool call sent upstream. `tool` is a name that the upstream lists, else `other`."""
+        self._metrics.tool_calls.labels(server, tool, result).inc()
+        self._metrics.tool_call_seconds.labels(server, tool, result).observe(duration_s)
+
+    def uploaded(self, *, server: str, files: int, size_bytes: int) -> None:
+        """An upload request that was accepted."""
+        self._metrics.upload_batches.labels(server).inc()
+        self._metrics.upload_files.labels(server).inc(files)
+        self._metrics.upload_bytes.labels(server).inc(size_bytes)
+
+    def upload_failed(self, *, server: str, reason: str) -> None:
+        """An upload request that was refused or failed."""
+        self._metrics.upload_failures.labels(server, reason).inc()
+
+    def credential(self, *, server: str, operation: Literal["issue", "validate"], result: Result) -> None:
+        """A signed upload link issued or checked."""
+        self._metrics.credentials.labels(server, operation, result, _BACKEND).inc()
+
+    def nonce(self, *, server: str, operation: Literal["reserve", "consume"], result: Result) -> None:
+        """A one-time link claimed or used up."""
+        self._metrics.nonce_operations.labels(server, operation, result, _BACKEND).inc()
+
+    def download(self, *, server: str, auth_mode: AuthMode, result: Result, size_bytes: int, duration_s: float) -> None:
+        """An artifact download that was answered."""
+        self._metrics.downloads.labels(server, result, auth_mode).inc()
+        self._metrics.download_bytes.labels(server, result, auth_mode).inc(size_bytes)
+        self._metrics.download_seconds.labels(server, result, auth_mode).observe(duration_s)
+
+    def wiring(self, *, server: str, ready: bool) -> None:
+        """A pass that matched a server's adapters to its tools."""
+        self._metrics.wiring_runs.labels(server, "success" if ready else "error").inc()
+        self._metrics.wiring_not_ready.labels(server).set(0 if ready else 1)
+
+    def session_event(self, *, server: str, event: str) -> None:
+        """A session transition, from a fixed list."""
+        self._metrics.sessions.labels(server, event).inc()
+
+
+_METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})

@@ -1,0 +1,107 @@
+"""The helper tool and the workflow document of a server that takes uploads. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from shared.config import Config, Server, UploadConsumer
+from shared.signing import Link, Signer
+
+WORKFLOW_URI = "doc://upload_workflow.md"
+WORKFLOW_ENTRY: dict[str, Any] = {
+    "uri": WORKFLOW_URI,
+    "name": "upload_workflow.md",
+    "title": "How to hand files to this server's tools",
+    "mimeType": "text/markdown",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLink:
+    """One issued upload link."""
+
+    base_url: str            # of this gateway, as the client sees it, without a trailing slash
+    link: Link
+    session_id: str
+
+
+def upload_tool_name(server: Server) -> str:
+    """The name of the helper tool."""
+    return f"{server.prefix}_get_upload_url"
+
+
+def upload_tool(server: Server) -> dict[str, Any]:
+    """The helper tool as an entry of `tools/list`."""
+    return {
+        "name": upload_tool_name(server),
+        "title": "Get an upload link",
+        "description": (
+            "Returns a one-time link that takes files over plain HTTP (multipart/form-data) and answers with "
+            f"upload handles to pass to the tools of {server.id} wherever they want a file. "
+            f"Read {WORKFLOW_URI} for the whole workflow."
+        ),
+        "inputSchema": {"type": "object", "properties": {}, "additionalProperties": False},
+        "annotations": {"readOnlyHint": True, "openWorldHint": False},
+    }
+
+
+def upload_ticket(config: Config, server: Server, issued: UploadLink, signer: Signer) -> dict[str, Any]:
+    """The structured answer of the helper tool."""
+    query = urlencode(signer.query(issued.link))
+    url = f"{issued.base_url}{config.core.upload_path}/{quote(server.id, safe='')}?{query}"
+    digest = " -F 'sha256=<hex sha256 of FILE>'" if config.uploads.require_sha256 else ""
+    second = digest.replace("FILE", "FILE2") if digest else ""
+    return {
+        "server_id": server.id,
+        "tool_name": upload_tool_name(server),
+        "upload_url": url,
+        "method": "POST",
+        "headers": {"Mcp-Session-Id": issued.session_id},
+        "auth_mode": "signed_upload_credentials",
+        "credential_ttl_seconds": config.core.auth.signed_upload_ttl_seconds,
+        "field_name": "file",
+        "supports_multiple_files": True,
+        "max_file_bytes": config.uploads.max_file_bytes,
+        "sha256_required": config.uploads.require_sha256,
+        "sha256_field_name": "sha256",
+        "sha256_per_file": True,
+        "session_id": issued.session_id,
+        "example_curl": f"curl -sS -X POST '{url}' -F 'file=@FILE'{digest}",
+        "example_curl_multiple": f"curl -sS -X POST '{url}' -F 'file=@FILE'{digest} -F 'file=@FILE2'{second}",
+        "note": (
+            "The link works once, without any header, and the time to live counts to the start of the transfer. "
+            "The answer holds upload_handles; pass them to tools instead of paths."
+        ),
+        "integrity_note": (
+            "Every file needs a sha256 field, in the order of the files."
+            if config.uploads.require_sha256
+            else "Send a sha256 field for each file, in the order of the files, to have them verified."
+        ),
+    }
+
+
+def workflow_text(config: Config, server: Server) -> str:
+    """The workflow document, in Markdown."""
+    consumers = [
+        f"- `{tool}`: argument `{adapter.file_path_argument}`"
+        for adapter in server.adapters
+        if isinstance(adapter, UploadConsumer)
+        for tool in adapter.tools
+    ]
+    life = f"{config.uploads.ttl_seconds} seconds" if config.uploads.ttl_seconds else "the life of the session"
+    return "\n".join([
+        f"# Handing files to {server.id}",
+        "",
+        "The tools of this server run on another machine: a path of yours means nothing to them.",
+        "",
+        f"1. Call `{upload_tool_name(server)}`. It answers with `upload_url`, good for one upload that begins within "
+        f"{config.core.auth.signed_upload_ttl_seconds} seconds.",
+        "2. Send the file there: `curl -X POST \"$upload_url\" -F file=@report.pdf`. Several `file` fields may go "
+        f"in one request; each file may have up to {config.uploads.max_file_bytes} bytes.",
+        "3. The JSON answer holds `upload_handles`. Pass a handle, unchanged, where a tool wants a file:",
+        "",
+        *consumers,
+        "",
+        f"A handle works in this session only, and for {life} since its last use.",
+        "",
+    ])
