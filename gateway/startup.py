@@ -1,7 +1,6 @@
 """What the gateway is made of: one generator for each resource, opened in order, closed in reverse."""
 
 import asyncio
-import os.path
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -91,7 +90,7 @@ async def state(app: web.Application) -> AsyncIterator[None]:
 async def storage(app: web.Application) -> AsyncIterator[None]:
     """The storage volume."""
     config = app[CONFIG].storage
-    blobs = app[BLOBS] = Blobs(Path(os.path.abspath(config.root)), dir_mode=config.dir_mode, file_mode=config.file_mode)
+    blobs = app[BLOBS] = Blobs(Path(config.root), dir_mode=config.dir_mode, file_mode=config.file_mode)
     await blobs.prepare()
     yield
     blobs.close()

@@ -23,7 +23,8 @@ class Adapters:
 
     @classmethod
     def of(cls, server: Server, *, uploads: bool, artifacts: bool, expose: bool) -> "Adapters":
-        """Index `server.adapters`; the flags are `uploads.enabled`, `artifacts.enabled`, `artifacts.expose_as_resources`.
+        """Index `server.adapters`; the flags are the configuration's `uploads.enabled`, `artifacts.enabled` and
+        `artifacts.expose_as_resources`.
 
         The first producer that names a tool is the one that captures from it.
         """

@@ -65,22 +65,27 @@ async def _answer(request: web.Request, handler: Handler, note: Note) -> web.Str
         return await handler(request)
     except LongshoreError as err:
         return answer_error(note, err)
-    except web.HTTPRequestEntityTooLarge:
-        return answer_error(note, TooLarge("the request body is larger than core.max_body_bytes"))
-    except web.HTTPNotFound:
-        return answer_error(note, NotFound("nothing is served at this path"))
-    except web.HTTPMethodNotAllowed as err:
-        allowed = ", ".join(sorted(err.allowed_methods))
-        response = answer_error(note, MethodNotAllowed(f"this path takes {allowed}"))
-        response.headers["Allow"] = allowed
-        return response
     except web.HTTPException as err:
-        return answer_error(note, Refused(err.reason))
+        return _answer_of_server(note, err)
     except (asyncio.CancelledError, ConnectionError):
         raise
     except Exception:
         log.exception("bug", route=note.route_group, server=note.server)
         return answer_error(note, Bug(note.request_id))
+
+
+def _answer_of_server(note: Note, err: web.HTTPException) -> web.Response:
+    """What aiohttp itself refused, in our form."""
+    if isinstance(err, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(err.allowed_methods))
+        response = answer_error(note, MethodNotAllowed(f"this path takes {allowed}"))
+        response.headers["Allow"] = allowed
+        return response
+    if isinstance(err, web.HTTPNotFound):
+        return answer_error(note, NotFound("nothing is served at this path"))
+    if isinstance(err, web.HTTPRequestEntityTooLarge):
+        return answer_error(note, TooLarge("the request body is larger than core.max_body_bytes"))
+    return answer_error(note, Refused(err.reason))
 
 
 def _classify(request: web.Request, note: Note) -> None:

@@ -128,8 +128,10 @@ async def _places(exchange: Exchange, pending: Pending, said: ToolResult) -> tup
     """Where the file may be, most likely first, and the names of what was staged for it."""
     locator = pending.producer.output_locator
     places = [Candidate(source="injected", path=pending.injected, name=pending.name)] if pending.injected else []
-    for path in candidates.paths(said, locator):
-        places.append(Candidate(source="located", path=_as_ours(exchange, path), name=PurePosixPath(path).name))
+    places += [
+        Candidate(source="located", path=_as_ours(exchange, path), name=PurePosixPath(path).name)
+        for path in candidates.paths(said, locator)
+    ]
     staged: list[str] = []
     if locator.mode == "embedded":
         for part in candidates.embedded(said)[:1]:
