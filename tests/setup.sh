@@ -1,7 +1,7 @@
 #!/bin/sh
-# Puts the foreign parts in place that the tests run longshore against: a browser, the Node packages
-# of tests/node with a Node to run them, and the previous generation of the Python SDK in an
-# environment of its own. Safe to repeat; does next to nothing when all is there already.
+# Puts the foreign parts in place that the tests run longshore against: a browser, the balancer of the
+# compose stack, the Node packages of tests/node with a Node to run them, and the previous generation
+# of the Python SDK in an environment of its own. Safe to repeat; does next to nothing when all is there.
 #
 #   PYTHON=python3.12 tests/setup.sh
 
@@ -26,15 +26,20 @@ can_install() {
 # The checksum of the files named, to tell whether what was installed from them is current.
 stamp_of() { cat "$@" | cksum; }
 
-chromium() {
-    if command -v chromium >/dev/null; then return; fi
+system_packages() {
+    missing=
+    for name in chromium haproxy; do
+        command -v "$name" >/dev/null || [ -x "/usr/sbin/$name" ] || missing="$missing $name"
+    done
+    [ -n "$missing" ] || return 0
     if ! can_install; then
-        say "no chromium on PATH and no way to install it here: the browser journey will be skipped"
+        say "not on PATH and no way to install here, so that their tests will be skipped:$missing"
         return
     fi
-    say "installing chromium"
+    say "installing$missing"
     as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium
+    # shellcheck disable=SC2086 # one word each
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
 }
 
 # No install scripts: the browser above is used, and the Node comes as a plain platform package.
@@ -57,6 +62,6 @@ previous_sdk() {
     printf '%s\n' "$stamp" >"$MCP1_FOLDER/.stamp"
 }
 
-chromium
+system_packages
 node_packages
 previous_sdk
