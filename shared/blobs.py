@@ -1,0 +1,151 @@
+"""File operations below `storage.root`, off the event loop and safe against symbolic links.
+
+Paths are components from the root, as `shared.layout` builds them. Every method may raise DiskFull,
+Forbidden, NotFound or Unavailable with a sentence that holds no path.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from shared import layout, moving
+from shared.blob_writer import BlobWriter
+from shared.folders import Folders
+from shared.storage_errors import error_of_os
+
+_THREADS = 4                 # of its own, so that name lookups never queue behind disk writes
+HEAD_BYTES = 4096            # enough to tell a file's type
+
+Parts = tuple[str, ...]
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """A file as it lies there."""
+
+    size_bytes: int
+    head: bytes              # at most HEAD_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One staged file and where it goes."""
+
+    staged_name: str
+    parts: Parts
+
+
+class Blobs:
+    """The storage volume of this process. Built once at start-up; `close` ends its threads."""
+
+    def __init__(self, root: Path, *, dir_mode: int, file_mode: int) -> None:
+        self.folders = Folders(root, dir_mode=dir_mode, file_mode=file_mode)
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
+
+    async def prepare(self) -> None:
+        """Create the folders below the root that longshore uses. Safe to repeat."""
+        await self.run(_prepare, self.folders)
+
+    def writer(self, staged_name: str) -> BlobWriter:
+        """Receive a new file into `staging/`; `staged_name` was never used before."""
+        return BlobWriter(self.folders, self._pool, staged_name)
+
+    async def open_read(self, parts: Parts) -> int:
+        """A descriptor of the regular file at `parts`, the caller's to close."""
+        loop = asyncio.get_running_loop()
+        opening = loop.run_in_executor(self._pool, self.folders.open_file, parts)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unclaimed)
+            raise
+        except OSError as err:
+            raise error_of_os(err) from err
+
+    async def peek(self, *places: Parts) -> Peek:
+        """Size and first bytes of the file at the first of `places` where there is one."""
+        return await self.run(_peek, self.folders, places)
+
+    async def make_folder(self, parts: Parts) -> None:
+        """Create a folder, and those above it. Safe to repeat."""
+        await self.run(_make_folder, self.folders, parts)
+
+    async def move_in(self, moves: Sequence[Move]) -> None:
+        """Bring staged files to their places, durably: bytes and names are on disk when this returns.
+
+        Safe to repeat: one that is in its place already stays. NotFound when one is in neither.
+        """
+        await self.run(moving.move_in, self.folders, [(layout.staging_parts(m.staged_name), m.parts) for m in moves])
+
+    async def discard(self, *places: Parts) -> None:
+        """Unlink files, where they are there, and the folders that this leaves empty."""
+        await self.run(moving.discard, self.folders, places)
+
+    async def remove_folder(self, parts: Parts) -> int:
+        """Unlink a folder with all that is in it, and the folder above if that leaves it empty.
+
+        The number of files; 0 when it is not there. Links are unlinked, never followed.
+        """
+        return await self.run(moving.remove_folder, self.folders, parts)
+
+    async def remove_scope(self, scope: str) -> int:
+        """Unlink every upload and artifact of a scope. The number of files."""
+        uploads = await self.remove_folder((layout.UPLOADS, layout.SESSIONS, scope))
+        return uploads + await self.remove_folder((layout.ARTIFACTS, layout.SESSIONS, scope))
+
+    async def stamp_ns(self) -> int:
+        """The volume's own time, in ns, by its clock rather than this host's."""
+        return await self.run(moving.stamp_ns, self.folders)
+
+    async def run(self, work: Callable[..., R], *args: object) -> R:
+        """Run blocking `work` in a thread of the volume's, with its OSError as one of the family.
+
+        Cancelling does not stop what a thread has begun.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._pool, partial(work, *args))
+        except OSError as err:
+            raise error_of_os(err) from err
+
+    def close(self) -> None:
+        """Let what runs end, begin nothing more."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _prepare(folders: Folders) -> None:
+    folders.root.mkdir(parents=True, exist_ok=True)
+    for parts in ((layout.UPLOADS, layout.SESSIONS), (layout.ARTIFACTS, layout.SESSIONS), (layout.STAGING,)):
+        _make_folder(folders, parts)
+
+
+def _make_folder(folders: Folders, parts: Parts) -> None:
+    with folders.folder(parts, create=True):
+        pass
+
+
+def _peek(folders: Folders, places: Sequence[Parts]) -> Peek:
+    fd = _open_first(folders, places)
+    try:
+        return Peek(size_bytes=os.fstat(fd).st_size, head=os.pread(fd, HEAD_BYTES, 0))
+    finally:
+        os.close(fd)
+
+
+def _open_first(folders: Folders, places: Sequence[Parts]) -> int:
+    for place in places[:-1]:
+        with contextlib.suppress(FileNotFoundError):
+            return folders.open_file(place)
+    return folders.open_file(places[-1])
+
+
+def _close_unclaimed(opening: asyncio.Future[int]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        os.close(opening.result())

@@ -1,0 +1,114 @@
+"""Opening files and folders below one root without ever following a symbolic link. Blocking.
+
+Each component is opened relative to the folder before it with O_NOFOLLOW, so that no link that is put
+into the way, at whatever moment, leads outside. The root itself may be a link: the operator chose it.
+Errors are OSError; a component that is no plain name is ENOENT.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_PRUNED_TRIES = 8            # a folder that was empty may be removed by another worker on our way through it
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Folders:
+    """One root, and the modes of what is created below it, whatever the process's umask is."""
+
+    def __init__(self, root: Path, *, dir_mode: int, file_mode: int) -> None:
+        self.root = root
+        self._dir_mode = dir_mode
+        self._file_mode = file_mode
+
+    @contextmanager
+    def folder(self, parts: Sequence[str], *, create: bool = False) -> Iterator[int]:
+        """A descriptor of the folder at `parts`, closed on the way out."""
+        fd = self._walk(parts, create)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def open_file(self, parts: Sequence[str]) -> int:
+        """A descriptor of the regular file at `parts`, for reading. Never waits on a FIFO, never opens a device."""
+        with self.folder(parts[:-1]) as folder:
+            return open_regular(folder, _plain(parts[-1]))
+
+    def create_file(self, parts: Sequence[str]) -> int:
+        """A descriptor of a new file at `parts`, for writing; EEXIST when there is one."""
+        with self.folder(parts[:-1], create=True) as folder:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            fd = os.open(_plain(parts[-1]), flags, self._file_mode, dir_fd=folder)
+        os.fchmod(fd, self._file_mode)
+        return fd
+
+    def give_file_mode(self, fd: int) -> None:
+        """Let the upstream's user work with a file of ours; one that another user owns stays as it is."""
+        try:
+            os.fchmod(fd, self._file_mode)
+        except PermissionError:
+            return
+
+    def _walk(self, parts: Sequence[str], create: bool) -> int:
+        for _ in range(_PRUNED_TRIES if create else 0):
+            with contextlib.suppress(FileNotFoundError):
+                return self._walk_once(parts, create)
+        return self._walk_once(parts, create)
+
+    def _walk_once(self, parts: Sequence[str], create: bool) -> int:
+        fd = os.open(self.root, _FOLDER)
+        try:
+            for part in parts:
+                below = self._step(fd, part, create)
+                os.close(fd)
+                fd = below
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
+
+    def _step(self, folder: int, part: str, create: bool) -> int:
+        name = _plain(part)
+        try:
+            return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+        except FileNotFoundError:
+            if not create:
+                raise
+        try:
+            os.mkdir(name, self._dir_mode, dir_fd=folder)
+        except FileExistsError:  # another worker was first
+            return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+        fd = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+        os.fchmod(fd, self._dir_mode)
+        return fd
+
+
+def open_regular(folder: int, name: str) -> int:
+    """A descriptor of the regular file `name` in `folder`; ELOOP for a link, EISDIR for anything else."""
+    _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=False))  # opening a device has effects
+    fd = os.open(name, _FILE, dir_fd=folder)
+    try:
+        _check_regular(os.fstat(fd))
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _check_regular(found: os.stat_result) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise OSError(errno.ELOOP, "a symbolic link")
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EISDIR, "not a regular file")
+
+
+def _plain(part: str) -> str:
+    if part in ("", ".", "..") or "/" in part or "\0" in part:
+        raise FileNotFoundError(errno.ENOENT, "not a name")
+    return part

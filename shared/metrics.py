@@ -1,0 +1,129 @@
+"""Prometheus families, on a private registry of each process.
+
+Names and labels are API: dashboards of the reference product read them. Labels are bounded: server ids
+of the configuration (`global` or `unknown` where there is none), route templates, fixed lists of results.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_HTTP = (
+    "server_id", "http_request_method", "adapter_route_group", "http_response_status_code",
+    "http_response_status_class",
+)
+_CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_JOB_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+
+
+class GatewayMetrics:
+    """What a gateway counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def seconds(name: str, text: str, *labels: str) -> Histogram:
+            return Histogram(name, text, labels, registry=registry, buckets=_CALL_BUCKETS)
+
+        self.http_requests = counter("adapter_http_requests_total", "HTTP requests at the gateway's edge.", *_HTTP)
+        self.http_seconds = seconds(
+            "adapter_http_request_duration_seconds", "Duration of HTTP requests; streams count until their end.", *_HTTP
+        )
+        self.upload_batches = counter("adapter_upload_batches_total", "Upload requests accepted.", "server_id")
+        self.upload_files = counter("adapter_upload_files_total", "Files accepted.", "server_id")
+        self.upload_bytes = counter("adapter_upload_bytes_total", "Bytes of accepted files.", "server_id")
+        self.upload_failures = counter(
+            "adapter_upload_failures_total", "Uploads refused or failed.", "server_id", "reason"
+        )
+        self.auth_rejections = counter(
+            "adapter_auth_rejections_total", "Requests refused for their credentials.", "server_id", "reason",
+            "adapter_route_group",
+        )
+        self.request_rejections = counter(
+            "adapter_request_rejections_total", "Requests refused for another reason.", "server_id",
+            "adapter_route_group", "reason", "http_response_status_code", "http_response_status_class",
+        )
+        self.tool_calls = counter(
+            "adapter_upstream_tool_calls_total", "Tool calls sent upstream.", "server_id", "tool_name", "result"
+        )
+        self.tool_call_seconds = seconds(
+            "adapter_upstream_tool_call_duration_seconds", "Duration of tool calls sent upstream.", "server_id",
+            "tool_name", "result",
+        )
+        self.nonce_operations = counter(
+            "adapter_nonce_operations_total", "One-time credentials reserved and consumed.", "server_id", "operation",
+            "result", "backend",
+        )
+        self.credentials = counter(
+            "adapter_upload_credentials_total", "Signed links issued and checked.", "server_id", "operation", "result",
+            "backend",
+        )
+        self.downloads = counter(
+            "adapter_artifact_downloads_total", "Artifact downloads tried.", "server_id", "result", "auth_mode"
+        )
+        self.download_bytes = counter(
+            "adapter_artifact_download_bytes_total", "Bytes of artifacts served.", "server_id", "result", "auth_mode"
+        )
+        self.download_seconds = seconds(
+            "adapter_artifact_download_duration_seconds", "Duration of artifact downloads.", "server_id", "result",
+            "auth_mode",
+        )
+        self.wiring_runs = counter(
+            "adapter_adapter_wiring_runs_total", "Passes that match adapters to upstream tools.", "server_id", "result"
+        )
+        self.wiring_not_ready = Gauge(
+            "adapter_adapter_wiring_not_ready_servers", "Servers not ready after the last pass.", ["server_id"],
+            registry=registry,
+        )
+        self.sessions = counter("adapter_sessions_lifecycle_total", "Session transitions.", "server_id", "event")
+        self.jobs_enqueued = counter("longshore_jobs_enqueued_total", "Jobs handed to the workers.", "job")
+
+
+class WorkerMetrics:
+    """What a worker counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.jobs_finished = Counter(
+            "longshore_jobs_finished_total", "Runs of jobs by how they ended.", ["job", "result"], registry=registry
+        )
+        self.job_seconds = Histogram(
+            "longshore_job_duration_seconds", "Duration of runs of jobs.", ["job"], registry=registry,
+            buckets=_JOB_BUCKETS,
+        )
+        self.job_wait_seconds = Histogram(
+            "longshore_job_wait_seconds", "Time from when a job was due to when a worker claimed it.",
+            registry=registry, buckets=_JOB_BUCKETS,
+        )
+        self.queue_depth = Gauge(
+            "longshore_queue_depth", "Jobs in the queue, running ones included.", registry=registry
+        )
+        self.jobs_lost = Counter(
+            "longshore_job_claims_lost_total", "Claims that passed to another worker while this one ran the job.",
+            registry=registry,
+        )
+        self.cleanup_cycles = Counter(
+            "adapter_cleanup_cycles_total", "Clean-up cycles.", ["server_id", "status"], registry=registry
+        )
+        self.cleanup_removed = Counter(
+            "adapter_cleanup_removed_records_total", "What clean-up cycles removed.", ["server_id", "bucket"],
+            registry=registry,
+        )
+
+
+class Metrics:
+    """Every family of one process. Built once at start-up; `registry` is what the admin port serves."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.gateway = GatewayMetrics(self.registry)
+        self.worker = WorkerMetrics(self.registry)
+        build = Gauge("longshore_build_info", "The running version.", ["version"], registry=self.registry)
+        build.labels(version=_version()).set(1)
+
+
+def _version() -> str:
+    try:
+        return version("longshore")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "unknown"

@@ -1,0 +1,114 @@
+"""Moving, unlinking and making durable below one root. Blocking; errors are OSError."""
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Sequence
+
+from shared.folders import Folders, open_regular
+from shared.layout import STAGING, staging_parts
+
+Parts = tuple[str, ...]
+
+
+def move_in(folders: Folders, moves: Sequence[tuple[Parts, Parts]]) -> None:
+    """Rename each file from its first place to its second, where it is not there already; then sync all.
+
+    First every name, then every sync: on a journalling volume the first sync carries the other names along.
+    """
+    for source, target in moves:
+        _rename(folders, source, target)
+    for _, target in moves:
+        sync_file(folders, target)
+
+
+def _rename(folders: Folders, source: Parts, target: Parts) -> None:
+    with folders.folder(source[:-1]) as staging, folders.folder(target[:-1], create=True) as folder:
+        try:
+            fd = open_regular(staging, source[-1])
+        except FileNotFoundError:
+            os.close(open_regular(folder, target[-1]))  # moved by a run that was broken off, or ENOENT
+            return
+        try:
+            folders.give_file_mode(fd)
+            os.rename(source[-1], target[-1], src_dir_fd=staging, dst_dir_fd=folder)
+        finally:
+            os.close(fd)
+
+
+def sync_file(folders: Folders, parts: Parts) -> None:
+    """Have the file's bytes, its name and the names of the two folders around it on disk."""
+    with folders.folder(parts[:-1]) as folder:
+        fd = open_regular(folder, parts[-1])
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.fsync(folder)
+    for depth in (2, 3):
+        with folders.folder(parts[:-depth]) as above:
+            os.fsync(above)
+
+
+def discard(folders: Folders, places: Sequence[Parts]) -> None:
+    """Unlink files, where they are there, and the folders that this leaves empty."""
+    for parts in places:
+        with contextlib.suppress(FileNotFoundError), folders.folder(parts[:-1]) as folder:
+            os.unlink(parts[-1], dir_fd=folder)
+        prune(folders, parts[:-1])
+
+
+def remove_folder(folders: Folders, parts: Parts) -> int:
+    """Unlink a folder and all in it; the number of files. Links are unlinked, never followed."""
+    try:
+        with folders.folder(parts[:-1]) as above:
+            files = _remove(above, parts[-1])
+    except FileNotFoundError:
+        return 0
+    prune(folders, parts[:-1])
+    return files
+
+
+def _remove(above: int, name: str) -> int:
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    except OSError as err:
+        if err.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
+        os.unlink(name, dir_fd=above)  # a file or a link
+        return 1
+    files = 0
+    try:
+        with os.scandir(fd) as entries:
+            names = [entry.name for entry in entries]
+        for below in names:
+            with contextlib.suppress(FileNotFoundError):  # another worker was first
+                files += _remove(fd, below)
+    finally:
+        os.close(fd)
+    os.rmdir(name, dir_fd=above)
+    return files
+
+
+def prune(folders: Folders, parts: Parts) -> None:
+    """Remove the folder at `parts` if it is empty, and the one above; the two outermost always stay."""
+    while len(parts) > 2:
+        try:
+            with folders.folder(parts[:-1]) as above:
+                os.rmdir(parts[-1], dir_fd=above)
+        except OSError:  # not empty, or gone: both are fine
+            return
+        parts = parts[:-1]
+
+
+def stamp_ns(folders: Folders) -> int:
+    """The volume's time: the change time of a file that is made for this and unlinked."""
+    parts = staging_parts(f"stamp-{secrets.token_urlsafe(12)}")
+    fd = folders.create_file(parts)
+    try:
+        return os.fstat(fd).st_ctime_ns
+    finally:
+        os.close(fd)
+        with folders.folder((STAGING,)) as staging:
+            os.unlink(parts[-1], dir_fd=staging)

@@ -1,0 +1,31 @@
+"""Periodic jobs: any worker may ask, one is enqueued an interval."""
+
+from shared.clock import now_ms
+from shared.jobs import Payload
+from shared.keys import Keys
+from shared.lua import Script, Scripts
+from shared.state.queue import envelope, job_name
+
+_ENQUEUE_PERIODIC = Script("enqueue_periodic")
+
+
+class Periodic:
+    """Typed access to the script that enqueues periodic jobs."""
+
+    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+        self._scripts = scripts
+        self._keys = keys
+
+    async def enqueue(self, payload: Payload, *, interval_ms: int) -> int:
+        """Enqueue the job unless this interval has had it or its last run has not ended.
+
+        Its one id is kept for as long as it waits or runs. Milliseconds until the next interval. Raises StoreDown.
+        """
+        keys, name = self._keys, job_name(payload)
+        job_id = keys.periodic_job_id(name)
+        _, left_ms = await self._scripts.run(
+            _ENQUEUE_PERIODIC,
+            [keys.cycle(name), keys.job(job_id), keys.queue()],
+            [job_id, envelope(payload, now_ms()), interval_ms, max(interval_ms, 60_000), keys.wake_workers()],
+        )
+        return max(0, int(left_ms))

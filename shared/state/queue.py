@@ -1,0 +1,181 @@
+"""The gateway's side of the job queue: hand a job to the workers, and wait for its outcome.
+
+Writes arq's own envelope, so that arq's worker and tools read it. Outcomes are pushed to the gateway's
+channel, which the job id names; the result's key is the fallback for pushes that were lost.
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import structlog
+
+from shared.clock import monotonic_s, now_ms
+from shared.errors import StoreDown, WorkerDown
+from shared.ids import new_id
+from shared.jobs import JobRefused, Outcome, Payload
+from shared.keys import Keys
+from shared.lua import Script, Scripts
+from shared.refusals import error_of
+from shared.state.address import RedisAddress
+from shared.state.link import RedisLink
+from shared.state.subscribe import Subscription
+from shared.tasks import Tasks
+
+log = structlog.get_logger(__name__)
+
+_ENQUEUE = Script("enqueue")
+_WITHDRAW = Script("withdraw_job")
+
+_LOOK_EVERY_S = 1.0          # how often a waiting caller looks for a result whose push was lost
+_DAY_MS = 86_400_000         # how long a job that nobody waits for may stay unbegun
+
+_payload_encoder = msgspec.msgpack.Encoder()
+
+
+class _Result(msgspec.Struct):
+    """What arq stores of a job that has ended: the fields that matter here."""
+
+    id: str
+    s: bool
+    r: msgspec.Raw
+
+
+_result_decoder = msgspec.msgpack.Decoder(_Result)
+_outcome_decoder: msgspec.msgpack.Decoder[Outcome] = msgspec.msgpack.Decoder(Outcome)
+
+
+def job_name(payload: msgspec.Struct | type[msgspec.Struct]) -> str:
+    """The job that a payload is for: its tag."""
+    return str(payload.__struct_config__.tag)
+
+
+def envelope(payload: Payload, enqueued_ms: int) -> bytes:
+    """A job as arq 0.28 stores it, its one argument the payload's msgpack."""
+    body = _payload_encoder.encode(payload)
+    return msgspec.msgpack.encode({"t": None, "f": job_name(payload), "a": (body,), "k": {}, "et": enqueued_ms})
+
+
+class Queue:
+    """Enqueues jobs and receives their outcomes. Built once at start-up; `close` ends it.
+
+    `gateway_id` holds no dot: it is the part of a job id before the first one.
+    """
+
+    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, gateway_id: str, tasks: Tasks) -> None:
+        self._scripts = scripts
+        self._link = link
+        self._keys = keys
+        self._gateway_id = gateway_id
+        self._tasks = tasks
+        self._waiting: dict[str, asyncio.Future[_Result]] = {}
+        self._subscription: Subscription | None = None
+
+    def listen(self, address: RedisAddress) -> Subscription:
+        """Begin to receive outcomes. Without it, or while it is down, they are found a second later."""
+        self._subscription = Subscription(
+            address, [self._keys.wake_gateway(self._gateway_id)], self._tasks,
+            on_message=self._pushed, on_ready=self._look_at_all,
+        )
+        return self._subscription
+
+    async def close(self) -> None:
+        """Receive nothing any more."""
+        if self._subscription is not None:
+            await self._subscription.close()
+
+    async def enqueue(self, payload: Payload, *, job_id: str | None = None, defer_ms: int = 0) -> bool:
+        """Have the job run some time. False when one of this `job_id` waits or runs already. Raises StoreDown."""
+        return await self._enqueue(
+            payload, job_id or new_id(), defer_ms=defer_ms, expires_ms=defer_ms + _DAY_MS
+        )
+
+    async def run(self, payload: Payload, *, timeout_s: float) -> Outcome:
+        """Have the job run now and return its outcome; it is not begun once `timeout_s` has passed.
+
+        Raises the error of the family that refused the job, WorkerDown when no worker ended it in time
+        (it was withdrawn, or a worker is still at it), StoreDown.
+        """
+        job_id = f"{self._gateway_id}.{new_id()}"
+        future: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
+        self._waiting[job_id] = future
+        try:
+            await self._enqueue(payload, job_id, defer_ms=0, expires_ms=max(1, int(timeout_s * 1000)))
+            result = await self._result(job_id, future, timeout_s)
+        except asyncio.CancelledError:
+            _ = self._tasks.start(self._withdraw(job_id), name="withdraw_job")
+            raise
+        finally:
+            del self._waiting[job_id]
+        return _outcome(result)
+
+    async def _enqueue(self, payload: Payload, job_id: str, *, defer_ms: int, expires_ms: int) -> bool:
+        keys = self._keys
+        enqueued = await self._scripts.run(
+            _ENQUEUE,
+            [keys.job(job_id), keys.job_result(job_id), keys.queue()],
+            [job_id, envelope(payload, now_ms()), defer_ms, expires_ms, keys.wake_workers()],
+        )
+        return bool(enqueued)
+
+    async def _result(self, job_id: str, future: asyncio.Future[_Result], timeout_s: float) -> _Result:
+        deadline_s = monotonic_s() + timeout_s
+        while not future.done() and (left_s := deadline_s - monotonic_s()) > 0:
+            await asyncio.wait([future], timeout=min(left_s, _LOOK_EVERY_S))
+            if not future.done():
+                await self._look(job_id)
+        if not future.done():
+            await self._withdraw(job_id)
+        if future.done():
+            return future.result()
+        raise WorkerDown("no storage worker finished in time; try again shortly")
+
+    async def _look(self, job_id: str) -> None:
+        """Fetch a result whose push was lost; a Redis that is down now is asked again later."""
+        try:
+            stored = await self._link.call("GET", self._keys.job_result(job_id))
+        except StoreDown:
+            return
+        if stored is not None:
+            self._pushed(stored)
+
+    def _look_at_all(self) -> None:
+        for job_id in self._waiting:
+            _ = self._tasks.start(self._look(job_id), name="look_for_result")
+
+    async def _withdraw(self, job_id: str) -> None:
+        keys = self._keys
+        try:
+            status, *rest = await self._scripts.run(
+                _WITHDRAW,
+                [
+                    keys.queue(), keys.job(job_id), keys.job_result(job_id), keys.job_claim(job_id),
+                    keys.job_tries(job_id),
+                ],
+                [job_id],
+            )
+        except StoreDown:
+            return  # it expires by itself
+        if status == 2:
+            self._pushed(rest[0])
+
+    def _pushed(self, message: bytes) -> None:
+        try:
+            result = _result_decoder.decode(message)
+        except msgspec.MsgspecError:
+            log.exception("job_result_unreadable")
+            return
+        future = self._waiting.get(result.id)
+        if future is not None and not future.done():
+            future.set_result(result)
+
+
+def _outcome(result: _Result) -> Outcome:
+    if not result.s:  # arq gave the job up before our code saw it, or after too many tries
+        message: Any = msgspec.msgpack.decode(result.r)
+        log.warning("job_given_up", answer=message)
+        raise WorkerDown("no storage worker could finish this; try again shortly")
+    outcome = _outcome_decoder.decode(result.r)
+    if isinstance(outcome, JobRefused):
+        raise error_of(outcome)
+    return outcome

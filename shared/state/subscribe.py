@@ -1,0 +1,119 @@
+"""A connection of its own that listens on channels of Redis, opened again whenever it is lost.
+
+Messages that are published while it is down are lost: `on_ready` is called after every subscription, so
+that its owner looks at what it may have missed. Nothing may depend on a message alone.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+import hiredis
+import structlog
+
+from shared.state.address import RedisAddress
+from shared.tasks import Tasks
+
+log = structlog.get_logger(__name__)
+
+_CONNECT_S = 5.0
+_IDLE_S = 15.0               # after so much silence a PING must be answered in as much again
+_BACKOFF_S = (0.02, 0.1, 0.5, 1.0)
+
+
+class Subscription:
+    """Listens from its construction until `close`."""
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        channels: Sequence[str],
+        tasks: Tasks,
+        *,
+        on_message: Callable[[bytes], None],
+        on_ready: Callable[[], None],
+    ) -> None:
+        self._address = address
+        self._channels = tuple(channels)
+        self._on_message = on_message
+        self._on_ready = on_ready
+        self._ready = asyncio.Event()
+        self._keeper = tasks.start(self._keep_open(), name="redis_subscription")
+
+    async def wait_ready(self, timeout_s: float) -> bool:
+        """Whether it listens, waiting at most so long for that."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._ready.wait()
+        return self._ready.is_set()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        self._keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._keeper
+
+    async def _keep_open(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._listen()
+            except (OSError, TimeoutError, EOFError, hiredis.ReplyError, hiredis.ProtocolError) as err:
+                failures = 0 if self._ready.is_set() else failures + 1
+                log.warning("redis_subscription_lost", error=type(err).__name__)
+            finally:
+                self._ready.clear()
+            await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+
+    async def _listen(self) -> None:
+        async with asyncio.timeout(_CONNECT_S):
+            reader, writer = await self._open()
+        try:
+            writer.write(self._greeting())
+            await self._receive(reader, writer)
+        finally:
+            writer.close()
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        address = self._address
+        if address.unix_path:
+            return await asyncio.open_unix_connection(address.unix_path)
+        return await asyncio.open_connection(address.host, address.port, ssl=address.ssl_context())
+
+    def _greeting(self) -> bytes:
+        address = self._address
+        login: tuple[str, ...] = ("AUTH", address.username or "default", address.password)
+        commands = [login] if address.password else []
+        return b"".join(hiredis.pack_command(command) for command in [*commands, ("SUBSCRIBE", *self._channels)])
+
+    async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        replies = hiredis.Reader()
+        asked = False
+        while True:
+            try:
+                async with asyncio.timeout(_IDLE_S):
+                    data = await reader.read(65_536)
+            except TimeoutError:
+                if asked:
+                    raise
+                writer.write(hiredis.pack_command(("PING",)))
+                asked = True
+                continue
+            if not data:
+                raise EOFError
+            asked = False
+            replies.feed(data)
+            while (reply := replies.gets()) is not False:
+                self._handle(reply)
+
+    def _handle(self, reply: object) -> None:
+        if isinstance(reply, hiredis.ReplyError):
+            raise reply
+        if not isinstance(reply, list):
+            return  # the answer to AUTH
+        kind, *rest = reply
+        if kind == b"message":
+            self._on_message(rest[1])
+        elif kind == b"subscribe" and rest[1] == len(self._channels):
+            self._ready.set()
+            self._on_ready()

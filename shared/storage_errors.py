@@ -1,0 +1,24 @@
+"""What the operating system says about a file, as errors of the family whose sentences hold no path. Pure."""
+
+import errno
+
+from shared.errors import BadRequest, DiskFull, Forbidden, LongshoreError, NotFound, Unavailable
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_LINK_OR_ODD = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ENODEV})
+_DENIED = frozenset({errno.EACCES, errno.EPERM})
+
+
+def error_of_os(err: OSError) -> LongshoreError:
+    """The error to raise in place of `err`."""
+    if err.errno in _FULL:
+        return DiskFull("the storage volume is full; try again when files have expired")
+    if err.errno == errno.ENOENT:
+        return NotFound("the file is not there")
+    if err.errno in _LINK_OR_ODD:
+        return Forbidden("the file is not a plain file in plain folders, or is behind a symbolic link")
+    if err.errno in _DENIED:
+        return Forbidden("longshore may not access the file")
+    if err.errno == errno.ENAMETOOLONG:
+        return BadRequest("the file name is too long for the storage volume")
+    return Unavailable("the storage volume does not work now; try again shortly")

@@ -1,0 +1,59 @@
+"""The job that makes uploaded files visible."""
+
+from shared.blobs import Move
+from shared.clock import now_ms
+from shared.errors import NotFound, Refused
+from shared.jobs import FinaliseUpload, StagedFile, UploadsDone
+from shared.layout import staging_parts, upload_parts
+from shared.media import sniff
+from shared.records import UploadRecord
+from storage_worker.frame import job
+from storage_worker.stores import Stores
+
+
+@job(FinaliseUpload, timeout_s=30.0)
+async def finalise_upload(stores: Stores, order: FinaliseUpload) -> UploadsDone:
+    """Check every file of one request, bring them into their places and commit their records, all or none.
+
+    Files before records: a record never points at bytes that are not there. Repeatable at every line: a
+    file that was moved already stays, and the script charges once. A refusal leaves no file of the
+    request; when Redis or the volume is down they stay for the retry, or for the sweep.
+    Raises NotFound, SessionGone, Unavailable, DiskFull.
+    """
+    try:
+        records = [await _record(stores, order, file) for file in order.files]
+        await stores.blobs.move_in([Move(file.staged_name, _target(order, file)) for file in order.files])
+        stored = await stores.files.commit(order.scope, records, ttl_ms=stores.policy.upload_ttl_ms)
+    except Refused:
+        await _undo(stores, order)
+        raise
+    return UploadsDone(records=[record for record in stored if isinstance(record, UploadRecord)])
+
+
+async def _record(stores: Stores, order: FinaliseUpload, file: StagedFile) -> UploadRecord:
+    found = await stores.blobs.peek(staging_parts(file.staged_name), _target(order, file))
+    if found.size_bytes != file.size_bytes:
+        raise NotFound("a file of this upload is not complete any more; upload it again")
+    return UploadRecord(
+        id=file.id,
+        scope=order.scope,
+        server=order.server,
+        name=file.name,
+        stored_name=file.stored_name,
+        media_type=sniff(found.head, file.name, file.media_type),
+        size_bytes=file.size_bytes,
+        sha256=file.sha256,
+        created_ms=now_ms(),
+    )
+
+
+async def _undo(stores: Stores, order: FinaliseUpload) -> None:
+    """Unlink the files of the request, except those that an earlier run committed."""
+    known = await stores.files.known(order.scope, [file.id for file in order.files])
+    places = [staging_parts(file.staged_name) for file in order.files]
+    places += [_target(order, file) for file, there in zip(order.files, known, strict=True) if not there]
+    await stores.blobs.discard(*places)
+
+
+def _target(order: FinaliseUpload, file: StagedFile) -> tuple[str, ...]:
+    return upload_parts(order.scope, file.id, file.stored_name)

@@ -1,0 +1,41 @@
+"""What every job works with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.blobs import Blobs
+from shared.config import Config
+from shared.state.due import Due
+from shared.state.files import FileStore
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the configuration says about files. Times in ms; 0: as long as the session."""
+
+    upload_ttl_ms: int
+    artifact_ttl_ms: int
+    orphan_grace_s: int
+    capture_roots: tuple[Path, ...]  # folders outside storage.root from which a tool's file may be captured
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Built once at start-up, shared by all jobs of the process."""
+
+    blobs: Blobs
+    files: FileStore
+    due: Due
+    policy: Policy
+
+
+def policy_of(config: Config) -> Policy:
+    """The part of the configuration that jobs need. Pure."""
+    storage = config.storage
+    free = storage.artifact_locator_policy == "allow_configured_roots"
+    return Policy(
+        upload_ttl_ms=(config.uploads.ttl_seconds or 0) * 1000,
+        artifact_ttl_ms=(config.artifacts.ttl_seconds or 0) * 1000,
+        orphan_grace_s=storage.orphan_sweeper_grace_seconds,
+        capture_roots=tuple(map(Path, storage.artifact_locator_allowed_roots)) if free else (),
+    )
