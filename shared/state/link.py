@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 import structlog
@@ -53,8 +53,7 @@ class _Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
 
     def send(self, args: tuple[Arg, ...]) -> asyncio.Future[Reply]:
         if len(self._pending) >= _MAX_PENDING:
