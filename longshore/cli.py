@@ -89,6 +89,7 @@ def gateway(
     port: Annotated[int | None, _INTERNAL] = None,
     admin_port: Annotated[int | None, _INTERNAL] = None,
     data: Annotated[Path | None, _INTERNAL] = None,
+    grace_s: Annotated[int | None, _INTERNAL] = None,
 ) -> None:
     """Run one gateway against a shared Redis.
 
@@ -97,7 +98,7 @@ def gateway(
     config
         The configuration file.
     """
-    settings = _service_config(config, Overrides(port=port, admin_port=admin_port, data=data))
+    settings = _service_config(config, Overrides(port=port, admin_port=admin_port, data=data, grace_s=grace_s))
     from gateway.app import serve
 
     _run(serve(settings))
@@ -110,6 +111,7 @@ def worker(
     port: Annotated[int | None, _INTERNAL] = None,
     admin_port: Annotated[int | None, _INTERNAL] = None,
     data: Annotated[Path | None, _INTERNAL] = None,
+    grace_s: Annotated[int | None, _INTERNAL] = None,
 ) -> None:
     """Run one worker against a shared Redis.
 
@@ -118,7 +120,7 @@ def worker(
     config
         The configuration file.
     """
-    settings = _service_config(config, Overrides(port=port, admin_port=admin_port, data=data))
+    settings = _service_config(config, Overrides(port=port, admin_port=admin_port, data=data, grace_s=grace_s))
     from storage_worker.settings import serve
 
     _run(serve(settings))

@@ -11,6 +11,8 @@ from pathlib import Path
 from longshore import embedded
 from longshore.supervise import ChildSpec
 
+DRAIN_S = 1     # what gateway and worker may let unfinished work take, instead of core.shutdown_grace_seconds
+
 # -P: a folder of the same name where the user stands must not shadow our packages.
 _PYTHON = (sys.executable, "-P", "-m")
 
@@ -21,7 +23,7 @@ def redis(binary: Path, *, state: Path, socket: Path, persist: bool, lock: int, 
         name="private Redis",
         argv=embedded.server_command(binary, state=state, socket=socket, persist=persist),
         env=env,
-        grace_s=1.0,
+        grace_s=0.7,
         orphan_signal=signal.SIGTERM,
         pass_fds=(lock,),
         output=state / "redis.log",
@@ -31,13 +33,13 @@ def redis(binary: Path, *, state: Path, socket: Path, persist: bool, lock: int, 
 def gateway(config_file: Path, options: Sequence[str], env: Mapping[str, str]) -> ChildSpec:
     """The gateway, which drains its calls before it ends."""
     argv = (*_PYTHON, "longshore.cli", "gateway", "--config", str(config_file), *options)
-    return ChildSpec(name="gateway", argv=argv, env=env, grace_s=2.0)
+    return ChildSpec(name="gateway", argv=argv, env=env, grace_s=DRAIN_S + 0.8)
 
 
 def worker(config_file: Path, options: Sequence[str], env: Mapping[str, str]) -> ChildSpec:
     """The worker; an unfinished job is done again by the next one."""
     argv = (*_PYTHON, "longshore.cli", "worker", "--config", str(config_file), *options)
-    return ChildSpec(name="worker", argv=argv, env=env, grace_s=0.8)
+    return ChildSpec(name="worker", argv=argv, env=env, grace_s=DRAIN_S + 0.2)
 
 
 def demo_upstream(listening: int, env: Mapping[str, str]) -> ChildSpec:

@@ -16,11 +16,17 @@ class Overrides:
     port: int | None = None
     admin_port: int | None = None
     data: Path | None = None
+    grace_s: int | None = None
 
     def options(self) -> list[str]:
         """The same, for the command line of a child."""
         words: list[str] = []
-        for name, value in (("--port", self.port), ("--admin-port", self.admin_port), ("--data", self.data)):
+        for name, value in (
+            ("--port", self.port),
+            ("--admin-port", self.admin_port),
+            ("--data", self.data),
+            ("--grace-s", self.grace_s),
+        ):
             words += [] if value is None else [name, str(value)]
         return words
 
@@ -33,6 +39,8 @@ def read(config_file: Path, overrides: Overrides) -> Config:
         core = msgspec.structs.replace(core, port=overrides.port)
     if overrides.admin_port is not None:
         core = msgspec.structs.replace(core, admin_port=overrides.admin_port)
+    if overrides.grace_s is not None:
+        core = msgspec.structs.replace(core, shutdown_grace_seconds=overrides.grace_s)
     if overrides.data is not None:
         storage = msgspec.structs.replace(storage, root=str(overrides.data))
     return msgspec.structs.replace(config, core=core, storage=storage)

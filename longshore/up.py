@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from longshore import embedded, processes
@@ -151,11 +151,11 @@ class _Run:
             await self._told_to_stop.wait()
 
     def _start_services(self, children: Supervisor, env: dict[str, str]) -> None:
-        file, overrides = self._plan.config_file.absolute(), self._plan.overrides
-        admin_port = _worker_admin_port(self._config.core.admin_port)
-        beside = Overrides(port=overrides.port, admin_port=admin_port, data=overrides.data)
+        file, core = self._plan.config_file.absolute(), self._config.core
+        told = replace(self._plan.overrides, grace_s=min(core.shutdown_grace_seconds, processes.DRAIN_S))
+        beside = replace(told, admin_port=_worker_admin_port(core.admin_port))
         children.start(processes.worker(file, beside.options(), env))
-        children.start(processes.gateway(file, overrides.options(), env))
+        children.start(processes.gateway(file, told.options(), env))
 
     def _report(self, health: Health) -> None:
         core = self._config.core
