@@ -23,7 +23,7 @@ def redis(binary: Path, *, state: Path, socket: Path, persist: bool, lock: int, 
         name="private Redis",
         argv=embedded.server_command(binary, state=state, socket=socket, persist=persist),
         env=env,
-        grace_s=0.7,
+        grace_s=0.5,                # a killed one loses nothing either: it writes before it answers
         orphan_signal=signal.SIGTERM,
         pass_fds=(lock,),
         output=state / "redis.log",
@@ -31,9 +31,10 @@ def redis(binary: Path, *, state: Path, socket: Path, persist: bool, lock: int, 
 
 
 def gateway(config_file: Path, options: Sequence[str], env: Mapping[str, str]) -> ChildSpec:
-    """The gateway, which drains its calls before it ends."""
+    """The gateway, which drains its calls before it ends: aiohttp waits once for handlers, and once more for
+    those it then cancels."""
     argv = (*_PYTHON, "longshore.cli", "gateway", "--config", str(config_file), *options)
-    return ChildSpec(name="gateway", argv=argv, env=env, grace_s=DRAIN_S + 0.8)
+    return ChildSpec(name="gateway", argv=argv, env=env, grace_s=2 * DRAIN_S + 0.3)
 
 
 def worker(config_file: Path, options: Sequence[str], env: Mapping[str, str]) -> ChildSpec:
@@ -45,4 +46,4 @@ def worker(config_file: Path, options: Sequence[str], env: Mapping[str, str]) ->
 def demo_upstream(listening: int, env: Mapping[str, str]) -> ChildSpec:
     """The demonstration's MCP server, on a listening socket that it inherits."""
     argv = (*_PYTHON, "longshore.demo.upstream", str(listening))
-    return ChildSpec(name="demo upstream", argv=argv, env=env, grace_s=0.3, pass_fds=(listening,))
+    return ChildSpec(name="demo upstream", argv=argv, env=env, grace_s=0.2, pass_fds=(listening,))

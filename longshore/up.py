@@ -21,7 +21,7 @@ from shared.tasks import Tasks
 
 _SLACK_S = 15.0             # beyond what the gateway itself waits for its upstreams
 _REDIS_PATIENCE_S = 30.0    # loading a large append-only file takes a while
-_LET_GO_S = 0.4             # for the journey to close its session when it is interrupted
+_LET_GO_S = 0.2             # for the journey to close its session when it is interrupted
 
 
 @dataclass(frozen=True, kw_only=True)
