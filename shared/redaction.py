@@ -25,6 +25,9 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?"), HIDDEN),  # a JWT
     (re.compile(r"([?&;](?:sig|signature|(?:access_|id_)?token|api_?key|key|code|secret|password)=)"
                 r"[^\s&;#\"'<>\\]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # token='...' and "password": "..." inside printed records and JSON
+    (re.compile(r"((?:token|secret|password|api_?key)[\\\"']{0,2}\s*[:=]\s*[\\]?[\"'])[^\"'\r\n\\]+", re.IGNORECASE),
+     rf"\1{HIDDEN}"),
     (re.compile(r"(://[^\s/@:]{0,256}:)[^\s/@]+@"), rf"\1{HIDDEN}@"),  # a URL's password
 )
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
@@ -57,9 +60,11 @@ class Redactor:
             return int(value)
         if isinstance(value, bytes):
             return self.text(value[:_MAX_SCANNED].decode(errors="backslashreplace"))
-        if depth < _MAX_DEPTH and isinstance(value, Mapping):
+        if isinstance(value, Mapping | list | tuple | set | frozenset) and depth >= _MAX_DEPTH:
+            return "..."
+        if isinstance(value, Mapping):
             return {self.text(str(name)): self.field(str(name), item, depth=depth + 1) for name, item in value.items()}
-        if depth < _MAX_DEPTH and isinstance(value, list | tuple | set | frozenset):
+        if isinstance(value, list | tuple | set | frozenset):
             return [self.value(item, depth=depth + 1) for item in value]
         return self.text(str(value))
 
