@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 from cyclopts import App, CycloptsError, Parameter
 
 from longshore.console import Console, complain, emit
@@ -18,6 +19,7 @@ from shared.config.load import find_config, require_shared_redis
 from shared.errors import LongshoreError
 
 _BEGUN_S = monotonic_s()
+_log = structlog.get_logger(__name__)
 _INTERNAL = Parameter(show=False)  # how `longshore up` tells its children what it was told
 
 
@@ -137,7 +139,7 @@ def check(*, config: Path | None = None) -> None:
     """
     from longshore.check import render_effective
 
-    emit(render_effective(read(_file(config), Overrides())))
+    emit(render_effective(read(_file(config), Overrides())).rstrip("\n"))
 
 
 def _file(config: Path | None) -> Path:
@@ -152,6 +154,9 @@ def _service_config(config: Path | None, overrides: Overrides) -> Config:
     settings = read(_file(config), overrides)
     require_shared_redis(settings)
     log.configure(settings.core.log_level, secrets=settings.secrets())
+    if overrides == Overrides():  # else `longshore up` started this, and has said so
+        for notice in settings.notices:
+            _log.warning("setting_without_effect", path=notice.path, line=notice.line, why=notice.text)
     return settings
 
 

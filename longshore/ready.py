@@ -12,6 +12,7 @@ from shared.clock import monotonic_s
 
 _PAUSE_S = 0.02
 _ANSWER_S = 2.0
+_SETTLE_S = 5.0
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  compared, not bound
 
 
@@ -46,9 +47,10 @@ def require_free(host: str, port: int, *, hint: str) -> None:
 
 
 async def until_answering(host: str, port: int, *, patience_s: float) -> Health:
-    """Wait until the gateway reports `ok`; after `patience_s`, what it reported last.
+    """Wait until the gateway answers, and then a little for `ok`; returns what it reported last.
 
-    Raises StartFailed when it never answered at all.
+    It begins to answer when its upstreams do or when it has waited long enough for them, and is `ok` when a
+    worker is there too. Raises StartFailed when it does not answer within `patience_s`.
     """
     give_up_s = monotonic_s() + patience_s
     health: Health | None = None
@@ -56,7 +58,10 @@ async def until_answering(host: str, port: int, *, patience_s: float) -> Health:
         if monotonic_s() > give_up_s:
             break
         await asyncio.sleep(_PAUSE_S)
-        health = await asyncio.to_thread(_ask, reachable_host(host), port) or health
+        answer = await asyncio.to_thread(_ask, reachable_host(host), port)
+        if answer is not None and health is None:
+            give_up_s = monotonic_s() + _SETTLE_S
+        health = answer or health
     if health is None:
         raise StartFailed(f"the gateway did not answer on {host}:{port} within {patience_s:.0f} s")
     return health

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from longshore import embedded, processes
-from longshore.console import Console
+from longshore.console import Console, complain
 from longshore.errors import JourneyFailed, StartFailed
 from longshore.ready import Health, base_url, require_free, until_answering
 from longshore.settings import Overrides, read
@@ -21,6 +21,7 @@ from shared.tasks import Tasks
 
 _SLACK_S = 15.0             # beyond what the gateway itself waits for its upstreams
 _REDIS_PATIENCE_S = 30.0    # loading a large append-only file takes a while
+_EVERYTHING = "a private Redis, one worker and one gateway"
 _LET_GO_S = 0.2             # for the journey to close its session when it is interrupted
 
 
@@ -56,7 +57,10 @@ def up(plan: Plan, console: Console) -> None:
     """
     config = read(plan.config_file, plan.overrides)
     log.configure(config.core.log_level, secrets=config.secrets())
+    for notice in config.notices:
+        complain(str(notice))
     _require_free_ports(config)
+    console.step("starting " + ("one worker and one gateway" if config.redis_url() else _EVERYTHING))
     with ExitStack() as folders:
         private = _prepare_private(folders, config) if config.redis_url() is None else None
         asyncio.run(_Run(plan, config, private, console).run())
