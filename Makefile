@@ -33,7 +33,7 @@ lint: $(READY)
 
 # Node packages, browsers and second environments that only the tests need.
 prepare: $(READY)
-	@if [ -f tests/setup.sh ]; then bash tests/setup.sh; fi
+	@if [ -f tests/setup.sh ]; then PYTHON="$(PYTHON)" bash tests/setup.sh; fi
 
 test: prepare
 	$(PYTEST) -m "not slow"
@@ -45,5 +45,5 @@ bench: $(READY)
 	@$(PY) -m tests.bench $(ARGS)
 
 clean:
-	rm -rf .venv .venv-* .cache .longshore node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* .cache .longshore tests/node/node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
