@@ -100,13 +100,17 @@ async def test_a_client_does_not_notice_that_its_gateway_is_killed(balanced: Bal
 async def test_gateways_join_and_leave_by_dns_alone(balanced: Balanced) -> None:
     """What `--scale gateway=N` changes in DNS is all that the balancer needs."""
     leaving = await balanced.add(_FIRST)
-    async with Client(balanced.mount) as client, aiohttp.ClientSession() as http:
-        await file_in(client, http, b"by the first")
+    async with aiohttp.ClientSession() as http:
+        async with Client(balanced.mount) as client:
+            await file_in(client, http, b"by the first")
 
         await balanced.add(_SECOND)
         balanced.zone.addresses = [_SECOND]
-        assert await asyncio.to_thread(leaving.process.stop) == 0
-        await file_in(client, http, b"by the second")
+        status = await asyncio.to_thread(leaving.process.stop)
+        async with Client(balanced.mount) as client:
+            await file_in(client, http, b"by the second")
+
+    assert status == 0
 
 
 async def test_events_pass_the_balancer_as_they_happen(balanced: Balanced, tmp_path: Path) -> None:
