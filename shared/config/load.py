@@ -41,15 +41,16 @@ def load_config(path: Path, *, environ: Mapping[str, str] | None = None) -> Conf
     known = os.environ if environ is None else environ
     try:
         return parse_config(_text(path), environ=known)
-    except NotYaml as err:
-        raise ConfigError(err.faults, source=str(path)) from err
     except ConfigError as err:
         raise ConfigError(err.faults, source=str(path)) from err
 
 
 def parse_config(text: str, *, environ: Mapping[str, str]) -> Config:
-    """The configuration that `text` holds. Raises NotYaml and ConfigError."""
-    parsed = parse(text)
+    """The configuration that `text` holds. Raises ConfigError."""
+    try:
+        parsed = parse(text)
+    except NotYaml as err:
+        raise ConfigError(err.faults) from err
     reading = read(parsed.tree, Variables(environ=environ, read_file=_secret_file))
     reading.faults.extend(parsed.faults)
     url = _redis_url(environ, reading)

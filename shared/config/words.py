@@ -10,7 +10,7 @@ from shared.config.kinds import BadValue, Single
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")  # RFC 9110 §5.6.2 token
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://\Z")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # surrogates: bytes of the environment that are not UTF-8
 _ROUTE = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+\Z")
 _KEY_BASE = re.compile(r"[A-Za-z0-9_.:/-]+\Z")
 _DOTTED = re.compile(r"[^.\s][^.]*(?:\.[^.]+)*\Z")

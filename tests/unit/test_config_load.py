@@ -5,8 +5,11 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.config import Config, ConfigError, Fault, find_config, load_config, require_shared_redis
+from shared.config.load import parse_config
 
 _SERVER = """
 servers:
@@ -129,6 +132,21 @@ def test_a_fault_says_what_is_allowed_and_what_is_near(load: Loader, text: str, 
 )
 def test_a_file_that_is_not_a_configuration_is_refused(load: Loader, text: str, said: str) -> None:
     assert said in " ".join(map(str, load.faults(text)))
+
+
+_PIECES = [
+    "core", "servers", "auth", "token", "port", "adapters", "type", "a", "1", "null", "~", "${A}", "${", "$${", "'",
+    '"', ": ", ":", "- ", "[", "]", "{", "}", ",", "&a ", "*a", "<<: *a", "!!set ", "!x ", "? ", "| ", "# ", "\n", "\n  ",
+]
+_CHARACTERS = st.characters(exclude_categories=["Cs"])
+
+
+@given(text=st.lists(st.sampled_from(_PIECES) | _CHARACTERS, max_size=40).map("".join))
+def test_any_other_text_is_refused_with_its_faults(text: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        parse_config(text, environ={})
+
+    assert refusal.value.faults
 
 
 def test_aliases_cannot_blow_up(load: Loader) -> None:

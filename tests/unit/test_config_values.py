@@ -129,6 +129,7 @@ def test_a_value_is_brought_into_its_one_form(kind: Single, text: str, value: ob
         (Network(), "everyone"),
         (Text(), "  "),
         (Text(), "a\nb"),
+        (Text(), "a\udcff"),
         (Credential(), "tökén"),
         (Credential(), " token"),
         (HeaderName(), "X Api"),
