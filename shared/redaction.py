@@ -58,15 +58,14 @@ class Redactor:
             return value
         if isinstance(value, int) and abs(value) < _MAX_INTEGER:
             return int(value)
-        if isinstance(value, bytes):
-            return self.text(value[:_MAX_SCANNED].decode(errors="backslashreplace"))
         if isinstance(value, Mapping | list | tuple | set | frozenset) and depth >= _MAX_DEPTH:
             return "..."
         if isinstance(value, Mapping):
             return {self.text(str(name)): self.field(str(name), item, depth=depth + 1) for name, item in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [self.value(item, depth=depth + 1) for item in value]
-        return self.text(str(value))
+        shown = value[:_MAX_SCANNED].decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+        return self.text(shown)
 
     def field(self, name: str, value: object, *, depth: int = 0) -> Clean:
         """As `value`; hidden as a whole when `name` says that it is a credential."""

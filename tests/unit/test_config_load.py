@@ -135,8 +135,9 @@ def test_a_file_that_is_not_a_configuration_is_refused(load: Loader, text: str, 
 
 
 _PIECES = [
-    "core", "servers", "auth", "token", "port", "adapters", "type", "a", "1", "~", "${A}", "${", "$${", "'",
-    '"', ": ", ":", "- ", "[", "]", "{", "}", ",", "&a ", "*a", "<<: *a", "!!set ", "!x ", "? ", "| ", "# ", "\n", "\n  ",
+    "core", "servers", "auth", "token", "port", "adapters", "type", "a", "1", "null", "~", "${A}", "${", "$${",
+    "'", '"', ": ", ":", "- ", "[", "]", "{", "}", ",", "&a ", "*a", "<<: *a", "!!set ", "!x ", "? ", "| ", "# ",
+    "\n", "\n  ",
 ]
 _CHARACTERS = st.characters(exclude_categories=["Cs"])
 
