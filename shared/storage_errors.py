@@ -21,4 +21,5 @@ def error_of_os(err: OSError) -> LongshoreError:
         return Forbidden("longshore may not access the file")
     if err.errno == errno.ENAMETOOLONG:
         return BadRequest("the file name is too long for the storage volume")
-    return Unavailable("the storage volume does not work now; try again shortly")
+    sentence = "is still being written" if err.errno == errno.EBUSY else "cannot be used now: the storage volume fails"
+    return Unavailable(f"the file {sentence}; try again shortly")

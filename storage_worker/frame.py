@@ -17,7 +17,7 @@ from arq.worker import Function, func
 from shared.clock import monotonic_s
 from shared.errors import Refused, Unavailable, WorkerDown
 from shared.ids import new_id
-from shared.jobs import JobRefused, NothingFound, Outcome, Payload
+from shared.jobs import Cleanup, CycleDone, JobRefused, NothingFound, Outcome, Payload
 from shared.metrics import WorkerMetrics
 from shared.refusals import refusal_of
 from shared.state.queue import job_name
@@ -74,6 +74,7 @@ class Frame:
         try:
             outcome = await self._outcome(job, decoder, body, tries)
             result = _result(outcome)
+            self._count_cycle(job, outcome)
         except Retry:
             result = "retried"
             raise
@@ -81,6 +82,14 @@ class Frame:
             self._metrics.jobs_finished.labels(job=job.name, result=result).inc()
             self._metrics.job_seconds.labels(job=job.name).observe(monotonic_s() - started_s)
         return outcome
+
+    def _count_cycle(self, job: Job[P], outcome: Outcome) -> None:
+        if isinstance(outcome, CycleDone):
+            for kind, count in outcome.removed.items():
+                self._metrics.cleanup_removed.labels(server_id="global", bucket=kind).inc(count)
+        if job.payload is Cleanup:
+            status = "success" if isinstance(outcome, CycleDone) else "error"
+            self._metrics.cleanup_cycles.labels(server_id="global", status=status).inc()
 
     async def _outcome(
         self, job: Job[P], decoder: "msgspec.msgpack.Decoder[P]", body: bytes, tries: int

@@ -28,8 +28,11 @@ from shared.state.workers import Workers
 from shared.tasks import Tasks
 from storage_worker.beat import Every, Heartbeat
 from storage_worker.frame import Frame
+from storage_worker.jobs.cleanup import cleanup
+from storage_worker.jobs.finalise_artifact import finalise_artifact
 from storage_worker.jobs.finalise_upload import finalise_upload
 from storage_worker.jobs.remove_scope import remove_scope
+from storage_worker.jobs.sweep import sweep
 from storage_worker.pool import arq_pool
 from storage_worker.stores import Stores, policy_of
 from storage_worker.wake import WakeWorker
@@ -100,7 +103,10 @@ async def _stores(config: Config, scripts: Scripts, link: RedisLink, keys: Keys,
 def _worker(
     scripts: Scripts, keys: Keys, address: RedisAddress, frame: Frame, metrics: WorkerMetrics
 ) -> WakeWorker:
-    functions = [frame.function(finalise_upload), frame.function(remove_scope)]
+    functions = [
+        frame.function(finalise_upload), frame.function(finalise_artifact), frame.function(remove_scope),
+        frame.function(cleanup), frame.function(sweep),
+    ]
     return WakeWorker(
         functions, pool=arq_pool(address, keys.queue()), scripts=scripts, keys=keys, worker_id=new_id(), metrics=metrics
     )

@@ -1,0 +1,124 @@
+"""Bringing the file that a tool wrote into its artifact's folder. Blocking; errors are OSError and the family.
+
+`adopt` keeps a file that lies there already, `copy` copies one from elsewhere (a tool's own file is never
+moved or deleted), `take` moves bytes that the gateway staged. Each may run again after being broken off.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared.errors import Forbidden, NotFound
+from shared.folders import Folders, open_regular
+from shared.ids import new_id
+from shared.layout import ARTIFACTS, SESSIONS, safe_name, staging_parts
+from shared.media import extension_for, sniff
+from shared.moving import move_in, sync_file
+from storage_worker.digest import Digest, read_through
+
+Parts = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A file in its artifact's folder, durable."""
+
+    name: str
+    stored_name: str
+    media_type: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One artifact's folder and what is known of its file."""
+
+    folders: Folders         # of storage.root
+    scope: str
+    artifact_id: str
+    name: str                # display name, perhaps without extension
+    declared: str = ""       # media type
+
+    @property
+    def folder(self) -> Parts:
+        """The artifact's own folder."""
+        return (ARTIFACTS, SESSIONS, self.scope, self.artifact_id)
+
+    def adopt(self, file_name: str) -> Captured:
+        """Keep the file that the tool wrote into the artifact's folder, under the name it was given or one
+        that only adds an extension. Raises NotFound."""
+        with self.folders.folder(self.folder) as folder:
+            found = _given_or_extended(folder, file_name)
+            fd = open_regular(folder, found)
+            try:
+                self.folders.give_file_mode(fd)
+                captured = self._captured(read_through(fd), found)
+                if captured.stored_name != found:
+                    os.rename(found, captured.stored_name, src_dir_fd=folder, dst_dir_fd=folder)
+            finally:
+                os.close(fd)
+        sync_file(self.folders, (*self.folder, captured.stored_name))
+        return captured
+
+    def copy(self, folders: Folders, parts: Parts, *, not_before_ns: int) -> Captured:
+        """Copy a file from elsewhere. Raises Forbidden for one that was not changed since `not_before_ns`."""
+        source = folders.open_file(parts)
+        try:
+            if os.fstat(source).st_ctime_ns < not_before_ns:
+                raise Forbidden("the file is older than the call that names it")
+            return self._through_staging(lambda sink: read_through(source, sink), parts[-1])
+        finally:
+            os.close(source)
+
+    def take(self, staged_name: str) -> Captured:
+        """Move staged bytes in; bytes that an earlier run moved in are found there."""
+        staged = staging_parts(staged_name)
+        try:
+            fd = self.folders.open_file(staged)
+        except FileNotFoundError:
+            return self.adopt(self._only_file())
+        try:
+            captured = self._captured(read_through(fd), self.name)
+        finally:
+            os.close(fd)
+        move_in(self.folders, [(staged, (*self.folder, captured.stored_name))])
+        return captured
+
+    def _through_staging(self, fill: Callable[[int], Digest], found_name: str) -> Captured:
+        staged = staging_parts(f"copy-{new_id()}")
+        sink = self.folders.create_file(staged)
+        try:
+            captured = self._captured(fill(sink), found_name)
+            move_in(self.folders, [(staged, (*self.folder, captured.stored_name))])
+        except BaseException:
+            with self.folders.folder(staged[:-1]) as staging:
+                os.unlink(staged[-1], dir_fd=staging)
+            raise
+        finally:
+            os.close(sink)
+        return captured
+
+    def _captured(self, digest: Digest, found_name: str) -> Captured:
+        name = self.name or found_name or "artifact"
+        media_type = sniff(digest.head, name if "." in name.strip(".") else found_name, self.declared)
+        if "." not in name.strip("."):
+            name += os.path.splitext(found_name)[1] or extension_for(media_type)
+        return Captured(name=name, stored_name=safe_name(name), media_type=media_type, digest=digest)
+
+    def _only_file(self) -> str:
+        with self.folders.folder(self.folder) as folder, os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        if len(names) != 1:
+            raise NotFound("the file is not there")
+        return names[0]
+
+
+def _given_or_extended(folder: int, name: str) -> str:
+    with os.scandir(folder) as entries:
+        names = {entry.name for entry in entries}
+    if name in names:
+        return name
+    extended = [other for other in names if os.path.splitext(other)[0] == name]
+    if len(extended) != 1:
+        raise NotFound("the file is not there")
+    return extended[0]

@@ -1,0 +1,63 @@
+"""The periodic job that ends what has fallen due."""
+
+import asyncio
+
+import structlog
+
+from shared.jobs import Cleanup, CycleDone
+from shared.layout import artifact_parts, upload_parts
+from shared.records import FileRecord, UploadRecord
+from shared.state.due import DueItem
+from storage_worker.frame import job
+from storage_worker.stores import Stores
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 100
+KINDS = (
+    "expired_sessions", "tombstoned_sessions", "removed_tombstones", "removed_uploads", "removed_artifacts",
+    "removed_dangling_upload_records", "removed_dangling_artifact_records", "removed_orphan_files",
+)
+
+
+@job(Cleanup, timeout_s=120.0, keep_result_s=0)
+async def cleanup(stores: Stores, _order: Cleanup) -> CycleDone:
+    """Expire files and pending artifacts that are due, in batches: the cost grows with what is due alone.
+
+    Record before file: a file that is unlinked has no record any more. Repeatable at every line: the script
+    decides once who drops a record, and a file that was left behind by a killed worker is the sweep's.
+    Sessions in the index are stepped over: whoever ends sessions takes them out of it.
+    """
+    removed = dict.fromkeys(KINDS, 0)
+    skip = 0
+    while batch := await stores.due.batch(_BATCH, skip=skip):
+        mine = [item for item in batch if item.kind != "s"]
+        skip += len(batch) - len(mine)
+        for kind, count in await asyncio.gather(*(_end(stores, item) for item in mine)):
+            removed[kind] += count
+        if len(batch) < _BATCH:
+            break
+    if any(removed.values()):
+        log.info("cleanup_cycle", **removed)
+    return CycleDone(removed=removed)
+
+
+async def _end(stores: Stores, item: DueItem) -> tuple[str, int]:
+    """End one item if it is due still. What was removed, by kind."""
+    if item.kind == "p":
+        if not await stores.files.drop_pending(item.scope, item.file_id, only_due=True):
+            return "removed_orphan_files", 0
+        return "removed_orphan_files", await stores.blobs.remove_folder(
+            artifact_parts(item.scope, item.file_id, "")[:-1]
+        )
+    record = await stores.files.drop(item.scope, item.file_id, only_due=True)
+    if record is None:
+        return "removed_uploads", 0
+    await stores.blobs.remove_folder(_folder(record))
+    return ("removed_uploads" if isinstance(record, UploadRecord) else "removed_artifacts"), 1
+
+
+def _folder(record: FileRecord) -> tuple[str, ...]:
+    if isinstance(record, UploadRecord):
+        return upload_parts(record.scope, record.id, record.stored_name)[:-1]
+    return artifact_parts(record.scope, record.id, record.stored_name)[:-1]

@@ -1,0 +1,52 @@
+"""The periodic job that unlinks files which belong to nothing."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import islice
+
+import structlog
+
+from shared.jobs import CycleDone, Sweep
+from storage_worker.frame import job
+from storage_worker.leftovers import Leftover, walk
+from storage_worker.stores import Stores
+
+log = structlog.get_logger(__name__)
+
+_SLICE = 200
+_LEAST_GRACE_S = 60          # a job that brings a file in may take so long from the file to its record
+
+
+@job(Sweep, timeout_s=600.0, keep_result_s=0)
+async def sweep(stores: Stores, _order: Sweep) -> CycleDone:
+    """Unlink staged files and files without record that were not touched for the grace time.
+
+    Such are left by clients that broke off and workers that were killed. Goes through the volume in slices
+    and asks Redis about each, so that its memory does not grow with what exists. Repeatable: what is gone
+    is not found again. Raises Unavailable.
+    """
+    grace_ns = max(stores.policy.orphan_grace_s, _LEAST_GRACE_S) * 1_000_000_000
+    leftovers = walk(stores.blobs.folders, await stores.blobs.stamp_ns() - grace_ns)
+    removed = 0
+    while found := await stores.blobs.run(_next, leftovers):
+        for parts in await _unknown(stores, found):
+            removed += await stores.blobs.remove_folder(parts)
+    if removed:
+        log.info("sweep_cycle", removed_orphan_files=removed)
+    return CycleDone(removed={"removed_orphan_files": removed})
+
+
+def _next(leftovers: Iterator[Leftover]) -> list[Leftover]:
+    return list(islice(leftovers, _SLICE))
+
+
+async def _unknown(stores: Stores, found: list[Leftover]) -> list[tuple[str, ...]]:
+    """The places of those that no record and no reservation stands for."""
+    by_scope: defaultdict[str, list[Leftover]] = defaultdict(list)
+    for leftover in found:
+        by_scope[leftover.scope].append(leftover)
+    unknown = [leftover.parts for leftover in by_scope.pop("", [])]
+    for scope, mine in by_scope.items():
+        known = await stores.files.known(scope, [leftover.file_id for leftover in mine])
+        unknown += [leftover.parts for leftover, there in zip(mine, known, strict=True) if not there]
+    return unknown
