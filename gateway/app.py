@@ -31,6 +31,14 @@ def build(config: Config, metrics: Metrics) -> web.Application:
     return app
 
 
+def public_runner(config: Config, metrics: Metrics) -> web.AppRunner:
+    """The public side as it is served."""
+    return web.AppRunner(
+        build(config, metrics), handler_cancellation=True, access_log=None, keepalive_timeout=_KEEPALIVE_S,
+        lingering_time=_LINGER_S, shutdown_timeout=float(config.core.shutdown_grace_seconds),
+    )
+
+
 async def serve(config: Config) -> None:
     """Serve until SIGTERM or SIGINT, then let calls in flight end within `core.shutdown_grace_seconds`."""
     stop = asyncio.Event()
@@ -38,11 +46,7 @@ async def serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     metrics = Metrics()
-    grace_s = float(config.core.shutdown_grace_seconds)
-    runner = web.AppRunner(
-        build(config, metrics), handler_cancellation=True, access_log=None, keepalive_timeout=_KEEPALIVE_S,
-        lingering_time=_LINGER_S, shutdown_timeout=grace_s,
-    )
+    runner = public_runner(config, metrics)
     admin = web.AppRunner(admin_app(metrics.registry), access_log=None)
     try:
         if config.core.admin_port:

@@ -93,5 +93,5 @@ SERVERS = web.AppKey("servers", dict[str, Mounted])
 
 GROUPS = web.AppKey("groups", dict[str, Group])     # by a resource's canonical path
 
-NOTE = "note"
+NOTE = web.RequestKey("note", Note)
 MCP_GROUP = "mcp"

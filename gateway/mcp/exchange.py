@@ -45,8 +45,7 @@ class Exchange:
 
 def note_of(request: web.Request) -> Note:
     """The note that the edge made for this request."""
-    note: Note = request[NOTE]
-    return note
+    return request[NOTE]
 
 
 def principal_of(request: web.Request) -> Principal:

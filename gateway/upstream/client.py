@@ -124,9 +124,20 @@ class UpstreamClient:
 
     def __init__(self, server: Server) -> None:
         self._url = URL(server.upstream.url, encoded=True)
-        verify = not server.upstream.insecure_tls
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=_MAX_CONNECTIONS, ssl=verify, ttl_dns_cache=30),
+        self._verify = not server.upstream.insecure_tls
+        self._session: aiohttp.ClientSession | None = None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        """The connection pool, made on first use: a gateway that fails to start has none to leave behind."""
+        if self._session is None:
+            self._session = self._pool()
+        return self._session
+
+    def _pool(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0, limit_per_host=_MAX_CONNECTIONS, ssl=self._verify, ttl_dns_cache=30
+            ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -146,7 +157,7 @@ class UpstreamClient:
     async def open(self, request: UpstreamRequest) -> aiohttp.ClientResponse:
         """The response, head only. Raises UpstreamDown or UpstreamTimeout."""
         try:
-            return await self._session.request(
+            return await self._opened().request(
                 request.method, self._url, headers=request.headers, data=request.body, allow_redirects=False
             )
         except aiohttp.ServerTimeoutError as err:
@@ -156,5 +167,7 @@ class UpstreamClient:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._session is None:
+            return
         await self._session.close()
         await asyncio.sleep(0)  # lets the transports finish closing before the loop ends

@@ -1,0 +1,30 @@
+"""Fixtures that most tests of the running system share."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.gateway import Backing, backing
+from tests.fixtures.upstreams import ScriptedUpstream, scripted
+
+
+@pytest.fixture(scope="session")
+def shared_backing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backing]:
+    """One Redis, storage root and worker for all tests that leave nothing behind for others to trip over."""
+    with backing(tmp_path_factory.mktemp("backing")) as made:
+        yield made
+
+
+@pytest.fixture
+def fresh_backing(tmp_path: Path) -> Iterator[Backing]:
+    """A Redis, storage root and worker of the test's own, so that it can count what is left."""
+    with backing(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[ScriptedUpstream]:
+    """An upstream with the tools `read`, `write` and `echo`."""
+    async with scripted("read", "write", "echo") as running:
+        yield running
