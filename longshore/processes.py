@@ -46,4 +46,4 @@ def worker(config_file: Path, options: Sequence[str], env: Mapping[str, str]) ->
 def demo_upstream(listening: int, env: Mapping[str, str]) -> ChildSpec:
     """The demonstration's MCP server, on a listening socket that it inherits."""
     argv = (*_PYTHON, "longshore.demo.upstream", str(listening))
-    return ChildSpec(name="demo upstream", argv=argv, env=env, grace_s=0.2, pass_fds=(listening,))
+    return ChildSpec(name="demo upstream", argv=argv, env=env, grace_s=0.5, pass_fds=(listening,))

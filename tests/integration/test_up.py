@@ -11,7 +11,7 @@ import pytest
 from longshore.console import Console
 from longshore.demo.journey import perform
 from longshore.errors import JourneyFailed
-from tests.fixtures.processes import LONGSHORE, free_port, run, until_listening
+from tests.fixtures.processes import free_port, run, until_listening
 from tests.integration.up_fixtures import (
     READY,
     STAYS_UP,
@@ -139,34 +139,3 @@ async def test_a_step_that_fails_is_named_with_its_reason(tmp_path: Path) -> Non
 async def test_an_address_where_nobody_answers_is_a_failed_step() -> None:
     with pytest.raises(JourneyFailed, match=r"connect to http://127.0.0.1"):
         await perform(Console(), f"http://127.0.0.1:{free_port()}/mcp/demo")
-
-
-@pytest.mark.parametrize(
-    "options, sentence",
-    [
-        pytest.param(["up"], "there is no config.yaml", id="no configuration"),
-        pytest.param(["up", "--once"], "--once belongs to --demo", id="once alone"),
-        pytest.param(["up", "--demo", "--config", "x.yaml"], "--demo brings its own configuration", id="both"),
-        pytest.param(["up", "--config", "x.yaml"], "x.yaml has 1 fault", id="no such file"),
-        pytest.param(["up", "--nonsense"], "--nonsense", id="unknown option"),
-    ],
-)
-def test_a_wrong_command_line_says_what_to_do(tmp_path: Path, options: list[str], sentence: str) -> None:
-    with run([*LONGSHORE, *options], folder=tmp_path, cwd=tmp_path) as process:
-        status = process.wait(within_s=20)
-
-    assert status == 2
-    assert sentence in process.output()
-
-
-@pytest.mark.parametrize("service", ["gateway", "worker"])
-def test_a_service_alone_refuses_a_private_redis_and_names_longshore_up(tmp_path: Path, service: str) -> None:
-    config = tmp_path / "config.yaml"
-    config.write_text("servers: [{id: a, mount_path: /mcp/a, upstream: {url: 'http://127.0.0.1:1/mcp'}}]\n")
-
-    with run([*LONGSHORE, service, "--config", config], folder=tmp_path) as process:
-        status = process.wait(within_s=20)
-
-    assert status == 2
-    assert "state_persistence.type" in process.output()
-    assert "longshore up" in process.output()
