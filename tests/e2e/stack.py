@@ -59,7 +59,7 @@ def stack(folder: Path, servers: list[dict[str, Any]], *, core: dict[str, Any] |
     root = folder / "storage"
     root.mkdir(exist_ok=True)
     config = folder / "config.yaml"
-    config.write_text(yaml.safe_dump(_configuration(root, servers, core or {})))
+    config.write_text(configuration(root, servers, core))
     with private_redis() as redis_url:
         made = Stack(folder, config, root, redis_url)
         try:
@@ -78,20 +78,23 @@ async def one_of_each(
         yield made, await made.start_gateway()
 
 
-def _configuration(root: Path, servers: list[dict[str, Any]], core: dict[str, Any]) -> dict[str, Any]:
-    return {
+def configuration(
+    root: Path, servers: list[dict[str, Any]], core: dict[str, Any] | None = None, *, state: str = "redis"
+) -> str:
+    """A configuration file of `servers` that takes its ports from the environment."""
+    return yaml.safe_dump({
         "core": {
             "host": "127.0.0.1",
             "port": "${TEST_PORT}",
             "admin_port": "${TEST_ADMIN_PORT}",
             "max_start_wait_seconds": 20,
-            **core,
+            **(core or {}),
         },
-        "state_persistence": {"type": "redis"},
+        "state_persistence": {"type": state},
         "storage": {"root": str(root)},
         "uploads": {"ttl_seconds": 600},
         "servers": servers,
-    }
+    })
 
 
 def server(name: str, url: str, *adapters: dict[str, Any]) -> dict[str, Any]:
