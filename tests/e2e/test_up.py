@@ -78,12 +78,14 @@ async def test_it_stops_in_five_seconds_and_leaves_nothing_behind(machine: Machi
         session = await wire.open_session(http, machine.mount)
         async with http.get(machine.mount, headers={**session.headers, "Accept": "text/event-stream"}) as stream:
             status = stream.status
+            running = _processes_about(machine.folder)
             process.terminate()
             ended = process.wait(within_s=5)
             left = _processes_about(machine.folder)
 
     assert status == 200
     assert ended == 0, process.output()
+    assert len(running) >= 3, "Redis, gateway and worker were to be seen"
     assert left == []
     assert not list((machine.folder / "data").rglob("*.sock"))
 
