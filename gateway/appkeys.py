@@ -70,10 +70,15 @@ class Note:
     is_message: bool = False       # errors are answered as JSON-RPC
     in_tool_call: bool = False     # errors that the caller can correct are answered as tool results
     executing: bool = False        # the message was accepted: upstream failures are answers, not HTTP errors
+    head_sent: bool = False        # too late for another answer: a failure can only cut this one off
     reason: str = ""
     started_s: float = 0.0
     principal: Principal | None = None
     counts: dict[str, int] = field(default_factory=dict)
+
+
+class CutOff(Exception):  # noqa: N818  (an end, not an error)
+    """The answer under way cannot be finished: the client must see that it is cut."""
 
 
 CONFIG = web.AppKey("config", Config)

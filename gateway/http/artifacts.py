@@ -4,7 +4,7 @@ import os
 
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, CONFIG, FILES, METRICS, SERVERS, SESSIONS, SIGNER
+from gateway.appkeys import BLOBS, CONFIG, FILES, METRICS, SERVERS, SESSIONS, SIGNER, CutOff
 from gateway.http.auth import principal_of
 from gateway.http.ranges import Span, wanted_span
 from gateway.mcp.exchange import SESSION_HEADER, note_of
@@ -84,6 +84,7 @@ async def _send(request: web.Request, record: ArtifactRecord) -> web.StreamRespo
     response.content_length = span.end - span.start
     fd = await blobs.open_read(layout.artifact_parts(record.scope, record.id, record.stored_name))
     try:
+        note_of(request).head_sent = True
         await response.prepare(request)
         if request.method != "HEAD":
             await _copy(request, response, fd, span)
@@ -98,8 +99,7 @@ async def _copy(request: web.Request, response: web.StreamResponse, fd: int, spa
     while at < span.end:
         chunk = await request.app[BLOBS].run(os.pread, fd, min(_CHUNK_BYTES, span.end - at), at)
         if not chunk:  # shorter than its record: the client must see that it is cut
-            response.force_close()
-            raise ConnectionAbortedError
+            raise CutOff
         await response.write(chunk)
         at += len(chunk)
 

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, GROUPS, MCP_GROUP, METRICS, NOTE, Note
+from gateway.appkeys import CONFIG, GROUPS, MCP_GROUP, METRICS, NOTE, CutOff, Note
 from gateway.http.auth import principal_of
 from gateway.mcp.relay import error_message
 from shared import ids
@@ -64,14 +64,28 @@ async def _answer(request: web.Request, handler: Handler, note: Note) -> web.Str
             note.principal = principal_of(request)
         return await handler(request)
     except LongshoreError as err:
+        if note.head_sent:
+            note.reason = err.reason
+            return _cut_off(request)
         return answer_error(note, err)
+    except CutOff:
+        return _cut_off(request)
     except web.HTTPException as err:
         return _answer_of_server(note, err)
     except (asyncio.CancelledError, ConnectionError):
         raise
     except Exception:
         log.exception("bug", route=note.route_group, server=note.server)
+        if note.head_sent:
+            return _cut_off(request)
         return answer_error(note, Bug(note.request_id))
+
+
+def _cut_off(request: web.Request) -> web.Response:
+    """Reset the connection. The response that is returned goes nowhere."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=499)
 
 
 def _answer_of_server(note: Note, err: web.HTTPException) -> web.Response:

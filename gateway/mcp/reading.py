@@ -7,6 +7,7 @@ import os
 import msgspec
 from aiohttp import web
 
+from gateway.appkeys import NOTE
 from gateway.wire.envelope import MessageId
 from shared import layout
 from shared.blobs import Blobs
@@ -27,6 +28,7 @@ async def send(
         entry = {"uri": uri, "mimeType": record.media_type, "text" if as_text else "blob": ""}
         whole = _encode({"jsonrpc": "2.0", "id": message_id, "result": {"contents": [entry]}})
         head, tail = whole[:-len(_END)], _END
+        request[NOTE].head_sent = True
         await response.prepare(request)
         await response.write(head)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import web
 
-from gateway.appkeys import Note
+from gateway.appkeys import CutOff, Note
 from gateway.mcp.exchange import Exchange
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import jsonrpc, sse
-from shared.errors import ArtifactMissing, LongshoreError, ToolInputError, UpstreamDown
+from shared.errors import ArtifactMissing, LongshoreError, ToolInputError
 
 log = structlog.get_logger(__name__)
 
@@ -52,11 +52,12 @@ async def relay_bytes(
     if answer.is_stream:
         headers = headers | _STREAM_HEADERS
     response = web.StreamResponse(status=answer.status, headers=headers)
+    note.head_sent = True
     await response.prepare(request)
     try:
         async for chunk in answer.chunks():
             await response.write(chunk)
-    except UpstreamDown as err:
+    except LongshoreError as err:
         await _break_off(response, note, err, is_stream=answer.is_stream)
     await response.write_eof()
     return response
@@ -66,6 +67,7 @@ async def _stream_changed(
     exchange: Exchange, answer: UpstreamAnswer, change: Change, headers: dict[str, str]
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={**headers, **_STREAM_HEADERS, "Content-Type": "text/event-stream"})
+    exchange.note.head_sent = True
     await response.prepare(exchange.request)
     parser = sse.Parser(_MAX_EVENT_BYTES)
     try:
@@ -87,8 +89,7 @@ async def _break_off(response: web.StreamResponse, note: Note, err: LongshoreErr
     note.reason = err.reason
     log.info("answer_broken_off", reason=err.reason, server=note.server)
     if not is_stream:
-        response.force_close()
-        raise ConnectionAbortedError from err
+        raise CutOff from err
     if note.message_id is not None:
         await response.write(sse.event(error_message(note, err)))
 

@@ -94,6 +94,8 @@ def check_depth(body: bytes, limit: int) -> None:
 
 def parse(body: bytes) -> Envelope:
     """One message. Raises ParseError when it is not JSON, BadRequest when it is not a JSON-RPC message."""
+    if not body.isascii() and not _is_utf8(body):  # the decoder does not look into what it skips
+        raise ParseError(_NOT_JSON)
     try:
         message = _typed.decode(body)
     except (msgspec.DecodeError, RecursionError):
@@ -110,6 +112,15 @@ def parse(body: bytes) -> Envelope:
 
 
 _NO_PARAMS = _TypedParams()
+_NOT_JSON = "the body is not valid JSON in UTF-8"
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _parse_loosely(body: bytes) -> Envelope:
@@ -122,8 +133,8 @@ def _parse_loosely(body: bytes) -> Envelope:
         message = _loose.decode(body)
     except msgspec.ValidationError:
         raise BadRequest("the body is JSON, but not a JSON-RPC message object") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise ParseError("the body is not valid JSON in UTF-8") from None
+    except (msgspec.DecodeError, RecursionError):
+        raise ParseError(_NOT_JSON) from None
     if message.jsonrpc != "2.0":
         raise BadRequest('every message needs "jsonrpc": "2.0"')
     if message.method is None and (bytes(message.result) or bytes(message.error)):
