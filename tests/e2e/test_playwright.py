@@ -81,9 +81,11 @@ async def test_a_file_goes_into_a_page_and_a_screenshot_comes_out(tmp_path: Path
             seen = _text(await _call(client, "browser_snapshot"))
             shot = await _call(client, "browser_take_screenshot")
             as_resource = await _read(client, _meta(shot)["artifact_uri"])
+            as_download = await _download(http, _meta(shot)["download_url"])
             listed = {str(resource.uri) for resource in (await client.list_resources()).resources}
 
-        as_download = await _download(http, _meta(shot)["download_url"])
+        async with http.get(_meta(shot)["download_url"]) as answer:
+            after_the_session = answer.status
 
     digest = hashlib.sha256(cargo).hexdigest()
     assert f"bytes={len(cargo)} sha256={digest}" in seen
@@ -94,6 +96,7 @@ async def test_a_file_goes_into_a_page_and_a_screenshot_comes_out(tmp_path: Path
     assert _meta(shot)["size_bytes"] == len(as_resource)
     assert _meta(shot)["artifact_uri"] in [str(b.uri) for b in shot.content if isinstance(b, ResourceLink)]
     assert as_download == as_resource
+    assert after_the_session == 404
     image = png.decode(as_resource)
     assert (image.width, image.height) == (640, 480)
     assert image.pixel(600, 400) == _BACKGROUND
@@ -135,7 +138,7 @@ async def test_the_browser_never_sees_a_handle_that_is_not_the_callers(tmp_path:
 async def _upload(client: Client, http: aiohttp.ClientSession, name: str, content: bytes) -> str:
     ticket = (await _call(client, "browser_get_upload_url")).structured_content
     assert ticket is not None
-    form = aiohttp.FormData()
+    form = aiohttp.FormData(quote_fields=False)  # names as they are, like curl and browsers
     form.add_field(ticket["field_name"], content, filename=name, content_type="text/plain")
     async with http.post(ticket["upload_url"], data=form, headers=ticket["headers"]) as answer:
         assert answer.status == 200, await answer.text()
