@@ -1,0 +1,276 @@
+"""Records of files: every script raced, every counter exact."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared.errors import SessionGone, Unavailable
+from shared.ids import new_id
+from shared.records import UploadRecord
+from shared.state.due import DueItem
+from shared.state.files import FileGone, UsedBytes
+from tests.fixtures.storage import State, artifact_record, opened_state, redis_server, upload_record
+
+LONG_MS = 60_000
+
+
+@pytest.fixture
+async def state() -> AsyncIterator[State]:
+    with redis_server() as server:
+        async with opened_state(server.address) as opened:
+            yield opened
+
+
+async def _until_due(state: State, count: int) -> None:
+    async with asyncio.timeout(5):
+        while len(await state.due.batch(100)) < count:
+            await asyncio.sleep(0.01)
+
+
+async def test_racing_commits_of_one_batch_charge_it_once(state: State) -> None:
+    scope = await state.open_session()
+    records = [upload_record(scope, size_bytes=100) for _ in range(3)]
+
+    stored = await asyncio.gather(*(state.files.commit(scope, records, ttl_ms=LONG_MS) for _ in range(20)))
+
+    assert all(batch == records for batch in stored)
+    assert await state.files.used(scope) == UsedBytes(scope=300, total=300)
+
+
+async def test_a_second_commit_returns_what_the_first_one_stored(state: State) -> None:
+    scope = await state.open_session()
+    first = upload_record(scope, size_bytes=10, file_id="f" * 22)
+    await state.files.commit(scope, [first], ttl_ms=LONG_MS)
+
+    stored = await state.files.commit(scope, [upload_record(scope, size_bytes=99, file_id="f" * 22)], ttl_ms=LONG_MS)
+
+    assert stored == [first]
+    assert await state.files.used(scope) == UsedBytes(scope=10, total=10)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_a_session_that_is_not_live_takes_no_file(state: State, ended: bool) -> None:
+    scope = new_id()
+    if ended:
+        await state.open_session(scope)
+        await state.end_session(scope)
+
+    with pytest.raises(SessionGone):
+        await state.files.commit(scope, [upload_record(scope)], ttl_ms=LONG_MS)
+    with pytest.raises(SessionGone):
+        await state.files.allocate_pending(scope, new_id(), grace_ms=LONG_MS)
+
+    assert await state.files.used(scope) == UsedBytes(scope=0, total=0)
+    assert await state.link.call("EXISTS", state.keys.files(scope), state.keys.due()) == 0
+
+
+async def test_racing_commits_and_drops_leave_exact_counts(state: State) -> None:
+    scopes = [await state.open_session() for _ in range(4)]
+    records = [upload_record(scopes[number % 4], size_bytes=number) for number in range(200)]
+
+    async def live(record: UploadRecord) -> None:
+        await state.files.commit(record.scope, [record], ttl_ms=LONG_MS)
+        if record.size_bytes % 2:
+            await asyncio.gather(*(state.files.drop(record.scope, record.id) for _ in range(3)))
+
+    await asyncio.gather(*map(live, records))
+
+    kept = [record for record in records if record.size_bytes % 2 == 0]
+    for scope in scopes:
+        mine = sum(record.size_bytes for record in kept if record.scope == scope)
+        assert (await state.files.used(scope)).scope == mine
+    assert (await state.files.used(scopes[0])).total == sum(record.size_bytes for record in kept)
+
+
+async def test_the_last_drop_leaves_nothing_behind(state: State) -> None:
+    scope = await state.open_session()
+    record = upload_record(scope, size_bytes=2**40)
+    await state.files.commit(scope, [record], ttl_ms=LONG_MS)
+
+    dropped = await state.files.drop(scope, record.id)
+
+    assert dropped == record
+    assert await state.files.used(scope) == UsedBytes(scope=0, total=0)
+    keys = state.keys
+    assert await state.link.call("EXISTS", keys.files(scope), keys.used_bytes(scope), keys.due()) == 0
+
+
+async def test_using_fetches_all_or_names_the_one_that_is_gone(state: State) -> None:
+    scope = await state.open_session()
+    records = [upload_record(scope) for _ in range(3)]
+    await state.files.commit(scope, records, ttl_ms=LONG_MS)
+
+    found = await state.files.use(scope, [record.id for record in reversed(records)], ttl_ms=LONG_MS)
+    with pytest.raises(FileGone) as gone:
+        await state.files.use(scope, [records[0].id, "missing", "missing too"], ttl_ms=LONG_MS)
+
+    assert found == records[::-1]
+    assert gone.value.file_id == "missing"
+
+
+async def test_using_one_that_is_gone_touches_none(state: State) -> None:
+    scope = await state.open_session()
+    record = upload_record(scope)
+    await state.files.commit(scope, [record], ttl_ms=150)
+
+    with pytest.raises(FileGone):
+        await state.files.use(scope, [record.id, "missing"], ttl_ms=LONG_MS)
+
+    await _until_due(state, 1)
+
+
+async def test_another_scope_s_file_does_not_exist(state: State) -> None:
+    mine, other = await state.open_session(), await state.open_session()
+    record = upload_record(other)
+    await state.files.commit(other, [record], ttl_ms=LONG_MS)
+
+    with pytest.raises(FileGone):
+        await state.files.use(mine, [record.id], ttl_ms=LONG_MS)
+    assert await state.files.drop(mine, record.id) is None
+
+
+async def test_a_file_past_its_end_is_gone_before_clean_up_comes(state: State) -> None:
+    scope = await state.open_session()
+    upload, artifact = upload_record(scope), artifact_record(scope)
+    await state.files.commit(scope, [upload, artifact], ttl_ms=100)
+    await _until_due(state, 2)
+
+    with pytest.raises(FileGone):
+        await state.files.get(scope, upload.id)
+    assert await state.files.list_artifacts(scope) == []
+
+
+async def test_use_prolongs_and_never_shortens(state: State) -> None:
+    scope = await state.open_session()
+    short, long = upload_record(scope), upload_record(scope)
+    await state.files.commit(scope, [short], ttl_ms=150)
+    await state.files.commit(scope, [long], ttl_ms=LONG_MS)
+
+    await state.files.use(scope, [short.id], ttl_ms=LONG_MS)
+    await state.files.use(scope, [long.id], ttl_ms=1)
+    await asyncio.sleep(0.3)
+
+    assert await state.due.batch(10) == []
+
+
+async def test_reading_touches_nothing(state: State) -> None:
+    scope = await state.open_session()
+    record = artifact_record(scope)
+    await state.files.commit(scope, [record], ttl_ms=LONG_MS)
+    before = await state.link.call("ZRANGE", state.keys.due(), 0, -1, "WITHSCORES")
+
+    await asyncio.sleep(0.01)
+    await state.files.get(scope, record.id)
+    await state.files.list_artifacts(scope)
+
+    assert await state.link.call("ZRANGE", state.keys.due(), 0, -1, "WITHSCORES") == before
+
+
+async def test_artifacts_are_listed_oldest_first_without_uploads(state: State) -> None:
+    scope = await state.open_session()
+    artifacts = [artifact_record(scope, created_ms=number) for number in (3, 1, 2)]
+    await state.files.commit(scope, [*artifacts, upload_record(scope)], ttl_ms=LONG_MS)
+
+    listed = await state.files.list_artifacts(scope)
+
+    assert [record.created_ms for record in listed] == [1, 2, 3]
+
+
+async def test_a_file_without_time_to_live_never_falls_due(state: State) -> None:
+    scope = await state.open_session()
+    record = upload_record(scope)
+    await state.files.commit(scope, [record], ttl_ms=0)
+
+    await state.files.use(scope, [record.id], ttl_ms=1)
+
+    assert await state.link.call("EXISTS", state.keys.due()) == 0
+    assert await state.files.get(scope, record.id) == record
+
+
+async def test_racing_expiries_drop_a_due_file_once(state: State) -> None:
+    scope = await state.open_session()
+    record = upload_record(scope, size_bytes=70)
+    await state.files.commit(scope, [record], ttl_ms=50)
+    await _until_due(state, 1)
+
+    dropped = await asyncio.gather(*(state.files.drop(scope, record.id, only_due=True) for _ in range(20)))
+
+    assert [found for found in dropped if found is not None] == [record]
+    assert await state.files.used(scope) == UsedBytes(scope=0, total=0)
+
+
+async def test_a_file_that_is_not_due_is_not_expired(state: State) -> None:
+    scope = await state.open_session()
+    record = upload_record(scope)
+    await state.files.commit(scope, [record], ttl_ms=LONG_MS)
+
+    assert await state.files.drop(scope, record.id, only_due=True) is None
+    assert await state.files.get(scope, record.id) == record
+
+
+async def test_a_due_file_stays_while_a_call_of_its_scope_runs(state: State) -> None:
+    scope = await state.open_session()
+    record = upload_record(scope)
+    await state.files.commit(scope, [record], ttl_ms=50)
+    await state.lease(scope, for_ms=LONG_MS)
+    await _until_due(state, 1)
+
+    usable = await state.files.get(scope, record.id)
+    expired = await state.files.drop(scope, record.id, only_due=True)
+
+    assert usable == record
+    assert expired is None
+    assert await state.due.batch(10) == []  # looked at again when the lease ends
+
+
+async def test_a_pending_artifact_is_invisible_and_known(state: State) -> None:
+    scope, artifact_id = await state.open_session(), new_id()
+
+    await state.files.allocate_pending(scope, artifact_id, grace_ms=LONG_MS)
+
+    assert await state.files.list_artifacts(scope) == []
+    with pytest.raises(FileGone):
+        await state.files.get(scope, artifact_id)
+    assert await state.files.known(scope, [artifact_id, "other"]) == [True, False]
+
+
+async def test_a_commit_ends_the_reservation(state: State) -> None:
+    scope = await state.open_session()
+    record = artifact_record(scope)
+    await state.files.allocate_pending(scope, record.id, grace_ms=1)
+    await state.files.commit(scope, [record], ttl_ms=LONG_MS)
+
+    assert await state.files.drop_pending(scope, record.id) is False
+    assert await state.files.get(scope, record.id) == record
+
+
+async def test_a_reservation_is_dropped_when_due_and_only_then(state: State) -> None:
+    scope = await state.open_session()
+    await state.files.allocate_pending(scope, "early", grace_ms=LONG_MS)
+    await state.files.allocate_pending(scope, "late", grace_ms=30)
+    await _until_due(state, 1)
+
+    dropped = [await state.files.drop_pending(scope, name, only_due=True) for name in ("early", "late", "late")]
+
+    assert dropped == [False, True, False]
+
+
+async def test_what_is_due_is_listed_oldest_first_in_batches(state: State) -> None:
+    for number in range(5):
+        await state.link.call("ZADD", state.keys.due(), number + 1, f"f:server:scope:id{number}")
+    await state.link.call("ZADD", state.keys.due(), 9, "s:session", 10, "p:scope:id")
+
+    batch = await state.due.batch(2, skip=1)
+    rest = await state.due.batch(10, skip=5)
+
+    assert batch == [DueItem("f", "server:scope", "id1"), DueItem("f", "server:scope", "id2")]
+    assert rest == [DueItem("s", "session", ""), DueItem("p", "scope", "id")]
+
+
+async def test_a_record_of_a_newer_version_is_refused_by_name(state: State) -> None:
+    scope = await state.open_session()
+    await state.link.call("HSET", state.keys.files(scope), "new", b"\x82\xa4type\x63\xa2id\xa3new")
+
+    with pytest.raises(Unavailable, match="upgrade"):
+        await state.files.get(scope, "new")

@@ -1,0 +1,201 @@
+"""The job queue between gateways and workers, on a real Redis."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from arq.jobs import deserialize_job, serialize_job
+
+from shared.errors import SessionGone, StoreDown, WorkerDown
+from shared.jobs import FinaliseUpload, Removed, RemoveScope, UploadsDone
+from shared.metrics import Metrics
+from shared.state.queue import envelope
+from storage_worker.settings import running_worker
+from tests.fixtures.storage import (
+    RedisServer,
+    State,
+    files_below,
+    opened_blobs,
+    opened_queue,
+    opened_state,
+    redis_server,
+    upload_order,
+    worker_config,
+)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RedisServer]:
+    with redis_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def state(server: RedisServer) -> AsyncIterator[State]:
+    async with opened_state(server.address) as opened:
+        yield opened
+
+
+def test_the_envelope_is_arq_s_own() -> None:
+    order = RemoveScope(scope="s")
+    body = msgspec.msgpack.encode(order)
+
+    ours = envelope(order, 1_700_000_000_123)
+
+    theirs = serialize_job("remove_scope", (body,), {}, None, 1_700_000_000_123, serializer=msgspec.msgpack.encode)
+    job = deserialize_job(ours, deserializer=msgspec.msgpack.decode)
+    assert ours == theirs
+    assert (job.function, list(job.args), job.kwargs, job.job_try) == ("remove_scope", [body], {}, None)
+
+
+async def test_an_outcome_comes_back_and_nothing_of_the_job_stays(state: State, tmp_path: Path) -> None:
+    async with (
+        running_worker(worker_config(state.url, tmp_path), Metrics().worker),
+        opened_queue(state) as queue, opened_blobs(tmp_path) as blobs,
+    ):
+        order = await upload_order(blobs, await state.open_session(), b"one", b"two")
+
+        outcome = await queue.run(order, timeout_s=5)
+
+        assert isinstance(outcome, UploadsDone)
+        assert [record.id for record in outcome.records] == [file.id for file in order.files]
+        assert await state.link.call("ZCARD", state.keys.queue()) == 0
+        assert await state.link.call("KEYS", "arq:job:*") == []
+        assert await state.link.call("KEYS", "arq:in-progress:*") == []
+        assert await state.link.call("KEYS", "arq:retry:*") == []
+
+
+async def test_a_refusal_is_raised_as_the_error_it_was(state: State, tmp_path: Path) -> None:
+    async with (
+        running_worker(worker_config(state.url, tmp_path), Metrics().worker),
+        opened_queue(state) as queue, opened_blobs(tmp_path) as blobs,
+    ):
+        order = await upload_order(blobs, "an-unknown-session-id", b"one")
+
+        with pytest.raises(SessionGone) as refused:
+            await queue.run(order, timeout_s=5)
+
+        assert (refused.value.status, refused.value.code) == (404, -32001)
+
+
+async def test_without_a_push_the_result_is_found_all_the_same(state: State, tmp_path: Path) -> None:
+    async with (
+        running_worker(worker_config(state.url, tmp_path), Metrics().worker),
+        opened_queue(state, listening=False) as deaf,
+    ):
+        outcome = await deaf.run(RemoveScope(scope="nobody"), timeout_s=5)
+
+        assert outcome == Removed(files=0)
+
+
+async def test_without_a_worker_the_job_is_withdrawn(state: State) -> None:
+    async with opened_queue(state) as queue:
+        with pytest.raises(WorkerDown):
+            await queue.run(RemoveScope(scope="nobody"), timeout_s=0.2)
+
+        assert await state.link.call("DBSIZE") == 0
+
+
+async def test_a_caller_that_leaves_takes_its_job_along(state: State) -> None:
+    async with opened_queue(state) as queue:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(queue.run(RemoveScope(scope="nobody"), timeout_s=60), 0.2)
+
+        async with asyncio.timeout(5):
+            while await state.link.call("DBSIZE"):
+                await asyncio.sleep(0.01)
+
+
+async def test_a_job_is_not_begun_after_its_caller_stopped_waiting(state: State, tmp_path: Path) -> None:
+    """The caller dies with its gateway, so nobody withdraws; the envelope has expired when a worker comes."""
+    async with opened_blobs(tmp_path) as blobs:
+        scope = await state.open_session()
+        order = await upload_order(blobs, scope, b"one")
+        async with opened_queue(state) as queue, asyncio.TaskGroup() as group:
+            caller = group.create_task(_ignoring_worker_down(queue.run(order, timeout_s=0.3)))
+            await asyncio.sleep(0)
+            async with asyncio.timeout(5):
+                while not (ids := await state.link.call("ZRANGE", state.keys.queue(), 0, -1)):
+                    await asyncio.sleep(0.01)
+            await caller
+        await state.link.call("ZADD", state.keys.queue(), 1, ids[0])  # as if it had not been withdrawn
+
+        async with running_worker(worker_config(state.url, tmp_path), Metrics().worker), asyncio.timeout(5):
+            while await state.link.call("ZCARD", state.keys.queue()):
+                await asyncio.sleep(0.01)
+
+        assert (await state.files.used(scope)).scope == 0
+        assert files_below(tmp_path) == [f"staging/{order.files[0].staged_name}"]
+
+
+async def _ignoring_worker_down(running: object) -> None:
+    with pytest.raises(WorkerDown):
+        await running  # type: ignore[misc]
+
+
+async def test_an_id_is_enqueued_once_however_many_ask(state: State) -> None:
+    async with opened_queue(state) as queue:
+        enqueued = await asyncio.gather(
+            *(queue.enqueue(RemoveScope(scope="s"), job_id="the-one") for _ in range(20))
+        )
+
+        assert sum(enqueued) == 1
+        assert await state.link.call("ZCARD", state.keys.queue()) == 1
+
+
+async def test_a_deferred_job_waits(state: State, tmp_path: Path) -> None:
+    async with opened_queue(state) as queue, running_worker(
+        worker_config(state.url, tmp_path), Metrics().worker
+    ):
+        await queue.enqueue(RemoveScope(scope="s"), defer_ms=400)
+        await asyncio.sleep(0.2)
+        queued = await state.link.call("ZCARD", state.keys.queue())
+        async with asyncio.timeout(2):
+            while await state.link.call("ZCARD", state.keys.queue()):
+                await asyncio.sleep(0.02)
+
+    assert queued == 1
+
+
+async def test_callers_never_receive_each_other_s_outcomes(state: State, tmp_path: Path) -> None:
+    async with (
+        running_worker(worker_config(state.url, tmp_path), Metrics().worker),
+        opened_queue(state) as one, opened_queue(state) as two, opened_blobs(tmp_path) as blobs,
+    ):
+        scope = await state.open_session()
+        orders = [await upload_order(blobs, scope, f"{number}".encode()) for number in range(40)]
+
+        outcomes = await asyncio.gather(
+            *((one, two)[number % 2].run(order, timeout_s=10) for number, order in enumerate(orders))
+        )
+
+        for order, outcome in zip(orders, outcomes, strict=True):
+            assert isinstance(outcome, UploadsDone)
+            assert [record.id for record in outcome.records] == [order.files[0].id]
+
+
+async def test_an_outcome_survives_a_restart_of_redis(server: RedisServer, tmp_path: Path) -> None:
+    """The caller waits while Redis is killed and started again; the job was in its append-only file."""
+    async with opened_state(server.address) as state, opened_queue(state) as queue, opened_blobs(tmp_path) as blobs:
+        order: FinaliseUpload = await upload_order(blobs, await state.open_session(), b"one")
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(queue.run(order, timeout_s=20))
+            async with asyncio.timeout(5):
+                while not await state.link.call("ZCARD", state.keys.queue()):
+                    await asyncio.sleep(0.01)
+            server.kill()
+            server.start()
+            async with running_worker(worker_config(server.url, tmp_path), Metrics().worker):
+                outcome = await waiting
+
+    assert isinstance(outcome, UploadsDone)
+
+
+async def test_a_redis_that_is_gone_is_said_at_once(server: RedisServer) -> None:
+    async with opened_state(server.address) as state, opened_queue(state) as queue:
+        server.kill()
+
+        with pytest.raises(StoreDown):
+            await queue.run(RemoveScope(scope="s"), timeout_s=20)

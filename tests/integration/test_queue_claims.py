@@ -1,0 +1,238 @@
+"""How workers share the queue: claims, their lapse, and workers that are neither idle nor late."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.ids import new_id
+from shared.jobs import Cleanup, CycleDone
+from shared.lua import Script
+from shared.metrics import Metrics, WorkerMetrics
+from shared.state.workers import CLAIM_MS
+from storage_worker.frame import Frame, Job
+from storage_worker.pool import arq_pool
+from storage_worker.stores import Stores, policy_of
+from storage_worker.wake import WakeWorker
+from tests.fixtures.storage import State, opened_blobs, opened_queue, opened_state, redis_server, worker_config
+
+CLAIM, FINISH = Script("claim_jobs"), Script("finish_job")
+
+
+@pytest.fixture
+async def state() -> AsyncIterator[State]:
+    with redis_server() as server:
+        async with opened_state(server.address) as opened:
+            yield opened
+
+
+async def _claim(state: State, worker: str, most: int, claim_ms: int = CLAIM_MS) -> list[bytes]:
+    _, *claimed = await state.scripts.run(CLAIM, [state.keys.queue()], [worker, most, claim_ms, state.keys.job_claims])
+    return list(claimed[::2])
+
+
+async def _finish(state: State, worker: str, job_id: str, result: bytes) -> bool:
+    keys = state.keys
+    named = [
+        keys.queue(), keys.job(job_id), keys.job_result(job_id), keys.job_claim(job_id), keys.job_tries(job_id)
+    ]
+    return bool(await state.scripts.run(FINISH, named, [worker, job_id, -1, result, 60_000, "nobody"]))
+
+
+async def test_racing_workers_claim_each_job_once(state: State) -> None:
+    async with opened_queue(state, listening=False) as queue:
+        for number in range(50):
+            await queue.enqueue(Cleanup(), job_id=f"job{number}")
+
+    claims = await asyncio.gather(*(_claim(state, f"w{number % 5}", 7) for number in range(20)))
+
+    counts = Counter(job_id for claim in claims for job_id in claim)
+    assert len(counts) == 50
+    assert set(counts.values()) == {1}
+
+
+async def test_a_claim_that_lapses_passes_on(state: State) -> None:
+    async with opened_queue(state, listening=False) as queue:
+        await queue.enqueue(Cleanup(), job_id="job")
+    assert await _claim(state, "dead", 1, claim_ms=150) == [b"job"]
+
+    at_once = await _claim(state, "other", 1)
+    async with asyncio.timeout(5):
+        while not (later := await _claim(state, "other", 1)):
+            await asyncio.sleep(0.02)
+
+    assert at_once == []
+    assert later == [b"job"]
+
+
+async def test_a_beating_worker_keeps_its_claim(state: State) -> None:
+    async with opened_queue(state, listening=False) as queue:
+        await queue.enqueue(Cleanup(), job_id="job")
+    await _claim(state, "alive", 1, claim_ms=150)
+
+    beat = await state.workers.beat("alive", ["job"])
+    await asyncio.sleep(0.3)
+
+    assert beat.lost == 0
+    assert await _claim(state, "other", 1) == []
+
+
+async def test_a_beat_does_not_take_back_a_claim_that_passed_on(state: State) -> None:
+    async with opened_queue(state, listening=False) as queue:
+        await queue.enqueue(Cleanup(), job_id="job")
+    await _claim(state, "late", 1, claim_ms=1)
+    await asyncio.sleep(0.05)
+    assert await _claim(state, "other", 1) == [b"job"]
+
+    beat = await state.workers.beat("late", ["job"])
+
+    assert beat.lost == 1
+    assert await state.link.call("GET", state.keys.job_claim("job")) == b"other"
+
+
+async def test_the_end_that_a_late_worker_reports_is_not_taken(state: State) -> None:
+    async with opened_queue(state, listening=False) as queue:
+        await queue.enqueue(Cleanup(), job_id="job")
+    await _claim(state, "late", 1, claim_ms=1)
+    await asyncio.sleep(0.05)
+    await _claim(state, "other", 1)
+
+    late = await _finish(state, "late", "job", b"late's")
+    other = await _finish(state, "other", "job", b"other's")
+
+    assert (late, other) == (False, True)
+    assert await state.link.call("GET", state.keys.job_result("job")) == b"other's"
+    assert await state.link.call("ZCARD", state.keys.queue()) == 0
+
+
+async def test_lapsed_workers_are_not_counted(state: State) -> None:
+    await state.workers.beat("one")
+    await state.workers.beat("two")
+    await state.link.call("ZADD", state.keys.workers(), 1, "dead")
+
+    assert await state.workers.live() == 2
+    await state.workers.leave("one")
+    assert await state.workers.live() == 1
+
+
+async def test_a_periodic_job_is_enqueued_once_an_interval(state: State) -> None:
+    waits = await asyncio.gather(*(state.periodic.enqueue(Cleanup(), interval_ms=60_000) for _ in range(20)))
+
+    assert await state.link.call("ZCARD", state.keys.queue()) == 1
+    assert all(59_000 < wait <= 60_000 for wait in waits)
+
+
+async def test_a_periodic_job_is_not_enqueued_while_its_last_run_lasts(state: State) -> None:
+    await state.periodic.enqueue(Cleanup(), interval_ms=30)
+    [job_id] = await _claim(state, "slow", 1)
+    await asyncio.sleep(0.1)
+
+    await state.periodic.enqueue(Cleanup(), interval_ms=30)
+
+    assert await state.link.call("ZCARD", state.keys.queue()) == 1
+    assert await _claim(state, "other", 1) == []
+    assert await state.link.call("GET", state.keys.job_claim(job_id.decode())) == b"slow"
+
+
+async def _worker(state: State, root: Path, job: Job[Cleanup], metrics: WorkerMetrics, max_jobs: int) -> WakeWorker:
+    async with opened_blobs(root) as blobs:
+        stores = Stores(blobs=blobs, files=state.files, due=state.due, policy=policy_of(worker_config(state.url, root)))
+    return WakeWorker(
+        [Frame(stores, metrics).function(job)], pool=arq_pool(state.address, state.keys.queue()),
+        scripts=state.scripts, keys=state.keys, worker_id=new_id(), metrics=metrics, max_jobs=max_jobs,
+    )
+
+
+async def test_a_full_worker_goes_on_as_slots_become_free(state: State, tmp_path: Path) -> None:
+    """Three hundred jobs wait before the worker starts, so that nothing but its own slots ever wakes it: a
+    worker that slept with due jobs in the queue would do so for five seconds each time."""
+    done: list[int] = []
+    everything = asyncio.Event()
+
+    async def work(_stores: Stores, _order: Cleanup) -> CycleDone:
+        await asyncio.sleep(0.001 * (len(done) % 3))
+        done.append(1)
+        if len(done) == 300:
+            everything.set()
+        return CycleDone(removed={})
+
+    async with opened_queue(state, listening=False) as queue:
+        await asyncio.gather(*(queue.enqueue(Cleanup()) for _ in range(300)))
+    metrics = Metrics().worker
+    worker = await _worker(state, tmp_path, Job(Cleanup, work, timeout_s=5, keep_result_s=0), metrics, max_jobs=10)
+
+    async with asyncio.TaskGroup() as group:
+        main = group.create_task(worker.main())
+        async with asyncio.timeout(4):
+            await everything.wait()
+        await worker.stop(2)
+        main.cancel()
+
+    assert len(done) == 300
+
+
+async def test_jobs_run_at_once_up_to_the_limit_and_never_above(state: State, tmp_path: Path) -> None:
+    running, most = 0, 0
+    ended = asyncio.Event()
+    count = 0
+
+    async def work(_stores: Stores, _order: Cleanup) -> CycleDone:
+        nonlocal running, most, count
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        count += 1
+        if count == 60:
+            ended.set()
+        return CycleDone(removed={})
+
+    async with opened_queue(state, listening=False) as queue:
+        await asyncio.gather(*(queue.enqueue(Cleanup()) for _ in range(60)))
+    worker = await _worker(
+        state, tmp_path, Job(Cleanup, work, timeout_s=5, keep_result_s=0), Metrics().worker, max_jobs=6
+    )
+
+    async with asyncio.TaskGroup() as group:
+        main = group.create_task(worker.main())
+        async with asyncio.timeout(5):
+            await ended.wait()
+        await worker.stop(2)
+        main.cancel()
+
+    assert most == 6
+
+
+async def test_a_stopping_worker_hands_on_what_does_not_end_in_time(state: State, tmp_path: Path) -> None:
+    begun, runs = asyncio.Event(), 0
+
+    async def work(_stores: Stores, _order: Cleanup) -> CycleDone:
+        nonlocal runs
+        runs += 1
+        begun.set()
+        if runs == 1:
+            await asyncio.sleep(60)
+        return CycleDone(removed={})
+
+    job = Job(Cleanup, work, timeout_s=90, keep_result_s=0)
+    async with opened_queue(state, listening=False) as queue:
+        await queue.enqueue(Cleanup(), job_id="job")
+    first = await _worker(state, tmp_path, job, Metrics().worker, max_jobs=2)
+    second = await _worker(state, tmp_path, job, Metrics().worker, max_jobs=2)
+
+    async with asyncio.TaskGroup() as group:
+        one = group.create_task(first.main())
+        async with asyncio.timeout(5):
+            await begun.wait()
+        await first.stop(0.1)
+        one.cancel()
+        two = group.create_task(second.main())
+        async with asyncio.timeout(3):  # sooner than a claim lapses
+            while await state.link.call("ZCARD", state.keys.queue()):
+                await asyncio.sleep(0.02)
+        await second.stop(1)
+        two.cancel()
+
+    assert runs == 2

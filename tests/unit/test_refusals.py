@@ -1,0 +1,36 @@
+"""Errors that travel from a worker to a gateway."""
+
+import pytest
+
+from shared.errors import DiskFull, LongshoreError, NotFound, OverQuota, SessionGone, StoreDown, WorkerDown
+from shared.jobs import JobRefused
+from shared.refusals import error_of, refusal_of
+from shared.state.files import FileGone
+
+
+@pytest.mark.parametrize(
+    "err",
+    [
+        NotFound("gone"), SessionGone("ended"), DiskFull("full"), StoreDown("down"), WorkerDown("late"),
+        OverQuota(wanted_bytes=3, used_bytes=2, budget_bytes=4),
+    ],
+)
+def test_an_error_arrives_as_the_class_that_left(err: LongshoreError) -> None:
+    arrived = error_of(refusal_of(err))
+
+    assert type(arrived) is type(err)
+    assert (str(arrived), arrived.status, arrived.code, arrived.reason) == (
+        str(err), err.status, err.code, err.reason
+    )
+
+
+def test_classes_that_share_a_reason_arrive_as_the_general_one() -> None:
+    assert type(error_of(refusal_of(FileGone("x")))) is NotFound
+
+
+def test_an_unknown_reason_keeps_its_status_and_sentence() -> None:
+    arrived = error_of(JobRefused(status=418, code=-32099, reason="from_a_newer_worker", message="tea"))
+
+    assert type(arrived) is LongshoreError
+    assert (str(arrived), arrived.status, arrived.code, arrived.reason) == ("tea", 418, -32099, "from_a_newer_worker")
+    assert LongshoreError.status == 500
