@@ -43,7 +43,7 @@ def worker(config_file: Path, options: Sequence[str], env: Mapping[str, str]) ->
     return ChildSpec(name="worker", argv=argv, env=env, grace_s=DRAIN_S + 0.2)
 
 
-def demo_upstream(listening: int, env: Mapping[str, str]) -> ChildSpec:
+def demo_upstream(listening: int, output: Path, env: Mapping[str, str]) -> ChildSpec:
     """The demonstration's MCP server, on a listening socket that it inherits."""
     argv = (*_PYTHON, "longshore.demo.upstream", str(listening))
-    return ChildSpec(name="demo upstream", argv=argv, env=env, grace_s=0.5, pass_fds=(listening,))
+    return ChildSpec(name="demo upstream", argv=argv, env=env, grace_s=0.5, pass_fds=(listening,), output=output)

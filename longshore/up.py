@@ -90,6 +90,9 @@ def _prepare_private(folders: ExitStack, config: Config) -> _Private:
     return _Private(spec=spec, socket=socket)
 
 
+_Ending = asyncio.Task[StartFailed | JourneyFailed | None]
+
+
 class _Run:
     """One life of `longshore up`, inside its event loop."""
 
@@ -111,13 +114,20 @@ class _Run:
             await asyncio.wait({work, failure, told}, return_when=asyncio.FIRST_COMPLETED)
             if told.done():
                 self._console.title("stopping")
-            outcome = failure.result() if failure.done() else work.result() if work.done() else None
+            outcome = self._outcome_of(work, failure)
             work.cancel()
             await asyncio.wait({work}, timeout=_LET_GO_S)
             await children.stop()
             await tasks.close()
         if outcome is not None:
             raise outcome
+
+    def _outcome_of(self, work: _Ending, failure: asyncio.Task[StartFailed]) -> StartFailed | JourneyFailed | None:
+        if failure.done():
+            return failure.result()
+        if work.done():
+            return work.result()
+        return None if self._plan.stay else StartFailed("interrupted before the end")
 
     def _listen_for_signals(self, children: Supervisor) -> None:
         def stop() -> None:

@@ -1,5 +1,6 @@
 """Everything that `longshore up --demo` adds: a data folder, an upstream, a configuration and the journey."""
 
+import logging
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,9 +19,7 @@ PORT = 8932
 
 
 @contextmanager
-def demo_plan(
-    data: Path, *, port: int, once: bool, env: Mapping[str, str], begun_s: float
-) -> Iterator[Plan]:
+def demo_plan(data: Path, *, port: int, once: bool, env: Mapping[str, str], begun_s: float) -> Iterator[Plan]:
     """A plan that is good while the block lasts, which holds the upstream's listening socket."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
@@ -29,7 +28,7 @@ def demo_plan(
             config_file=file,
             overrides=Overrides(),
             begun_s=begun_s,
-            first=(processes.demo_upstream(listening.fileno(), env),),
+            first=(processes.demo_upstream(listening.fileno(), data.absolute() / "upstream.log", env),),
             then=_journey if once else _journey_then_recipes,
             stay=not once,
         )
@@ -49,6 +48,7 @@ def _write_config(data: Path, *, upstream: str, port: int) -> Path:
 async def _journey(console: Console, base: str) -> None:
     from longshore.demo.journey import perform  # imports the SDK, which everybody would wait for at the start
 
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # what its client meets, the failing step says
     console.title("a file in, a file out")
     await perform(console, base + config.MOUNT)
 
@@ -58,5 +58,5 @@ async def _journey_then_recipes(console: Console, base: str) -> None:
     console.title("use it from your client")
     for recipe in recipes(f"longshore-{config.SERVER_ID}", base + config.MOUNT):
         console.step(f"{recipe.client}, {recipe.where}:")
-        console.paste(recipe.text)
+        console.paste(f"{recipe.text}\n")
     console.title(f"{base + config.MOUNT} stays up until Ctrl-C")

@@ -68,6 +68,18 @@ async def test_it_stays_up_until_a_signal_and_then_nothing_is_left(tmp_path: Pat
         assert file in output
 
 
+async def test_a_demonstration_that_is_interrupted_has_not_succeeded(tmp_path: Path) -> None:
+    with demo(tmp_path, three_free_ports(), "--once") as process:
+        await until_printed(process, "list its tools")
+        children = children_of(process)
+
+        status, took_s = end(process, signal.SIGINT)
+
+    assert (status, [pid for pid in children if is_running(pid)]) == (1, [])
+    assert took_s < 5
+    assert "Traceback" not in process.output()
+
+
 async def test_no_process_outlives_it_when_it_is_killed(tmp_path: Path) -> None:
     with demo(tmp_path, three_free_ports()) as process:
         await until_printed(process, READY)
