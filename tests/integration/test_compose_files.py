@@ -4,12 +4,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.fixtures import node
 from tests.fixtures.processes import LONGSHORE, REPOSITORY, run
 from tests.integration import compose
 
@@ -86,6 +88,33 @@ def test_node_locks_name_no_registry(name: str) -> None:
     assert '"resolved"' not in lock
     assert "registry" not in lock
     assert '"integrity"' in lock
+
+
+def test_the_browser_server_knows_every_option_that_the_stack_gives_it(tmp_path: Path) -> None:
+    command = compose.document({})["services"]["playwright"]["command"]
+
+    with run([*node.PLAYWRIGHT, "--help"], folder=tmp_path) as process:
+        status = process.wait(within_s=20)
+
+    assert status == 0
+    known = set(re.findall(r"--[a-z-]+", process.output()))
+    assert {option.partition("=")[0] for option in command} <= known
+
+
+def test_what_the_image_copies_is_there_and_not_ignored() -> None:
+    """`.dockerignore` lets through what it names; a package that is not copied would be missing at run time."""
+    copied = [
+        source
+        for line in (REPOSITORY / "deploy" / "Dockerfile").read_text().splitlines()
+        if line.startswith("COPY ") and "--from" not in line
+        for source in line.split()[1:-1]
+    ]
+    let_through = [line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line[:1] == "!"]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+
+    assert sorted(copied) == sorted(let_through)
+    assert all((REPOSITORY / source).exists() for source in copied)
+    assert set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) <= set(copied)
 
 
 def test_the_stack_runs_the_browser_server_that_the_tests_run() -> None:
