@@ -11,7 +11,7 @@ import pytest
 from longshore.console import Console
 from longshore.demo.journey import perform
 from longshore.errors import JourneyFailed
-from tests.fixtures.processes import free_port, run, until_listening
+from tests.fixtures.processes import LONGSHORE, free_port, private_redis, run, until_listening
 from tests.integration.up_fixtures import (
     READY,
     STAYS_UP,
@@ -151,3 +151,28 @@ async def test_a_step_that_fails_is_named_with_its_reason(tmp_path: Path) -> Non
 async def test_an_address_where_nobody_answers_is_a_failed_step() -> None:
     with pytest.raises(JourneyFailed, match=r"connect to http://127.0.0.1"):
         await perform(Console(), f"http://127.0.0.1:{free_port()}/mcp/demo")
+
+
+async def test_with_a_shared_redis_it_starts_none_and_says_what_is_missing(tmp_path: Path) -> None:
+    port = three_free_ports()
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"core: {{host: 127.0.0.1, port: {port}, admin_port: {port + 1}, max_start_wait_seconds: 0}}\n"
+        f"storage: {{root: {tmp_path / 'storage'}, lock_mode: file}}\n"
+        f"servers: [{{id: away, mount_path: /mcp/away, upstream: {{url: 'http://127.0.0.1:{free_port()}/mcp'}}}}]\n"
+    )
+    with (
+        private_redis() as url,
+        run([*LONGSHORE, "up", "--config", config], folder=tmp_path, env={"LONGSHORE_REDIS_URL": url}) as process,
+    ):
+        await until_printed(process, "/mcp/away")
+        await until_printed(process, "degraded:")
+        children = children_of(process)
+        said = process.output()
+
+        status, _ = end(process, signal.SIGTERM)
+
+    assert sorted(words.split("longshore.cli ")[1].split()[0] for words in children.values()) == ["gateway", "worker"]
+    assert "away" in said.split("degraded:")[1]
+    assert "storage.lock_mode" in said
+    assert status == 0
