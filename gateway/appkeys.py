@@ -77,7 +77,7 @@ class Note:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-class CutOff(Exception):  # noqa: N818  (an end, not an error)
+class CutOff(Exception):
     """The answer under way cannot be finished: the client must see that it is cut."""
 
 

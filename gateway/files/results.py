@@ -62,12 +62,24 @@ def describe(record: ArtifactRecord, uri: str) -> dict[str, Any]:
     }
 
 
+def is_text(record: ArtifactRecord) -> bool:
+    """Whether the file is text to a reader: valid UTF-8, and of a type that is meant to be read."""
+    kind = record.media_type
+    return record.is_utf8 and (kind.startswith("text/") or kind.endswith(("+json", "+xml")) or kind in _TEXTS)
+
+
+_TEXTS = frozenset({
+    "application/json", "application/xml", "application/yaml", "application/x-yaml", "application/toml",
+    "application/javascript", "application/x-sh", "application/sql", "application/x-ndjson", "application/graphql",
+})
+
+
 def _raw_block(record: ArtifactRecord, uri: str, data: bytes) -> dict[str, Any]:
     if record.media_type.startswith("image/"):
         return {"type": "image", "data": b64encode(data).decode(), "mimeType": record.media_type}
     if record.media_type.startswith("audio/"):
         return {"type": "audio", "data": b64encode(data).decode(), "mimeType": record.media_type}
     resource: dict[str, Any] = {"uri": uri, "mimeType": record.media_type}
-    if record.is_utf8:
+    if is_text(record):
         return {"type": "text", "text": data.decode()}
     return {"type": "resource", "resource": {**resource, "blob": b64encode(data).decode()}}

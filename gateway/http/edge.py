@@ -64,10 +64,7 @@ async def _answer(request: web.Request, handler: Handler, note: Note) -> web.Str
             note.principal = principal_of(request)
         return await handler(request)
     except LongshoreError as err:
-        if note.head_sent:
-            note.reason = err.reason
-            return _cut_off(request)
-        return answer_error(note, err)
+        return _failed(request, note, err)
     except CutOff:
         return _cut_off(request)
     except web.HTTPException as err:
@@ -76,9 +73,12 @@ async def _answer(request: web.Request, handler: Handler, note: Note) -> web.Str
         raise
     except Exception:
         log.exception("bug", route=note.route_group, server=note.server)
-        if note.head_sent:
-            return _cut_off(request)
-        return answer_error(note, Bug(note.request_id))
+        return _failed(request, note, Bug(note.request_id))
+
+
+def _failed(request: web.Request, note: Note, err: LongshoreError) -> web.Response:
+    note.reason = err.reason
+    return _cut_off(request) if note.head_sent else answer_error(note, err)
 
 
 def _cut_off(request: web.Request) -> web.Response:

@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.appkeys import NOTE
+from gateway.files.results import is_text
 from gateway.wire.envelope import MessageId
 from shared import layout
 from shared.blobs import Blobs
@@ -24,7 +25,7 @@ async def send(
     fd = await blobs.open_read(layout.artifact_parts(record.scope, record.id, record.stored_name))
     try:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        as_text = record.is_utf8
+        as_text = is_text(record)
         entry = {"uri": uri, "mimeType": record.media_type, "text" if as_text else "blob": ""}
         whole = _encode({"jsonrpc": "2.0", "id": message_id, "result": {"contents": [entry]}})
         head, tail = whole[:-len(_END)], _END

@@ -53,10 +53,10 @@ async def test_deep_strings_are_not_deep_json(shared_backing: Backing, upstream:
 async def test_other_content_types_are_415(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(shared_backing.config(entry(upstream.url))) as client:
         for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
-            answer = await client.post(b"{}", **{"Content-Type": content_type})
+            answer = await client.post(b"{}", {"Content-Type": content_type})
             assert (answer.status, answer.reason) == (415, "wrong_content_type")
 
-        encoded = await client.post(b"{}", **{"Content-Encoding": "gzip"})
+        encoded = await client.post(b"{}", {"Content-Encoding": "gzip"})
         assert (encoded.status, encoded.reason) == (415, "wrong_content_type")
 
 
@@ -97,7 +97,7 @@ async def test_the_stateless_revision_is_refused_so_that_clients_fall_back(
         sent = len(upstream.seen)
         extra = {"MCP-Protocol-Version": header} if header else {}
 
-        answer = await client.post({"jsonrpc": "2.0", **message}, **extra)
+        answer = await client.post({"jsonrpc": "2.0", **message}, extra)
 
         assert (answer.status, answer.message["error"]["code"], answer.message["id"]) == (400, -32000, 1)
         assert len(upstream.seen) == sent

@@ -98,21 +98,21 @@ async def test_another_callers_session_is_409(shared_backing: Backing, upstream:
     """With auth off the address is the caller; the proxy on loopback is trusted to name it."""
     config = shared_backing.config(entry(upstream.url), core={"trusted_proxies": ["127.0.0.0/8"]})
     async with connected(config, initialize=False) as client:
-        await client.initialize(**{"X-Forwarded-For": "192.0.2.7"})
+        await client.initialize({"X-Forwarded-For": "192.0.2.7"})
 
-        answer = await client.request("tools/list", **{"X-Forwarded-For": "192.0.2.8"})
+        answer = await client.request("tools/list", None, {"X-Forwarded-For": "192.0.2.8"})
         assert (answer.status, answer.reason) == (409, "session_conflict")
 
-        assert (await client.request("tools/list", **{"X-Forwarded-For": "192.0.2.7"})).status == 200
+        assert (await client.request("tools/list", None, {"X-Forwarded-For": "192.0.2.7"})).status == 200
 
 
 async def test_forwarded_addresses_of_strangers_do_not_count(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
-        await client.initialize(**{"X-Forwarded-For": "192.0.2.7"})
+        await client.initialize({"X-Forwarded-For": "192.0.2.7"})
 
-        assert (await client.request("tools/list", **{"X-Forwarded-For": "192.0.2.8"})).status == 200
+        assert (await client.request("tools/list", None, {"X-Forwarded-For": "192.0.2.8"})).status == 200
 
 
 async def test_a_server_that_wants_a_callers_header_waits_for_the_first_one(
@@ -128,7 +128,7 @@ async def test_a_server_that_wants_a_callers_header_waits_for_the_first_one(
         assert answer.status == 400
         assert "X-Team" in answer.message["error"]["message"]
 
-        await client.initialize(**{"X-Team": "blue"})
+        await client.initialize({"X-Team": "blue"})
         assert upstream.last("initialize").request.headers["X-Team"] == "blue"
         await upstream.until("tools/list")
 
