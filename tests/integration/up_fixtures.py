@@ -20,7 +20,7 @@ STAYS_UP = "stays up until Ctrl-C"
 @contextmanager
 def demo(folder: Path, port: int, *options: str) -> Iterator[Process]:
     """`longshore up --demo` with its data in `folder`, on `port` and the two after it."""
-    argv = [*LONGSHORE, "up", "--demo", "--data", data_of(folder), "--port", str(port), *options]
+    argv: list[str | Path] = [*LONGSHORE, "up", "--demo", "--data", data_of(folder), "--port", str(port), *options]
     with run(argv, folder=folder) as process:
         yield process
 
