@@ -12,6 +12,7 @@ import hiredis
 import structlog
 
 from shared.state.address import RedisAddress
+from shared.state.link import Arg
 from shared.tasks import Tasks
 
 log = structlog.get_logger(__name__)
@@ -82,9 +83,10 @@ class Subscription:
 
     def _greeting(self) -> bytes:
         address = self._address
-        login: tuple[str, ...] = ("AUTH", address.username or "default", address.password)
-        commands = [login] if address.password else []
-        return b"".join(hiredis.pack_command(command) for command in [*commands, ("SUBSCRIBE", *self._channels)])
+        commands: list[tuple[Arg, ...]] = [("SUBSCRIBE", *self._channels)]
+        if address.password:
+            commands.insert(0, ("AUTH", address.username or "default", address.password))
+        return b"".join(hiredis.pack_command(command) for command in commands)  # type: ignore[arg-type]
 
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         replies = hiredis.Reader()

@@ -1,0 +1,437 @@
+"""The job that captures what a tool wrote, and everything that it must not capture."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from shared.errors import SessionGone
+from shared.ids import new_id
+from shared.jobs import ArtifactDone, Candidate, FinaliseArtifact, NothingFound
+from shared.layout import artifact_parts, upload_parts
+from shared.records import ArtifactRecord
+from shared.state.files import UsedBytes
+from storage_worker.jobs.finalise_artifact import finalise_artifact
+from storage_worker.stores import Stores, policy_of
+from tests.fixtures.storage import State, files_below, opened_blobs, opened_state, redis_server, sha256, worker_config
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 64
+
+
+@dataclass(frozen=True)
+class World:
+    """One worker's stores, a live session and an artifact that a tool is about to write."""
+
+    stores: Stores
+    state: State
+    root: Path
+    scope: str
+    artifact_id: str
+    allowed: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.root.joinpath(*artifact_parts(self.scope, self.artifact_id, "x")).parent
+
+    def order(self, *candidates: Candidate, not_before_ns: int = 0) -> FinaliseArtifact:
+        return FinaliseArtifact(
+            scope=self.scope, server="s1", artifact_id=self.artifact_id, tool="shoot", candidates=list(candidates),
+            not_before_ns=not_before_ns, expose=True,
+        )
+
+    async def run(self, *candidates: Candidate, not_before_ns: int = 0) -> ArtifactDone | NothingFound:
+        outcome = await finalise_artifact.work(self.stores, self.order(*candidates, not_before_ns=not_before_ns))
+        assert isinstance(outcome, ArtifactDone | NothingFound)
+        return outcome
+
+    async def captured(self, *candidates: Candidate) -> ArtifactRecord:
+        outcome = await self.run(*candidates)
+        assert isinstance(outcome, ArtifactDone), outcome
+        return outcome.record
+
+    def stored(self, record: ArtifactRecord) -> bytes:
+        return self.root.joinpath(*artifact_parts(record.scope, record.id, record.stored_name)).read_bytes()
+
+
+@pytest.fixture(params=["storage_only"])
+async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    root, allowed = tmp_path / "root", tmp_path / "allowed"
+    allowed.mkdir()
+    with redis_server() as server:
+        async with opened_state(server.address) as state, opened_blobs(root) as blobs:
+            config = worker_config(server.url, root, artifact_policy=request.param, allowed_roots=(str(allowed),))
+            stores = Stores(blobs=blobs, files=state.files, due=state.due, policy=policy_of(config))
+            scope, artifact_id = await state.open_session(), new_id()
+            made = World(stores, state, root, scope, artifact_id, allowed)
+            await state.files.allocate_pending(scope, artifact_id, grace_ms=60_000)
+            await blobs.make_folder(artifact_parts(scope, artifact_id, "x")[:-1])
+            yield made
+
+
+def _injected(world: World, file_name: str, *, name: str = "") -> Candidate:
+    return Candidate(source="injected", path=str(world.folder / file_name), name=name)
+
+
+def _located(path: Path) -> Candidate:
+    return Candidate(source="located", path=str(path), name=path.name)
+
+
+async def _nothing_is_left(world: World) -> bool:
+    used = await world.state.files.used(world.scope)
+    known = await world.state.files.known(world.scope, [world.artifact_id])
+    return not world.folder.exists() and used == UsedBytes(0, 0) and known == [False]
+
+
+async def test_a_file_at_the_injected_path_is_kept_where_it_is(world: World) -> None:
+    (world.folder / "shot.png").write_bytes(PNG)
+
+    record = await world.captured(_injected(world, "shot.png"))
+
+    assert (record.name, record.stored_name, record.media_type) == ("shot.png", "shot.png", "image/png")
+    assert (record.size_bytes, record.sha256, record.is_utf8) == (len(PNG), sha256(PNG), False)
+    assert record.source_tool == "shoot"
+    assert world.stored(record) == PNG
+    assert await world.state.files.get(world.scope, world.artifact_id) == record
+    assert await world.state.files.used(world.scope) == UsedBytes(len(PNG), len(PNG))
+
+
+async def test_a_file_that_the_tool_names_is_copied_and_its_own_stays(world: World) -> None:
+    made = world.root / "out" / "shot.png"
+    made.parent.mkdir()
+    made.write_bytes(PNG)
+
+    record = await world.captured(_located(made))
+
+    assert world.stored(record) == PNG
+    assert made.read_bytes() == PNG
+    assert files_below(world.root) == ["/".join(artifact_parts(world.scope, world.artifact_id, "shot.png"))]
+
+
+async def test_staged_bytes_are_moved_in(world: World) -> None:
+    (world.root / "staging/w").write_bytes(b'{"a": 1}')
+    candidate = Candidate(source="staged", path="w", name="data", media_type="application/json")
+
+    record = await world.captured(candidate)
+
+    assert (record.name, record.media_type, record.is_utf8) == ("data.json", "application/json", True)
+    assert world.stored(record) == b'{"a": 1}'
+    assert not (world.root / "staging/w").exists()
+
+
+@pytest.mark.parametrize(
+    "written, name", [("shot", "shot.png"), ("shot.png", "shot.png"), ("v1.2", "v1.2"), ("x" * 255, "x" * 255 + ".png")]
+)
+async def test_a_name_without_extension_gets_its_type_s(world: World, written: str, name: str) -> None:
+    (world.folder / written).write_bytes(PNG)
+
+    record = await world.captured(_injected(world, written))
+
+    assert record.name == name
+    assert len(record.stored_name.encode()) <= 255
+    assert world.stored(record) == PNG
+
+
+async def test_an_extension_that_the_tool_added_itself_is_no_hindrance(world: World) -> None:
+    (world.folder / "shot.jpeg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF")
+
+    record = await world.captured(_injected(world, "shot", name="shot"))
+
+    assert (record.name, record.media_type) == ("shot.jpeg", "image/jpeg")
+
+
+async def test_an_empty_file_is_a_file(world: World) -> None:
+    (world.folder / "empty.txt").write_bytes(b"")
+
+    record = await world.captured(_injected(world, "empty.txt"))
+
+    assert (record.size_bytes, record.is_utf8, world.stored(record)) == (0, True, b"")
+
+
+@pytest.mark.parametrize(
+    "content, is_utf8",
+    [("ü".encode() * 700_000, True), ("ü".encode() * 700_000 + b"\xc3", False), (b"a" * 2_000_000 + b"\xff", False)],
+)
+async def test_text_is_told_by_the_whole_file(world: World, content: bytes, is_utf8: bool) -> None:
+    """The two bytes of a letter lie on both sides of a chunk's edge; what is wrong comes last."""
+    (world.folder / "a.txt").write_bytes(b"-" + content)
+
+    record = await world.captured(_injected(world, "a.txt"))
+
+    assert record.is_utf8 is is_utf8
+
+
+async def test_the_first_candidate_that_is_there_wins(world: World) -> None:
+    made = world.root / "second.txt"
+    made.write_bytes(b"second")
+
+    record = await world.captured(
+        _injected(world, "missing.png"), _located(world.root / "state/x"), _located(made), _located(world.root / "z")
+    )
+
+    assert record.name == "second.txt"
+
+
+async def test_a_file_named_at_the_injected_path_is_not_copied_onto_itself(world: World) -> None:
+    (world.folder / "shot.png").write_bytes(PNG)
+
+    record = await world.captured(_located(world.folder / "shot.png"))
+
+    assert world.stored(record) == PNG
+    assert len(files_below(world.root)) == 1
+
+
+async def test_a_file_of_the_session_s_own_may_be_named(world: World) -> None:
+    own = world.root.joinpath(*upload_parts(world.scope, new_id(), "in.txt"))
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"changed in place")
+
+    record = await world.captured(_located(own))
+
+    assert world.stored(record) == b"changed in place"
+    assert own.exists()
+
+
+Hostile = Callable[[World], Path]
+
+
+def _link_to_file(world: World) -> Path:
+    (world.root / "victim.txt").write_bytes(b"secret")
+    (world.root / "link.txt").symlink_to(world.root / "victim.txt")
+    return world.root / "link.txt"
+
+
+def _link_to_folder(world: World) -> Path:
+    (world.root / "real").mkdir()
+    (world.root / "real/x.txt").write_bytes(b"secret")
+    (world.root / "linked").symlink_to(world.root / "real")
+    return world.root / "linked/x.txt"
+
+
+def _link_outside(world: World) -> Path:
+    (world.root / "linked").symlink_to("/etc")
+    return world.root / "linked/passwd"
+
+
+def _link_to_state(world: World) -> Path:
+    (world.root / "state").mkdir()
+    (world.root / "state/db").write_bytes(b"secret")
+    (world.root / "out").symlink_to(world.root / "state")
+    return world.root / "out/db"
+
+
+def _fifo(world: World) -> Path:
+    os.mkfifo(world.root / "fifo")
+    return world.root / "fifo"
+
+
+def _device(world: World) -> Path:
+    return Path("/dev/zero")
+
+
+def _other_scope(world: World) -> Path:
+    place = world.root.joinpath(*artifact_parts("o" * 32, new_id(), "x.txt"))
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"secret")
+    return place
+
+
+def _other_scope_s_upload(world: World) -> Path:
+    place = world.root.joinpath(*upload_parts("o" * 32, new_id(), "x.txt"))
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"secret")
+    return place
+
+
+def _by_dots(world: World) -> Path:
+    place = _other_scope(world)
+    return Path(f"{world.root}/out/../{place.relative_to(world.root)}")
+
+
+def _state(world: World) -> Path:
+    (world.root / "state").mkdir()
+    (world.root / "state/appendonly.aof").write_bytes(b"secret")
+    return world.root / "state/appendonly.aof"
+
+
+def _staging(world: World) -> Path:
+    (world.root / "staging/other-client").write_bytes(b"secret")
+    return world.root / "staging/other-client"
+
+
+def _folder(world: World) -> Path:
+    (world.root / "out").mkdir()
+    return world.root / "out"
+
+
+def _passwd(_world: World) -> Path:
+    return Path("/etc/passwd")
+
+
+def _outside(world: World) -> Path:
+    (world.allowed / "x.txt").write_bytes(b"not shared")
+    return world.allowed / "x.txt"
+
+
+def _missing(world: World) -> Path:
+    return world.root / "missing.txt"
+
+
+def _long(world: World) -> Path:
+    return world.root / ("x" * 5000)
+
+
+HOSTILE = [
+    _link_to_file, _link_to_folder, _link_outside, _link_to_state, _fifo, _device, _other_scope, _other_scope_s_upload,
+    _by_dots, _state, _staging, _folder, _passwd, _outside, _missing, _long,
+]
+
+
+@pytest.mark.parametrize("make", HOSTILE)
+async def test_a_named_file_that_is_not_the_tool_s_to_give_is_refused(world: World, make: Hostile) -> None:
+    path = make(world)
+
+    async with asyncio.timeout(5):
+        outcome = await world.run(_located(path))
+
+    assert isinstance(outcome, NothingFound)
+    [sentence] = outcome.refusals
+    assert str(world.root) not in sentence
+    assert "/" not in sentence
+    assert "secret" not in sentence
+    assert await _nothing_is_left(world)
+
+
+@pytest.mark.parametrize("make", [_link_to_file, _fifo, _other_scope, _passwd, _folder, _missing])
+async def test_the_injected_path_is_no_way_around(world: World, make: Hostile) -> None:
+    """What lies at the injected path is put there by the tool, which may put anything there."""
+    target = make(world)
+    (world.folder / "shot.png").symlink_to(target)
+
+    outcome = [
+        await world.run(_injected(world, "shot.png")),
+        await world.run(Candidate(source="injected", path=str(target))),
+    ]
+
+    assert all(isinstance(found, NothingFound) for found in outcome)
+    assert await _nothing_is_left(world)
+
+
+async def test_a_fifo_at_the_injected_path_hangs_nothing(world: World) -> None:
+    os.mkfifo(world.folder / "shot.png")
+
+    async with asyncio.timeout(5):
+        outcome = await world.run(_injected(world, "shot.png"))
+
+    assert isinstance(outcome, NothingFound)
+
+
+async def test_the_artifact_s_folder_may_not_be_a_link(world: World) -> None:
+    other = _other_scope(world)
+    world.folder.rmdir()
+    world.folder.symlink_to(other.parent)
+
+    outcome = await world.run(_injected(world, "x.txt"))
+
+    assert isinstance(outcome, NothingFound)
+    assert other.read_bytes() == b"secret"
+
+
+async def test_a_file_that_is_older_than_the_call_is_refused(world: World) -> None:
+    made = world.root / "old.txt"
+    made.write_bytes(b"from an earlier call")
+    os.utime(made, (2e9, 2e9))  # its own idea of its age does not count
+    await asyncio.sleep(0.02)
+    begun_ns = await world.stores.blobs.stamp_ns()
+
+    before = await world.run(_located(made), not_before_ns=begun_ns)
+    await asyncio.sleep(0.02)
+    made.write_bytes(b"from this call")
+    after = await world.run(_located(made), not_before_ns=begun_ns)
+
+    assert isinstance(before, NothingFound)
+    assert isinstance(after, ArtifactDone)
+
+
+@pytest.mark.parametrize("world", ["allow_configured_roots"], indirect=True)
+async def test_an_allowed_root_opens_itself_and_nothing_else(world: World) -> None:
+    made = _outside(world)
+    (world.allowed / "link").symlink_to("/etc")
+
+    refused = [await world.run(_located(path)) for path in (world.allowed / "link/passwd", Path("/etc/passwd"))]
+    record = await world.captured(_located(made))
+
+    assert all(isinstance(outcome, NothingFound) for outcome in refused)
+    assert world.stored(record) == b"not shared"
+    assert made.exists()
+
+
+async def test_running_again_returns_what_was_captured(world: World) -> None:
+    made = world.root / "shot"
+    made.write_bytes(PNG)
+    (world.root / "staging/w").write_bytes(b"embedded")
+    candidates = (_located(made), Candidate(source="staged", path="w", name="w"))
+
+    first = await world.captured(*candidates)
+    made.write_bytes(b"changed since")
+    again = await world.captured(*candidates)
+
+    assert first == again
+    assert (await world.state.files.used(world.scope)).scope == len(PNG)
+    assert len(files_below(world.root)) == 1
+
+
+@pytest.mark.parametrize("source", ["injected", "located", "staged"])
+async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up(world: World, source: str) -> None:
+    """All of the run's work on the volume is done, its record is not: a second run makes the same of it."""
+    candidates = {
+        "injected": _injected(world, "shot"),
+        "located": _located(world.root / "shot"),
+        "staged": Candidate(source="staged", path="w", name="shot"),
+    }
+    places = {"injected": world.folder / "shot", "located": world.root / "shot", "staged": world.root / "staging/w"}
+    places[source].write_bytes(PNG)
+    first = await world.captured(candidates[source])
+    await world.state.files.drop(world.scope, world.artifact_id)
+
+    second = await world.captured(candidates[source])
+
+    assert (second.name, second.stored_name, second.sha256) == (first.name, first.stored_name, first.sha256)
+    assert (await world.state.files.used(world.scope)).scope == len(PNG)
+    assert len(files_below(world.root)) == 1
+
+
+async def test_two_runs_at_once_make_one_artifact(world: World) -> None:
+    made = world.root / "shot.png"
+    made.write_bytes(PNG * 20_000)
+
+    records = await asyncio.gather(*(world.captured(_located(made)) for _ in range(4)))
+
+    assert len({record.id for record in records}) == 1
+    assert (await world.state.files.used(world.scope)).scope == len(PNG) * 20_000
+    assert files_below(world.root) == ["/".join(artifact_parts(world.scope, world.artifact_id, "shot.png"))]
+
+
+async def test_a_session_that_ended_meanwhile_keeps_no_artifact(world: World) -> None:
+    (world.folder / "shot.png").write_bytes(PNG)
+    await world.state.end_session(world.scope)
+
+    with pytest.raises(SessionGone):
+        await world.run(_injected(world, "shot.png"))
+
+    assert await _nothing_is_left(world)
+
+
+async def test_nothing_found_leaves_no_reservation_and_no_staged_bytes(world: World) -> None:
+    (world.root / "staging/w").symlink_to("/etc/passwd")
+
+    outcome = await world.run(
+        _injected(world, "missing"), _located(world.root / "missing"), Candidate(source="staged", path="w")
+    )
+
+    assert isinstance(outcome, NothingFound)
+    assert len(outcome.refusals) == 3
+    assert files_below(world.root) == []
+    assert await _nothing_is_left(world)
