@@ -90,11 +90,12 @@ async def test_a_located_file_is_copied_and_stays(
 ) -> None:
     made = shared_backing.root / "tool-output" / f"{mode} 1.png"
     made.parent.mkdir(parents=True, exist_ok=True)
-    locator: dict[str, Any] = {
+    locators: dict[str, dict[str, Any]] = {
         "regex": {"mode": "regex"},
         "structured": {"mode": "structured", "output_path_key": "saved.files.0"},
         "own regex": {"mode": "regex", "output_path_regexes": [r"saved as <(.+?)>"]},
-    }[mode]
+    }
+    locator = locators[mode]
     upstream.behaviours["tools/call"] = _then(
         lambda: made.write_bytes(_PNG),
         _says(f"saved as <{made}>, [open]({made}) \"{made}\"", structuredContent={"saved": {"files": [str(made)]}}),
