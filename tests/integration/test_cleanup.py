@@ -1,0 +1,309 @@
+"""What falls due ends, what belongs to nothing goes, and nothing else does."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shared.blobs import Move
+from shared.ids import new_id
+from shared.jobs import Cleanup, CycleDone, Sweep
+from shared.layout import artifact_parts, upload_parts
+from shared.metrics import Metrics
+from shared.records import FileRecord, UploadRecord
+from shared.state.files import UsedBytes
+from storage_worker.jobs.cleanup import cleanup
+from storage_worker.jobs.sweep import sweep
+from storage_worker.settings import running_worker
+from storage_worker.stores import Stores, policy_of
+from tests.fixtures.storage import (
+    State,
+    artifact_record,
+    files_below,
+    opened_blobs,
+    opened_state,
+    redis_server,
+    staged,
+    upload_record,
+    worker_config,
+)
+
+LONG_MS = 60_000
+
+
+@dataclass(frozen=True)
+class World:
+    """One worker's stores and a live session."""
+
+    stores: Stores
+    state: State
+    root: Path
+    scope: str
+
+    async def committed(self, *records: FileRecord, ttl_ms: int) -> None:
+        """Records with their files."""
+        for record in records:
+            file = await staged(self.stores.blobs, b"x" * record.size_bytes)
+            await self.stores.blobs.move_in([Move(file.staged_name, _place(record))])
+        await self.state.files.commit(self.scope, records, ttl_ms=ttl_ms)
+
+    async def until_due(self, count: int) -> None:
+        async with asyncio.timeout(5):
+            while len(await self.state.due.batch(1000)) < count:
+                await asyncio.sleep(0.01)
+
+    async def cycle(self) -> dict[str, int]:
+        done = await cleanup.work(self.stores, Cleanup())
+        assert isinstance(done, CycleDone)
+        return {kind: count for kind, count in done.removed.items() if count}
+
+    async def sweep(self) -> int:
+        done = await sweep.work(self.stores, Sweep())
+        assert isinstance(done, CycleDone)
+        return done.removed["removed_orphan_files"]
+
+
+def _place(record: FileRecord) -> tuple[str, ...]:
+    parts = upload_parts if isinstance(record, UploadRecord) else artifact_parts
+    return parts(record.scope, record.id, record.stored_name)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    with redis_server() as server:
+        async with opened_state(server.address) as state, opened_blobs(tmp_path) as blobs:
+            policy = policy_of(worker_config(server.url, tmp_path, sweep_grace_s=0))
+            stores = Stores(blobs=blobs, files=state.files, due=state.due, policy=policy)
+            yield World(stores, state, tmp_path, await state.open_session())
+
+
+def _age(root: Path, *, by_s: int = 3600) -> None:
+    """Let everything below the folders that are swept look untouched for an hour."""
+    for place in ("uploads", "artifacts", "staging"):
+        for path in sorted((root / place).rglob("*"), reverse=True):
+            then_s = path.lstat().st_mtime - by_s
+            os.utime(path, (then_s, then_s), follow_symlinks=False)
+
+
+async def test_due_files_go_with_their_bytes_and_the_others_stay(world: World) -> None:
+    scope = world.scope
+    due: list[FileRecord] = [upload_record(scope, size_bytes=10), upload_record(scope, size_bytes=20), artifact_record(scope)]
+    kept: list[FileRecord] = [upload_record(scope, size_bytes=5), artifact_record(scope, size_bytes=7)]
+    await world.committed(*due, ttl_ms=50)
+    await world.committed(*kept, ttl_ms=LONG_MS)
+    await world.until_due(3)
+
+    removed = await world.cycle()
+
+    assert removed == {"removed_uploads": 2, "removed_artifacts": 1}
+    assert files_below(world.root) == sorted("/".join(_place(record)) for record in kept)
+    assert await world.state.files.used(scope) == UsedBytes(12, 12)
+    assert await world.cycle() == {}
+
+
+async def test_more_than_one_batch_goes_in_one_cycle(world: World) -> None:
+    records = [upload_record(world.scope, size_bytes=1) for _ in range(250)]
+    await world.state.files.commit(world.scope, records, ttl_ms=20)
+    await world.until_due(250)
+
+    removed = await world.cycle()
+
+    assert removed == {"removed_uploads": 250}
+    assert await world.state.link.call("EXISTS", world.state.keys.due()) == 0
+
+
+async def test_workers_that_clean_up_at_once_count_each_file_once(world: World) -> None:
+    await world.committed(*(upload_record(world.scope, size_bytes=3) for _ in range(60)), ttl_ms=50)
+    await world.until_due(60)
+
+    cycles = await asyncio.gather(*(world.cycle() for _ in range(4)))
+
+    assert sum(cycle.get("removed_uploads", 0) for cycle in cycles) == 60
+    assert await world.state.files.used(world.scope) == UsedBytes(0, 0)
+    assert files_below(world.root) == []
+
+
+async def test_a_file_that_is_used_while_clean_up_runs_is_either_kept_or_gone(world: World) -> None:
+    """Whoever got the record can open the file: a use that wins moves the end before clean-up looks."""
+    records = [upload_record(world.scope, size_bytes=2) for _ in range(100)]
+    await world.committed(*records, ttl_ms=150)
+    used: list[UploadRecord] = []
+
+    async def use(record: UploadRecord) -> None:
+        await world.state.files.use(world.scope, [record.id], ttl_ms=LONG_MS)
+        used.append(record)
+
+    async def use_all() -> None:
+        await asyncio.gather(*(use(record) for record in records), return_exceptions=True)
+
+    await asyncio.sleep(0.149)
+    await asyncio.gather(use_all(), world.cycle(), world.cycle())
+
+    for record in used:
+        os.close(await world.stores.blobs.open_read(_place(record)))
+    while await world.cycle():
+        pass
+    assert (await world.state.files.used(world.scope)).scope == 2 * len(used)
+
+
+async def test_files_of_a_call_in_flight_outlast_their_end(world: World) -> None:
+    record = upload_record(world.scope)
+    await world.committed(record, ttl_ms=50)
+    await world.state.lease(world.scope, for_ms=LONG_MS)
+    await world.until_due(1)
+
+    removed = await world.cycle()
+
+    assert removed == {}
+    assert files_below(world.root) == ["/".join(_place(record))]
+
+
+async def test_what_a_tool_left_unfinished_goes_when_its_grace_is_over(world: World) -> None:
+    scope, artifact_id = world.scope, new_id()
+    folder = world.root.joinpath(*artifact_parts(scope, artifact_id, "x")).parent
+    folder.mkdir(parents=True)
+    (folder / "half.png").write_bytes(b"half")
+    await world.state.files.allocate_pending(scope, artifact_id, grace_ms=50)
+    await world.until_due(1)
+
+    removed = await world.cycle()
+
+    assert removed == {"removed_orphan_files": 1}
+    assert not folder.exists()
+
+
+async def test_due_sessions_do_not_hide_the_files_behind_them(world: World) -> None:
+    """They are not this job's to end, and there may be many."""
+    due = world.state.keys.due()
+    for number in range(230):
+        await world.state.link.call("ZADD", due, number + 1, f"s:session{number}")
+    await world.committed(upload_record(world.scope), ttl_ms=20)
+    await world.until_due(231)
+
+    removed = await world.cycle()
+
+    assert removed == {"removed_uploads": 1}
+    assert await world.state.link.call("ZCARD", due) == 230
+
+
+async def test_a_record_whose_file_is_gone_ends_all_the_same(world: World) -> None:
+    record = upload_record(world.scope)
+    await world.committed(record, ttl_ms=20)
+    world.root.joinpath(*_place(record)).unlink()
+    await world.until_due(1)
+
+    assert await world.cycle() == {"removed_uploads": 1}
+
+
+async def test_a_sweep_takes_what_nothing_knows_and_leaves_the_rest(world: World) -> None:
+    scope, pending = world.scope, new_id()
+    kept: list[FileRecord] = [upload_record(scope), artifact_record(scope)]
+    await world.committed(*kept, ttl_ms=LONG_MS)
+    await world.state.files.allocate_pending(scope, pending, grace_ms=LONG_MS)
+    root, blobs = world.root, world.stores.blobs
+    await staged(blobs, b"left by a client that broke off")
+    outside = [root / "out/tool.txt", root / "state/db", root / "uploads/other.txt", root / "top.txt"]
+    orphans = [
+        root.joinpath(*upload_parts(scope, new_id(), "a")), root.joinpath(*artifact_parts(scope, new_id(), "b")),
+        root.joinpath(*upload_parts("gone" * 8, new_id(), "c")), root / "uploads/sessions/stray.txt",
+        root / "artifacts/sessions" / scope / "stray.txt",
+    ]
+    tool = root.joinpath(*artifact_parts(scope, pending, "being-written"))
+    for path in (*outside, *orphans, tool):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    _age(root)
+
+    removed = await world.sweep()
+
+    assert removed == 6
+    assert sorted(root / name for name in files_below(root)) == sorted(
+        [*(root.joinpath(*_place(record)) for record in kept), tool, root / "uploads/other.txt"]
+    )
+    assert all(path.exists() for path in outside)
+    assert await world.sweep() == 0
+
+
+async def test_a_sweep_leaves_alone_what_is_still_young(world: World) -> None:
+    await staged(world.stores.blobs, b"on its way in")
+    young = world.root.joinpath(*upload_parts(world.scope, new_id(), "a"))
+    young.parent.mkdir(parents=True)
+    young.write_bytes(b"its record comes next")
+
+    assert await world.sweep() == 0
+
+
+async def test_a_sweep_follows_no_link(world: World) -> None:
+    victim = world.root / "keep"
+    victim.mkdir()
+    (victim / "x.txt").write_bytes(b"keep")
+    sessions = world.root / "uploads/sessions"
+    (sessions / "linked-scope").symlink_to(victim)
+    (sessions / world.scope).mkdir()
+    (sessions / world.scope / "linked-file").symlink_to(victim / "x.txt")
+    (world.root / "staging/linked").symlink_to(victim)
+    _age(world.root)
+
+    await world.sweep()
+
+    assert (victim / "x.txt").read_bytes() == b"keep"
+    assert files_below(world.root) == []
+
+
+async def test_empty_folders_go(world: World) -> None:
+    for scope in ("a" * 32, "b" * 32):
+        (world.root / "uploads/sessions" / scope / new_id()).mkdir(parents=True)
+        (world.root / "artifacts/sessions" / scope).mkdir(parents=True)
+    _age(world.root)
+
+    for _ in range(2):
+        await world.sweep()
+
+    assert list((world.root / "uploads/sessions").iterdir()) == []
+    assert list((world.root / "artifacts/sessions").iterdir()) == []
+
+
+async def test_a_sweep_in_slices_finds_every_orphan(world: World) -> None:
+    for number in range(450):
+        path = world.root.joinpath(*upload_parts(f"scope{number % 3}" * 4, new_id(), "a"))
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+    _age(world.root)
+
+    assert await world.sweep() == 450
+
+
+async def test_a_name_that_redis_cannot_know_is_an_orphan(world: World) -> None:
+    os.makedirs(os.fsencode(world.root) + b"/uploads/sessions/" + world.scope.encode() + b"/bad\xff")
+    _age(world.root)
+
+    await world.sweep()
+
+    assert not (world.root / "uploads/sessions" / world.scope).exists()
+
+
+async def test_workers_clean_up_by_themselves_and_count_it(tmp_path: Path) -> None:
+    """Two workers, an interval of a second: the file is gone soon, and was counted by one of them."""
+    metrics = [Metrics(), Metrics()]
+    with redis_server() as server:
+        config = worker_config(server.url, tmp_path, cleanup_interval_s=1)
+        async with (
+            opened_state(server.address) as state, opened_blobs(tmp_path) as blobs,
+            running_worker(config, metrics[0].worker), running_worker(config, metrics[1].worker),
+        ):
+            scope = await state.open_session()
+            record = msgspec.structs.replace(upload_record(scope), size_bytes=1)
+            file = await staged(blobs, b"x")
+            await blobs.move_in([Move(file.staged_name, _place(record))])
+            await state.files.commit(scope, [record], ttl_ms=50)
+            async with asyncio.timeout(10):
+                while files_below(tmp_path):
+                    await asyncio.sleep(0.05)
+
+    labels = {"server_id": "global", "bucket": "removed_uploads"}
+    counts = [m.registry.get_sample_value("adapter_cleanup_removed_records_total", labels) or 0 for m in metrics]
+    assert sum(counts) == 1
