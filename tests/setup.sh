@@ -48,7 +48,7 @@ node_packages() {
     if [ "$(cat "$NODE_FOLDER/node_modules/.stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
     say "installing the Node packages of $NODE_FOLDER"
     (cd "$NODE_FOLDER" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --ignore-scripts --loglevel=error)
-    "$NODE_FOLDER/node_modules/.bin/node" --version >/dev/null
+    "$NODE_FOLDER"/node_modules/node-*/bin/node --version >/dev/null
     printf '%s\n' "$stamp" >"$NODE_FOLDER/node_modules/.stamp"
 }
 
