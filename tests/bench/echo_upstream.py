@@ -1,0 +1,75 @@
+"""The upstream of the benches: as little server as MCP allows, so that what is measured is what stands before it.
+
+`python -m tests.bench.echo_upstream PORT`. It answers `initialize`, `tools/list` and `tools/call`; the tool
+`large` answers with 1 MiB. It trusts its callers to send whole messages with a Content-Length.
+"""
+
+import asyncio
+import re
+import sys
+from typing import cast
+
+import uvloop
+
+LARGE_BYTES = 1024 * 1024
+
+_ID = re.compile(rb'"id":\s*([^,}\s]+)')
+_LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
+_SESSION = b"Mcp-Session-Id: 0123456789abcdef0123456789abcdef\r\n"
+_TOOLS = b",".join(
+    b'{"name":"tool_%d","description":"Says what it is told, as tool number %d of eight.","inputSchema":{"type":'
+    b'"object","properties":{"text":{"type":"string","description":"What to say"}},"required":["text"]}}' % (n, n)
+    for n in range(8)
+)
+_RESULTS = {
+    b'"method":"initialize"': b'{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},'
+    b'"serverInfo":{"name":"echo","version":"1"}}',
+    b'"method":"tools/list"': b'{"tools":[' + _TOOLS + b"]}",
+    b'"name":"large"': b'{"content":[{"type":"text","text":"' + b"x" * LARGE_BYTES + b'"}]}',
+    b'"method":"tools/call"': b'{"content":[{"type":"text","text":"' + b"answer " * 48 + b'"}],"isError":false}',
+}
+
+
+class Echo(asyncio.Protocol):
+    """One connection: requests in, answers out, in order."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._buffer += data
+        while (head_end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            length = _LENGTH.search(self._buffer, 0, head_end)
+            end = head_end + 4 + (int(length[1]) if length else 0)
+            if len(self._buffer) < end:
+                return
+            self._transport.write(_answer(self._buffer[head_end + 4:end]))
+            self._buffer = self._buffer[end:]
+
+
+def _answer(body: bytes) -> bytes:
+    message_id = _ID.search(body)
+    if message_id is None:
+        return b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
+    for mark, result in _RESULTS.items():
+        if mark in body:
+            answer = b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (message_id[1], result)
+            session = _SESSION if b"initialize" in mark else b""
+            return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n%b" % (
+                session, len(answer), answer,
+            )
+    return b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+
+
+async def _serve(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", port, backlog=1024)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(int(sys.argv[1])))
