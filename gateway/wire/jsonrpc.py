@@ -43,7 +43,7 @@ def open_object(data: msgspec.Raw | bytes) -> RawMap:
     """One level of an upstream's JSON object. Raises UpstreamDown when it is none."""
     try:
         return _map.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UpstreamDown("the upstream server answered with something that is not a JSON-RPC message") from None
 
 
@@ -64,6 +64,6 @@ def answers(data: bytes, request_id: MessageId) -> bool:
     """Whether `data` is the response to the request of this id."""
     try:
         head = _head.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return head.method is None and head.id == request_id and isinstance(head.id, type(request_id))
+    return head.method is None and type(head.id) is type(request_id) and bool(head.id == request_id)

@@ -22,9 +22,9 @@ class Event:
     data: bytes
 
     def with_data(self, data: bytes) -> bytes:
-        """The event with other data (one line of JSON), its id, type and retry kept."""
-        kept = [line for line in _LINE_END.split(self.source) if line and not line.startswith((b"data:", b"data\n"))]
-        return b"".join(line + b"\n" for line in kept if line != b"data") + b"data: " + data + b"\n\n"
+        """The event with other data, its comments, id, type and retry kept."""
+        kept = [line for line in _LINE_END.split(self.source) if line and not _is_data(line)]
+        return b"".join(line + b"\n" for line in kept) + _data_lines(data) + b"\n"
 
 
 class Parser:
@@ -60,10 +60,18 @@ class Parser:
 
 
 def event(data: bytes) -> bytes:
-    """A message event that carries one line of JSON."""
-    return b"event: message\ndata: " + data + b"\n\n"
+    """A message event that carries `data`."""
+    return b"event: message\n" + _data_lines(data) + b"\n"
+
+
+def _is_data(line: bytes) -> bool:
+    return line == b"data" or line.startswith(b"data:")
 
 
 def _data_of(source: bytes) -> bytes:
-    lines = [line[5:].removeprefix(b" ") for line in _LINE_END.split(source) if line.startswith(b"data:")]
-    return b"\n".join(lines)
+    return b"\n".join(line[5:].removeprefix(b" ") for line in _LINE_END.split(source) if _is_data(line))
+
+
+def _data_lines(data: bytes) -> bytes:
+    """One field a line: JSON that an upstream laid out over several lines must not break the event."""
+    return b"".join(b"data: " + line + b"\n" for line in _LINE_END.split(data))
