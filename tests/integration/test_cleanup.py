@@ -91,7 +91,8 @@ def _age(root: Path, *, by_s: int = 3600) -> None:
 
 async def test_due_files_go_with_their_bytes_and_the_others_stay(world: World) -> None:
     scope = world.scope
-    due: list[FileRecord] = [upload_record(scope, size_bytes=10), upload_record(scope, size_bytes=20), artifact_record(scope)]
+    due: list[FileRecord] = [upload_record(scope, size_bytes=size) for size in (10, 20)]
+    due.append(artifact_record(scope))
     kept: list[FileRecord] = [upload_record(scope, size_bytes=5), artifact_record(scope, size_bytes=7)]
     await world.committed(*due, ttl_ms=50)
     await world.committed(*kept, ttl_ms=LONG_MS)
