@@ -5,7 +5,6 @@ come in. Nothing is fsynced here: `Blobs.move_in` does that before the file beco
 """
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import threading
@@ -52,8 +51,7 @@ class _Sink:
             self._close()
             if self._created:
                 self._created = False
-                with contextlib.suppress(FileNotFoundError), self._folders.folder(self._parts[:-1]) as folder:
-                    os.unlink(self._parts[-1], dir_fd=folder)
+                self._folders.unlink(self._parts)
 
     def _write(self, chunks: list[bytes]) -> None:
         if self._gone:

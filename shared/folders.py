@@ -35,18 +35,30 @@ class Folders:
         finally:
             os.close(fd)
 
+    @contextmanager
+    def place(self, parts: Sequence[str], *, create: bool = False) -> Iterator[tuple[int, str]]:
+        """The folder around `parts`, closed on the way out, and the last part, checked to be a plain name."""
+        name = _plain(parts[-1])
+        with self.folder(parts[:-1], create=create) as folder:
+            yield folder, name
+
     def open_file(self, parts: Sequence[str]) -> int:
         """A descriptor of the regular file at `parts`, for reading. Never waits on a FIFO, never opens a device."""
-        with self.folder(parts[:-1]) as folder:
-            return open_regular(folder, _plain(parts[-1]))
+        with self.place(parts) as (folder, name):
+            return open_regular(folder, name)
 
     def create_file(self, parts: Sequence[str]) -> int:
         """A descriptor of a new file at `parts`, for writing; EEXIST when there is one."""
-        with self.folder(parts[:-1], create=True) as folder:
+        with self.place(parts, create=True) as (folder, name):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            fd = os.open(_plain(parts[-1]), flags, self._file_mode, dir_fd=folder)
+            fd = os.open(name, flags, self._file_mode, dir_fd=folder)
         os.fchmod(fd, self._file_mode)
         return fd
+
+    def unlink(self, parts: Sequence[str]) -> None:
+        """Unlink the file or link at `parts`, if it is there."""
+        with contextlib.suppress(FileNotFoundError), self.place(parts) as (folder, name):
+            os.unlink(name, dir_fd=folder)
 
     def give_file_mode(self, fd: int) -> None:
         """Let the upstream's user work with a file of ours; one that another user owns stays as it is."""
@@ -91,6 +103,7 @@ class Folders:
 
 def open_regular(folder: int, name: str) -> int:
     """A descriptor of the regular file `name` in `folder`; ELOOP for a link, EISDIR for anything else."""
+    name = _plain(name)
     _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=False))  # opening a device has effects
     fd = os.open(name, _FILE, dir_fd=folder)
     try:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Sequence
 
 from shared.folders import Folders, open_regular
-from shared.layout import STAGING, staging_parts
+from shared.layout import staging_parts
 
 Parts = tuple[str, ...]
 
@@ -24,23 +24,23 @@ def move_in(folders: Folders, moves: Sequence[tuple[Parts, Parts]]) -> None:
 
 
 def _rename(folders: Folders, source: Parts, target: Parts) -> None:
-    with folders.folder(source[:-1]) as staging, folders.folder(target[:-1], create=True) as folder:
+    with folders.place(source) as (staging, old), folders.place(target, create=True) as (folder, new):
         try:
-            fd = open_regular(staging, source[-1])
+            fd = open_regular(staging, old)
         except FileNotFoundError:
-            os.close(open_regular(folder, target[-1]))  # moved by a run that was broken off, or ENOENT
+            os.close(open_regular(folder, new))  # moved by a run that was broken off, or ENOENT
             return
         try:
             folders.give_file_mode(fd)
-            os.rename(source[-1], target[-1], src_dir_fd=staging, dst_dir_fd=folder)
+            os.rename(old, new, src_dir_fd=staging, dst_dir_fd=folder)
         finally:
             os.close(fd)
 
 
 def sync_file(folders: Folders, parts: Parts) -> None:
     """Have the file's bytes, its name and the names of the two folders around it on disk."""
-    with folders.folder(parts[:-1]) as folder:
-        fd = open_regular(folder, parts[-1])
+    with folders.place(parts) as (folder, name):
+        fd = open_regular(folder, name)
         try:
             os.fsync(fd)
         finally:
@@ -54,16 +54,15 @@ def sync_file(folders: Folders, parts: Parts) -> None:
 def discard(folders: Folders, places: Sequence[Parts]) -> None:
     """Unlink files, where they are there, and the folders that this leaves empty."""
     for parts in places:
-        with contextlib.suppress(FileNotFoundError), folders.folder(parts[:-1]) as folder:
-            os.unlink(parts[-1], dir_fd=folder)
+        folders.unlink(parts)
         prune(folders, parts[:-1])
 
 
 def remove_folder(folders: Folders, parts: Parts) -> int:
     """Unlink a folder and all in it; the number of files. Links are unlinked, never followed."""
     try:
-        with folders.folder(parts[:-1]) as above:
-            files = _remove(above, parts[-1])
+        with folders.place(parts) as (above, name):
+            files = _remove(above, name)
     except FileNotFoundError:
         return 0
     prune(folders, parts[:-1])
@@ -95,8 +94,8 @@ def prune(folders: Folders, parts: Parts) -> None:
     """Remove the folder at `parts` if it is empty, and the one above; the two outermost always stay."""
     while len(parts) > 2:
         try:
-            with folders.folder(parts[:-1]) as above:
-                os.rmdir(parts[-1], dir_fd=above)
+            with folders.place(parts) as (above, name):
+                os.rmdir(name, dir_fd=above)
         except OSError:  # not empty, or gone: both are fine
             return
         parts = parts[:-1]
@@ -110,5 +109,4 @@ def stamp_ns(folders: Folders) -> int:
         return os.fstat(fd).st_ctime_ns
     finally:
         os.close(fd)
-        with folders.folder((STAGING,)) as staging:
-            os.unlink(parts[-1], dir_fd=staging)
+        folders.unlink(parts)

@@ -91,8 +91,7 @@ class Capture:
             captured = self._captured(fill(sink), found_name)
             move_in(self.folders, [(staged, (*self.folder, captured.stored_name))])
         except BaseException:
-            with self.folders.folder(staged[:-1]) as staging:
-                os.unlink(staged[-1], dir_fd=staging)
+            self.folders.unlink(staged)
             raise
         finally:
             os.close(sink)

@@ -105,8 +105,7 @@ class WakeWorker(Worker):
         for job_id, waited_ms in zip(claimed[::2], claimed[1::2], strict=True):
             self._metrics.job_wait_seconds.observe(waited_ms / 1000)
             await self._begin(job_id.decode())
-        if len(claimed) // 2 == free:
-            return 0.0  # there may be more due: look again at once, while slots that are free by now are filled
+        # When more are due than there were slots, this is 0: slots that are free by now are filled at once.
         return _LONGEST_SLEEP_S if next_due_ms < 0 else min(_LONGEST_SLEEP_S, next_due_ms / 1000)
 
     async def _begin(self, job_id: str) -> None:

@@ -47,7 +47,7 @@ def test_the_envelope_is_arq_s_own() -> None:
     theirs = serialize_job("remove_scope", (body,), {}, None, 1_700_000_000_123, serializer=msgspec.msgpack.encode)
     job = deserialize_job(ours, deserializer=msgspec.msgpack.decode)
     assert ours == theirs
-    assert (job.function, list(job.args), job.kwargs, job.job_try) == ("remove_scope", [body], {}, None)
+    assert (job.function, list(job.args), job.kwargs) == ("remove_scope", [body], {})
 
 
 async def test_an_outcome_comes_back_and_nothing_of_the_job_stays(state: State, tmp_path: Path) -> None:

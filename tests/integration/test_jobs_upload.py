@@ -1,0 +1,186 @@
+"""The job that makes uploads visible: all or none, and the same however often it runs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shared.errors import Forbidden, LongshoreError, NotFound, SessionGone
+from shared.jobs import FinaliseUpload, Removed, RemoveScope, StagedFile, UploadsDone
+from shared.layout import upload_parts
+from shared.state.files import UsedBytes
+from storage_worker.jobs.finalise_upload import finalise_upload
+from storage_worker.jobs.remove_scope import remove_scope
+from storage_worker.stores import Stores, policy_of
+from tests.fixtures.storage import (
+    State,
+    files_below,
+    opened_blobs,
+    opened_state,
+    redis_server,
+    sha256,
+    staged,
+    upload_order,
+    worker_config,
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """One worker's stores, and a live session."""
+
+    stores: Stores
+    state: State
+    root: Path
+    scope: str
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    with redis_server() as server:
+        async with opened_state(server.address) as state, opened_blobs(tmp_path) as blobs:
+            policy = policy_of(worker_config(server.url, tmp_path))
+            stores = Stores(blobs=blobs, files=state.files, due=state.due, policy=policy)
+            yield World(stores, state, tmp_path, await state.open_session())
+
+
+async def _run(world: World, order: FinaliseUpload) -> UploadsDone:
+    done = await finalise_upload.work(world.stores, order)
+    assert isinstance(done, UploadsDone)
+    return done
+
+
+async def _nothing_is_left(world: World) -> bool:
+    used = await world.state.files.used(world.scope)
+    listed = await world.state.link.call("EXISTS", world.state.keys.files(world.scope), world.state.keys.due())
+    return not files_below(world.root) and used == UsedBytes(0, 0) and listed == 0
+
+
+async def test_a_batch_becomes_visible_with_its_bytes_charged(world: World) -> None:
+    order = await upload_order(world.stores.blobs, world.scope, b"one", b"\x89PNG\r\n\x1a\n" + b"\0" * 8)
+
+    done = await _run(world, order)
+
+    assert [record.media_type for record in done.records] == ["text/plain", "image/png"]
+    assert [record.sha256 for record in done.records] == [file.sha256 for file in order.files]
+    assert await world.state.files.use(world.scope, [f.id for f in order.files], ttl_ms=1) == done.records
+    assert await world.state.files.used(world.scope) == UsedBytes(scope=19, total=19)
+    for record in done.records:
+        content = world.root.joinpath(*upload_parts(world.scope, record.id, record.stored_name)).read_bytes()
+        assert sha256(content) == record.sha256
+
+
+async def test_running_again_changes_nothing(world: World) -> None:
+    order = await upload_order(world.stores.blobs, world.scope, b"one", b"two")
+
+    runs = [await _run(world, order) for _ in range(3)]
+
+    assert runs[0] == runs[1] == runs[2]
+    assert (await world.state.files.used(world.scope)).scope == 6
+
+
+async def test_two_runs_at_once_change_nothing(world: World) -> None:
+    for _ in range(10):
+        order = await upload_order(world.stores.blobs, world.scope, b"x" * 10, b"y" * 10)
+
+        await asyncio.gather(_run(world, order), _run(world, order), _run(world, order))
+
+    assert (await world.state.files.used(world.scope)).scope == 200
+    assert len(files_below(world.root)) == 20
+
+
+async def test_a_run_that_was_broken_off_after_moving_is_taken_up(world: World) -> None:
+    order = await upload_order(world.stores.blobs, world.scope, b"one", b"two")
+    first = order.files[0]
+    target = world.root.joinpath(*upload_parts(world.scope, first.id, first.stored_name))
+    target.parent.mkdir(parents=True)
+    (world.root / "staging" / first.staged_name).rename(target)
+
+    done = await _run(world, order)
+
+    assert len(done.records) == 2
+    assert (await world.state.files.used(world.scope)).scope == 6
+
+
+async def test_one_file_that_is_short_refuses_the_whole_batch(world: World) -> None:
+    order = await upload_order(world.stores.blobs, world.scope, b"one", b"two", b"three")
+    (world.root / "staging" / order.files[1].staged_name).write_bytes(b"t")
+
+    with pytest.raises(NotFound):
+        await _run(world, order)
+
+    assert await _nothing_is_left(world)
+
+
+async def test_one_file_that_is_gone_refuses_the_whole_batch(world: World) -> None:
+    order = await upload_order(world.stores.blobs, world.scope, b"one", b"two")
+    (world.root / "staging" / order.files[1].staged_name).unlink()
+
+    with pytest.raises(NotFound):
+        await _run(world, order)
+
+    assert await _nothing_is_left(world)
+
+
+async def test_a_session_that_ended_meanwhile_keeps_no_file(world: World) -> None:
+    order = await upload_order(world.stores.blobs, world.scope, b"one", b"two")
+    await world.state.end_session(world.scope)
+
+    with pytest.raises(SessionGone):
+        await _run(world, order)
+
+    assert await _nothing_is_left(world)
+
+
+async def test_a_session_that_ends_between_two_runs_does_not_lose_what_was_committed(world: World) -> None:
+    """Ending a session unlinks its files by its own job, after taking the records; not by a refused upload."""
+    order = await upload_order(world.stores.blobs, world.scope, b"one")
+    await _run(world, order)
+    await world.state.end_session(world.scope)
+
+    with pytest.raises(SessionGone):
+        await _run(world, order)
+
+    assert len(files_below(world.root)) == 1
+    assert (await world.state.files.used(world.scope)).scope == 3
+
+
+@pytest.mark.parametrize("field, value", [("staged_name", "../x"), ("stored_name", "../../x"), ("stored_name", "")])
+async def test_a_forged_order_reaches_nothing_outside(world: World, field: str, value: str) -> None:
+    order = await upload_order(world.stores.blobs, world.scope, b"one")
+    forged: StagedFile = msgspec.structs.replace(order.files[0], **{field: value})
+    outside = world.root / "x"
+    outside.write_bytes(b"one")
+
+    with pytest.raises(LongshoreError):
+        await _run(world, FinaliseUpload(scope=world.scope, server="s1", files=[forged]))
+
+    assert outside.read_bytes() == b"one"
+
+
+async def test_a_staged_file_that_is_a_link_is_refused(world: World) -> None:
+    file = await staged(world.stores.blobs, b"secret")
+    secret = world.root / "secret"
+    secret.write_bytes(b"secret")
+    (world.root / "staging" / file.staged_name).unlink()
+    (world.root / "staging" / file.staged_name).symlink_to(secret)
+
+    with pytest.raises(Forbidden):
+        await _run(world, FinaliseUpload(scope=world.scope, server="s1", files=[file]))
+
+    assert secret.read_bytes() == b"secret"
+    assert await _nothing_is_left(world)
+
+
+async def test_a_scope_s_files_are_unlinked_once_its_session_has_ended(world: World) -> None:
+    await _run(world, await upload_order(world.stores.blobs, world.scope, b"one", b"two"))
+
+    while_live = await remove_scope.work(world.stores, RemoveScope(scope=world.scope))
+    await world.state.end_session(world.scope)
+    after = [await remove_scope.work(world.stores, RemoveScope(scope=world.scope)) for _ in range(2)]
+
+    assert [while_live, *after] == [Removed(files=0), Removed(files=2), Removed(files=0)]
+    assert files_below(world.root) == []
