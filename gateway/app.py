@@ -7,9 +7,10 @@ import structlog
 from aiohttp import web
 
 from gateway import startup
-from gateway.appkeys import CONFIG, METRICS, STARTUP, Startup
+from gateway.appkeys import CONFIG, METRICS, STANDING, STARTUP, Startup
 from gateway.http.admin import admin_app
 from gateway.http.edge import edge
+from gateway.standing import Standing
 from gateway.tally import Tally
 from shared.config import Config
 from shared.metrics import Metrics
@@ -26,9 +27,16 @@ def build(config: Config, metrics: Metrics) -> web.Application:
     app[CONFIG] = config
     app[METRICS] = Tally(metrics.gateway)
     app[STARTUP] = Startup()
+    app[STANDING] = Standing()
     startup.wire(app)
     app.cleanup_ctx.extend([startup.background, startup.state, startup.storage, startup.upstreams])
+    app.on_shutdown.append(_drain)
     return app
+
+
+async def _drain(app: web.Application) -> None:
+    """No more connections are taken: calls may end, and streams that would never end by themselves are ended."""
+    app[STANDING].end()
 
 
 def public_runner(config: Config, metrics: Metrics) -> web.AppRunner:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from gateway.files.adapters import Adapters
+from gateway.leases import Leases
+from gateway.standing import Standing
 from gateway.tally import Tally
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.headers import HeaderRules
@@ -85,6 +87,7 @@ CONFIG = web.AppKey("config", Config)
 TASKS = web.AppKey("tasks", Tasks)
 LINK = web.AppKey("link", RedisLink)
 KEYS = web.AppKey("keys", Keys)
+LEASES = web.AppKey("leases", Leases)
 SESSIONS = web.AppKey("sessions", SessionStore)
 GRANTS = web.AppKey("grants", GrantStore)
 FILES = web.AppKey("files", FileStore)
@@ -93,6 +96,7 @@ WORKERS = web.AppKey("workers", Workers)
 BLOBS = web.AppKey("blobs", Blobs)
 SIGNER = web.AppKey("signer", Signer)
 METRICS = web.AppKey("metrics", Tally)
+STANDING = web.AppKey("standing", Standing)
 STARTUP = web.AppKey("startup", Startup)
 SERVERS = web.AppKey("servers", dict[str, Mounted])
 

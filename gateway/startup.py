@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -13,6 +14,7 @@ from gateway.appkeys import (
     FILES,
     GRANTS,
     KEYS,
+    LEASES,
     LINK,
     METRICS,
     QUEUE,
@@ -26,6 +28,7 @@ from gateway.appkeys import (
 )
 from gateway.files.adapters import Adapters
 from gateway.http.routes import add_routes
+from gateway.leases import Leases
 from gateway.tally import Tally
 from gateway.upstream import probe
 from gateway.upstream.client import UpstreamClient
@@ -76,6 +79,8 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     scripts, keys = Scripts(link), Keys(config.state_persistence.redis.key_base)
     app[KEYS] = keys
     app[SESSIONS] = SessionStore(scripts, link, keys, SessionLimits())
+    leases = app[LEASES] = Leases(app[SESSIONS])
+    tasks.spawn(leases.keep(), name="renew_leases")
     app[GRANTS] = GrantStore(scripts, link, keys)
     app[FILES] = FileStore(scripts, link, keys)
     app[WORKERS] = Workers(scripts, link, keys)
@@ -101,7 +106,8 @@ async def upstreams(app: web.Application) -> AsyncIterator[None]:
     config, started_s = app[CONFIG], monotonic_s()
     servers = app[SERVERS]
     for mounted in servers.values():
-        app[TASKS].spawn(_watch(mounted, app[METRICS]), name=f"watch_{mounted.server.id}")
+        watching = probe.watch(mounted.monitor, mounted.client, partial(_wired, app[METRICS]))
+        app[TASKS].spawn(watching, name=f"watch_{mounted.server.id}")
     startup = app[STARTUP]
     if config.core.max_start_wait_seconds > 0:
         waits = [mounted.monitor.ready.wait() for mounted in servers.values()]
@@ -118,9 +124,8 @@ async def upstreams(app: web.Application) -> AsyncIterator[None]:
         await mounted.client.close()
 
 
-async def _watch(mounted: Mounted, tally: Tally) -> None:
-    await probe.watch(mounted.monitor, mounted.client)
-    tally.wiring(server=mounted.server.id, ready=not mounted.monitor.missing_tools)
+def _wired(tally: Tally, monitor: Monitor) -> None:
+    tally.wiring(server=monitor.server.id, ready=monitor.readiness == "ready" and not monitor.missing_tools)
 
 
 def mount(server: Server, config: Config) -> Mounted:

@@ -57,7 +57,7 @@ def _places(value: Any, path: list[str]) -> Iterator[tuple[dict[str, Any] | list
     """Leaves at `path`: a list on the way is entered at a numeric segment, else in each of its items."""
     head, *rest = path
     if isinstance(value, list):
-        if head.isdigit():
+        if head.isdecimal():
             if int(head) < len(value):
                 yield from _enter(value, int(head), rest)
         else:

@@ -2,7 +2,9 @@
 
 import base64
 import binascii
+import contextlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -12,12 +14,12 @@ import msgspec
 from shared.config import OutputLocator
 from shared.errors import ArtifactMissing
 
-# Absolute POSIX paths and file URIs that end in an extension; group 1 is the path.
-_PATHS = (
-    re.compile(r"\]\((?:file://)?(/[^()\n]+\.[A-Za-z0-9]{1,10})\)"),
-    re.compile(r"[\"'`](?:file://)?(/[^\"'`\n]+\.[A-Za-z0-9]{1,10})[\"'`]"),
-    re.compile(r"(?:^|[\s:=(\[])(?:file://)?(/[^\s\"'`<>|()\[\]]+\.[A-Za-z0-9]{1,10})"),
-)
+# Absolute POSIX paths and file URIs that end in an extension, in group 1. Each is linear in the text, which is
+# the upstream's: a run of characters is taken whole or not at all.
+_LINKED = re.compile(r"\]\(((?:file://[^/()\s]*+)?/[^()\n]+\.[A-Za-z0-9]{1,10})\)")
+_QUOTED = re.compile(r"[\"'`]((?:file://[^/\"'`\s]*+)?/[^\"'`\n]+\.[A-Za-z0-9]{1,10})[\"'`]")
+_BARE = re.compile(r"(?<![^\s:=(\[*])((?:file://[^/\s\"'`<>|()\[\]]*+)?/(?!/)[^\s\"'`<>|()\[\]]++)")
+_TO_LAST_EXTENSION = re.compile(r".*\.[A-Za-z0-9]{1,10}(?![A-Za-z0-9])")
 _MAX_FOUND = 20
 _MAX_TEXT = 1_000_000       # characters searched by expressions
 
@@ -56,9 +58,15 @@ class _Block(msgspec.Struct):
 
 
 class _Result(msgspec.Struct):
-    content: list[_Block] = []
+    content: msgspec.Raw = msgspec.Raw(b"[]")
     structured: Any = msgspec.field(default=None, name="structuredContent")
-    is_error: bool = msgspec.field(default=False, name="isError")
+    is_error: Any = msgspec.field(default=False, name="isError")
+
+
+_result = msgspec.json.Decoder(_Result)
+_blocks = msgspec.json.Decoder(list[msgspec.Raw])
+_block = msgspec.json.Decoder(_Block)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +79,21 @@ class ToolResult:
 
     @classmethod
     def decode(cls, result: bytes) -> "ToolResult":
-        """Lenient: what is not of the expected shape holds no file."""
+        """Lenient: what is not of the expected shape holds no file, and keeps nothing else from being read."""
         try:
             decoded = _result.decode(result)
-        except msgspec.DecodeError:
+        except _UNREADABLE:
             return cls([], None, False)
-        return cls(decoded.content, decoded.structured, decoded.is_error)
+        return cls(_readable_blocks(decoded.content), decoded.structured, decoded.is_error is True)
 
 
-_result = msgspec.json.Decoder(_Result)
+def _readable_blocks(content: msgspec.Raw) -> list[_Block]:
+    blocks: list[_Block] = []
+    with contextlib.suppress(*_UNREADABLE):
+        for raw in _blocks.decode(content):
+            with contextlib.suppress(*_UNREADABLE):
+                blocks.append(_block.decode(raw))
+    return blocks
 
 
 def paths(result: ToolResult, locator: OutputLocator) -> list[str]:
@@ -101,32 +115,54 @@ def _structured(result: ToolResult, key: str | None) -> list[str]:
     for name in key.split(".") if key else []:
         if isinstance(value, dict):
             value = value.get(name)
-        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
             value = value[int(name)]
         else:
             return []
     if not key:
         return []
     values = value if isinstance(value, list) else [value]
-    return [plain_path(text) for text in values if isinstance(text, str) and text][:_MAX_FOUND]
+    found = [plain_path(text) for text in values if isinstance(text, str)]
+    return [path for path in found if path][:_MAX_FOUND]
 
 
 def _by_expression(result: ToolResult, expressions: tuple[str, ...]) -> list[str]:
-    patterns = tuple(re.compile(expression) for expression in expressions) or _PATHS
     texts = [block.text[:_MAX_TEXT] for block in result.blocks if block.text]
+    matches = _configured(texts, expressions) if expressions else _built_in(texts)
     found: dict[str, None] = {}
-    for pattern in patterns:
+    for match in matches:
+        if path := plain_path(match):
+            found.setdefault(path)
+        if len(found) >= _MAX_FOUND:
+            break
+    return list(found)
+
+
+def _configured(texts: list[str], expressions: tuple[str, ...]) -> Iterator[str]:
+    for pattern in map(re.compile, expressions):
         for text in texts:
             for match in pattern.finditer(text):
-                found.setdefault(plain_path(match.group(1) if pattern.groups else match.group()))
-                if len(found) >= _MAX_FOUND:
-                    return list(found)
-    return list(found)
+                yield (match.group(1) if pattern.groups else match.group()) or ""
+
+
+def _built_in(texts: list[str]) -> Iterator[str]:
+    for pattern in (_LINKED, _QUOTED):
+        for text in texts:
+            yield from pattern.findall(text)
+    for text in texts:
+        for run in _BARE.finditer(text):
+            if ended := _TO_LAST_EXTENSION.match(run.group(1)):
+                yield ended.group()
 
 
 def plain_path(text: str) -> str:
     """A path from a path or a `file://` URI."""
-    return unquote(urlsplit(text).path) if text.startswith("file://") else text
+    if not text.startswith("file://"):
+        return text
+    try:
+        return unquote(urlsplit(text).path)
+    except ValueError:  # brackets in what should be a host
+        return ""
 
 
 def _of_block(block: _Block) -> Embedded | None:
@@ -135,9 +171,16 @@ def _of_block(block: _Block) -> Embedded | None:
     resource = block.resource
     if block.type != "resource" or resource is None:
         return None
-    name = unquote(urlsplit(resource.uri).path.rsplit("/", 1)[-1])
+    name = _last_part(resource.uri)
     if resource.blob is not None:
         return Embedded(resource.blob, True, resource.mime_type or "", name)
     if resource.text is not None:
         return Embedded(resource.text, False, resource.mime_type or "text/plain", name)
     return None
+
+
+def _last_part(uri: str) -> str:
+    try:
+        return unquote(urlsplit(uri).path.rsplit("/", 1)[-1])
+    except ValueError:
+        return ""

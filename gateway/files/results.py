@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.wire import jsonrpc
 from gateway.wire.jsonrpc import RawMap
+from shared.errors import UpstreamDown
 from shared.records import ArtifactRecord
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])
@@ -25,7 +26,7 @@ class Presentation:
 
 
 def attach(result: RawMap, record: ArtifactRecord, shown: Presentation) -> None:
-    """Add the artifact to `result`, keeping all that the tool said."""
+    """Add the artifact to `result`, keeping all that the tool said. Raises UpstreamDown where it is no tool result."""
     artifact: dict[str, Any] = {
         "artifact_uri": shown.uri,
         "artifact_id": record.id,
@@ -36,11 +37,22 @@ def attach(result: RawMap, record: ArtifactRecord, shown: Presentation) -> None:
     }
     if shown.download_url is not None:
         artifact["download_url"] = shown.download_url
-    meta = jsonrpc.open_object(result["_meta"]) if "_meta" in result else {}
+    meta = {} if _is_absent(result, "_meta") else jsonrpc.open_object(result["_meta"])
     meta["artifact"] = jsonrpc.raw(artifact)
     result["_meta"] = msgspec.Raw(jsonrpc.close_object(meta))
-    blocks = _list.decode(result["content"]) if "content" in result else []
+    blocks = [] if _is_absent(result, "content") else _open_list(result["content"])
     result["content"] = jsonrpc.raw([*blocks, *_blocks(record, shown)])
+
+
+def _is_absent(result: RawMap, name: str) -> bool:
+    return bytes(result.get(name, b"null")) == b"null"
+
+
+def _open_list(data: msgspec.Raw) -> list[msgspec.Raw]:
+    try:
+        return _list.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        raise UpstreamDown("the upstream server answered with something that is not a tool result") from None
 
 
 def _blocks(record: ArtifactRecord, shown: Presentation) -> list[dict[str, Any]]:
@@ -79,7 +91,7 @@ def _raw_block(record: ArtifactRecord, uri: str, data: bytes) -> dict[str, Any]:
         return {"type": "image", "data": b64encode(data).decode(), "mimeType": record.media_type}
     if record.media_type.startswith("audio/"):
         return {"type": "audio", "data": b64encode(data).decode(), "mimeType": record.media_type}
-    resource: dict[str, Any] = {"uri": uri, "mimeType": record.media_type}
     if is_text(record):
         return {"type": "text", "text": data.decode()}
-    return {"type": "resource", "resource": {**resource, "blob": b64encode(data).decode()}}
+    blob = {"uri": uri, "mimeType": record.media_type, "blob": b64encode(data).decode()}
+    return {"type": "resource", "resource": blob}

@@ -1,6 +1,5 @@
 """The one place that turns errors into answers, and that logs and counts each request, once."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -65,12 +64,10 @@ async def _answer(request: web.Request, handler: Handler, note: Note) -> web.Str
         return await handler(request)
     except LongshoreError as err:
         return _failed(request, note, err)
-    except CutOff:
+    except (CutOff, ConnectionError):
         return _cut_off(request)
     except web.HTTPException as err:
         return _answer_of_server(note, err)
-    except (asyncio.CancelledError, ConnectionError):
-        raise
     except Exception:
         log.exception("bug", route=note.route_group, server=note.server)
         return _failed(request, note, Bug(note.request_id))

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, QUEUE, SESSIONS, TASKS, Mounted
+from gateway.appkeys import CONFIG, LEASES, QUEUE, SESSIONS, STANDING, TASKS, Mounted
 from gateway.mcp import handshake, listing, toolcall
 from gateway.mcp.exchange import SESSION_HEADER, VERSION_HEADER, Exchange, caller_of, note_of, upstream_headers
 from gateway.mcp.relay import relay, relay_bytes
@@ -17,7 +17,7 @@ from gateway.upstream import probe
 from gateway.wire import envelope as wire
 from gateway.wire.envelope import Envelope, Kind
 from shared import ids
-from shared.errors import BadRequest, NotAcceptable, TooLarge, WrongMediaType
+from shared.errors import BadRequest, NotAcceptable, TooLarge, UpstreamDown, WrongMediaType
 from shared.jobs import RemoveScope
 
 _HANDLERS: dict[str, Callable[[Exchange], Awaitable[web.StreamResponse]]] = {
@@ -44,12 +44,16 @@ async def post(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     lease = ids.new_id() if message.kind is Kind.REQUEST and message.method not in _LEASELESS else ""
     session = await sessions.open_call(caller, lease=lease)
     exchange = Exchange(request, mounted, caller, session, message, body)
+    leases = request.app[LEASES]
+    leases.begin(caller.session_id, lease)
     try:
         note.executing = message.kind is Kind.REQUEST
         return await _HANDLERS.get(message.method, passthrough)(exchange)
+    except UpstreamDown:
+        mounted.monitor.doubted.set()
+        raise
     finally:
-        if lease:
-            sessions.close_call(caller.session_id, lease)
+        leases.end(caller.session_id, lease)
 
 
 async def passthrough(exchange: Exchange) -> web.StreamResponse:
@@ -66,7 +70,10 @@ async def get(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     session = await request.app[SESSIONS].open_call(caller)
     headers = upstream_headers(request, mounted, session.upstream_id)
     async with mounted.client.exchange("GET", headers) as answer:
-        return await relay_bytes(request, answer, note_of(request), headers={SESSION_HEADER: caller.session_id})
+        return await relay_bytes(
+            request, answer, note_of(request), headers={SESSION_HEADER: caller.session_id},
+            standing=request.app[STANDING],
+        )
 
 
 async def delete(mounted: Mounted, request: web.Request) -> web.StreamResponse:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.appkeys import CutOff, Note
 from gateway.mcp.exchange import Exchange
+from gateway.standing import Standing
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import jsonrpc, sse
 from shared.errors import ArtifactMissing, LongshoreError, ToolInputError
@@ -40,9 +41,10 @@ async def relay(
 
 
 async def relay_bytes(
-    request: web.Request, answer: UpstreamAnswer, note: Note, *, headers: dict[str, str]
+    request: web.Request, answer: UpstreamAnswer, note: Note, *, headers: dict[str, str],
+    standing: Standing | None = None,
 ) -> web.StreamResponse:
-    """Pass the answer through untouched; a short body in one write."""
+    """Pass the answer through untouched; a short body in one write. A `standing` stream ends when we drain."""
     if answer.media_type:
         headers = {**headers, "Content-Type": answer.media_type}
     if answer.allow:
@@ -55,12 +57,19 @@ async def relay_bytes(
     note.head_sent = True
     await response.prepare(request)
     try:
-        async for chunk in answer.chunks():
-            await response.write(chunk)
+        if standing is not None and answer.is_stream:
+            await standing.hold(_copy(answer, response))
+        else:
+            await _copy(answer, response)
     except LongshoreError as err:
         await _break_off(response, note, err, is_stream=answer.is_stream)
     await response.write_eof()
     return response
+
+
+async def _copy(answer: UpstreamAnswer, response: web.StreamResponse) -> None:
+    async for chunk in answer.chunks():
+        await response.write(chunk)
 
 
 async def _stream_changed(

@@ -13,6 +13,10 @@ _MAX_EVENT_BYTES = 16 * 1024 * 1024
 _TELL_S = 10.0
 
 
+class WantsCredentials(UpstreamDown):
+    """The upstream answers only with credentials, which a caller may have."""
+
+
 async def ask(
     client: UpstreamClient, headers: dict[str, str], method: str, params: dict[str, Any]
 ) -> tuple[jsonrpc.RawMap, str]:
@@ -23,6 +27,8 @@ async def ask(
     request_id = f"longshore-{method}"
     body = _encode({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
     async with client.exchange("POST", headers, body) as answer:
+        if answer.status in (401, 403):
+            raise WantsCredentials(f"the upstream server answered {method} with HTTP status {answer.status}")
         if answer.status != 200:
             raise UpstreamDown(f"the upstream server answered {method} with HTTP status {answer.status}")
         data = await _response_of(answer, request_id)

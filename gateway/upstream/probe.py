@@ -1,13 +1,14 @@
 """Whether an upstream is there and which tools it has: asked at start-up and again while it is not ready."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 import structlog
 
-from gateway.upstream.ask import ask, tell
+from gateway.upstream.ask import WantsCredentials, ask, tell
 from gateway.upstream.client import UpstreamClient
 from shared.clock import monotonic_s
 from shared.config import Server
@@ -47,7 +48,8 @@ class Monitor:
     detail: str = ""
     latency_ms: float | None = None
     tools: frozenset[str] = frozenset()
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    ready: asyncio.Event = field(default_factory=asyncio.Event)     # settled, one way or the other
+    doubted: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def missing_tools(self) -> list[str]:
@@ -67,15 +69,22 @@ class Monitor:
             self.ready.set()
 
 
-async def watch(monitor: Monitor, client: UpstreamClient) -> None:
-    """Probe until the upstream is ready. A server that wants a caller's headers waits for its first caller."""
-    attempt = 0
-    while not monitor.ready.is_set():
-        await probe(monitor, client)
-        if monitor.ready.is_set():
-            return
-        await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
-        attempt += 1
+async def watch(monitor: Monitor, client: UpstreamClient, on_settled: Callable[[Monitor], None]) -> None:
+    """Probe until the upstream is ready, and again whenever traffic doubts it. Ends only by cancellation.
+
+    A server that wants a caller's headers waits for its first caller.
+    """
+    while True:
+        attempt = 0
+        while not monitor.ready.is_set():
+            await probe(monitor, client)
+            if not monitor.ready.is_set():
+                await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+                attempt += 1
+        on_settled(monitor)
+        await monitor.doubted.wait()
+        monitor.doubted.clear()
+        monitor.ready.clear()
 
 
 async def probe(monitor: Monitor, client: UpstreamClient, caller_headers: dict[str, str] | None = None) -> None:
@@ -93,6 +102,9 @@ async def probe(monitor: Monitor, client: UpstreamClient, caller_headers: dict[s
             monitor.tools = await _handshake(client, {**(caller_headers or {}), **server.upstream.static_headers})
     except TimeoutError:
         monitor.settle("unreachable", f"no answer within {_PROBE_TIMEOUT_S:.0f} s")
+    except WantsCredentials as err:
+        may_come = caller_headers is None and server.upstream.client_headers.passthrough
+        monitor.settle("waits_for_caller" if may_come else "unreachable", str(err))
     except LongshoreError as err:
         monitor.settle("unreachable", str(err))
     else:

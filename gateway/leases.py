@@ -1,0 +1,42 @@
+"""The leases that calls of this gateway hold: renewed while they run, so that they outlive no dead gateway."""
+
+import asyncio
+import contextlib
+
+from shared.errors import StoreDown
+from shared.state.sessions import SessionStore
+
+_RENEW_EVERY_S = 20.0        # a third of a lease's life: two renewals may fail
+_AT_ONCE = 200
+
+
+class Leases:
+    """Every lease of this process. Built once at start-up."""
+
+    def __init__(self, sessions: SessionStore) -> None:
+        self._sessions = sessions
+        self._running: dict[str, str] = {}   # lease id to session id
+
+    def begin(self, session_id: str, lease: str) -> None:
+        """Renew `lease` from now on; "" is none."""
+        if lease:
+            self._running[lease] = session_id
+
+    def end(self, session_id: str, lease: str) -> None:
+        """Give `lease` back; "" is none. Does not wait, so that a cancelled call gives back too."""
+        if lease:
+            del self._running[lease]
+            self._sessions.close_call(session_id, lease)
+
+    async def keep(self) -> None:
+        """Renew what runs, until cancelled. A store that is down is tried again the next time."""
+        while True:
+            await asyncio.sleep(_RENEW_EVERY_S)
+            running = list(self._running.items())
+            for start in range(0, len(running), _AT_ONCE):
+                batch = running[start:start + _AT_ONCE]
+                await asyncio.gather(*(self._renew(session_id, lease) for lease, session_id in batch))
+
+    async def _renew(self, session_id: str, lease: str) -> None:
+        with contextlib.suppress(StoreDown):
+            await self._sessions.renew(session_id, lease)
