@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import stat
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 
 from shared.blobs import Blobs, Move
 from shared.errors import DiskFull, Forbidden, LongshoreError, NotFound, Unavailable
+from shared.folders import Folders
 from shared.layout import artifact_parts, staging_parts, upload_parts
+from shared.moving import prune
 from shared.storage_errors import error_of_os
 from tests.fixtures.storage import files_below, opened_blobs
 
@@ -201,20 +204,26 @@ async def test_removing_a_scope_takes_both_kinds_and_nothing_else(blobs: Blobs, 
     assert await blobs.remove_scope("mine") == 0
 
 
-async def test_folders_that_others_remove_meanwhile_do_not_disturb(blobs: Blobs, root: Path) -> None:
-    """One brings files into a scope while another prunes it as soon as it is empty."""
+def test_a_folder_that_others_remove_meanwhile_is_made_all_the_same(tmp_path: Path) -> None:
+    """One thread makes folders in a scope while another prunes the scope whenever it is empty."""
+    folders = Folders(tmp_path, dir_mode=0o770, file_mode=0o660)
+    scope = ("uploads", "sessions", "scope")
+    stopped = threading.Event()
 
-    async def come_and_go(number: int) -> None:
-        for turn in range(15):
-            name = f"w{number}-{turn}"
-            await _staged(blobs, name, b"x")
-            place = upload_parts("scope", name, "a")
-            await blobs.move_in([Move(name, place)])
-            await blobs.discard(place)
+    def prune_it() -> None:
+        while not stopped.is_set():
+            prune(folders, scope)
 
-    await asyncio.gather(*map(come_and_go, range(6)))
-
-    assert files_below(root) == []
+    pruning = threading.Thread(target=prune_it)
+    pruning.start()
+    try:
+        for number in range(2000):
+            with folders.folder((*scope, str(number)), create=True):
+                pass
+            prune(folders, (*scope, str(number)))
+    finally:
+        stopped.set()
+        pruning.join()
 
 
 async def test_a_full_volume_is_said_to_be_full(tmp_path: Path) -> None:
