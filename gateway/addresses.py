@@ -1,7 +1,8 @@
 """Whom a request came from and how it named us. `X-Forwarded-*` counts only from trusted proxies. Pure."""
 
-from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
+
+from multidict import MultiMapping
 
 from shared.config import Config
 from shared.config.core import Network
@@ -22,18 +23,20 @@ def is_trusted(address: str, networks: tuple[Network, ...]) -> bool:
     return any(parsed in network for network in networks if network.version == parsed.version)
 
 
-def client_address(peer: str, headers: Mapping[str, str], networks: tuple[Network, ...]) -> str:
+def client_address(peer: str, headers: MultiMapping[str], networks: tuple[Network, ...]) -> str:
     """The nearest address that is not a trusted proxy's: the peer's own, unless the peer is one."""
     if not is_trusted(peer, networks):
         return peer
-    hops = [hop.strip() for hop in headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    # HAProxy adds a line of its own to what the client sent: the lines are one list.
+    listed = ",".join(headers.getall("X-Forwarded-For", []))
+    hops = [hop.strip() for hop in listed.split(",") if hop.strip()]
     for hop in reversed(hops):
         if not is_trusted(hop, networks):
             return hop if _is_address(hop) else peer
     return hops[0] if hops and _is_address(hops[0]) else peer
 
 
-def base_url(config: Config, peer: str, headers: Mapping[str, str]) -> str:
+def base_url(config: Config, peer: str, headers: MultiMapping[str]) -> str:
     """How clients reach us, without a trailing slash: configured, else forwarded, else as requested."""
     if config.core.public_base_url:
         return config.core.public_base_url.rstrip("/")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_SINGLE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
+_SINGLE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,9 @@ def wanted_span(headers: Mapping[str, str], *, size_bytes: int, etag: str) -> Sp
         return whole
     if not first:
         length = int(last)
-        return Span(max(0, size_bytes - length), size_bytes, partial=True) if length and size_bytes else None
+        if not size_bytes and length:
+            return whole  # satisfiable, but there is no Content-Range to say so
+        return Span(max(0, size_bytes - length), size_bytes, partial=True) if length else None
     start = int(first)
     end = min(int(last) + 1, size_bytes) if last else size_bytes
     if last and int(last) < start:

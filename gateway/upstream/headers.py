@@ -10,7 +10,8 @@ _PROTOCOL_HEADERS = ("MCP-Protocol-Version", "Last-Event-ID")
 # Set by the hop itself, whatever a configuration names.
 _OF_THE_HOP = frozenset({
     "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect",
-    "accept-encoding", "mcp-session-id", "content-type", "accept", "proxy-authorization",
+    "accept-encoding", "mcp-session-id", "content-type", "accept", "proxy-authorization", "mcp-protocol-version",
+    "last-event-id",
 })
 
 
@@ -28,8 +29,12 @@ class HeaderRules:
         """The rules of `server`. `credential_header` is `core.auth.header_name`."""
         client = server.upstream.client_headers
         own = credential_header.lower()
-        named = dict.fromkeys((*client.passthrough, *client.required))
-        passthrough = tuple(name for name in named if name.lower() not in _OF_THE_HOP and name.lower() != own)
+        # One spelling of each name, and none that is set from elsewhere: two spellings would be two headers.
+        named: dict[str, str] = {}
+        for name in (*client.passthrough, *client.required):
+            named.setdefault(name.lower(), name)
+        set_elsewhere = _OF_THE_HOP | {own} | {name.lower() for name in server.upstream.static_headers}
+        passthrough = tuple(name for lower, name in named.items() if lower not in set_elsewhere)
         return cls(dict(server.upstream.static_headers), client.required, passthrough, own)
 
 
