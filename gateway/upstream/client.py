@@ -1,65 +1,54 @@
-"""HTTP to one upstream: pooled keep-alive connections, answers that stream, nothing followed or decoded."""
+"""HTTP to one upstream: pooled keep-alive connections, answers that stream, nothing followed or decoded.
+
+A request is sent once. When its connection ends before a byte of an answer came, the server may have acted on
+it all the same, so only GET and DELETE, which may be repeated (RFC 9110 §9.2.2), are sent again, on a fresh
+connection; a POST fails. That this stays rare is the pool's work, which does not use connections that the
+server has closed or is about to close.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 
-import aiohttp
-from yarl import URL
-
+from gateway.upstream.connection import Connection
+from gateway.upstream.dial import Origin
+from gateway.upstream.http1 import request_head
+from gateway.upstream.pool import Pool
 from shared.config import Server
 from shared.errors import UpstreamDown, UpstreamTimeout
 
-_MAX_CONNECTIONS = 256
-_CONNECT_S = 10.0
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024   # of an answer that has to be read whole
-
 _SHORT_BYTES = 256 * 1024
+_REPEATABLE = frozenset({"GET", "HEAD", "DELETE"})
 
 
 class UpstreamAnswer:
     """One answer whose head has arrived. Leave its `async with` to give the connection back."""
 
-    def __init__(self, response: aiohttp.ClientResponse, deadline_s: float | None) -> None:
-        self._response = response
-        self._deadline_s = deadline_s    # by the loop's clock
-        self.status = response.status
-        self.content_type = response.content_type
-        self.session_id = response.headers.get("Mcp-Session-Id", "")
-        self.allow = response.headers.get("Allow", "")
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        headers = connection.answer.headers
+        self.status = connection.answer.status
+        self.media_type, self.content_type = _media_type(headers.get(b"content-type", b""))
+        self.session_id = _text(headers.get(b"mcp-session-id", b""))
+        self.allow = _text(headers.get(b"allow", b""))
+        self.length = _length(connection)    # of the whole body in bytes, where it is known by now
 
     @property
     def is_stream(self) -> bool:
         """Whether the body is a stream of server-sent events."""
         return self.content_type == "text/event-stream"
 
-    @property
-    def media_type(self) -> str:
-        """The `Content-Type` as the upstream gave it."""
-        return self._response.headers.get("Content-Type", "")
-
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises UpstreamDown when it breaks off, UpstreamTimeout past the deadline."""
-        content = self._response.content
-        try:
-            while True:
-                if self._deadline_s is None:
-                    chunk = await content.readany()
-                else:
-                    async with asyncio.timeout_at(self._deadline_s):
-                        chunk = await content.readany()
-                if not chunk:
-                    return
-                yield chunk
-        except TimeoutError as err:
-            raise _too_slow() from err
-        except aiohttp.ClientError as err:
-            raise UpstreamDown("the upstream server broke off its answer") from err
+        while chunk := await self._connection.read():
+            yield chunk
 
     async def read_short(self) -> bytes | None:
-        """The whole body when its declared length is small, else None (nothing is read then)."""
-        length = self._response.content_length
+        """The whole body when its length is known and small, else None (nothing is read then)."""
+        length = self.length
         if length is None or length > _SHORT_BYTES:
             return None
         return await self.read(_SHORT_BYTES)
@@ -68,12 +57,32 @@ class UpstreamAnswer:
         """The whole body. Raises UpstreamDown above `limit_bytes` or when it breaks off."""
         parts: list[bytes] = []
         size = 0
-        async for chunk in self.chunks():
+        while chunk := await self._connection.read():
             size += len(chunk)
             if size > limit_bytes:
                 raise UpstreamDown(f"the upstream server's answer is larger than {limit_bytes} bytes")
             parts.append(chunk)
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _length(connection: Connection) -> int | None:
+    answer = connection.answer
+    if answer.is_complete:
+        return answer.waiting_bytes
+    declared = answer.headers.get(b"content-length")
+    return None if declared is None else int(declared)
+
+
+@lru_cache(maxsize=256)
+def _media_type(value: bytes) -> tuple[str, str]:
+    """A `Content-Type` as it is, and its type alone."""
+    text = _text(value)
+    return text, text.partition(";")[0].strip().lower()
+
+
+def _text(value: bytes) -> str:
+    """A header's value. Those that are used here are ASCII; anything else is marked, not guessed at."""
+    return value.decode("utf-8", "replace").strip()
 
 
 def _too_slow() -> UpstreamTimeout:
@@ -85,89 +94,105 @@ class UpstreamRequest:
     """One request to the upstream."""
 
     method: str
-    headers: Mapping[str, str]
+    head: bytes
     body: bytes | None
     within_s: float | None
 
 
 class _Exchange:
-    """`async with` over one request: opens it, and ends it however the block is left."""
+    """`async with` over one request: sends it, and ends it however the block is left."""
 
-    def __init__(self, client: "UpstreamClient", request: "UpstreamRequest") -> None:
-        self._client = client
+    def __init__(self, pool: Pool, request: UpstreamRequest) -> None:
+        self._pool = pool
         self._request = request
-        self._response: aiohttp.ClientResponse | None = None
+        self._is_stream = request.method == "GET"
+        self._has_place = False
+        self._connection: Connection | None = None
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> UpstreamAnswer:
-        deadline_s = None
-        if self._request.within_s is None:
-            self._response = await self._client.open(self._request)
-        else:
-            deadline_s = asyncio.get_running_loop().time() + self._request.within_s
+        request, deadline_s = self._request, None
+        if request.within_s is not None:
+            loop = asyncio.get_running_loop()
+            deadline_s = loop.time() + request.within_s
+            self._alarm = loop.call_at(deadline_s, self._expire)
+        try:
+            await self._pool.enter(stream=self._is_stream, until_s=deadline_s)
+            self._has_place = True
+            return await self._ask(deadline_s)
+        except BaseException:
+            self._leave()
+            raise
+
+    async def _ask(self, deadline_s: float | None) -> UpstreamAnswer:
+        request, connection = self._request, self._pool.take_idle()
+        if connection is not None:
+            self._connection = connection
             try:
-                async with asyncio.timeout_at(deadline_s):
-                    self._response = await self._client.open(self._request)
-            except TimeoutError as err:
-                raise _too_slow() from err
-        return UpstreamAnswer(self._response, deadline_s)
+                return await _answer(connection, request)
+            except UpstreamDown:
+                if connection.answer.has_begun or request.method not in _REPEATABLE:
+                    raise
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                connection = self._connection = await self._pool.connect()
+        except TimeoutError:
+            raise _too_slow() from None
+        return await _answer(connection, request)
+
+    def _expire(self) -> None:
+        if self._connection is not None:
+            self._connection.fail(_too_slow())
+
+    def _leave(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self._connection is not None:
+            self._pool.give(self._connection)
+            self._connection = None
+        if self._has_place:
+            self._pool.leave(stream=self._is_stream)
+            self._has_place = False
 
     async def __aexit__(
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._response is not None:
-            # Gives the connection back when the body was read to its end, and closes it otherwise.
-            self._response.close() if kind is not None else self._response.release()
+        self._leave()
+
+
+async def _answer(connection: Connection, request: UpstreamRequest) -> UpstreamAnswer:
+    connection.send(request.head, request.body, expects_body=request.method != "HEAD")
+    await connection.wait_head()
+    return UpstreamAnswer(connection)
 
 
 class UpstreamClient:
     """Everything sent to one server goes through here. Built at start-up, closed at shutdown."""
 
     def __init__(self, server: Server) -> None:
-        self._url = URL(server.upstream.url, encoded=True)
-        self._verify = not server.upstream.insecure_tls
-        self._session: aiohttp.ClientSession | None = None
-
-    def _opened(self) -> aiohttp.ClientSession:
-        """The connection pool, made on first use: a gateway that fails to start has none to leave behind."""
-        if self._session is None:
-            self._session = self._pool()
-        return self._session
-
-    def _pool(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, limit_per_host=_MAX_CONNECTIONS, ssl=self._verify, ttl_dns_cache=30
-            ),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=("User-Agent", "Accept-Encoding"),
-            read_bufsize=256 * 1024,
-        )
+        origin = Origin.of(server.upstream.url, verify=not server.upstream.insecure_tls)
+        static = {name.lower(): value for name, value in server.upstream.static_headers.items()}
+        self._pool = Pool(origin)
+        self._target = origin.target
+        self._authority = static["host"].encode() if "host" in static else origin.authority
+        self._authorization = origin.authorization
 
     def exchange(
         self, method: str, headers: Mapping[str, str], body: bytes | None = None, *, within_s: float | None = None
     ) -> _Exchange:
         """Send one request; `async with` yields its UpstreamAnswer once the head is there.
 
-        `within_s` is for the whole answer, its last byte included; None is without end.
+        `within_s` is for the whole answer, its last byte included; None is without end. Raises BadRequest for
+        headers that cannot be sent; entering raises UpstreamDown, UpstreamTimeout or TooMany.
         """
-        return _Exchange(self, UpstreamRequest(method, headers, body, within_s))
-
-    async def open(self, request: UpstreamRequest) -> aiohttp.ClientResponse:
-        """The response, head only. Raises UpstreamDown or UpstreamTimeout."""
-        try:
-            return await self._opened().request(
-                request.method, self._url, headers=request.headers, data=request.body, allow_redirects=False
-            )
-        except aiohttp.ServerTimeoutError as err:
-            raise UpstreamTimeout("the upstream server does not accept connections; try again later") from err
-        except aiohttp.ClientError as err:
-            raise UpstreamDown("the upstream server cannot be reached; try again later") from err
+        if self._authorization and not any(name.lower() == "authorization" for name in headers):
+            headers = {**headers, "Authorization": self._authorization}
+        begin = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method.encode(), self._target, self._authority)
+        body_bytes = len(body or b"") if method == "POST" or body else None
+        return _Exchange(
+            self._pool, UpstreamRequest(method, request_head(begin, headers, body_bytes), body, within_s)
+        )
 
     async def close(self) -> None:
-        """Close every connection."""
-        if self._session is None:
-            return
-        await self._session.close()
-        await asyncio.sleep(0)  # lets the transports finish closing before the loop ends
+        """Close every connection; exchanges that run fail with UpstreamDown."""
+        await self._pool.close()

@@ -1,0 +1,166 @@
+"""One connection to an upstream, which carries one request at a time."""
+
+import asyncio
+import select
+from collections.abc import Callable
+from typing import cast
+
+from gateway.upstream.http1 import Responses
+from shared.errors import LongshoreError, UpstreamDown
+
+_HIGH_BYTES = 256 * 1024     # of body that nobody has taken; above it the server is made to wait
+_SURE_S = 1.0                # idle for longer than this, a connection is looked at before it is used
+
+
+class Connection(asyncio.Protocol):
+    """The transport's protocol, and the way to send one request and read its answer.
+
+    A request's body is in memory already and is handed to the transport whole; an answer is read no faster
+    than it is taken.
+    """
+
+    def __init__(self, gone: Callable[["Connection"], None]) -> None:
+        self._gone = gone                        # told once, when the connection is lost
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._failure: LongshoreError | None = None
+        self._is_busy = False
+        self._is_paused = False
+        self.answer = Responses()
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+        self.requests = 0                        # that it has carried
+        self.idle_since_s = 0.0                  # by the loop's clock
+
+    # What the transport calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_busy:
+            self.abort()
+            return
+        answer = self.answer
+        try:
+            answer.feed(data)
+        except UpstreamDown as err:
+            self.fail(err)
+            return
+        if answer.waiting_bytes > _HIGH_BYTES and not self._is_paused and self._transport is not None:
+            self._transport.pause_reading()
+            self._is_paused = True
+        if answer.has_head:
+            self._wake()
+
+    def eof_received(self) -> bool:
+        self._finish()
+        return False    # the transport closes itself
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and self._is_busy and not self.answer.is_complete:
+            self._failure = self._failure or UpstreamDown("the connection to the upstream server was lost")
+        self._finish()
+        self._transport = None
+        self.answer.close()
+        if not self.lost.done():
+            self.lost.set_result(None)
+        self._gone(self)
+
+    def _finish(self) -> None:
+        try:
+            if self._failure is None:
+                self.answer.end()
+        except UpstreamDown as err:
+            self._failure = err
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # What an exchange calls.
+
+    def send(self, head: bytes, body: bytes | None, *, expects_body: bool = True) -> None:
+        """Send one request, whose answer is then in `answer`. Raises UpstreamDown when it is closed already."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise UpstreamDown("the connection to the upstream server was lost")
+        self.answer.expect(body=expects_body)
+        self._is_busy = True
+        self.requests += 1
+        transport.write(head + body if body else head)
+
+    async def wait_head(self) -> None:
+        """Return when the head of the answer is there. Raises UpstreamDown, or what `fail` was given."""
+        while not self.answer.has_head:
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """The next piece of the body, empty at its end. Raises UpstreamDown, or what `fail` was given."""
+        answer = self.answer
+        while not answer.pieces:
+            if answer.is_complete:
+                return b""
+            await self._wait()
+        if self._is_paused:
+            self._resume()
+        return answer.take()
+
+    async def _wait(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _resume(self) -> None:
+        self._is_paused = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def fail(self, failure: LongshoreError) -> None:
+        """End the connection; whoever waits for the answer gets `failure`, unless all of it has come."""
+        if not self.answer.is_complete and self._failure is None:
+            self._failure = failure
+        self._wake()
+        self.abort()
+
+    def release(self) -> bool:
+        """End the request. True when the connection may carry another, which is then idle; else it is closed."""
+        transport, answer = self._transport, self.answer
+        if (
+            transport is None or self._failure is not None or not (answer.is_complete and answer.may_go_on)
+            or transport.is_closing() or transport.get_write_buffer_size()
+        ):
+            self.abort()
+            return False
+        answer.pieces.clear()
+        if self._is_paused:
+            self._resume()
+        self._is_busy = False
+        self.idle_since_s = self._loop.time()
+        return True
+
+    def is_usable(self) -> bool:
+        """Whether an idle connection can take a request: it is open, and the server has not closed its side.
+
+        A close that has arrived but that the loop has not read yet is found by asking the kernel.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        if self._loop.time() - self.idle_since_s < _SURE_S:
+            return True
+        sock = transport.get_extra_info("socket")
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN | select.POLLHUP)
+        return not poll.poll(0)
+
+    def abort(self) -> None:
+        """Close at once. Safe to repeat."""
+        if self._transport is not None:
+            self._transport.abort()

@@ -1,0 +1,116 @@
+"""Idle connections to one upstream, kept for the next request, and the limit on what is open at once."""
+
+import asyncio
+import re
+from collections import deque
+
+from gateway.upstream.connection import Connection
+from gateway.upstream.dial import Origin, dial
+from shared.errors import TooMany, UpstreamDown
+
+_MAX_CALLS = 256
+_MAX_STREAMS = 8192          # standing GET streams: one for each client that listens, mostly silent
+_MAX_IDLE = 64
+_WAIT_S = 10.0               # for a place
+# The servers that MCP is mostly served by (Node, uvicorn) close after 5 idle seconds unless they say otherwise.
+_IDLE_S = 4.0
+_MAX_IDLE_S = 30.0
+_TOLD = re.compile(rb"timeout=(\d{1,5})")
+
+
+class Pool:
+    """The connections to one origin. Everyone who takes a place leaves it again."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._calls = asyncio.Semaphore(_MAX_CALLS)
+        self._streams = asyncio.Semaphore(_MAX_STREAMS)
+        self._idle: deque[tuple[Connection, float]] = deque()    # with when it is given up, by the loop's clock
+        self._open: set[Connection] = set()
+        self._reaper: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    async def enter(self, *, stream: bool, until_s: float | None) -> None:
+        """Take a place among the calls, or among the streams, by `until_s` of the loop's clock at the latest.
+
+        Raises TooMany when none gets free in time: then nothing was sent.
+        """
+        places = self._streams if stream else self._calls
+        if not places.locked():
+            await places.acquire()
+            return
+        latest_s = asyncio.get_running_loop().time() + _WAIT_S
+        try:
+            async with asyncio.timeout_at(latest_s if until_s is None else min(latest_s, until_s)):
+                await places.acquire()
+        except TimeoutError:
+            raise TooMany("every connection to the upstream server is in use; try again shortly") from None
+
+    def leave(self, *, stream: bool) -> None:
+        """Give the place back."""
+        (self._streams if stream else self._calls).release()
+
+    def take_idle(self) -> Connection | None:
+        """The connection that was idle for the shortest time, if there is one that can be used."""
+        while self._idle:
+            connection, _ = self._idle.pop()
+            if connection.is_usable():
+                return connection
+            connection.abort()
+        return None
+
+    async def connect(self) -> Connection:
+        """A fresh connection. Raises UpstreamDown or UpstreamTimeout."""
+        if self._is_closed:
+            raise UpstreamDown("the gateway is shutting down")
+        connection = await dial(self._origin, self._gone)
+        self._open.add(connection)
+        if connection.lost.done():
+            self._open.discard(connection)
+        if self._is_closed:
+            connection.abort()
+            raise UpstreamDown("the gateway is shutting down")
+        return connection
+
+    def give(self, connection: Connection) -> None:
+        """End the connection's request; keep the connection for the next one if it can carry one."""
+        if self._is_closed or len(self._idle) >= _MAX_IDLE:
+            connection.abort()
+        elif connection.release():
+            self._idle.append((connection, connection.idle_since_s + _idle_s(connection)))
+            if self._reaper is None:
+                self._reaper = asyncio.get_running_loop().call_later(_IDLE_S, self._reap)
+
+    def _reap(self) -> None:
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        kept = deque(entry for entry in self._idle if entry[1] > now_s)
+        for connection, until_s in self._idle:
+            if until_s <= now_s:
+                connection.abort()
+        self._idle = kept
+        next_s = min((until_s for _, until_s in kept), default=None)
+        self._reaper = None if next_s is None else loop.call_at(next_s, self._reap)
+
+    def _gone(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        if any(idle is connection for idle, _ in self._idle):
+            self._idle = deque(entry for entry in self._idle if entry[0] is not connection)
+
+    async def close(self) -> None:
+        """Close every connection, those in use too."""
+        self._is_closed = True
+        if self._reaper is not None:
+            self._reaper.cancel()
+        self._idle.clear()
+        lost = [connection.lost for connection in self._open]
+        for connection in list(self._open):
+            connection.abort()
+        if lost:
+            await asyncio.wait(lost, timeout=1.0)
+
+
+def _idle_s(connection: Connection) -> float:
+    """How long the server is likely to keep an idle connection: a second less than it says."""
+    told = _TOLD.search(connection.answer.headers.get(b"keep-alive", b""))
+    return min(int(told[1]) - 1.0, _MAX_IDLE_S) if told else _IDLE_S
