@@ -16,10 +16,12 @@ from shared.blobs import Blobs
 from shared.config import Config, Server
 from shared.keys import Keys
 from shared.signing import Signer
+from shared.state.expiry import ExpiryStore
 from shared.state.files import FileStore
 from shared.state.grants import GrantStore
 from shared.state.link import RedisLink
 from shared.state.queue import Queue
+from shared.state.renewal import RenewalStore
 from shared.state.sessions import SessionStore
 from shared.state.workers import Workers
 from shared.tasks import Tasks
@@ -88,6 +90,8 @@ TASKS = web.AppKey("tasks", Tasks)
 LINK = web.AppKey("link", RedisLink)
 KEYS = web.AppKey("keys", Keys)
 LEASES = web.AppKey("leases", Leases)
+RENEWALS = web.AppKey("renewals", RenewalStore)
+EXPIRY = web.AppKey("expiry", ExpiryStore)
 SESSIONS = web.AppKey("sessions", SessionStore)
 GRANTS = web.AppKey("grants", GrantStore)
 FILES = web.AppKey("files", FileStore)

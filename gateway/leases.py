@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 
 from shared.errors import StoreDown
 from shared.state.sessions import SessionStore
@@ -10,12 +11,18 @@ _RENEW_EVERY_S = 20.0        # a third of a lease's life: two renewals may fail
 _AT_ONCE = 200
 
 
+async def _quietly(renewal: Coroutine[None, None, None]) -> None:
+    with contextlib.suppress(StoreDown):
+        await renewal
+
+
 class Leases:
     """Every lease of this process. Built once at start-up."""
 
     def __init__(self, sessions: SessionStore) -> None:
         self._sessions = sessions
         self._running: dict[str, str] = {}   # lease id to session id
+        self._streams: dict[str, str] = {}   # likewise
 
     def begin(self, session_id: str, lease: str) -> None:
         """Renew `lease` from now on; "" is none."""
@@ -28,15 +35,21 @@ class Leases:
             del self._running[lease]
             self._sessions.close_call(session_id, lease)
 
+    async def begin_stream(self, session_id: str, lease: str) -> None:
+        """Hold the session for an open stream, from now on. Raises StoreDown."""
+        await self._sessions.hold_stream(session_id, lease)
+        self._streams[lease] = session_id
+
+    def end_stream(self, session_id: str, lease: str) -> None:
+        """The stream is closed. Does not wait."""
+        self._streams.pop(lease, None)
+        self._sessions.close_stream(session_id, lease)
+
     async def keep(self) -> None:
         """Renew what runs, until cancelled. A store that is down is tried again the next time."""
         while True:
             await asyncio.sleep(_RENEW_EVERY_S)
-            running = list(self._running.items())
-            for start in range(0, len(running), _AT_ONCE):
-                batch = running[start:start + _AT_ONCE]
-                await asyncio.gather(*(self._renew(session_id, lease) for lease, session_id in batch))
-
-    async def _renew(self, session_id: str, lease: str) -> None:
-        with contextlib.suppress(StoreDown):
-            await self._sessions.renew(session_id, lease)
+            held = [self._sessions.renew(session_id, lease) for lease, session_id in self._running.items()]
+            held += [self._sessions.hold_stream(session_id, lease) for lease, session_id in self._streams.items()]
+            for start in range(0, len(held), _AT_ONCE):
+                await asyncio.gather(*map(_quietly, held[start:start + _AT_ONCE]))

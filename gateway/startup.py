@@ -11,6 +11,7 @@ from aiohttp import web
 from gateway.appkeys import (
     BLOBS,
     CONFIG,
+    EXPIRY,
     FILES,
     GRANTS,
     KEYS,
@@ -18,6 +19,7 @@ from gateway.appkeys import (
     LINK,
     METRICS,
     QUEUE,
+    RENEWALS,
     SERVERS,
     SESSIONS,
     SIGNER,
@@ -32,6 +34,7 @@ from gateway.leases import Leases
 from gateway.tally import Tally
 from gateway.upstream import probe
 from gateway.upstream.client import UpstreamClient
+from gateway.upstream.ends import end_sessions
 from gateway.upstream.headers import HeaderRules
 from gateway.upstream.probe import Monitor
 from shared.blobs import Blobs
@@ -42,10 +45,12 @@ from shared.keys import Keys
 from shared.lua import Scripts
 from shared.signing import Signer
 from shared.state.address import RedisAddress, parse_redis_url
+from shared.state.expiry import ExpiryStore
 from shared.state.files import FileStore
 from shared.state.grants import GrantStore
 from shared.state.link import RedisLink
 from shared.state.queue import Queue
+from shared.state.renewal import RenewalStore
 from shared.state.secrets import signing_secret
 from shared.state.sessions import SessionLimits, SessionStore
 from shared.state.workers import Workers
@@ -78,7 +83,10 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     link = app[LINK] = RedisLink(address, tasks)
     scripts, keys = Scripts(link), Keys(config.state_persistence.redis.key_base)
     app[KEYS] = keys
-    app[SESSIONS] = SessionStore(scripts, link, keys, SessionLimits())
+    limits = SessionLimits.of(config.sessions)
+    app[SESSIONS] = SessionStore(scripts, link, keys, limits)
+    app[EXPIRY] = ExpiryStore(scripts, link, keys, limits)
+    app[RENEWALS] = RenewalStore(scripts, keys)
     leases = app[LEASES] = Leases(app[SESSIONS])
     tasks.spawn(leases.keep(), name="renew_leases")
     app[GRANTS] = GrantStore(scripts, link, keys)
@@ -108,6 +116,8 @@ async def upstreams(app: web.Application) -> AsyncIterator[None]:
     for mounted in servers.values():
         watching = probe.watch(mounted.monitor, mounted.client, partial(_wired, app[METRICS]))
         app[TASKS].spawn(watching, name=f"watch_{mounted.server.id}")
+    clients = {mounted.server.id: (mounted.server, mounted.client) for mounted in servers.values()}
+    app[TASKS].spawn(end_sessions(app[EXPIRY], clients, app[TASKS]), name="end_upstream_sessions")
     startup = app[STARTUP]
     if config.core.max_start_wait_seconds > 0:
         waits = [mounted.monitor.ready.wait() for mounted in servers.values()]

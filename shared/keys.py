@@ -23,6 +23,14 @@ class Keys:
         """Sorted set, calls in flight: lease id by expiry in ms of Redis time. Dies with its session."""
         return f"{self.base}:leases:{session_id}"
 
+    def streams(self, session_id: str) -> str:
+        """Sorted set, open event streams: lease id by expiry in ms of Redis time. Dies with its session."""
+        return f"{self.base}:streams:{session_id}"
+
+    def renewing(self, session_id: str) -> str:
+        """String, the token of the gateway that opens a new upstream session for this one. TTL some seconds."""
+        return f"{self.base}:renewing:{session_id}"
+
     def files(self, scope: str) -> str:
         """Hash, the scope's finalised files: id to msgpack record. Written by workers."""
         return f"{self.base}:files:{scope}"

@@ -10,6 +10,7 @@ from gateway.wire import jsonrpc
 
 TOOLS = "t"
 RESOURCES = "r"
+SESSIONS = "u"               # it gave an `Mcp-Session-Id`
 
 
 class _Result(msgspec.Struct):
@@ -28,7 +29,7 @@ class Negotiated(msgspec.Struct, frozen=True):
     """What an `initialize` result settled."""
 
     protocol: str
-    flags: str               # TOOLS, RESOURCES: what the upstream itself has
+    flags: str               # TOOLS, RESOURCES, SESSIONS: what the upstream itself has
 
 
 def negotiated(response: bytes) -> Negotiated | None:

@@ -10,15 +10,19 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from gateway.appkeys import CONFIG, LEASES, QUEUE, SESSIONS, STANDING, TASKS, Mounted
-from gateway.mcp import handshake, listing, toolcall
+from gateway.mcp import capabilities, handshake, listing, toolcall
 from gateway.mcp.exchange import SESSION_HEADER, VERSION_HEADER, Exchange, caller_of, note_of, upstream_headers
 from gateway.mcp.relay import relay, relay_bytes
+from gateway.mcp.renewal import renew
+from gateway.mcp.sending import sent
 from gateway.upstream import probe
+from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import envelope as wire
 from gateway.wire.envelope import Envelope, Kind
 from shared import ids
 from shared.errors import BadRequest, NotAcceptable, TooLarge, UpstreamDown, WrongMediaType
 from shared.jobs import RemoveScope
+from shared.state.sessions import Caller, OpenSession
 
 _HANDLERS: dict[str, Callable[[Exchange], Awaitable[web.StreamResponse]]] = {
     "tools/call": toolcall.call,
@@ -48,6 +52,8 @@ async def post(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     leases.begin(caller.session_id, lease)
     try:
         note.executing = message.kind is Kind.REQUEST
+        if is_lost(session):
+            exchange.use_upstream(await renew(request, mounted, caller, lost=""))
         return await _HANDLERS.get(message.method, passthrough)(exchange)
     except UpstreamDown:
         mounted.monitor.doubted.set()
@@ -58,7 +64,17 @@ async def post(mounted: Mounted, request: web.Request) -> web.StreamResponse:
 
 async def passthrough(exchange: Exchange) -> web.StreamResponse:
     """Send the message upstream as it came and stream the answer back as it comes."""
+    if exchange.envelope.kind is not Kind.REQUEST:
+        return await _one_way(exchange)
+    async with sent(exchange, exchange.body) as answer:
+        return await relay(exchange, answer)
+
+
+async def _one_way(exchange: Exchange) -> web.StreamResponse:
+    """An answer or a notification. What it was about is gone with a lost upstream session: nothing to renew."""
     async with exchange.mounted.client.exchange("POST", exchange.upstream_headers(), exchange.body) as answer:
+        if answer.status == 404 and exchange.session.upstream_id:
+            return web.Response(status=202)
         return await relay(exchange, answer)
 
 
@@ -68,18 +84,39 @@ async def get(mounted: Mounted, request: web.Request) -> web.StreamResponse:
         raise NotAcceptable("a GET on this path opens an event stream; send Accept: text/event-stream")
     caller = caller_of(request, mounted)
     session = await request.app[SESSIONS].open_call(caller)
-    headers = upstream_headers(request, mounted, session.upstream_id)
-    async with mounted.client.exchange("GET", headers) as answer:
+    upstream_id = await renew(request, mounted, caller, lost="") if is_lost(session) else session.upstream_id
+    for left in range(request.app[CONFIG].sessions.upstream_session_termination_retries, -1, -1):
+        headers = upstream_headers(request, mounted, upstream_id)
+        async with mounted.client.exchange("GET", headers) as answer:
+            if answer.status != 404 or not upstream_id or not left:
+                return await _stand(request, caller, answer)
+        upstream_id = await renew(request, mounted, caller, lost=upstream_id)
+    raise AssertionError  # the loop returns in its last turn
+
+
+async def _stand(request: web.Request, caller: Caller, answer: UpstreamAnswer) -> web.StreamResponse:
+    """Relay a standing stream, which keeps its session from idle expiry while it is open."""
+    leases, lease = request.app[LEASES], ids.new_id()
+    await leases.begin_stream(caller.session_id, lease)
+    try:
         return await relay_bytes(
             request, answer, note_of(request), headers={SESSION_HEADER: caller.session_id},
             standing=request.app[STANDING],
         )
+    finally:
+        leases.end_stream(caller.session_id, lease)
+
+
+def is_lost(session: OpenSession) -> bool:
+    """Whether the upstream had a session for this one, and has none now: it expired, and lives again."""
+    return not session.upstream_id and capabilities.SESSIONS in session.flags
 
 
 async def delete(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     """DELETE: end the session for good, its files with it; the upstream's own session is ended in passing."""
     caller = caller_of(request, mounted)
-    ended = await request.app[SESSIONS].end(caller, reason="ended by the client")
+    # The upstream's session is ended from here, where the caller's own headers are at hand.
+    ended = await request.app[SESSIONS].end(caller, reason="ended by the client", queue_upstream=False)
     await request.app[QUEUE].enqueue(RemoveScope(scope=caller.session_id))
     if ended.upstream_id:
         headers = upstream_headers(request, mounted, ended.upstream_id)

@@ -1,6 +1,6 @@
 """One message on its way: what arrived, in which session, and where it goes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
@@ -17,7 +17,7 @@ VERSION_HEADER = "MCP-Protocol-Version"
 _ACCEPT_BOTH = "application/json, text/event-stream"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Exchange:
     """A message in a live session, with all that its handling needs."""
 
@@ -37,6 +37,10 @@ class Exchange:
     def note(self) -> Note:
         """The request's note."""
         return note_of(self.request)
+
+    def use_upstream(self, upstream_id: str) -> None:
+        """Go on with another upstream session: the one before was lost."""
+        self.session = replace(self.session, upstream_id=upstream_id)
 
     def upstream_headers(self) -> dict[str, str]:
         """Headers for the upstream's side of this session."""

@@ -48,7 +48,8 @@ async def _settle(
     await app[SESSIONS].create(
         SessionStart(
             session_id=caller.session_id, server=caller.server, principal=caller.principal,
-            upstream_id=answer.session_id, protocol=found.protocol, flags=found.flags, init_params=bytes(params),
+            upstream_id=answer.session_id, protocol=found.protocol, init_params=bytes(params),
+            flags=found.flags + (capabilities.SESSIONS if answer.session_id else ""),
         )
     )
     app[METRICS].session_event(server=caller.server, event="created")

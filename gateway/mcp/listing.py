@@ -13,6 +13,7 @@ from gateway.files import handles, results
 from gateway.mcp import capabilities, reading
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.relay import relay
+from gateway.mcp.sending import sent
 from gateway.tools import own
 from gateway.wire import jsonrpc
 from shared.errors import InvalidParams, NotFound
@@ -62,7 +63,7 @@ async def read(exchange: Exchange) -> web.StreamResponse:
     if adapters.exposes_artifacts and handles.begins_with(uri, (config.artifacts.uri_scheme,)):
         record = await _artifact_at(exchange, uri)
         return await reading.send(exchange.request, exchange.request.app[BLOBS], record, uri, exchange.envelope.id)
-    async with exchange.mounted.client.exchange("POST", exchange.upstream_headers(), exchange.body) as answer:
+    async with sent(exchange, exchange.body) as answer:
         return await relay(exchange, answer)
 
 
@@ -105,7 +106,7 @@ async def _with_ours(
     async def change(response: bytes) -> bytes:
         return _merged(response, name, ours, next_cursor)
 
-    async with exchange.mounted.client.exchange("POST", exchange.upstream_headers(), exchange.body) as answer:
+    async with sent(exchange, exchange.body) as answer:
         return await relay(exchange, answer, change=change if ours else None)
 
 

@@ -11,6 +11,7 @@ from gateway.files.adapters import ToolAdapters
 from gateway.mcp import capture, links
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.relay import relay
+from gateway.mcp.sending import sent
 from gateway.tally import Result
 from gateway.tools import own
 from gateway.upstream.ask import tell
@@ -109,9 +110,7 @@ async def _send(
         return response if pending is None else await capture.finish(exchange, pending, response)
 
     try:
-        headers = exchange.upstream_headers()
-        client = exchange.mounted.client
-        async with client.exchange("POST", headers, body or exchange.body, within_s=timeout_s) as answer:
+        async with sent(exchange, body or exchange.body, within_s=timeout_s) as answer:
             response = await relay(exchange, answer, change=capturing if pending else None)
         if exchange.note.reason == UpstreamTimeout.reason:  # it ran out on an open stream, which said so already
             _cancel_upstream(exchange)

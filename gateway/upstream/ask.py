@@ -24,6 +24,14 @@ async def ask(
 
     Raises UpstreamDown when the answer is no response to this request.
     """
+    data, session_id = await ask_raw(client, headers, method, params)
+    return jsonrpc.open_object(data), session_id
+
+
+async def ask_raw(
+    client: UpstreamClient, headers: dict[str, str], method: str, params: dict[str, Any] | msgspec.Raw
+) -> tuple[bytes, str]:
+    """The response as bytes, for `ask`'s callers that read it another way."""
     request_id = f"longshore-{method}"
     body = _encode({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
     async with client.exchange("POST", headers, body) as answer:
@@ -31,8 +39,7 @@ async def ask(
             raise WantsCredentials(f"the upstream server answered {method} with HTTP status {answer.status}")
         if answer.status != 200:
             raise UpstreamDown(f"the upstream server answered {method} with HTTP status {answer.status}")
-        data = await _response_of(answer, request_id)
-        return jsonrpc.open_object(data), answer.session_id
+        return await _response_of(answer, request_id), answer.session_id
 
 
 async def tell(

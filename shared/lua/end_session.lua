@@ -6,22 +6,29 @@
 -- KEYS[5]  integer, bytes all scopes use (keys.used_total)
 -- KEYS[6]  sorted set, live sessions (keys.sessions)
 -- KEYS[7]  sorted set, what falls due when (keys.due)
+-- KEYS[8]  sorted set, open streams (keys.streams)
+-- KEYS[9]  list, upstream sessions to end (keys.upstream_end)
 -- ARGV     session id, server, principal or '' for the operator, state to leave (ended|invalidated),
---          reason, tombstone time in ms
+--          reason, tombstone time in ms, queue the end of the upstream's session 0|1
 -- returns  {0, upstream session id, protocol version} or {1} unknown, {2, reason} ended before, {3} another's
+local id = ARGV[1]
 local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'principal', 'upstream', 'protocol', 'reason')
-if not found[1] or found[2] ~= ARGV[2] then return {1} end
-if found[1] ~= 'live' then return {2, found[6] or ''} end
+local state = found[1]
+if not state or found[2] ~= ARGV[2] then return {1} end
+if state ~= 'live' and state ~= 'expired' then return {2, found[6] or ''} end
 if ARGV[3] ~= '' and found[3] ~= ARGV[3] then return {3} end
-for _, id in ipairs(redis.call('HKEYS', KEYS[3])) do
-  redis.call('ZREM', KEYS[7], 'f:' .. ARGV[1] .. ':' .. id)
+for _, file in ipairs(redis.call('HKEYS', KEYS[3])) do
+  redis.call('ZREM', KEYS[7], 'f:' .. id .. ':' .. file)
 end
 local used = tonumber(redis.call('GET', KEYS[4]) or '0')
 if used ~= 0 then redis.call('DECRBY', KEYS[5], used) end
-redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
-redis.call('ZREM', KEYS[6], ARGV[1])
-redis.call('ZREM', KEYS[7], 's:' .. ARGV[1])
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[8])
+redis.call('ZREM', KEYS[6], id)
+redis.call('ZREM', KEYS[7], 's:' .. id, 't:' .. id)
 redis.call('HDEL', KEYS[1], 'upstream', 'init', 'flags')
 redis.call('HSET', KEYS[1], 'state', ARGV[4], 'reason', ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
-return {0, found[4], found[5]}
+if ARGV[7] == '1' and found[4] and found[4] ~= '' then
+  redis.call('RPUSH', KEYS[9], cmsgpack.pack({found[2], found[4], found[5]}))
+end
+return {0, found[4] or '', found[5] or ''}

@@ -1,11 +1,14 @@
--- Validate a session for one caller, lease a place in it and touch it, or say why not.
+-- Validate a session for one caller, lease a place in it and touch it, or say why not. A session that
+-- expired and may be revived lives again, its files with it; its upstream session is gone by then.
 -- KEYS[1]  hash, the session (keys.session)
 -- KEYS[2]  sorted set, calls in flight by the expiry of their lease (keys.leases)
 -- KEYS[3]  sorted set, what falls due when, by the server's clock (keys.due)
+-- KEYS[4]  sorted set, live sessions by creation time (keys.sessions)
 -- ARGV     session id, server, principal, lease id or '' for none, lease time in ms, most calls in
---          flight or 0, idle time to live in ms or 0
--- returns  {0, upstream session id, protocol version, upstream flags} or {1} unknown, {2, reason} ended,
---          {3} another caller's, {4, calls in flight} at its limit, {5, reason} invalidated
+--          flight or 0, idle time to live in ms or 0, most live sessions or 0
+-- returns  {0, upstream session id, protocol version, flags, revived 0|1} or {1} unknown,
+--          {2, reason} ended, {3} another caller's, {4, calls in flight} at its limit,
+--          {5, reason} invalidated, {6, live sessions} no room to revive it
 local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'principal', 'upstream', 'protocol', 'flags', 'reason')
 local state = found[1]
 if not state or found[2] ~= ARGV[2] then return {1} end
@@ -14,9 +17,18 @@ if found[3] ~= ARGV[3] then
   return {3}
 end
 if state == 'invalidated' then return {5, found[7] or ''} end
-if state ~= 'live' then return {2, found[7] or ''} end
+if state == 'ended' then return {2, found[7] or ''} end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local revived = 0
+if state == 'expired' then
+  local most, live = tonumber(ARGV[8]), redis.call('ZCARD', KEYS[4])
+  if most > 0 and live >= most then return {6, live} end
+  redis.call('HSET', KEYS[1], 'state', 'live')
+  redis.call('ZADD', KEYS[4], redis.call('HGET', KEYS[1], 'created'), ARGV[1])
+  redis.call('ZREM', KEYS[3], 't:' .. ARGV[1])
+  revived = 1
+end
 if ARGV[4] ~= '' then
   local limit = tonumber(ARGV[6])
   if limit > 0 then
@@ -31,4 +43,4 @@ local idle_ms = tonumber(ARGV[7])
 if idle_ms > 0 then
   redis.call('ZADD', KEYS[3], now + idle_ms, 's:' .. ARGV[1])
 end
-return {0, found[4], found[5], found[6]}
+return {0, found[4], found[5], found[6], revived}

@@ -5,6 +5,7 @@ channel, which the job id names; the result's key is the fallback for pushes tha
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -59,15 +60,20 @@ def envelope(payload: Payload, enqueued_ms: int) -> bytes:
 class Queue:
     """Enqueues jobs and receives their outcomes. Built once at start-up; `close` ends it.
 
-    `gateway_id` holds no dot: it is the part of a job id before the first one.
+    `gateway_id` holds no dot: it is the part of a job id before the first one. `on_enqueued` is told the
+    name of each job that was enqueued.
     """
 
-    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, gateway_id: str, tasks: Tasks) -> None:
+    def __init__(  # noqa: PLR0913  (what it is made of)
+        self, scripts: Scripts, link: RedisLink, keys: Keys, gateway_id: str, tasks: Tasks, *,
+        on_enqueued: Callable[[str], None] | None = None,
+    ) -> None:
         self._scripts = scripts
         self._link = link
         self._keys = keys
         self._gateway_id = gateway_id
         self._tasks = tasks
+        self._on_enqueued = on_enqueued
         self._waiting: dict[str, asyncio.Future[_Result]] = {}
         self._subscription: Subscription | None = None
 
@@ -116,6 +122,8 @@ class Queue:
             [keys.job(job_id), keys.job_result(job_id), keys.queue()],
             [job_id, envelope(payload, now_ms()), defer_ms, expires_ms, keys.wake_workers()],
         )
+        if enqueued and self._on_enqueued is not None:
+            self._on_enqueued(job_name(payload))
         return bool(enqueued)
 
     async def _result(self, job_id: str, future: asyncio.Future[_Result], timeout_s: float) -> _Result:

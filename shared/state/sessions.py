@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from shared.config import Sessions
 from shared.errors import SessionConflict, SessionGone, TooMany
 from shared.keys import Keys
 from shared.lua import Script, Scripts
@@ -32,9 +33,10 @@ class SessionStart:
 class OpenSession:
     """A session as one call needs it."""
 
-    upstream_id: str
+    upstream_id: str         # "" when the upstream keeps no sessions, or its own is gone: see `flags`
     protocol: str
     flags: str
+    revived: bool = False    # it had expired, and lives again by this very call
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,18 @@ class SessionLimits:
     max_active: int = 0
     max_in_flight: int = 0
     idle_ttl_ms: int = 0
+    allow_revival: bool = True
     tombstone_ttl_ms: int = 86_400_000
     lease_ms: int = 60_000
+
+    @classmethod
+    def of(cls, config: Sessions) -> "SessionLimits":
+        """The limits that the `sessions` section sets."""
+        return cls(
+            max_active=config.max_active or 0, max_in_flight=config.max_in_flight_per_session or 0,
+            idle_ttl_ms=(config.idle_ttl_seconds or 0) * 1000, allow_revival=config.allow_revival,
+            tombstone_ttl_ms=config.tombstone_ttl_seconds * 1000,
+        )
 
 
 class SessionStore:
@@ -88,30 +100,44 @@ class SessionStore:
         keys, limits = self._keys, self._limits
         status, *rest = await self._scripts.run(
             _OPEN,
-            [keys.session(caller.session_id), keys.leases(caller.session_id), keys.due()],
+            [keys.session(caller.session_id), keys.leases(caller.session_id), keys.due(), keys.sessions()],
             [
                 caller.session_id, caller.server, caller.principal, lease, limits.lease_ms, limits.max_in_flight,
-                limits.idle_ttl_ms,
+                limits.idle_ttl_ms, limits.max_active,
             ],
         )
         if status == 0:
-            return OpenSession(upstream_id=rest[0].decode(), protocol=rest[1].decode(), flags=rest[2].decode())
+            upstream_id, protocol, flags, revived = rest
+            return OpenSession(upstream_id.decode(), protocol.decode(), flags.decode(), revived=revived == 1)
+        if status == 6:
+            raise TooMany(f"{rest[0]} sessions are active, which is the limit; end one or try again later")
         if status == 4:
             raise TooMany(f"{rest[0]} calls of this session are in flight, which is the limit; wait for one to end")
         raise _refusal(status, rest)
 
     async def renew(self, session_id: str, lease: str) -> None:
         """Prolong the lease of a call that still runs."""
-        await self._scripts.run(_RENEW, [self._keys.leases(session_id)], [lease, self._limits.lease_ms])
+        await self._scripts.run(_RENEW, [self._keys.leases(session_id)], [lease, self._limits.lease_ms, "XX"])
+
+    async def hold_stream(self, session_id: str, lease: str) -> None:
+        """Keep the session from idle expiry while a stream is open. Renewed the same way."""
+        await self._scripts.run(_RENEW, [self._keys.streams(session_id)], [lease, self._limits.lease_ms, "CH"])
+
+    def close_stream(self, session_id: str, lease: str) -> None:
+        """The stream is closed. Does not wait; safe to repeat."""
+        self._link.fire("ZREM", self._keys.streams(session_id), lease)
 
     def close_call(self, session_id: str, lease: str) -> None:
         """Give a lease back without waiting; one that is lost expires by itself. Safe to repeat."""
         self._link.fire("ZREM", self._keys.leases(session_id), lease)
 
-    async def end(self, caller: Caller, *, reason: str, invalidate: bool = False) -> OpenSession:
+    async def end(
+        self, caller: Caller, *, reason: str, invalidate: bool = False, queue_upstream: bool = True
+    ) -> OpenSession:
         """End the session at once and say which upstream session it had.
 
-        `caller.principal` "" is the operator. Raises SessionGone when it is not live, SessionConflict
+        `caller.principal` "" is the operator. With `queue_upstream` some gateway ends the upstream's own
+        session; without, the caller of this does. Raises SessionGone when it is not live, SessionConflict
         when it is another caller's.
         """
         keys, session = self._keys, caller.session_id
@@ -119,11 +145,11 @@ class SessionStore:
             _END,
             [
                 keys.session(session), keys.leases(session), keys.files(session), keys.used_bytes(session),
-                keys.used_total(), keys.sessions(), keys.due(),
+                keys.used_total(), keys.sessions(), keys.due(), keys.streams(session), keys.upstream_end(),
             ],
             [
                 session, caller.server, caller.principal, "invalidated" if invalidate else "ended", reason,
-                self._limits.tombstone_ttl_ms,
+                self._limits.tombstone_ttl_ms, int(queue_upstream),
             ],
         )
         if status == 0:

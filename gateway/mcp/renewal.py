@@ -1,0 +1,61 @@
+"""A session whose upstream side is gone: opened again with the client's own parameters, by one gateway alone."""
+
+import asyncio
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from gateway.appkeys import RENEWALS, Mounted
+from gateway.mcp import capabilities
+from gateway.mcp.exchange import upstream_headers
+from gateway.upstream.ask import ask_raw, tell
+from shared import ids
+from shared.clock import monotonic_s
+from shared.errors import LongshoreError, UpstreamDown
+from shared.state.renewal import Open, Use
+from shared.state.sessions import Caller
+
+log = structlog.get_logger(__name__)
+
+_WITHIN_S = 15.0             # for one handshake; after it another gateway may try
+_LOOK_EVERY_S = 0.05
+
+
+async def renew(request: web.Request, mounted: Mounted, caller: Caller, *, lost: str) -> str:
+    """The id of an upstream session in place of `lost`: opened here, or by another gateway that we wait for.
+
+    Raises SessionGone, UpstreamDown when there is none in time.
+    """
+    store, token = request.app[RENEWALS], ids.new_id()
+    deadline_s = monotonic_s() + 2 * _WITHIN_S
+    while monotonic_s() < deadline_s:
+        told = await store.ask(caller.session_id, lost=lost, token=token, within_ms=int(_WITHIN_S * 1000))
+        if isinstance(told, Open):
+            try:
+                new, protocol = await _open(request, mounted, told)
+            except (LongshoreError, TimeoutError, asyncio.CancelledError):
+                await store.give_up(caller.session_id, token)
+                raise
+            told = await store.replace(caller.session_id, lost=lost, token=token, new=new, protocol=protocol)
+            log.info("upstream_session_renewed", server=caller.server)
+        if isinstance(told, Use):
+            return told.upstream_id
+        await asyncio.sleep(_LOOK_EVERY_S)
+    raise UpstreamDown("the upstream server's session was lost, and no new one could be opened in time")
+
+
+async def _open(request: web.Request, mounted: Mounted, told: Open) -> tuple[str, str]:
+    """Handshake with the stored parameters. The new id and the protocol version."""
+    headers = upstream_headers(request, mounted, "")
+    headers.pop("MCP-Protocol-Version", None)
+    headers.pop("Last-Event-ID", None)
+    headers["Accept"] = "application/json, text/event-stream"
+    async with asyncio.timeout(_WITHIN_S):
+        response, new = await ask_raw(mounted.client, headers, "initialize", msgspec.Raw(told.init_params))
+        found = capabilities.negotiated(response)
+        if found is None or not new:
+            raise UpstreamDown("the upstream server lost its session and refuses to open a new one")
+        headers |= {"Mcp-Session-Id": new, "MCP-Protocol-Version": found.protocol}
+        await tell(mounted.client, headers, "notifications/initialized")
+    return new, found.protocol

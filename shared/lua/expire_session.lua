@@ -1,0 +1,53 @@
+-- End one session that has been idle for too long, or let it rest where it may be revived; or do nothing.
+-- Whatever runs or streams keeps it alive. Its upstream session is queued to be ended, once.
+-- KEYS[1]  hash, the session (keys.session)
+-- KEYS[2]  sorted set, calls in flight by the expiry of their lease (keys.leases)
+-- KEYS[3]  sorted set, open streams by the expiry of their lease (keys.streams)
+-- KEYS[4]  hash, the scope's files by id (keys.files)
+-- KEYS[5]  integer, bytes the scope uses (keys.used_bytes)
+-- KEYS[6]  integer, bytes all scopes use (keys.used_total)
+-- KEYS[7]  sorted set, live sessions (keys.sessions)
+-- KEYS[8]  sorted set, what falls due when, by the server's clock (keys.due)
+-- KEYS[9]  list, upstream sessions to end (keys.upstream_end)
+-- ARGV     session id, idle time to live in ms, may be revived 0|1, tombstone time in ms
+-- returns  0 nothing done, 1 it rests, 2 it has ended
+local id = ARGV[1]
+local ends = redis.call('ZSCORE', KEYS[8], 's:' .. id)
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+if not ends or tonumber(ends) > now then return 0 end
+local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'upstream', 'protocol')
+if found[1] ~= 'live' then
+  redis.call('ZREM', KEYS[8], 's:' .. id)
+  return 0
+end
+local held = 0
+for n = 2, 3 do
+  local last = redis.call('ZRANGE', KEYS[n], -1, -1, 'WITHSCORES')
+  if last[2] then held = math.max(held, tonumber(last[2])) end
+end
+if held > now then
+  redis.call('ZADD', KEYS[8], held + tonumber(ARGV[2]), 's:' .. id)
+  return 0
+end
+if found[3] and found[3] ~= '' then
+  redis.call('RPUSH', KEYS[9], cmsgpack.pack({found[2], found[3], found[4]}))
+end
+redis.call('ZREM', KEYS[7], id)
+redis.call('ZREM', KEYS[8], 's:' .. id)
+redis.call('DEL', KEYS[2], KEYS[3])
+if ARGV[3] == '1' then
+  redis.call('HSET', KEYS[1], 'state', 'expired', 'upstream', '')
+  redis.call('ZADD', KEYS[8], now + tonumber(ARGV[4]), 't:' .. id)
+  return 1
+end
+for _, file in ipairs(redis.call('HKEYS', KEYS[4])) do
+  redis.call('ZREM', KEYS[8], 'f:' .. id .. ':' .. file)
+end
+local used = tonumber(redis.call('GET', KEYS[5]) or '0')
+if used ~= 0 then redis.call('DECRBY', KEYS[6], used) end
+redis.call('DEL', KEYS[4], KEYS[5])
+redis.call('HDEL', KEYS[1], 'upstream', 'init', 'flags')
+redis.call('HSET', KEYS[1], 'state', 'ended', 'reason', 'it was idle for too long')
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 2

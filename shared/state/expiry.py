@@ -1,0 +1,74 @@
+"""Sessions that nobody uses: put to rest, forgotten, and their upstream sessions ended. For workers and gateways."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import msgspec
+
+from shared.keys import Keys
+from shared.lua import Script, Scripts
+from shared.state.link import RedisLink
+from shared.state.sessions import SessionLimits
+
+_EXPIRE = Script("expire_session")
+_REMOVE_TOMBSTONE = Script("remove_tombstone")
+
+_end_decoder = msgspec.msgpack.Decoder(tuple[str, str, str])
+
+
+class Expiry(Enum):
+    """What became of a session that was due."""
+
+    STAYS = 0                # used again, held by a call or a stream, or not live
+    RESTS = 1                # it may be revived until its tombstone falls due
+    ENDED = 2                # for good; its files are to be unlinked
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSession:
+    """A session of an upstream's that nobody needs any more."""
+
+    server: str
+    upstream_id: str
+    protocol: str
+
+
+class ExpiryStore:
+    """Typed access to the expiry scripts. One round trip a method; every one may raise StoreDown."""
+
+    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, limits: SessionLimits) -> None:
+        self._scripts = scripts
+        self._link = link
+        self._keys = keys
+        self._limits = limits
+
+    async def expire(self, session_id: str) -> Expiry:
+        """Expire the session if it is due by Redis' clock and nothing holds it. Safe to repeat."""
+        keys, limits = self._keys, self._limits
+        done = await self._scripts.run(
+            _EXPIRE,
+            [
+                keys.session(session_id), keys.leases(session_id), keys.streams(session_id), keys.files(session_id),
+                keys.used_bytes(session_id), keys.used_total(), keys.sessions(), keys.due(), keys.upstream_end(),
+            ],
+            [session_id, limits.idle_ttl_ms, int(limits.allow_revival), limits.tombstone_ttl_ms],
+        )
+        return Expiry(done)
+
+    async def remove_tombstone(self, session_id: str) -> bool:
+        """Forget a resting session that is due; then its files are to be unlinked. Safe to repeat."""
+        keys = self._keys
+        removed = await self._scripts.run(
+            _REMOVE_TOMBSTONE,
+            [
+                keys.session(session_id), keys.files(session_id), keys.used_bytes(session_id), keys.used_total(),
+                keys.due(),
+            ],
+            [session_id],
+        )
+        return bool(removed)
+
+    async def take_upstream_ends(self, most: int) -> list[UpstreamSession]:
+        """Take at most `most` upstream sessions to end. Whoever takes one ends it, or nobody does: best effort."""
+        taken = await self._link.call("LPOP", self._keys.upstream_end(), most)
+        return [UpstreamSession(*_end_decoder.decode(entry)) for entry in taken or ()]

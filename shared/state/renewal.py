@@ -1,0 +1,62 @@
+"""Upstream sessions that were lost: one gateway opens a new one, the others wait for it."""
+
+from dataclasses import dataclass
+
+from shared.errors import SessionGone
+from shared.keys import Keys
+from shared.lua import Script, Scripts
+
+_REPLACE = Script("replace_upstream")
+_GIVE_UP = Script("give_up_renewal")
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Open a new upstream session with these parameters, the client's own."""
+
+    init_params: bytes       # JSON
+    protocol: str            # as negotiated before
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Another gateway is at it; ask again shortly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """There is a new one."""
+
+    upstream_id: str
+
+
+class RenewalStore:
+    """The script that lets exactly one gateway at a time renew a session's upstream side."""
+
+    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+        self._scripts = scripts
+        self._keys = keys
+
+    async def ask(self, session_id: str, *, lost: str, token: str, within_ms: int) -> Open | Wait | Use:
+        """What to do about the upstream session `lost` ("" for one that expired). Raises SessionGone."""
+        return await self._run(session_id, [lost, token, within_ms, "", ""])
+
+    async def replace(self, session_id: str, *, lost: str, token: str, new: str, protocol: str) -> Open | Wait | Use:
+        """Put `new` in place of `lost`. Wait: it took too long, and another gateway is at it. Raises SessionGone."""
+        return await self._run(session_id, [lost, token, 0, new, protocol])
+
+    async def give_up(self, session_id: str, token: str) -> None:
+        """Let another try at once: this gateway could not open one."""
+        await self._scripts.run(_GIVE_UP, [self._keys.renewing(session_id)], [token])
+
+    async def _run(self, session_id: str, args: list[str | int]) -> Open | Wait | Use:
+        keys = [self._keys.session(session_id), self._keys.renewing(session_id)]
+        status, *rest = await self._scripts.run(_REPLACE, keys, args)
+        if status == 0:
+            return Open(init_params=rest[0] or b"{}", protocol=rest[1].decode())
+        if status == 2:
+            return Use(rest[0].decode())
+        if status == 3:
+            raise SessionGone("this session has ended; start a new session with initialize")
+        return Wait()
+
