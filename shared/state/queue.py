@@ -64,7 +64,7 @@ class Queue:
     name of each job that was enqueued.
     """
 
-    def __init__(  # noqa: PLR0913  (what it is made of)
+    def __init__(
         self, scripts: Scripts, link: RedisLink, keys: Keys, gateway_id: str, tasks: Tasks, *,
         on_enqueued: Callable[[str], None] | None = None,
     ) -> None:

@@ -11,7 +11,8 @@ from arq.jobs import deserialize_job, serialize_job
 from shared.errors import SessionGone, StoreDown, WorkerDown
 from shared.jobs import FinaliseUpload, Removed, RemoveScope, UploadsDone
 from shared.metrics import Metrics
-from shared.state.queue import envelope
+from shared.state.address import parse_redis_url
+from shared.state.queue import Queue, envelope
 from storage_worker.settings import running_worker
 from tests.fixtures.storage import (
     RedisServer,
@@ -200,3 +201,28 @@ async def test_a_redis_that_is_gone_is_said_at_once(server: RedisServer) -> None
 
         with pytest.raises(StoreDown):
             await queue.run(RemoveScope(scope="s"), timeout_s=20)
+
+
+async def test_a_redis_with_a_password_serves_both_sides(server: RedisServer, tmp_path: Path) -> None:
+    async with opened_state(server.address) as opened:
+        await opened.link.call("ACL", "SETUSER", "longshore", "on", ">p@ss/word", "~*", "&*", "+@all")
+        await opened.link.call("ACL", "SETUSER", "default", "off")
+    url = server.url.replace("unix://", "unix://longshore:p%40ss%2Fword@")
+
+    async with (
+        running_worker(worker_config(url, tmp_path), Metrics().worker),
+        opened_state(parse_redis_url(url)) as state, opened_queue(state) as queue,
+    ):
+        outcome = await queue.run(RemoveScope(scope="nobody"), timeout_s=5)
+
+    assert outcome == Removed(files=0)
+
+
+async def test_jobs_are_counted_by_name_as_they_are_enqueued(state: State) -> None:
+    counted: list[str] = []
+    queue = Queue(state.scripts, state.link, state.keys, "gateway", state.tasks, on_enqueued=counted.append)
+
+    for _ in range(2):
+        await queue.enqueue(RemoveScope(scope="s"), job_id="the-one")
+
+    assert counted == ["remove_scope"]

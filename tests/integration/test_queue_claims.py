@@ -7,16 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.ids import new_id
 from shared.jobs import Cleanup, CycleDone
 from shared.lua import Script
-from shared.metrics import Metrics, WorkerMetrics
 from shared.state.workers import CLAIM_MS
-from storage_worker.frame import Frame, Job
-from storage_worker.pool import arq_pool
-from storage_worker.stores import Stores, policy_of
-from storage_worker.wake import WakeWorker
-from tests.fixtures.storage import State, opened_blobs, opened_queue, opened_state, redis_server, worker_config
+from storage_worker.frame import Job
+from storage_worker.stores import Stores
+from tests.fixtures.storage import State, opened_queue, opened_state, redis_server, worker_of
 
 CLAIM, FINISH = Script("claim_jobs"), Script("finish_job")
 
@@ -136,15 +132,6 @@ async def test_a_periodic_job_is_not_enqueued_while_its_last_run_lasts(state: St
     assert await state.link.call("GET", state.keys.job_claim(job_id.decode())) == b"slow"
 
 
-async def _worker(state: State, root: Path, job: Job[Cleanup], metrics: WorkerMetrics, max_jobs: int) -> WakeWorker:
-    async with opened_blobs(root) as blobs:
-        stores = Stores(blobs=blobs, files=state.files, due=state.due, policy=policy_of(worker_config(state.url, root)))
-    return WakeWorker(
-        [Frame(stores, metrics).function(job)], pool=arq_pool(state.address, state.keys.queue()),
-        scripts=state.scripts, keys=state.keys, worker_id=new_id(), metrics=metrics, max_jobs=max_jobs,
-    )
-
-
 async def test_a_full_worker_goes_on_as_slots_become_free(state: State, tmp_path: Path) -> None:
     """Three hundred jobs wait before the worker starts, so that nothing but its own slots ever wakes it: a
     worker that slept with due jobs in the queue would do so for five seconds each time."""
@@ -160,8 +147,7 @@ async def test_a_full_worker_goes_on_as_slots_become_free(state: State, tmp_path
 
     async with opened_queue(state, listening=False) as queue:
         await asyncio.gather(*(queue.enqueue(Cleanup()) for _ in range(300)))
-    metrics = Metrics().worker
-    worker = await _worker(state, tmp_path, Job(Cleanup, work, timeout_s=5, keep_result_s=0), metrics, max_jobs=10)
+    worker = await worker_of(state, tmp_path, Job(Cleanup, work, timeout_s=5, keep_result_s=0), max_jobs=10)
 
     async with asyncio.TaskGroup() as group:
         main = group.create_task(worker.main())
@@ -191,9 +177,7 @@ async def test_jobs_run_at_once_up_to_the_limit_and_never_above(state: State, tm
 
     async with opened_queue(state, listening=False) as queue:
         await asyncio.gather(*(queue.enqueue(Cleanup()) for _ in range(60)))
-    worker = await _worker(
-        state, tmp_path, Job(Cleanup, work, timeout_s=5, keep_result_s=0), Metrics().worker, max_jobs=6
-    )
+    worker = await worker_of(state, tmp_path, Job(Cleanup, work, timeout_s=5, keep_result_s=0), max_jobs=6)
 
     async with asyncio.TaskGroup() as group:
         main = group.create_task(worker.main())
@@ -219,8 +203,8 @@ async def test_a_stopping_worker_hands_on_what_does_not_end_in_time(state: State
     job = Job(Cleanup, work, timeout_s=90, keep_result_s=0)
     async with opened_queue(state, listening=False) as queue:
         await queue.enqueue(Cleanup(), job_id="job")
-    first = await _worker(state, tmp_path, job, Metrics().worker, max_jobs=2)
-    second = await _worker(state, tmp_path, job, Metrics().worker, max_jobs=2)
+    first = await worker_of(state, tmp_path, job, max_jobs=2)
+    second = await worker_of(state, tmp_path, job, max_jobs=2)
 
     async with asyncio.TaskGroup() as group:
         one = group.create_task(first.main())
