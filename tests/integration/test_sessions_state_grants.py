@@ -1,0 +1,120 @@
+"""One-time links: claimed by exactly one transfer, spent for good, given back when nothing was left."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared.errors import Forbidden
+from shared.ids import new_id
+from shared.state.grants import GrantStore
+from tests.fixtures.storage import RedisServer, State, opened_state, redis_server
+
+_TTL_MS = 60_000
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RedisServer]:
+    with redis_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def state(server: RedisServer) -> AsyncIterator[State]:
+    async with opened_state(server.address) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def other(server: RedisServer) -> AsyncIterator[State]:
+    async with opened_state(server.address) as opened:
+        yield opened
+
+
+def _store(state: State) -> GrantStore:
+    return GrantStore(state.scripts, state.link, state.keys)
+
+
+async def _claim(store: GrantStore, nonce: str, scope: str, *, server: str = "s1") -> None:
+    await store.claim(nonce, scope=scope, server=server, ttl_ms=_TTL_MS)
+
+
+async def test_exactly_one_of_fifty_transfers_gets_the_link(state: State, other: State) -> None:
+    scope, nonce, stores = await state.open_session(), new_id(), [_store(state), _store(other)]
+
+    outcomes = await asyncio.gather(*(_claim(stores[n % 2], nonce, scope) for n in range(50)), return_exceptions=True)
+
+    assert outcomes.count(None) == 1
+    assert sum(isinstance(outcome, Forbidden) for outcome in outcomes) == 49
+
+
+async def test_links_do_not_stand_in_each_others_way(state: State) -> None:
+    scope, store = await state.open_session(), _store(state)
+
+    outcomes = await asyncio.gather(*(_claim(store, new_id(), scope) for _ in range(20)))
+
+    assert outcomes == [None] * 20
+
+
+async def test_a_spent_link_stays_spent(state: State) -> None:
+    scope, nonce, store = await state.open_session(), new_id(), _store(state)
+    await _claim(store, nonce, scope)
+
+    await asyncio.gather(*(store.spend(nonce) for _ in range(3)))
+
+    with pytest.raises(Forbidden, match="used before"):
+        await _claim(store, nonce, scope)
+    assert await state.link.call("PTTL", state.keys.grant(nonce)) > _TTL_MS
+
+
+async def test_a_link_in_use_says_so(state: State) -> None:
+    scope, nonce, store = await state.open_session(), new_id(), _store(state)
+    await _claim(store, nonce, scope)
+
+    with pytest.raises(Forbidden, match="in use"):
+        await _claim(store, nonce, scope)
+
+
+async def test_a_link_that_is_given_back_goes_to_exactly_one_again(state: State, other: State) -> None:
+    scope, nonce, stores = await state.open_session(), new_id(), [_store(state), _store(other)]
+    await _claim(stores[0], nonce, scope)
+    await stores[0].give_back(nonce)
+    await stores[0].give_back(nonce)
+
+    outcomes = await asyncio.gather(*(_claim(stores[n % 2], nonce, scope) for n in range(50)), return_exceptions=True)
+
+    assert outcomes.count(None) == 1
+
+
+async def test_spending_claims_nothing(state: State) -> None:
+    """A link that was given back, or never claimed, is not closed by a late word."""
+    scope, nonce, store = await state.open_session(), new_id(), _store(state)
+
+    await store.spend(nonce)
+
+    assert await state.link.call("EXISTS", state.keys.grant(nonce)) == 0
+    await _claim(store, nonce, scope)
+
+
+@pytest.mark.parametrize("case", ["ended", "unknown", "other server"])
+async def test_a_link_dies_with_its_session(state: State, case: str) -> None:
+    scope, nonce, store = await state.open_session(), new_id(), _store(state)
+    if case == "ended":
+        await state.end_session(scope)
+
+    with pytest.raises(Forbidden, match="session"):
+        await _claim(
+            store, nonce, new_id() if case == "unknown" else scope, server="s2" if case == "other server" else "s1"
+        )
+
+    assert await state.link.call("EXISTS", state.keys.grant(nonce)) == 0
+
+
+async def test_a_link_that_nobody_used_is_nowhere(state: State) -> None:
+    scope, nonce, store = await state.open_session(), new_id(), _store(state)
+    before = set(await state.link.call("KEYS", "*"))
+
+    await _claim(store, nonce, scope)
+    await store.give_back(nonce)
+
+    assert set(await state.link.call("KEYS", "*")) == before
