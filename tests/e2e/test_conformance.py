@@ -1,0 +1,94 @@
+"""The official conformance suite finds through longshore what it finds without: every check, scored or not."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.e2e.stack import one_of_each, server
+from tests.fixtures.everything_server import everything_server
+from tests.fixtures.node import CONFORMANCE
+from tests.fixtures.processes import run
+
+# Results of one scenario go to a folder of its name and the time of its start.
+_FOLDER = re.compile(r"server-(?P<scenario>.+)-\d{4}-\d\d-\d\dT.*")
+_SUITE_S = 40
+# What longshore does not do yet: it answers whatever the Host and Origin headers say.
+_GAPS = {"dns-rebinding-protection"}
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One check of a scenario. `error` says what is wrong."""
+
+    id: str
+    status: str
+    error: str = msgspec.field(default="", name="errorMessage")
+
+
+Findings = dict[str, list[Check]]
+_checks = msgspec.json.Decoder(list[Check])
+
+
+@pytest.mark.parametrize(
+    "selection, scenarios",
+    [
+        (("--requirements", "2025-11-25"), 33),
+        (("--spec-version", "2025-06-18"), 27),
+        (("--spec-version", "2025-03-26"), 1),
+    ],
+    ids=["required-by-2025-11-25", "spoken-as-2025-06-18", "spoken-as-2025-03-26"],
+)
+async def test_every_scenario_that_passes_directly_passes_through_longshore(
+    tmp_path: Path, selection: tuple[str, str], scenarios: int
+) -> None:
+    async with (
+        everything_server(tmp_path) as url,
+        one_of_each(tmp_path, [server("everything", url)]) as (_, gateway),
+    ):
+        direct, through = await asyncio.gather(
+            _findings(url, selection, tmp_path / "direct"),
+            _findings(gateway.mount("everything"), selection, tmp_path / "through"),
+        )
+
+    assert len(direct) == scenarios
+    assert _shortcomings(direct) == {}
+    assert _shortcomings(through).keys() == _GAPS & direct.keys()
+    assert _outcomes(through) == _outcomes(direct)
+
+
+async def _findings(url: str, selection: tuple[str, str], folder: Path) -> Findings:
+    """Run the selected scenarios against `url`. Every check that each one made, in its order."""
+    folder.mkdir()
+    results = folder / "results"
+    argv: list[str | Path] = [*CONFORMANCE, "server", "--url", url, *selection, "--output-dir", results]
+    with run(argv, folder=folder) as suite:
+        await asyncio.to_thread(suite.wait, within_s=_SUITE_S)
+        output = suite.output()
+    assert "=== SUMMARY ===" in output, output
+    found = {}
+    for place in results.iterdir():
+        named = _FOLDER.fullmatch(place.name)
+        assert named is not None, place.name
+        found[named["scenario"]] = _checks.decode((place / "checks.json").read_bytes())
+    return found
+
+
+def _shortcomings(findings: Findings) -> dict[str, list[Check]]:
+    """The scenarios that found something wrong, or that found nothing right."""
+    return {
+        scenario: [check for check in checks if check.status in ("FAILURE", "WARNING")]
+        for scenario, checks in findings.items()
+        if not {check.status for check in checks} - {"INFO"} <= {"SUCCESS", "SKIPPED"}
+        or not any(check.status == "SUCCESS" for check in checks)
+    }
+
+
+def _outcomes(findings: Findings) -> dict[str, list[tuple[str, str]]]:
+    """Every verdict. What a check only noted depends on when the client happened to look."""
+    return {
+        scenario: [(check.id, check.status) for check in checks if check.status != "INFO"]
+        for scenario, checks in findings.items()
+        if scenario not in _GAPS
+    }
