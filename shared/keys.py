@@ -46,7 +46,8 @@ class Keys:
     def due(self) -> str:
         """Sorted set, what falls due when, in ms of Redis time.
 
-        Members: `s:<session>`, `f:<scope>:<file id>`, `p:<scope>:<artifact id>` (pending).
+        Members: `s:<session>` (idle), `t:<session>` (tombstone), `f:<scope>:<file id>`,
+        `p:<scope>:<artifact id>` (pending).
         """
         return f"{self.base}:due"
 

@@ -20,9 +20,11 @@ from shared.lua import Scripts
 from shared.metrics import Metrics, WorkerMetrics
 from shared.state.address import RedisAddress, parse_redis_url
 from shared.state.due import Due
+from shared.state.expiry import ExpiryStore
 from shared.state.files import FileStore
 from shared.state.link import RedisLink
 from shared.state.periodic import Periodic
+from shared.state.sessions import SessionLimits
 from shared.state.subscribe import Subscription
 from shared.state.workers import Workers
 from shared.tasks import Tasks
@@ -97,7 +99,11 @@ async def _stores(config: Config, scripts: Scripts, link: RedisLink, keys: Keys,
     blobs = Blobs(Path(storage.root), dir_mode=storage.dir_mode, file_mode=storage.file_mode)
     stack.callback(blobs.close)
     await blobs.prepare()
-    return Stores(blobs=blobs, files=FileStore(scripts, link, keys), due=Due(scripts, keys), policy=policy_of(config))
+    limits = SessionLimits.of(config.sessions)
+    return Stores(
+        blobs=blobs, files=FileStore(scripts, link, keys), due=Due(scripts, keys),
+        expiry=ExpiryStore(scripts, link, keys, limits), policy=policy_of(config),
+    )
 
 
 def _worker(

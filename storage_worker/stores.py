@@ -6,6 +6,7 @@ from pathlib import Path
 from shared.blobs import Blobs
 from shared.config import Config
 from shared.state.due import Due
+from shared.state.expiry import ExpiryStore
 from shared.state.files import FileStore
 
 
@@ -26,6 +27,7 @@ class Stores:
     blobs: Blobs
     files: FileStore
     due: Due
+    expiry: ExpiryStore
     policy: Policy
 
 

@@ -65,13 +65,13 @@ STORAGE = (
 )
 
 SESSIONS = (
-    Row("sessions.max_active", LATER, ONE_OR_NULL, None, "Sessions that may be alive at once."),
-    Row("sessions.max_in_flight_per_session", LATER, ONE_OR_NULL, None, "Calls of a session that may run at once."),
-    Row("sessions.idle_ttl_seconds", LATER, ONE_OR_NULL, None, "How long an unused session lives."),
-    Row("sessions.allow_revival", LATER, ON_OFF, True, "Lets an expired session continue while it is remembered.",
+    Row("sessions.max_active", WORKS, ONE_OR_NULL, None, "Sessions that may be alive at once."),
+    Row("sessions.max_in_flight_per_session", WORKS, ONE_OR_NULL, None, "Calls of a session that may run at once."),
+    Row("sessions.idle_ttl_seconds", WORKS, ONE_OR_NULL, None, "How long an unused session lives."),
+    Row("sessions.allow_revival", WORKS, ON_OFF, True, "Lets an expired session continue while it is remembered.",
         off=(False,)),
-    Row("sessions.tombstone_ttl_seconds", LATER, AT_LEAST_ONE, 86400, "How long it is remembered."),
-    Row("sessions.upstream_session_termination_retries", LATER, Whole(most=5), 1,
+    Row("sessions.tombstone_ttl_seconds", WORKS, AT_LEAST_ONE, 86400, "How long it is remembered."),
+    Row("sessions.upstream_session_termination_retries", WORKS, Whole(most=5), 1,
         "How often a call is repeated after its upstream has lost the session.", off=(0,)),
     Row("sessions.max_total_session_size", LATER, Size(nullable=True), None, "Bytes that a session's files may take."),
     Row("sessions.eviction_policy", LATER, Choice(words=_EVICTIONS), "lru_uploads_then_artifacts",

@@ -1,16 +1,39 @@
-"""Where Redis is and how to get in, as parsed from one URL and the TLS settings. Pure."""
+"""Where Redis is and how to get in: as parsed from one URL, or as the configuration has it. Pure but for the CA file."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from shared.errors import BadRequest
+from shared.config import Config, Redis, require_shared_redis
+from shared.config.words import parse_host_port
+from shared.errors import BadRequest, Refused
+
+SENTINEL_PORT = 26379
+
+
+class UnsuitableRedis(Refused):
+    """The server is none that longshore can work with, or refuses us; the sentence says what to change."""
+
+    reason = "unsuitable_redis"
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinels:
+    """Who knows the master's address."""
+
+    hosts: tuple[tuple[str, int], ...]
+    master_name: str
+    username: str = ""
+    password: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """One Redis server. `unix_path` wins over host and port."""
+    """One Redis server. `sentinels` win over `unix_path`, which wins over host and port.
+
+    TLS settings hold for the sentinels too.
+    """
 
     host: str = "localhost"
     port: int = 6379
@@ -21,16 +44,57 @@ class RedisAddress:
     tls: bool = False
     tls_insecure: bool = False
     ca_file: Path | None = None
+    ping_s: float = 5.0      # a connection that is dead is given up within this time
+    sentinels: Sentinels | None = None
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """The TLS settings of a connection, or None for plain TCP. Reads the CA file."""
+        """The TLS settings of a connection, or None for plain TCP. Reads the CA file, so that a renewed one counts.
+
+        Raises UnsuitableRedis when it cannot be read.
+        """
         if not self.tls:
             return None
-        context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
+        try:
+            context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
+        except OSError as err:
+            why = err.strerror or "it holds no certificate in PEM"
+            raise UnsuitableRedis(f"state_persistence.redis.ca_file {self.ca_file} cannot be used: {why}") from err
         if self.tls_insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
+
+
+def login(username: str, password: str) -> tuple[str, ...] | None:
+    """The AUTH command of these credentials, None when there are none. An ACL user may have no password."""
+    if not username and not password:
+        return None
+    return ("AUTH", username, password) if username else ("AUTH", password)
+
+
+def configured_address(config: Config) -> RedisAddress:
+    """The shared Redis of `config`. Raises ConfigError when it names none."""
+    require_shared_redis(config)
+    redis = config.state_persistence.redis
+    url = config.redis_url()
+    ca_file = Path(redis.ca_file) if redis.ca_file else None
+    if url is None:
+        address = RedisAddress(
+            db=redis.db, username=redis.username or "", password=redis.password or "", tls=redis.uses_tls,
+            tls_insecure=redis.tls_insecure, ca_file=ca_file, sentinels=_sentinels(redis),
+        )
+    else:
+        address = parse_redis_url(url, tls_insecure=redis.tls_insecure, ca_file=ca_file)
+    return replace(address, ping_s=float(redis.ping_seconds))
+
+
+def _sentinels(redis: Redis) -> Sentinels:
+    sentinel = redis.sentinel
+    hosts = tuple(parse_host_port(text, default_port=SENTINEL_PORT) for text in sentinel.hosts)
+    return Sentinels(
+        hosts=hosts, master_name=sentinel.master_name, username=sentinel.username or "",
+        password=sentinel.password or "",
+    )
 
 
 def parse_redis_url(url: str, *, tls_insecure: bool = False, ca_file: Path | None = None) -> RedisAddress:

@@ -8,14 +8,14 @@ from shared.lua import Script, Scripts
 
 _BATCH = Script("due_batch")
 
-Kind = Literal["s", "f", "p"]
+Kind = Literal["s", "t", "f", "p"]
 
 
 @dataclass(frozen=True, slots=True)
 class DueItem:
     """One member of `keys.due`."""
 
-    kind: Kind               # session, file, pending artifact
+    kind: Kind               # session, tombstone of one, file, pending artifact
     scope: str               # the session id of a session
     file_id: str             # "" of a session
 
@@ -34,9 +34,9 @@ class Due:
 
 
 def parse_member(member: str) -> DueItem:
-    """`s:<session>`, `f:<scope>:<id>` or `p:<scope>:<id>`; a scope may hold colons, an id none. Pure."""
+    """`s:<session>`, `t:<session>`, `f:<scope>:<id>` or `p:<scope>:<id>`; a scope may hold colons, an id none. Pure."""
     kind, _, rest = member.partition(":")
-    if kind == "s":
-        return DueItem(kind="s", scope=rest, file_id="")
+    if kind in ("s", "t"):
+        return DueItem(kind="s" if kind == "s" else "t", scope=rest, file_id="")
     scope, _, file_id = rest.rpartition(":")
     return DueItem(kind="f" if kind == "f" else "p", scope=scope, file_id=file_id)

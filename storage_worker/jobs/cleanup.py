@@ -8,6 +8,7 @@ from shared.jobs import Cleanup, CycleDone
 from shared.layout import artifact_parts, upload_parts
 from shared.records import FileRecord, UploadRecord
 from shared.state.due import DueItem
+from shared.state.expiry import Expiry
 from storage_worker.frame import job
 from storage_worker.stores import Stores
 
@@ -26,14 +27,10 @@ async def cleanup(stores: Stores, _order: Cleanup) -> CycleDone:
 
     Record before file: a file that is unlinked has no record any more. Repeatable at every line: the script
     decides once who drops a record, and a file that was left behind by a killed worker is the sweep's.
-    Sessions in the index are stepped over: whoever ends sessions takes them out of it.
     """
     removed = dict.fromkeys(KINDS, 0)
-    skip = 0
-    while batch := await stores.due.batch(_BATCH, skip=skip):
-        mine = [item for item in batch if item.kind != "s"]
-        skip += len(batch) - len(mine)
-        for kind, count in await asyncio.gather(*(_end(stores, item) for item in mine)):
+    while batch := await stores.due.batch(_BATCH):
+        for kind, count in await asyncio.gather(*(_end(stores, item) for item in batch)):
             removed[kind] += count
         if len(batch) < _BATCH:
             break
@@ -44,17 +41,47 @@ async def cleanup(stores: Stores, _order: Cleanup) -> CycleDone:
 
 async def _end(stores: Stores, item: DueItem) -> tuple[str, int]:
     """End one item if it is due still. What was removed, by kind."""
-    if item.kind == "p":
-        if not await stores.files.drop_pending(item.scope, item.file_id, only_due=True):
-            return "removed_orphan_files", 0
-        return "removed_orphan_files", await stores.blobs.remove_folder(
-            artifact_parts(item.scope, item.file_id, "")[:-1]
-        )
+    match item.kind:
+        case "s":
+            return await _end_session(stores, item.scope)
+        case "t":
+            return "removed_tombstones", await _end_tombstone(stores, item.scope)
+        case "p":
+            return "removed_orphan_files", await _end_pending(stores, item)
+        case "f":
+            return await _end_file(stores, item)
+
+
+async def _end_tombstone(stores: Stores, session_id: str) -> int:
+    if not await stores.expiry.remove_tombstone(session_id):
+        return 0
+    await stores.blobs.remove_scope(session_id)
+    return 1
+
+
+async def _end_pending(stores: Stores, item: DueItem) -> int:
+    if not await stores.files.drop_pending(item.scope, item.file_id, only_due=True):
+        return 0
+    return await stores.blobs.remove_folder(artifact_parts(item.scope, item.file_id, "")[:-1])
+
+
+async def _end_file(stores: Stores, item: DueItem) -> tuple[str, int]:
     record = await stores.files.drop(item.scope, item.file_id, only_due=True)
     if record is None:
         return "removed_uploads", 0
     await stores.blobs.remove_folder(_folder(record))
     return ("removed_uploads" if isinstance(record, UploadRecord) else "removed_artifacts"), 1
+
+
+async def _end_session(stores: Stores, session_id: str) -> tuple[str, int]:
+    match await stores.expiry.expire(session_id):
+        case Expiry.RESTS:
+            return "tombstoned_sessions", 1
+        case Expiry.ENDED:
+            await stores.blobs.remove_scope(session_id)
+            return "expired_sessions", 1
+        case Expiry.STAYS:
+            return "expired_sessions", 0
 
 
 def _folder(record: FileRecord) -> tuple[str, ...]:

@@ -63,7 +63,9 @@ async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
     with redis_server() as server:
         async with opened_state(server.address) as state, opened_blobs(root) as blobs:
             config = worker_config(server.url, root, artifact_policy=request.param, allowed_roots=(str(allowed),))
-            stores = Stores(blobs=blobs, files=state.files, due=state.due, policy=policy_of(config))
+            stores = Stores(
+                blobs=blobs, files=state.files, due=state.due, expiry=state.expiry, policy=policy_of(config),
+            )
             scope, artifact_id = await state.open_session(), new_id()
             made = World(stores, state, root, scope, artifact_id, allowed)
             await state.files.allocate_pending(scope, artifact_id, grace_ms=60_000)

@@ -43,7 +43,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     with redis_server() as server:
         async with opened_state(server.address) as state, opened_blobs(tmp_path) as blobs:
             policy = policy_of(worker_config(server.url, tmp_path))
-            stores = Stores(blobs=blobs, files=state.files, due=state.due, policy=policy)
+            stores = Stores(
+                blobs=blobs, files=state.files, due=state.due, expiry=state.expiry, policy=policy,
+            )
             yield World(stores, state, tmp_path, await state.open_session())
 
 

@@ -1,0 +1,209 @@
+"""Sessions that rest, come back, lose their upstream side, and end: as a client meets it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.fixtures.gateway import INIT, Backing, Client, backing, connected, consumer, entry, gateway
+from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result
+
+
+@asynccontextmanager
+async def _client(
+    folder: Any, upstream: ScriptedUpstream, *, cleanup_s: int = 1, **sessions: Any
+) -> AsyncIterator[tuple[Client, Backing]]:
+    """A client of a gateway and a worker that clean up every second with these `sessions` settings."""
+    sections = {"sessions": sessions, "core": {"cleanup_interval_seconds": cleanup_s}, "uploads": {"ttl_seconds": 60}}
+    with backing(folder, **sections) as made:
+        config = made.config(entry(upstream.url, consumer("read")), **sections)
+        async with connected(config) as client:
+            yield client, made
+
+
+async def _until(happened: Callable[[], object], within_s: float = 8) -> None:
+    async with asyncio.timeout(within_s):
+        while not happened():
+            await asyncio.sleep(0.02)
+
+
+async def test_an_idle_session_comes_back_with_its_files(tmp_path: Any, upstream: ScriptedUpstream) -> None:
+    """Its upstream session was ended meanwhile; a new one is opened with the client's own parameters."""
+    async with _client(tmp_path, upstream, idle_ttl_seconds=1) as (client, made):
+        handle = await client.upload_one("a.txt", b"kept")
+        first = upstream.last("tools/list").request.headers["Mcp-Session-Id"]
+        await _until(lambda: first in upstream.deleted)
+
+        said = await client.call("read", {"path": handle})
+
+        last = upstream.last("tools/call").request.headers["Mcp-Session-Id"]
+        assert said["content"][0]["text"] == "done"
+        assert upstream.last("tools/call").params["arguments"]["path"].startswith(str(made.root))
+        assert last != first
+        assert upstream.last("initialize").params == INIT
+        assert upstream.last("notifications/initialized").request.headers["Mcp-Session-Id"] == last
+
+
+async def test_without_revival_an_idle_session_is_gone_with_its_files(
+    tmp_path: Any, upstream: ScriptedUpstream
+) -> None:
+    async with _client(tmp_path, upstream, idle_ttl_seconds=1, allow_revival=False) as (client, made):
+        await client.upload_one("a.txt", b"gone")
+        await _until(lambda: not made.stored())
+
+        answer = await client.request("tools/list")
+
+    assert (answer.status, answer.reason) == (404, "session_not_found")
+    assert "idle" in answer.message["error"]["message"]
+
+
+async def test_a_tombstone_ends(tmp_path: Any, upstream: ScriptedUpstream) -> None:
+    async with _client(tmp_path, upstream, idle_ttl_seconds=1, tombstone_ttl_seconds=1) as (client, made):
+        await client.upload_one("a.txt", b"gone")
+        await _until(lambda: not made.stored())
+
+        assert (await client.request("tools/list")).status == 404
+
+
+async def test_a_running_call_and_an_open_stream_keep_a_session_alive(
+    tmp_path: Any, upstream: ScriptedUpstream
+) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(seen: Seen) -> Reply:
+        await go_on.wait()
+        return result(seen, {"content": [{"type": "text", "text": "late"}]})
+
+    async def standing(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b": open\n\n")
+        await go_on.wait()
+        return response
+
+    upstream.on_get = standing
+    upstream.behaviours["tools/call"] = slow
+    async with _client(tmp_path, upstream, idle_ttl_seconds=1) as (client, _):
+        upstream.deleted.clear()                  # the start-up probe's session
+        call = asyncio.gather(client.call("echo"))
+        await upstream.until("tools/call")
+        await asyncio.sleep(3)
+        assert upstream.deleted == []
+        headers = client.headers({"Accept": "text/event-stream"})
+        async with client.http.get(client.base + client.mount, headers=headers) as stream:
+            await stream.content.readuntil(b"\n\n")
+            await asyncio.sleep(2.5)
+            assert upstream.deleted == []
+            go_on.set()
+        assert (await call)[0]["content"][0]["text"] == "late"
+
+
+async def test_more_sessions_than_allowed_are_429(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    own_keys = _own_keys(shared_backing, "most")
+    config = shared_backing.config(entry(upstream.url), state_persistence=own_keys, sessions={"max_active": 2})
+    async with connected(config) as client:
+        await client.initialize()
+        refused = await client.request("initialize", INIT)
+        assert (refused.status, refused.reason) == (429, "too_many")
+        assert "Mcp-Session-Id" not in refused.headers
+
+        assert await client.delete() == 204
+        await client.initialize()
+
+
+async def test_more_calls_than_allowed_are_429_and_others_are_never_refused(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(seen: Seen) -> Reply:
+        await go_on.wait()
+        return result(seen, {"content": []})
+
+    upstream.behaviours["tools/call"] = slow
+    config = shared_backing.config(entry(upstream.url), sessions={"max_in_flight_per_session": 2})
+    async with connected(config) as client:
+        calls = asyncio.gather(*(client.call("echo") for _ in range(2)))
+        await _until(lambda: len(upstream.calls("tools/call")) == 2)
+
+        refused = await client.request("tools/call", {"name": "echo"})
+        pinged = await client.request("ping")
+        notified = await client.post({"jsonrpc": "2.0", "method": "notifications/progress", "params": {}})
+        answered = await client.post({"jsonrpc": "2.0", "id": "x", "result": {}})
+        go_on.set()
+        await calls
+        later = await client.request("tools/call", {"name": "echo"})
+
+    assert (refused.status, refused.reason, refused.headers["Retry-After"]) == (429, "too_many", "1")
+    assert [answer.status for answer in (pinged, notified, answered, later)] == [200, 202, 202, 200]
+
+
+async def test_a_lost_upstream_session_is_opened_again_by_one_gateway_alone(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """Twenty calls over two gateways meet the loss at once: one handshake, and every call is answered once."""
+    alive: set[str] = set()
+
+    async def remember(seen: Seen) -> Reply:
+        alive.add(f"upstream-{upstream._sessions + 1}")
+        return result(seen, {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {}})
+
+    async def only_alive(seen: Seen) -> Reply:
+        if seen.request.headers["Mcp-Session-Id"] not in alive:
+            return web.json_response({"error": "no such session"}, status=404)
+        await asyncio.sleep(0.01)
+        return result(seen, {"content": [{"type": "text", "text": str(seen.message["id"])}]})
+
+    config = shared_backing.config(entry(upstream.url))
+    async with connected(config, initialize=False) as client, gateway(config) as second:
+        upstream.behaviours |= {"initialize": remember, "tools/call": only_alive}
+        await client.initialize()
+        handshakes = len(upstream.calls("initialize"))
+        alive.clear()
+        other = Client(client.http, second, client.mount, client.session_id, _next_id=1000)
+
+        said = await asyncio.gather(*(member.call("echo") for _ in range(10) for member in (client, other)))
+
+    assert len(upstream.calls("initialize")) == handshakes + 1
+    assert len({answer["content"][0]["text"] for answer in said}) == 20
+    assert upstream.last("initialize").params == INIT
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+async def test_a_loss_is_retried_as_often_as_configured(
+    shared_backing: Backing, upstream: ScriptedUpstream, retries: int
+) -> None:
+    async def never(_: Seen) -> Reply:
+        return web.json_response({"error": "no such session"}, status=404)
+
+    config = shared_backing.config(
+        entry(upstream.url), sessions={"upstream_session_termination_retries": retries}
+    )
+    async with connected(config) as client:
+        upstream.behaviours["tools/call"] = never
+        answer = await client.request("tools/call", {"name": "echo"})
+
+    assert answer.status == 404
+    assert len(upstream.calls("tools/call")) == retries + 1
+
+
+async def test_a_failed_call_is_never_repeated(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    async def fails(seen: Seen) -> Reply:
+        assert seen.request.transport is not None
+        seen.request.transport.abort()
+        return None
+
+    upstream.behaviours["tools/call"] = fails
+    async with connected(shared_backing.config(entry(upstream.url))) as client:
+        answer = await client.request("tools/call", {"name": "echo"})
+
+    assert answer.reason == "upstream_unavailable"
+    assert len(upstream.calls("tools/call")) == 1
+
+
+def _own_keys(made: Backing, base: str) -> dict[str, Any]:
+    """Keys of the test's own, so that it alone counts towards limits."""
+    return {"type": "redis", "redis": {"url": made.redis_url, "key_base": base}}
