@@ -27,14 +27,13 @@ def _rename(folders: Folders, source: Parts, target: Parts) -> None:
     with folders.place(source) as (staging, old), folders.place(target, create=True) as (folder, new):
         try:
             fd = open_regular(staging, old)
-        except FileNotFoundError:
-            os.close(open_regular(folder, new))  # moved by a run that was broken off, or ENOENT
-            return
-        try:
-            folders.give_file_mode(fd)
-            os.rename(old, new, src_dir_fd=staging, dst_dir_fd=folder)
-        finally:
-            os.close(fd)
+            try:
+                folders.give_file_mode(fd)
+                os.rename(old, new, src_dir_fd=staging, dst_dir_fd=folder)
+            finally:
+                os.close(fd)
+        except FileNotFoundError:  # moved by a run that was broken off, or by one that goes on beside this one
+            os.close(open_regular(folder, new))
 
 
 def sync_file(folders: Folders, parts: Parts) -> None:

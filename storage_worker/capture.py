@@ -4,6 +4,7 @@
 moved or deleted), `take` moves bytes that the gateway staged. Each may run again after being broken off.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,13 +49,13 @@ class Capture:
         """Keep the file that the tool wrote into the artifact's folder, under the name it was given or one
         that only adds an extension. Raises NotFound."""
         with self.folders.folder(self.folder) as folder:
-            found = _given_or_extended(folder, file_name)
-            fd = open_regular(folder, found)
+            found, fd = _open_given_or_extended(folder, file_name)
             try:
                 self.folders.give_file_mode(fd)
                 captured = self._captured(read_through(fd), found)
                 if captured.stored_name != found:
-                    os.rename(found, captured.stored_name, src_dir_fd=folder, dst_dir_fd=folder)
+                    with contextlib.suppress(FileNotFoundError):  # a run beside this one renamed it
+                        os.rename(found, captured.stored_name, src_dir_fd=folder, dst_dir_fd=folder)
             finally:
                 os.close(fd)
         sync_file(self.folders, (*self.folder, captured.stored_name))
@@ -112,12 +113,12 @@ class Capture:
         return names[0]
 
 
-def _given_or_extended(folder: int, name: str) -> str:
-    with os.scandir(folder) as entries:
-        names = {entry.name for entry in entries}
-    if name in names:
-        return name
-    extended = [other for other in names if os.path.splitext(other)[0] == name]
-    if len(extended) != 1:
-        raise NotFound("the file is not there")
-    return extended[0]
+def _open_given_or_extended(folder: int, name: str) -> tuple[str, int]:
+    try:
+        return name, open_regular(folder, name)
+    except FileNotFoundError:
+        with os.scandir(folder) as entries:
+            extended = [entry.name for entry in entries if os.path.splitext(entry.name)[0] == name]
+        if len(extended) != 1:
+            raise NotFound("the file is not there") from None
+        return extended[0], open_regular(folder, extended[0])

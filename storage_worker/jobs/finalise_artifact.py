@@ -27,14 +27,15 @@ async def finalise_artifact(stores: Stores, order: FinaliseArtifact) -> Artifact
     if done is None:
         refusals: list[str] = []
         captured = await _capture(stores, order, refusals)
-        if captured is None:
-            await _undo(stores, order)
-            return NothingFound(refusals=refusals)
         try:
-            done = await _commit(stores, order, captured)
+            # Nothing here may also mean that a run beside this one has taken it already.
+            done = await _commit(stores, order, captured) if captured else await _committed(stores, order)
         except Refused:
             await _undo(stores, order)
             raise
+        if done is None:
+            await _undo(stores, order)
+            return NothingFound(refusals=refusals)
     await _discard_staged(stores, order)
     return done
 

@@ -385,15 +385,21 @@ async def test_running_again_returns_what_was_captured(world: World) -> None:
     assert len(files_below(world.root)) == 1
 
 
-@pytest.mark.parametrize("source", ["injected", "located", "staged"])
-async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up(world: World, source: str) -> None:
-    """All of the run's work on the volume is done, its record is not: a second run makes the same of it."""
+def _ways(world: World) -> tuple[dict[str, Candidate], dict[str, Path]]:
+    """Each way in which a tool's file comes, and where its bytes are then."""
     candidates = {
         "injected": _injected(world, "shot"),
         "located": _located(world.root / "shot"),
         "staged": Candidate(source="staged", path="w", name="shot"),
     }
     places = {"injected": world.folder / "shot", "located": world.root / "shot", "staged": world.root / "staging/w"}
+    return candidates, places
+
+
+@pytest.mark.parametrize("source", ["injected", "located", "staged"])
+async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up(world: World, source: str) -> None:
+    """All of the run's work on the volume is done, its record is not: a second run makes the same of it."""
+    candidates, places = _ways(world)
     places[source].write_bytes(PNG)
     first = await world.captured(candidates[source])
     await world.state.files.drop(world.scope, world.artifact_id)
@@ -405,14 +411,18 @@ async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up(world: Wo
     assert len(files_below(world.root)) == 1
 
 
-async def test_two_runs_at_once_make_one_artifact(world: World) -> None:
-    made = world.root / "shot.png"
-    made.write_bytes(PNG * 20_000)
+@pytest.mark.parametrize("source", ["injected", "located", "staged"])
+@pytest.mark.parametrize("attempt", range(5))
+async def test_runs_at_once_make_one_artifact(world: World, source: str, attempt: int) -> None:
+    """A worker that stalled goes on beside the one that took its job over."""
+    candidates, places = _ways(world)
+    content = PNG * (1 + 2000 * attempt)
+    places[source].write_bytes(content)
 
-    records = await asyncio.gather(*(world.captured(_located(made)) for _ in range(4)))
+    records = await asyncio.gather(*(world.captured(candidates[source]) for _ in range(4)))
 
-    assert len({record.id for record in records}) == 1
-    assert (await world.state.files.used(world.scope)).scope == len(PNG) * 20_000
+    assert len({(record.id, record.stored_name) for record in records}) == 1
+    assert (await world.state.files.used(world.scope)).scope == len(content)
     assert files_below(world.root) == ["/".join(artifact_parts(world.scope, world.artifact_id, "shot.png"))]
 
 
