@@ -9,7 +9,6 @@ from gateway.upstream.http1 import Responses
 from shared.errors import LongshoreError, UpstreamDown
 
 _HIGH_BYTES = 256 * 1024     # of body that nobody has taken; above it the server is made to wait
-_SURE_S = 1.0                # idle for longer than this, a connection is looked at before it is used
 
 
 class Connection(asyncio.Protocol):
@@ -23,6 +22,7 @@ class Connection(asyncio.Protocol):
         self._gone = gone                        # told once, when the connection is lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._poll = select.poll()
         self._waiter: asyncio.Future[None] | None = None
         self._failure: LongshoreError | None = None
         self._is_busy = False
@@ -36,6 +36,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         if not self._is_busy:
@@ -148,17 +149,10 @@ class Connection(asyncio.Protocol):
     def is_usable(self) -> bool:
         """Whether an idle connection can take a request: it is open, and the server has not closed its side.
 
-        A close that has arrived but that the loop has not read yet is found by asking the kernel.
+        A close that has arrived but that a busy loop has not read yet is found by asking the kernel.
         """
         transport = self._transport
-        if transport is None or transport.is_closing():
-            return False
-        if self._loop.time() - self.idle_since_s < _SURE_S:
-            return True
-        sock = transport.get_extra_info("socket")
-        poll = select.poll()
-        poll.register(sock.fileno(), select.POLLIN | select.POLLHUP)
-        return not poll.poll(0)
+        return transport is not None and not transport.is_closing() and not self._poll.poll(0)
 
     def abort(self) -> None:
         """Close at once. Safe to repeat."""

@@ -14,6 +14,7 @@ from shared.errors import BadRequest, UpstreamDown
 
 MAX_HEAD_BYTES = 64 * 1024       # of one response's head; also of framing that carries no body
 
+_NOT_HTTP = "the upstream server's answer is not valid HTTP"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Set by the connection itself: a second one would let two servers read one request differently.
 _FRAMING = frozenset({
@@ -82,20 +83,30 @@ class Responses:
         had_head, waiting_bytes = self.has_head, self.waiting_bytes
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as err:  # its subclass HttpParserUpgrade too: we never ask for one
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as err:  # nobody asked for an upgrade
             self.may_go_on = False
             if not self.is_complete:
-                raise UpstreamDown("the upstream server's answer is not valid HTTP") from err
+                raise UpstreamDown(_NOT_HTTP) from err
+        if not had_head:
+            self._check_head()
         if had_head and self.waiting_bytes > waiting_bytes:
             self._unproductive_bytes = 0
             return
         self._unproductive_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES or (
-            self._unproductive_bytes > MAX_HEAD_BYTES and not self.has_head | self.is_complete
+            self._unproductive_bytes > MAX_HEAD_BYTES and not self.has_head
         ):
             raise UpstreamDown(f"the head of the upstream server's answer is larger than {MAX_HEAD_BYTES} bytes")
         if had_head and self._unproductive_bytes > MAX_HEAD_BYTES and not self.is_complete:
             raise UpstreamDown("the upstream server's answer is all framing and no body")
+
+    def _check_head(self) -> None:
+        """What llhttp lets pass and nobody here can use."""
+        if self.status and not 100 <= self.status <= 599:
+            raise UpstreamDown(_NOT_HTTP)
+        coding = self.headers.get(b"transfer-encoding")
+        if coding is not None and coding.strip().lower() != b"chunked":  # we say that we take no other
+            raise UpstreamDown("the upstream server's answer has a transfer coding that was not asked for")
 
     def end(self) -> None:
         """The server sends no more. Raises UpstreamDown when anything of the answer is missing."""

@@ -15,6 +15,7 @@ _WAIT_S = 10.0               # for a place
 # The servers that MCP is mostly served by (Node, uvicorn) close after 5 idle seconds unless they say otherwise.
 _IDLE_S = 4.0
 _MAX_IDLE_S = 30.0
+_REAP_S = 1.0
 _TOLD = re.compile(rb"timeout=(\d{1,5})")
 
 
@@ -79,18 +80,16 @@ class Pool:
         elif connection.release():
             self._idle.append((connection, connection.idle_since_s + _idle_s(connection)))
             if self._reaper is None:
-                self._reaper = asyncio.get_running_loop().call_later(_IDLE_S, self._reap)
+                self._reaper = asyncio.get_running_loop().call_later(_REAP_S, self._reap)
 
     def _reap(self) -> None:
         loop = asyncio.get_running_loop()
-        now_s = loop.time()
-        kept = deque(entry for entry in self._idle if entry[1] > now_s)
-        for connection, until_s in self._idle:
+        now_s, idle = loop.time(), self._idle
+        self._idle = deque(entry for entry in idle if entry[1] > now_s)
+        for connection, until_s in idle:
             if until_s <= now_s:
                 connection.abort()
-        self._idle = kept
-        next_s = min((until_s for _, until_s in kept), default=None)
-        self._reaper = None if next_s is None else loop.call_at(next_s, self._reap)
+        self._reaper = loop.call_later(_REAP_S, self._reap) if self._idle else None
 
     def _gone(self, connection: Connection) -> None:
         self._open.discard(connection)
