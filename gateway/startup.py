@@ -39,12 +39,12 @@ from gateway.upstream.headers import HeaderRules
 from gateway.upstream.probe import Monitor
 from shared.blobs import Blobs
 from shared.clock import monotonic_s
-from shared.config import Config, ConfigError, Fault, Server
+from shared.config import Config, Server
 from shared.ids import new_id
 from shared.keys import Keys
 from shared.lua import Scripts
 from shared.signing import Signer
-from shared.state.address import RedisAddress, parse_redis_url
+from shared.state.address import configured_address
 from shared.state.expiry import ExpiryStore
 from shared.state.files import FileStore
 from shared.state.grants import GrantStore
@@ -59,16 +59,6 @@ from shared.tasks import Tasks
 log = structlog.get_logger(__name__)
 
 
-def redis_address(config: Config) -> RedisAddress:
-    """Where the configuration says that Redis is. Raises ConfigError when it says nothing."""
-    url = config.redis_url()
-    if url is None:
-        raise ConfigError((Fault(text="a gateway needs a shared Redis; use `longshore up` for one machine"),))
-    redis = config.state_persistence.redis
-    ca_file = Path(redis.ca_file) if redis.ca_file else None
-    return parse_redis_url(url, tls_insecure=redis.tls_insecure, ca_file=ca_file)
-
-
 async def background(app: web.Application) -> AsyncIterator[None]:
     """Background tasks, cancelled last."""
     tasks = app[TASKS] = Tasks()
@@ -79,8 +69,9 @@ async def background(app: web.Application) -> AsyncIterator[None]:
 async def state(app: web.Application) -> AsyncIterator[None]:
     """Redis and everything stored in it."""
     config, tasks = app[CONFIG], app[TASKS]
-    address = redis_address(config)
+    address = configured_address(config)
     link = app[LINK] = RedisLink(address, tasks)
+    await link.require_suitable()
     scripts, keys = Scripts(link), Keys(config.state_persistence.redis.key_base)
     app[KEYS] = keys
     limits = SessionLimits.of(config.sessions)

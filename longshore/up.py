@@ -60,9 +60,9 @@ def up(plan: Plan, console: Console) -> None:
     for notice in config.notices:
         complain(str(notice))
     _require_free_ports(config)
-    console.step("starting " + ("one worker and one gateway" if config.redis_url() else _EVERYTHING))
+    console.step("starting " + ("one worker and one gateway" if config.shares_redis else _EVERYTHING))
     with ExitStack() as folders:
-        private = _prepare_private(folders, config) if config.redis_url() is None else None
+        private = None if config.shares_redis else _prepare_private(folders, config)
         asyncio.run(_Run(plan, config, private, console).run())
 
 

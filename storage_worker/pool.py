@@ -1,15 +1,19 @@
 """arq's connections to Redis, from the one address that everything uses."""
 
+import asyncio
 from typing import Any
 
 import msgspec
 from arq.connections import ArqRedis
-from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError
 
-from shared.state.address import RedisAddress
+from shared.errors import StoreDown
+from shared.state.address import RedisAddress, UnsuitableRedis
+from shared.state.dial import CONNECT_S, located, open_streams
 
 _MOST_CONNECTIONS = 64
 _TIMEOUT_S = 5.0
@@ -27,35 +31,54 @@ def decode(data: bytes) -> dict[str, Any]:
 
 def arq_pool(address: RedisAddress, queue: str) -> ArqRedis:
     """Opens connections as they are needed, and again when they are lost."""
-    shared: dict[str, Any] = {
-        "db": address.db,
-        "username": address.username or None,
-        "password": address.password or None,
-        "socket_connect_timeout": _TIMEOUT_S,
-        "socket_timeout": _TIMEOUT_S,
-        "retry": Retry(ConstantBackoff(0.05), 2),
-        "retry_on_error": [RedisConnectionError],
-        "max_connections": _MOST_CONNECTIONS,
-    }
+    connections = ConnectionPool(
+        connection_class=_Dialled,
+        address=address,
+        db=address.db,
+        username=address.username or None,
+        password=address.password or None,
+        socket_connect_timeout=CONNECT_S,
+        socket_timeout=_TIMEOUT_S,
+        retry=Retry(ConstantBackoff(0.05), 2),
+        retry_on_error=[RedisConnectionError],
+        max_connections=_MOST_CONNECTIONS,
+    )
     return ArqRedis(
-        pool_or_conn=_connections(address, shared), job_serializer=encode, job_deserializer=decode,
-        default_queue_name=queue,
+        pool_or_conn=connections, job_serializer=encode, job_deserializer=decode, default_queue_name=queue
     )
 
 
-def _connections(address: RedisAddress, shared: dict[str, Any]) -> ConnectionPool:
-    if address.unix_path:
-        return ConnectionPool(connection_class=UnixDomainSocketConnection, path=address.unix_path, **shared)
-    at: dict[str, Any] = {"host": address.host, "port": address.port}
-    if not address.tls:
-        return ConnectionPool(connection_class=Connection, **at, **shared)
-    return ConnectionPool(
-        connection_class=SSLConnection,
-        ssl_cert_reqs="none" if address.tls_insecure else "required",
-        ssl_check_hostname=not address.tls_insecure,
-        ssl_ca_certs=str(address.ca_file) if address.ca_file else None,
-        **at, **shared,
-    )
+class _Dialled(AbstractConnection):
+    """redis-py's connection, opened the way that all of ours are: socket, TLS, Sentinel are one place's business."""
+
+    def __init__(self, *, address: RedisAddress, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._address = address
+        self._attempts = 0
+
+    def repr_pieces(self) -> list[tuple[str, str | int]]:
+        return [("db", self.db)]
+
+    async def _connect(self) -> None:
+        self._attempts += 1
+        try:
+            at = await located(self._address, attempt=self._attempts - 1)
+            async with asyncio.timeout(self.socket_connect_timeout):
+                self._reader, self._writer = await open_streams(at)
+        except (StoreDown, UnsuitableRedis) as err:
+            raise RedisConnectionError(str(err)) from err
+        self._attempts = 0
+
+    def _host_error(self) -> str:
+        return "Redis"
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        """As the base has it; a server that was demoted counts as lost, so that the master is looked for anew."""
+        try:
+            return await super().read_response(*args, **options)
+        except ReadOnlyError as err:
+            await self.disconnect()
+            raise RedisConnectionError("the server takes no writes any more") from err
 
 
 def _as_text(value: object) -> str:

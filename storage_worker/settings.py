@@ -12,13 +12,13 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from shared.blobs import Blobs
 from shared.config import Config
-from shared.errors import BadRequest, StoreDown
+from shared.errors import StoreDown
 from shared.ids import new_id
 from shared.jobs import Cleanup, Sweep
 from shared.keys import Keys
 from shared.lua import Scripts
 from shared.metrics import Metrics, WorkerMetrics
-from shared.state.address import RedisAddress, parse_redis_url
+from shared.state.address import RedisAddress, configured_address
 from shared.state.due import Due
 from shared.state.expiry import ExpiryStore
 from shared.state.files import FileStore
@@ -48,8 +48,8 @@ async def serve(config: Config, admin_port: int | None = None) -> None:
     """Run jobs until SIGTERM or SIGINT, then let what runs end within `core.shutdown_grace_seconds`.
 
     `admin_port` is used instead of `core.admin_port`; 0: no metrics are served. Survives a Redis that is
-    away for a while. Raises BadRequest when the configuration names no Redis, Forbidden or Unavailable
-    when `storage.root` cannot be used.
+    away for a while. Raises ConfigError when the configuration names no Redis, UnsuitableRedis, and
+    Forbidden or Unavailable when `storage.root` cannot be used.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -71,12 +71,13 @@ async def serve(config: Config, admin_port: int | None = None) -> None:
 async def running_worker(config: Config, metrics: WorkerMetrics) -> AsyncIterator[WakeWorker]:
     """A worker that runs while the block does, and lets its jobs end before the block is left."""
     logging.getLogger("arq").setLevel(logging.WARNING)  # below that it writes the arguments of jobs
-    address, keys = _redis_address(config), Keys(config.state_persistence.redis.key_base)
+    address, keys = configured_address(config), Keys(config.state_persistence.redis.key_base)
     async with AsyncExitStack() as stack:
         tasks = Tasks()
         stack.push_async_callback(tasks.close)
         link = RedisLink(address, tasks)
         stack.push_async_callback(link.close)
+        await link.require_suitable()
         scripts = Scripts(link)
         stores = await _stores(config, scripts, link, keys, stack)
         worker = _worker(scripts, keys, address, Frame(stores, metrics), metrics)
@@ -133,15 +134,6 @@ async def _leave(workers: Workers, worker_id: str) -> None:
         await workers.leave(worker_id)
     except StoreDown:
         return  # the heartbeat lapses by itself
-
-
-def _redis_address(config: Config) -> RedisAddress:
-    url = config.redis_url()
-    if url is None:
-        raise BadRequest("a worker needs state_persistence.type redis or LONGSHORE_REDIS_URL; or use `longshore up`")
-    redis = config.state_persistence.redis
-    ca_file = Path(redis.ca_file) if redis.ca_file else None
-    return parse_redis_url(url, tls_insecure=redis.tls_insecure and not url.startswith("unix:"), ca_file=ca_file)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from shared.config.servers import (
     UploadConsumer,
     Upstream,
 )
-from shared.config.state import Disk, Reconciliation, Redis, StatePersistence, Wal
+from shared.config.state import Disk, Reconciliation, Redis, Sentinel, StatePersistence, Wal
 from shared.config.storage import Artifacts, Files, Sessions, Storage, Uploads
 from shared.config.telemetry import Prometheus, Telemetry, Traces
 
@@ -51,6 +51,7 @@ __all__ = [
     "Prometheus",
     "Reconciliation",
     "Redis",
+    "Sentinel",
     "Server",
     "ServerToolDefinitionPinning",
     "ServerToolDescriptionPolicy",

@@ -60,8 +60,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """Schemes of the handles that `adapter` turns into paths: its own and the one handles are minted with."""
         return tuple(dict.fromkeys((adapter.uri_scheme, self.uploads.uri_scheme)))
 
+    @property
+    def shares_redis(self) -> bool:
+        """Whether a Redis is named that several processes can share; else `longshore up` starts a private one."""
+        kept = self.state_persistence
+        return self.redis_url() is not None or (kept.type == "redis" and bool(kept.redis.sentinel.hosts))
+
     def redis_url(self) -> str | None:
-        """The shared Redis: LONGSHORE_REDIS_URL, else what type `redis` names, else None (a private one)."""
+        """The shared Redis: LONGSHORE_REDIS_URL, else what type `redis` names, else None: there is none, or it is
+        found through Sentinel."""
         if self.redis_url_variable is not None:
             return self.redis_url_variable
         if self.state_persistence.type != "redis":
@@ -77,6 +84,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """Every secret of the configuration, for keeping them out of logs; those inside URLs too."""
         redis = self.state_persistence.redis
         found: list[str | None] = [self.core.auth.token, self.core.auth.signing_secret, redis.password]
+        found.append(redis.sentinel.password)
         found += self.telemetry.headers.values()
         urls = [redis.url, self.redis_url_variable, self.telemetry.endpoint, self.telemetry.logs_endpoint]
         for server in self.servers:

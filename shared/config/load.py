@@ -63,11 +63,11 @@ def parse_config(text: str, *, environ: Mapping[str, str]) -> Config:
 
 def require_shared_redis(config: Config) -> None:
     """Raises ConfigError unless the configuration names a Redis that several processes can share."""
-    if config.redis_url() is None:
+    if not config.shares_redis:
         kept = config.state_persistence.type
         text = (
             f"{kept} is a private Redis that only `longshore up` starts; run `longshore up`, or set this to redis "
-            f"with redis.host or redis.url, or set the environment variable {REDIS_URL_VARIABLE}"
+            f"with redis.host, redis.url or redis.sentinel, or set the environment variable {REDIS_URL_VARIABLE}"
         )
         raise ConfigError((Fault(path="state_persistence.type", text=text),))
 

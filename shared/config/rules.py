@@ -1,6 +1,6 @@
 """Rules that take more than one key. Each adds its faults to a reading and skips keys that have one already. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from shared.config.reading import Reading
 from shared.config.surface import ROWS
@@ -21,19 +21,44 @@ def check(reading: Reading, *, redis_url_variable: str | None) -> None:
 def _redis_is_named(reading: Reading, variable: str | None) -> None:
     if reading.text("state_persistence.type") != "redis" or variable is not None:
         return
-    host, url = f"{_REDIS}.host", f"{_REDIS}.url"
-    if host in reading.values and url in reading.values and not (reading.text(host) or reading.text(url)):
-        text = "type redis needs redis.host, redis.url or the environment variable LONGSHORE_REDIS_URL"
+    host, url, hosts = f"{_REDIS}.host", f"{_REDIS}.url", f"{_REDIS}.sentinel.hosts"
+    if any(path not in reading.values for path in (host, url, hosts)):
+        return
+    if not (reading.text(host) or reading.text(url) or reading.texts(hosts)):
+        text = (
+            "type redis needs redis.host, redis.url, redis.sentinel.hosts or the environment variable "
+            "LONGSHORE_REDIS_URL"
+        )
         reading.fault(host, reading.line("state_persistence.type"), text)
 
 
 def _redis_is_named_once(reading: Reading) -> None:
-    if reading.text(f"{_REDIS}.url") is None:
-        return
-    for name in ("host", "port", "db", "username", "password", "tls"):
+    if reading.text(f"{_REDIS}.url") is not None:
+        _are_defaults(reading, ("host", "port", "db", "username", "password", "tls", "sentinel.hosts"), "redis.url")
+    elif reading.texts(f"{_REDIS}.sentinel.hosts"):
+        _are_defaults(reading, ("host", "port"), "redis.sentinel")
+
+
+def _are_defaults(reading: Reading, names: Sequence[str], instead: str) -> None:
+    for name in names:
         path = f"{_REDIS}.{name}"
         if path in reading.values and reading.values[path] != _DEFAULTS[path]:
-            reading.fault(path, reading.line(path), "redis.url says this already; remove one of the two")
+            reading.fault(path, reading.line(path), f"{instead} says this already; remove one of the two")
+
+
+def _a_shared_redis_is_not_refreshed(reading: Reading) -> None:
+    path = "state_persistence.refresh_on_startup"
+    if reading.is_on(path) and reading.text("state_persistence.type") == "redis":
+        text = "several processes share this Redis, and no start may wipe it: run `longshore sessions purge` instead"
+        reading.fault(path, reading.line(path), text)
+
+
+def _files_belong_to_a_server(reading: Reading) -> None:
+    path = "state_persistence.reconciliation.legacy_server_id"
+    named = reading.text(path)
+    known = [reading.text(f"{at}.id") for at in _servers(reading)]
+    if named is not None and named not in known and None not in known:
+        reading.fault(path, reading.line(path), f"{named!r} is not the id of a configured server")
 
 
 def _token_is_set(reading: Reading) -> None:
@@ -108,6 +133,8 @@ def _servers(reading: Reading) -> list[str]:
 
 _RULES: tuple[Callable[[Reading], None], ...] = (
     _redis_is_named_once,
+    _a_shared_redis_is_not_refreshed,
+    _files_belong_to_a_server,
     _token_is_set,
     _locator_roots_are_set,
     _ports_differ,

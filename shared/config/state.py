@@ -22,8 +22,17 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
     wal: Wal = Wal()
 
 
+class Sentinel(msgspec.Struct, frozen=True, kw_only=True):
+    """Where Redis' master is asked for at every connection, in place of a host."""
+
+    hosts: tuple[str, ...] = ()  # host or host:port; empty: not asked
+    master_name: str = "mymaster"
+    username: str | None = None
+    password: str | None = None
+
+
 class Redis(msgspec.Struct, frozen=True, kw_only=True):
-    """One Redis server, by `url` or by its parts, never by both."""
+    """One Redis server, by `url`, by its parts or through Sentinel, never by two of them."""
 
     host: str | None = None
     port: int = 6379
@@ -36,7 +45,7 @@ class Redis(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None  # redis://, rediss:// or unix://
     tls: bool = False
     ca_file: str | None = None
-    sentinel: None = None
+    sentinel: Sentinel = Sentinel()
 
     @property
     def uses_tls(self) -> bool:

@@ -35,6 +35,7 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "state_persistence.disk": state.Disk,
     "state_persistence.disk.wal": state.Wal,
     "state_persistence.redis": state.Redis,
+    "state_persistence.redis.sentinel": state.Sentinel,
     "state_persistence.reconciliation": state.Reconciliation,
     "storage": storage.Storage,
     "sessions": storage.Sessions,

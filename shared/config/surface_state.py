@@ -1,9 +1,9 @@
 """Rows of the sections about data: `state_persistence`, `storage`, `sessions`, `uploads`, `artifacts`, `files`."""
 
-from shared.config.kinds import Choice, ListOf, Mode, Size, Switch, Unbuilt, Whole
+from shared.config.kinds import Choice, ListOf, Mode, Size, Switch, Whole
 from shared.config.row import LATER, SUPERSEDED, WORKS, Row
 from shared.config.surface_core import AT_LEAST_ONE, ON_OFF, ONE_OR_NULL, PORT
-from shared.config.words import Folder, Host, KeyBase, RedisUrl, Scheme, Text
+from shared.config.words import Folder, Host, HostPort, KeyBase, RedisUrl, Scheme, Text
 
 _PRIVATE = "the private Redis of `longshore up` keeps an append-only file under <storage.root>/state"
 _ATOMIC = "every change of state is one atomic script in Redis, and files appear by renaming, so no lock is needed"
@@ -16,7 +16,9 @@ STATE = (
     Row("state_persistence.unavailable_policy", WORKS, Choice(words=("fail_closed", "exit", "fallback_memory")),
         "fail_closed", "What happens while Redis is away: requests that need it are refused with 503.",
         not_yet=("exit", "fallback_memory")),
-    Row("state_persistence.refresh_on_startup", LATER, ON_OFF, False, "Forgets all state at start-up."),
+    Row("state_persistence.refresh_on_startup", WORKS, ON_OFF, False,
+        "Forgets all state and files when `longshore up` starts its private Redis. Refused for a shared one, which "
+        "`longshore sessions purge` empties."),
     Row("state_persistence.snapshot_interval_seconds", SUPERSEDED, AT_LEAST_ONE, 30,
         "How often state was written to disk.", instead="every change is in Redis before it is answered"),
     Row("state_persistence.disk.local_path", SUPERSEDED, Text(nullable=True), None,
@@ -35,14 +37,21 @@ STATE = (
     Row("state_persistence.redis.tls_insecure", WORKS, ON_OFF, False, "Speaks TLS without verifying the certificate."),
     Row("state_persistence.redis.url", WORKS, RedisUrl(blank=True, nullable=True), None,
         "The server as a URL, in place of host, port, db, username, password and tls."),
-    Row("state_persistence.redis.sentinel", LATER, Unbuilt(), None, "Finds the server through Sentinel.",
-        secret=True),
+    Row("state_persistence.redis.sentinel.hosts", WORKS, ListOf(item=HostPort(), drop_blank=True), (),
+        "Sentinels that know where the server is, in place of host, port and url. They are asked at each connection, "
+        "over TLS if the server is. Port 26379 where none is given."),
+    Row("state_persistence.redis.sentinel.master_name", WORKS, Text(), "mymaster", "What they call the server."),
+    Row("state_persistence.redis.sentinel.username", WORKS, Text(blank=True, nullable=True, trim=False), None,
+        "The user to ask them as; the server has its own above."),
+    Row("state_persistence.redis.sentinel.password", WORKS, Text(blank=True, nullable=True, trim=False), None,
+        "That user's password.", secret=True),
     Row("state_persistence.redis.key_base", WORKS, KeyBase(), "longshore", "What every key begins with."),
-    Row("state_persistence.redis.ping_seconds", WORKS, AT_LEAST_ONE, 5, "How often the connection is checked."),
-    Row("state_persistence.reconciliation.mode", LATER, Choice(words=("disabled", "if_empty", "always")), "if_empty",
-        "When records are rebuilt from the files in storage.", off=("disabled",)),
-    Row("state_persistence.reconciliation.legacy_server_id", LATER, Text(nullable=True), None,
-        "The server that files without one belong to."),
+    Row("state_persistence.redis.ping_seconds", WORKS, AT_LEAST_ONE, 5, "Seconds within which a dead connection is noticed."),
+    Row("state_persistence.reconciliation.mode", WORKS, Choice(words=("disabled", "if_empty", "always")), "if_empty",
+        "When records are rebuilt from the files in storage: never, for a Redis that has not seen this storage yet, "
+        "or at every start of a worker."),
+    Row("state_persistence.reconciliation.legacy_server_id", WORKS, Text(nullable=True), None,
+        "The server that such files belong to when neither their session nor there being one server tells."),
 )
 
 STORAGE = (

@@ -146,6 +146,17 @@ class Host(Text):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HostPort(Text):
+    """A host with or without a port; an IPv6 address in brackets when a port follows."""
+
+    words: str = "host or host:port"
+
+    def check(self, text: str) -> str:
+        _ = parse_host_port(text, default_port=1)
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dotted(Text):
     """A path into JSON, such as `options.path`."""
 
@@ -231,3 +242,12 @@ def split_url(text: str) -> SplitResult:
     if any(char.isspace() for char in text):
         raise BadValue("not a URL: it holds a blank")
     return url
+
+
+def parse_host_port(text: str, *, default_port: int) -> tuple[str, int]:
+    """What a HostPort stands for. Raises BadValue."""
+    bare = text.count(":") > 1 and not text.startswith("[")
+    url = split_url(f"//[{text}]" if bare else f"//{text}")
+    if not url.hostname or url.path or url.query or url.fragment or url.username is not None or url.port == 0:
+        raise BadValue("not a host, or a host and its port")
+    return url.hostname, url.port or default_port

@@ -1,4 +1,4 @@
-"""Where Redis is and how to get in: as parsed from one URL, or as the configuration has it. Pure but for the CA file."""
+"""Where Redis is and how to get in: parsed from a URL, or as configured. Pure but for reading the CA file."""
 
 import ssl
 from dataclasses import dataclass, replace

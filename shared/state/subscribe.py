@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 import hiredis
 import structlog
 
-from shared.state.address import RedisAddress
-from shared.state.link import Arg
+from shared.errors import StoreDown
+from shared.state.address import RedisAddress, UnsuitableRedis, login
+from shared.state.dial import CONNECT_S, located, open_streams
+from shared.state.wire import Arg
 from shared.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 
-_CONNECT_S = 5.0
-_IDLE_S = 15.0               # after so much silence a PING must be answered in as much again
+_IDLE = 0.45                 # after this share of `ping_s` in silence a PING must be answered in as much again
 _BACKOFF_S = (0.02, 0.1, 0.5, 1.0)
 
 
@@ -58,34 +59,30 @@ class Subscription:
         failures = 0
         while True:
             try:
-                await self._listen()
-            except (OSError, TimeoutError, EOFError, hiredis.ReplyError, hiredis.ProtocolError) as err:
+                await self._listen(attempt=failures)
+            except (
+                OSError, TimeoutError, EOFError, StoreDown, UnsuitableRedis, hiredis.ReplyError, hiredis.ProtocolError
+            ) as err:
                 failures = 0 if self._ready.is_set() else failures + 1
                 log.warning("redis_subscription_lost", error=type(err).__name__)
             finally:
                 self._ready.clear()
             await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
 
-    async def _listen(self) -> None:
-        async with asyncio.timeout(_CONNECT_S):
-            reader, writer = await self._open()
+    async def _listen(self, *, attempt: int) -> None:
+        at = await located(self._address, attempt=attempt)
+        async with asyncio.timeout(CONNECT_S):
+            reader, writer = await open_streams(at)
         try:
             writer.write(self._greeting())
             await self._receive(reader, writer)
         finally:
             writer.close()
 
-    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        address = self._address
-        if address.unix_path:
-            return await asyncio.open_unix_connection(address.unix_path)
-        return await asyncio.open_connection(address.host, address.port, ssl=address.ssl_context())
-
     def _greeting(self) -> bytes:
-        address = self._address
         commands: list[tuple[Arg, ...]] = [("SUBSCRIBE", *self._channels)]
-        if address.password:
-            commands.insert(0, ("AUTH", address.username or "default", address.password))
+        if (auth := login(self._address.username, self._address.password)) is not None:
+            commands.insert(0, auth)
         return b"".join(hiredis.pack_command(command) for command in commands)  # type: ignore[arg-type]
 
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -93,7 +90,7 @@ class Subscription:
         asked = False
         while True:
             try:
-                async with asyncio.timeout(_IDLE_S):
+                async with asyncio.timeout(_IDLE * self._address.ping_s):
                     data = await reader.read(65_536)
             except TimeoutError:
                 if asked:
