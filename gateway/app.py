@@ -9,7 +9,8 @@ from aiohttp import web
 from gateway import startup
 from gateway.appkeys import CONFIG, METRICS, STANDING, STARTUP, Startup
 from gateway.http.admin import admin_app
-from gateway.http.edge import edge
+from gateway.http.edge import ORIGINS, add_cors_headers, edge
+from gateway.http.origins import Origins
 from gateway.standing import Standing
 from gateway.tally import Tally
 from shared.config import Config
@@ -28,6 +29,9 @@ def build(config: Config, metrics: Metrics) -> web.Application:
     app[METRICS] = Tally(metrics.gateway)
     app[STARTUP] = Startup()
     app[STANDING] = Standing()
+    app[ORIGINS] = Origins.of(config)
+    if config.core.cors.enabled:
+        app.on_response_prepare.append(add_cors_headers)
     startup.wire(app)
     app.cleanup_ctx.extend([startup.background, startup.state, startup.storage, startup.upstreams])
     app.on_shutdown.append(_drain)

@@ -19,6 +19,15 @@ class Keys:
         """
         return f"{self.base}:session:{session_id}"
 
+    @property
+    def session_prefix(self) -> str:
+        """What the names of `session` keys begin with, for scripts that learn the id themselves."""
+        return f"{self.base}:session:"
+
+    def latest(self, scope: str) -> str:
+        """String, the id of the session that this caller initialised last. TTL an hour. Written on `initialize`."""
+        return f"{self.base}:latest:{scope}"
+
     def leases(self, session_id: str) -> str:
         """Sorted set, calls in flight: lease id by expiry in ms of Redis time. Dies with its session."""
         return f"{self.base}:leases:{session_id}"

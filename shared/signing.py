@@ -35,7 +35,15 @@ class Signer:
     def __init__(self, secrets: list[str]) -> None:
         derived = [hmac.digest(secret.encode(), b"longshore signed link v1", "sha256") for secret in secrets]
         self._ring = {hashlib.sha256(key).hexdigest()[:8]: key for key in derived}
+        # By the last secret of the ring, which a rotation leaves longest: a new one would orphan the scopes.
+        self._scopes = derived[-1]
         self._current = hashlib.sha256(derived[0]).hexdigest()[:8]
+
+    def scope_of(self, server: str, principal: str) -> str:
+        """The scope of a principal that sends no session id: always the same, and not to be guessed. 33 chars."""
+        message = len(server).to_bytes(4, "big") + server.encode() + principal.encode()
+        digest = hmac.digest(self._scopes, b"scope v1" + message, "sha256")
+        return "p" + urlsafe_b64encode(digest[:24]).decode()
 
     def query(self, link: Link) -> dict[str, str]:
         """The query parameters that make a URL a signed link."""

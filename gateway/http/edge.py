@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.appkeys import CONFIG, GROUPS, MCP_GROUP, METRICS, NOTE, CutOff, Note
 from gateway.http.auth import principal_of
+from gateway.http.origins import Origins
 from gateway.mcp.relay import error_message
 from shared import ids
 from shared.clock import monotonic_s
@@ -29,6 +30,7 @@ from shared.errors import (
 log = structlog.get_logger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+ORIGINS = web.AppKey("origins", Origins)
 _encode = msgspec.json.Encoder().encode
 _OF_EXECUTION = (UpstreamDown, UpstreamTimeout, ToolInputError, ArtifactMissing)
 _PUBLIC = frozenset({"health", "upload", "download"})   # these check their own credentials
@@ -56,9 +58,18 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         _count(request, note, status)
 
 
+async def add_cors_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Let the pages that may call read the answer: on every answer, streams included, as its head goes out."""
+    response.headers.update(request.app[ORIGINS].cors_headers(request.headers.get("Origin")))
+
+
 async def _answer(request: web.Request, handler: Handler, note: Note) -> web.StreamResponse:
     try:
         _classify(request, note)
+        origins = request.app[ORIGINS]
+        if request.method == "OPTIONS" and (allowed := origins.preflight(request.headers)) is not None:
+            return web.Response(status=204, headers=allowed)
+        origins.check(request.headers)
         if note.route_group not in _PUBLIC:
             note.principal = principal_of(request)
         return await handler(request)

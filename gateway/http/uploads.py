@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, CONFIG, GRANTS, METRICS, QUEUE, SERVERS, SESSIONS, SIGNER
+from gateway.appkeys import BLOBS, CONFIG, GRANTS, METRICS, QUEUE, SERVERS, SESSIONS, SIGNER, Principal
 from gateway.files.handles import upload_handle
 from gateway.http.auth import principal_of
 from gateway.http.multipart import Received, receive
@@ -16,7 +16,7 @@ from gateway.mcp.exchange import SESSION_HEADER, note_of
 from shared import layout
 from shared.clock import now_s
 from shared.config import Config
-from shared.errors import BadRequest, Forbidden, LongshoreError, NotFound, WorkerDown, WrongMediaType
+from shared.errors import BadRequest, Forbidden, LongshoreError, NotFound, SessionGone, WorkerDown, WrongMediaType
 from shared.ids import is_id
 from shared.jobs import FinaliseUpload, UploadsDone
 from shared.records import UploadRecord
@@ -84,10 +84,20 @@ async def _authorize(request: web.Request, server: str) -> _Grant:
         return _Grant(link.scope, link.nonce, int((link.expires_s - now_s()) * 1000))
     principal = principal_of(request)
     if header is None:
-        raise BadRequest(f"send the header {SESSION_HEADER}, or use a link from the get_upload_url tool")
+        return await _scope_of(request, server, principal)
     caller = Caller(header if is_id(header) else "x" * 16, server, principal.name)
     _ = await request.app[SESSIONS].open_call(caller)
     return _Grant(caller.session_id)
+
+
+async def _scope_of(request: web.Request, server: str, principal: Principal) -> _Grant:
+    """The scope of a caller that sends no session id. Raises BadRequest when it has none."""
+    scope = request.app[SIGNER].scope_of(server, principal.name)
+    try:
+        _ = await request.app[SESSIONS].open_call(Caller(scope, server, principal.name))
+    except SessionGone:
+        raise BadRequest(f"send the header {SESSION_HEADER}, or use a link from the get_upload_url tool") from None
+    return _Grant(scope)
 
 
 @asynccontextmanager

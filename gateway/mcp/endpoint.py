@@ -11,7 +11,15 @@ from aiohttp import web
 
 from gateway.appkeys import CONFIG, LEASES, QUEUE, SESSIONS, STANDING, TASKS, Mounted
 from gateway.mcp import capabilities, handshake, listing, toolcall
-from gateway.mcp.exchange import SESSION_HEADER, VERSION_HEADER, Exchange, caller_of, note_of, upstream_headers
+from gateway.mcp.exchange import (
+    SESSION_HEADER,
+    VERSION_HEADER,
+    Exchange,
+    caller_of,
+    note_of,
+    open_session,
+    upstream_headers,
+)
 from gateway.mcp.relay import relay, relay_bytes
 from gateway.mcp.renewal import renew
 from gateway.mcp.sending import sent
@@ -44,9 +52,8 @@ async def post(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     if message.method == "initialize" and message.kind is Kind.REQUEST:
         return await handshake.initialize(mounted, request, message, body)
     caller = caller_of(request, mounted)
-    sessions = request.app[SESSIONS]
     lease = ids.new_id() if message.kind is Kind.REQUEST and message.method not in _LEASELESS else ""
-    session = await sessions.open_call(caller, lease=lease)
+    session = await open_session(request, caller, lease=lease)
     exchange = Exchange(request, mounted, caller, session, message, body)
     leases = request.app[LEASES]
     leases.begin(caller.session_id, lease)
@@ -83,7 +90,7 @@ async def get(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     if "text/event-stream" not in request.headers.get("Accept", "") and "*/*" not in request.headers.get("Accept", ""):
         raise NotAcceptable("a GET on this path opens an event stream; send Accept: text/event-stream")
     caller = caller_of(request, mounted)
-    session = await request.app[SESSIONS].open_call(caller)
+    session = await open_session(request, caller)
     upstream_id = await renew(request, mounted, caller, lost="") if is_lost(session) else session.upstream_id
     for left in range(request.app[CONFIG].sessions.upstream_session_termination_retries, -1, -1):
         headers = upstream_headers(request, mounted, upstream_id)
@@ -100,11 +107,15 @@ async def _stand(request: web.Request, caller: Caller, answer: UpstreamAnswer) -
     await leases.begin_stream(caller.session_id, lease)
     try:
         return await relay_bytes(
-            request, answer, note_of(request), headers={SESSION_HEADER: caller.session_id},
+            request, answer, note_of(request), headers=_session_head(request, caller),
             standing=request.app[STANDING],
         )
     finally:
         leases.end_stream(caller.session_id, lease)
+
+
+def _session_head(request: web.Request, caller: Caller) -> dict[str, str]:
+    return {SESSION_HEADER: caller.session_id} if SESSION_HEADER in request.headers else {}
 
 
 def is_lost(session: OpenSession) -> bool:
@@ -114,6 +125,8 @@ def is_lost(session: OpenSession) -> bool:
 
 async def delete(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     """DELETE: end the session for good, its files with it; the upstream's own session is ended in passing."""
+    if SESSION_HEADER not in request.headers:
+        raise BadRequest(f"send the header {SESSION_HEADER} of the session to end")
     caller = caller_of(request, mounted)
     # The upstream's session is ended from here, where the caller's own headers are at hand.
     ended = await request.app[SESSIONS].end(caller, reason="ended by the client", queue_upstream=False)

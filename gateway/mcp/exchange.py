@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, NOTE, Mounted, Note, Principal
+from gateway.appkeys import CONFIG, NOTE, SESSIONS, SIGNER, Mounted, Note, Principal
 from gateway.upstream import headers
 from gateway.wire.envelope import Envelope
 from shared.config import Config
-from shared.errors import BadRequest, Unauthorized
+from shared.errors import BadRequest, SessionGone, Unauthorized
 from shared.ids import is_id
 from shared.state.sessions import Caller, OpenSession
 
@@ -61,13 +61,30 @@ def principal_of(request: web.Request) -> Principal:
 
 
 def caller_of(request: web.Request, mounted: Mounted) -> Caller:
-    """The caller and its session id. Raises BadRequest when the header is missing or malformed."""
+    """The caller and its session id, or its own scope when it sends none (some clients never do)."""
+    principal = principal_of(request).name
     session_id = request.headers.get(SESSION_HEADER)
     if session_id is None:
-        raise BadRequest(f"the header {SESSION_HEADER} is missing; start a session with initialize")
+        return Caller(request.app[SIGNER].scope_of(mounted.server.id, principal), mounted.server.id, principal)
     # An id that is not of our making is unknown, not malformed: the client starts again on a 404.
     known_shape = session_id if is_id(session_id) else "x" * 16
-    return Caller(known_shape, mounted.server.id, principal_of(request).name)
+    return Caller(known_shape, mounted.server.id, principal)
+
+
+async def open_session(request: web.Request, caller: Caller, *, lease: str = "") -> OpenSession:
+    """The caller's session, validated and leased. Raises as `SessionStore.open_call`, or BadRequest.
+
+    A caller without session id begins its scope with the `initialize` that it sent before.
+    """
+    sessions = request.app[SESSIONS]
+    if SESSION_HEADER in request.headers:
+        return await sessions.open_call(caller, lease=lease)
+    try:
+        return await sessions.open_call(caller, lease=lease)
+    except SessionGone:
+        if not await sessions.adopt(caller):
+            raise BadRequest(f"the header {SESSION_HEADER} is missing; start a session with initialize") from None
+    return await sessions.open_call(caller, lease=lease)
 
 
 def upstream_headers(request: web.Request, mounted: Mounted, upstream_id: str) -> dict[str, str]:

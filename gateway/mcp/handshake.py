@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from gateway.appkeys import METRICS, SESSIONS, TASKS, Mounted
+from gateway.appkeys import METRICS, SESSIONS, SIGNER, TASKS, Mounted
 from gateway.mcp import capabilities
 from gateway.mcp.exchange import SESSION_HEADER, Exchange, note_of, principal_of, upstream_headers
 from gateway.mcp.relay import relay
@@ -49,6 +49,7 @@ async def _settle(
         SessionStart(
             session_id=caller.session_id, server=caller.server, principal=caller.principal,
             upstream_id=answer.session_id, protocol=found.protocol, init_params=bytes(params),
+            callers_scope=app[SIGNER].scope_of(caller.server, caller.principal),
             flags=found.flags + (capabilities.SESSIONS if answer.session_id else ""),
         )
     )

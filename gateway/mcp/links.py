@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway.addresses import base_url
 from gateway.appkeys import CONFIG, SIGNER
+from gateway.mcp.exchange import SESSION_HEADER
 from gateway.tools.own import UploadLink
 from shared import ids
 from shared.clock import now_s
@@ -20,7 +21,10 @@ def upload_link(request: web.Request, caller: Caller, *, ttl_s: int) -> UploadLi
         purpose="upload", server=caller.server, scope=caller.session_id, target="", nonce=ids.new_id(),
         expires_s=int(now_s()) + ttl_s,
     )
-    return UploadLink(base_url(request.app[CONFIG], request.remote or "", request.headers), link, caller.session_id)
+    return UploadLink(
+        base_url(request.app[CONFIG], request.remote or "", request.headers), link, caller.session_id,
+        has_session=SESSION_HEADER in request.headers,
+    )
 
 
 def download_url(request: web.Request, record: ArtifactRecord) -> str:

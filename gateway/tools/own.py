@@ -23,6 +23,7 @@ class UploadLink:
     base_url: str            # of this gateway, as the client sees it, without a trailing slash
     link: Link
     session_id: str
+    has_session: bool        # the client sends its session id: the link may be used with it
 
 
 def upload_tool_name(server: Server) -> str:
@@ -56,7 +57,7 @@ def upload_ticket(config: Config, server: Server, issued: UploadLink, signer: Si
         "tool_name": upload_tool_name(server),
         "upload_url": url,
         "method": "POST",
-        "headers": {"Mcp-Session-Id": issued.session_id},
+        "headers": {"Mcp-Session-Id": issued.session_id} if issued.has_session else {},
         "auth_mode": "signed_upload_credentials",
         "credential_ttl_seconds": config.core.auth.signed_upload_ttl_seconds,
         "field_name": "file",

@@ -2,8 +2,9 @@
 -- KEYS[1]  hash, the session (keys.session)
 -- KEYS[2]  sorted set, live sessions by creation time (keys.sessions)
 -- KEYS[3]  sorted set, what falls due when, by the server's clock (keys.due)
+-- KEYS[4]  string, the caller's latest session (keys.latest)
 -- ARGV     session id, server, principal, upstream session id, protocol version, upstream flags,
---          initialize parameters, most live sessions or 0, idle time to live in ms or 0
+--          initialize parameters, most live sessions or 0, time in ms until it is used or falls due
 -- returns  {created 0|1, live sessions after the call}
 local id = ARGV[1]
 local limit, idle_ms = tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -14,9 +15,8 @@ end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('HSET', KEYS[1], 'state', 'live', 'server', ARGV[2], 'principal', ARGV[3], 'upstream', ARGV[4],
-  'protocol', ARGV[5], 'flags', ARGV[6], 'init', ARGV[7], 'created', now, 'touched', now)
+  'protocol', ARGV[5], 'flags', ARGV[6], 'init', ARGV[7], 'created', now, 'touched', 0)  -- 0: never used
 redis.call('ZADD', KEYS[2], now, id)
-if idle_ms > 0 then
-  redis.call('ZADD', KEYS[3], now + idle_ms, 's:' .. id)
-end
+redis.call('ZADD', KEYS[3], now + idle_ms, 's:' .. id)
+redis.call('SET', KEYS[4], id, 'PX', 3600000)
 return {1, live + 1}

@@ -9,7 +9,8 @@
 -- returns  {0, upstream session id, protocol version, flags, revived 0|1} or {1} unknown,
 --          {2, reason} ended, {3} another caller's, {4, calls in flight} at its limit,
 --          {5, reason} invalidated, {6, live sessions} no room to revive it
-local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'principal', 'upstream', 'protocol', 'flags', 'reason')
+local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'principal', 'upstream', 'protocol', 'flags', 'reason',
+  'touched')
 local state = found[1]
 if not state or found[2] ~= ARGV[2] then return {1} end
 if found[3] ~= ARGV[3] then
@@ -42,5 +43,7 @@ redis.call('HSET', KEYS[1], 'touched', now)
 local idle_ms = tonumber(ARGV[7])
 if idle_ms > 0 then
   redis.call('ZADD', KEYS[3], now + idle_ms, 's:' .. ARGV[1])
+elseif found[8] == '0' then  -- one that is used lives on; one that never was falls due
+  redis.call('ZREM', KEYS[3], 's:' .. ARGV[1])
 end
 return {0, found[4], found[5], found[6], revived}

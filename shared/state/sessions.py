@@ -12,6 +12,9 @@ _CREATE = Script("create_session")
 _OPEN = Script("open_call")
 _END = Script("end_session")
 _RENEW = Script("renew_lease")
+_ADOPT = Script("adopt_session")
+
+_UNUSED_MS = 3_600_000       # a session that was opened and never used is nobody's
 
 _START_AGAIN = "start a new session with initialize"
 
@@ -27,6 +30,7 @@ class SessionStart:
     protocol: str            # negotiated version, such as 2025-11-25
     flags: str               # what the upstream can do, one letter each: see gateway.mcp.capabilities
     init_params: bytes       # the client's own initialize parameters, JSON
+    callers_scope: str       # of this principal on this server, should it never send the session id
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +87,29 @@ class SessionStore:
         keys, limits = self._keys, self._limits
         created, live = await self._scripts.run(
             _CREATE,
-            [keys.session(start.session_id), keys.sessions(), keys.due()],
+            [keys.session(start.session_id), keys.sessions(), keys.due(), keys.latest(start.callers_scope)],
             [
                 start.session_id, start.server, start.principal, start.upstream_id, start.protocol, start.flags,
-                start.init_params, limits.max_active, limits.idle_ttl_ms,
+                start.init_params, limits.max_active, limits.idle_ttl_ms or _UNUSED_MS,
             ],
         )
         if not created:
             raise TooMany(f"{live} sessions are active, which is the limit; end one or try again later")
+
+    async def adopt(self, caller: Caller) -> bool:
+        """Begin the scope `caller.session_id` of a caller without session id, from its latest `initialize`.
+
+        False when there was none, or it is long past. Raises TooMany. Safe to repeat.
+        """
+        keys = self._keys
+        done = await self._scripts.run(
+            _ADOPT,
+            [keys.session(caller.session_id), keys.latest(caller.session_id), keys.sessions(), keys.due()],
+            [caller.session_id, caller.server, caller.principal, keys.session_prefix, self._limits.max_active],
+        )
+        if done == 2:
+            raise TooMany("no more sessions can be active; end one or try again later")
+        return bool(done)
 
     async def open_call(self, caller: Caller, *, lease: str = "") -> OpenSession:
         """Validate, touch and (with a `lease` id) take a place. Safe to repeat with the same lease.

@@ -53,7 +53,9 @@ async def test_an_unknown_session_is_404_with_a_reason(shared_backing: Backing, 
 async def test_a_request_without_session_is_told_to_initialize(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
+    own_keys = {"type": "redis", "redis": {"url": shared_backing.redis_url, "key_base": "nobody-initialised"}}
+    config = shared_backing.config(entry(upstream.url), state_persistence=own_keys)
+    async with connected(config, initialize=False) as client:
         answer = await client.request("tools/list")
 
     assert answer.status == 400

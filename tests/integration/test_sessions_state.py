@@ -39,7 +39,7 @@ def _store(state: State, limits: SessionLimits | None = None) -> SessionStore:
 def _start(session_id: str | None = None, *, principal: str = "me") -> SessionStart:
     return SessionStart(
         session_id=session_id or new_session_id(), server="s1", principal=principal, upstream_id="up-1",
-        protocol="2025-11-25", flags="tr", init_params=b"{}",
+        protocol="2025-11-25", flags="tr", init_params=b"{}", callers_scope="p" + "c" * 32,
     )
 
 

@@ -33,7 +33,7 @@ def _config(*, require_sha256: bool = False, ttl_seconds: int | None = 120) -> C
 
 def _ticket(config: Config) -> dict[str, object]:
     link = Link(purpose="upload", server=_SERVER.id, scope=_SESSION, target="", nonce=new_id(), expires_s=2_000_000_000)
-    return own.upload_ticket(config, _SERVER, UploadLink("https://gateway.example", link, _SESSION), _SIGNER)
+    return own.upload_ticket(config, _SERVER, UploadLink("https://gateway.example", link, _SESSION, has_session=True), _SIGNER)
 
 
 def test_the_ticket_has_the_fields_that_clients_rely_on() -> None:
