@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_PRUNED_TRIES = 8            # a folder that is empty may be removed by another worker on our way through it
+_PRUNED_TRIES = 50           # a folder that is empty may be removed by another worker on our way through it
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 

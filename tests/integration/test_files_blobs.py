@@ -205,13 +205,13 @@ async def test_removing_a_scope_takes_both_kinds_and_nothing_else(blobs: Blobs, 
 
 
 def test_a_folder_that_others_remove_meanwhile_is_made_all_the_same(tmp_path: Path) -> None:
-    """One thread makes folders in a scope while another looks thousands of times a second whether it is empty."""
+    """One thread makes folders in a scope while another looks a thousand times a second whether it is empty."""
     folders = Folders(tmp_path, dir_mode=0o770, file_mode=0o660)
     scope = ("uploads", "sessions", "scope")
     stopped = threading.Event()
 
     def prune_it() -> None:
-        while not stopped.wait(0.0003):
+        while not stopped.wait(0.001):
             prune(folders, scope)
 
     pruning = threading.Thread(target=prune_it)
