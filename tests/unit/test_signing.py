@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Forbidden
-from shared.ids import new_id, new_session_id
+from shared.ids import is_id, new_id, new_session_id
 from shared.signing import Link, Purpose, Signer
 
 _NOW = 1_800_000_000
@@ -139,3 +139,17 @@ def test_no_two_links_share_a_signature(purpose: Purpose) -> None:
     links = [dataclasses.replace(_LINK, purpose=purpose, nonce=new_id()) for _ in range(100)]
 
     assert len({_SIGNER.query(link)["sig"] for link in links}) == 100
+
+
+def test_a_scope_is_of_one_caller_on_one_server() -> None:
+    callers = [("s1", "me"), ("s1", "you"), ("s2", "me"), ("s1m", "e"), ("s", "1me"), ("é", "me"), ("e", "\u0301me")]
+
+    scopes = [_SIGNER.scope_of(server, principal) for server, principal in callers]
+
+    assert len(set(scopes)) == len(callers)
+    assert all(is_id(scope) for scope in scopes)
+    assert scopes[0] == _SIGNER.scope_of("s1", "me") != Signer(["other"]).scope_of("s1", "me")
+
+
+def test_a_scope_survives_a_new_secret_in_front() -> None:
+    assert Signer(["new", "secret"]).scope_of("s1", "me") == _SIGNER.scope_of("s1", "me")
