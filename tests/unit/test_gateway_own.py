@@ -31,9 +31,10 @@ def _config(*, require_sha256: bool = False, ttl_seconds: int | None = 120) -> C
     return Config(core=Core(upload_path="/up"), uploads=uploads, artifacts=Artifacts(), servers=(_SERVER,))
 
 
-def _ticket(config: Config) -> dict[str, object]:
+def _ticket(config: Config, *, has_session: bool = True) -> dict[str, object]:
     link = Link(purpose="upload", server=_SERVER.id, scope=_SESSION, target="", nonce=new_id(), expires_s=2_000_000_000)
-    return own.upload_ticket(config, _SERVER, UploadLink("https://gateway.example", link, _SESSION, has_session=True), _SIGNER)
+    issued = UploadLink("https://gateway.example", link, _SESSION, has_session=has_session)
+    return own.upload_ticket(config, _SERVER, issued, _SIGNER)
 
 
 def test_the_ticket_has_the_fields_that_clients_rely_on() -> None:
@@ -49,6 +50,10 @@ def test_the_ticket_has_the_fields_that_clients_rely_on() -> None:
     texts = ("upload_url", "example_curl", "example_curl_multiple", "note", "integrity_note")
     assert all(isinstance(ticket[key], str) and ticket[key] for key in texts)
     assert msgspec.json.decode(msgspec.json.encode(ticket)) == ticket
+
+
+def test_a_caller_that_sends_no_session_id_is_given_none_to_send() -> None:
+    assert _ticket(_config(), has_session=False)["headers"] == {}
 
 
 def test_the_link_of_the_ticket_opens_the_upload() -> None:
