@@ -83,7 +83,7 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     app[GRANTS] = GrantStore(scripts, link, keys)
     app[FILES] = FileStore(scripts, link, keys)
     app[WORKERS] = Workers(scripts, link, keys)
-    queue = app[QUEUE] = Queue(scripts, link, keys, new_id(), tasks)
+    queue = app[QUEUE] = Queue(scripts, link, keys, new_id(), tasks, on_enqueued=app[METRICS].job_enqueued)
     queue.listen(address)
     app[SIGNER] = Signer([config.signing_secret_setting() or await signing_secret(link, keys)])
     yield

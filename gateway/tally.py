@@ -64,6 +64,10 @@ class Tally:
         self._metrics.wiring_runs.labels(server, "success" if ready else "error").inc()
         self._metrics.wiring_not_ready.labels(server).set(0 if ready else 1)
 
+    def job_enqueued(self, job: str) -> None:
+        """A job handed to the workers."""
+        self._metrics.jobs_enqueued.labels(job).inc()
+
     def session_event(self, *, server: str, event: str) -> None:
         """A session transition, from a fixed list."""
         self._metrics.sessions.labels(server, event).inc()

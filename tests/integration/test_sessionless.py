@@ -64,7 +64,9 @@ async def test_files_outlive_a_second_initialize(shared_backing: Backing, upstre
 async def test_a_client_with_a_session_keeps_it_beside_one_without(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    config = shared_backing.config(entry(upstream.url), core=_AUTH)
+    config = shared_backing.config(
+        entry(upstream.url), core=_AUTH, state_persistence=_own_keys(shared_backing, "beside")
+    )
     async with connected(config, initialize=False) as client:
         await client.initialize(_HEADER)
         await client.request("tools/call", {"name": "echo"}, _HEADER)
@@ -121,7 +123,9 @@ async def test_the_standing_stream_works_without_session_id(
         return response
 
     upstream.on_get = standing
-    async with connected(shared_backing.config(entry(upstream.url), core=_AUTH), initialize=False) as client:
+    own_keys = _own_keys(shared_backing, "stream")
+    config = shared_backing.config(entry(upstream.url), core=_AUTH, state_persistence=own_keys)
+    async with connected(config, initialize=False) as client:
         await _initialize(client)
         headers = {"Accept": "text/event-stream", **_HEADER}
         async with client.http.get(client.base + client.mount, headers=headers) as stream, asyncio.timeout(5):
