@@ -1,6 +1,8 @@
 """What the gateway counts, one method an event; label values are bounded here or by the caller."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from prometheus_client import Counter, Histogram
 
 from shared.metrics import GatewayMetrics
 
@@ -9,18 +11,35 @@ AuthMode = Literal["signed_url", "session_context"]
 Result = Literal["success", "error"]
 
 
+class _Timed(NamedTuple):
+    """A counter and the histogram beside it, with their labels set: finding them costs more than counting."""
+
+    count: Counter
+    seconds: Histogram
+
+    def add(self, duration_s: float) -> None:
+        self.count.inc()
+        self.seconds.observe(duration_s)
+
+
 class Tally:
     """The gateway's metric families as events. Built once at start-up."""
 
     def __init__(self, metrics: GatewayMetrics) -> None:
         self._metrics = metrics
+        self._http: dict[tuple[str, str, str, int], _Timed] = {}
+        self._tools: dict[tuple[str, str, str], _Timed] = {}
 
     def http_request(self, *, server: str, method: str, route_group: str, status: int, duration_s: float) -> None:
         """One request at the edge. Other methods than HTTP's own count as OTHER."""
-        known = method if method in _METHODS else "OTHER"
-        labels = (server, known, route_group, str(status), f"{status // 100}xx")
-        self._metrics.http_requests.labels(*labels).inc()
-        self._metrics.http_seconds.labels(*labels).observe(duration_s)
+        key = (server, method if method in _METHODS else "OTHER", route_group, status)
+        timed = self._http.get(key)
+        if timed is None:
+            labels = (*key[:3], str(status), f"{status // 100}xx")
+            timed = self._http[key] = _Timed(
+                self._metrics.http_requests.labels(*labels), self._metrics.http_seconds.labels(*labels)
+            )
+        timed.add(duration_s)
 
     def auth_rejected(self, *, server: str, reason: str, route_group: str) -> None:
         """A request refused for its credentials."""
@@ -32,8 +51,13 @@ class Tally:
 
     def tool_call(self, *, server: str, tool: str, result: Result, duration_s: float) -> None:
         """A tool call sent upstream. `tool` is a name that the upstream lists, else `other`."""
-        self._metrics.tool_calls.labels(server, tool, result).inc()
-        self._metrics.tool_call_seconds.labels(server, tool, result).observe(duration_s)
+        key = (server, tool, result)
+        timed = self._tools.get(key)
+        if timed is None:
+            timed = self._tools[key] = _Timed(
+                self._metrics.tool_calls.labels(*key), self._metrics.tool_call_seconds.labels(*key)
+            )
+        timed.add(duration_s)
 
     def uploaded(self, *, server: str, files: int, size_bytes: int) -> None:
         """An upload request that was accepted."""

@@ -71,7 +71,8 @@ async def _send(request: web.Request, record: ArtifactRecord) -> web.StreamRespo
         "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'",
         "Content-Disposition": disposition(record),
     }
-    if etag in [part.strip() for part in request.headers.get("If-None-Match", "").split(",")]:
+    known = [part.strip().removeprefix("W/") for part in request.headers.get("If-None-Match", "").split(",")]
+    if etag in known or known == ["*"]:
         return web.Response(status=304, headers=headers)
     span = wanted_span(request.headers, size_bytes=record.size_bytes, etag=etag)
     if span is None:

@@ -118,6 +118,8 @@ def _display_name(name: str | None) -> str:
     """The client's file name. Raises BadRequest for one that tries to be a path."""
     if not name:
         return "file"
+    if not name.isprintable() and any("\ud800" <= char <= "\udfff" for char in name):
+        raise BadRequest("a file name must be UTF-8; send it so, or percent-encoded as filename*")
     if "/" in name or "\\" in name or "\0" in name or name in (".", ".."):
         raise BadRequest("a file name must not hold separators, NUL or be '..'; send the bare name")
     return name

@@ -86,7 +86,10 @@ class Origins:
     def _knows_origin(self, origin: str, host: str) -> bool:
         if origin == self.own or self.any_origin or origin in self.allowed:
             return True
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
         name = parts.hostname or ""
         # An address cannot be rebound: a page that we served under it may call back.
         return is_loopback(name) or (parts.netloc == host and _is_address(name))
@@ -116,5 +119,8 @@ def _origin(url: str) -> str:
 
 
 def _name(host: str) -> str:
-    """The name in a Host header, without its port."""
-    return (urlsplit(f"//{host}").hostname or "").lower()
+    """The name in a Host header, without its port; "" for one that is malformed."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""

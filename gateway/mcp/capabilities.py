@@ -36,7 +36,7 @@ def negotiated(response: bytes) -> Negotiated | None:
     """What the response settled, or None when it is an error or malformed (then there is no session)."""
     try:
         result = _decoder.decode(response).result
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     flags = "".join(
         flag for flag, name in ((TOOLS, "tools"), (RESOURCES, "resources")) if name in result.capabilities

@@ -16,7 +16,7 @@ from gateway.mcp.relay import relay
 from gateway.mcp.sending import sent
 from gateway.tools import own
 from gateway.wire import jsonrpc
-from shared.errors import InvalidParams, NotFound
+from shared.errors import InvalidParams, NotFound, UpstreamDown
 from shared.records import ArtifactRecord
 
 _PAGE = 200
@@ -117,7 +117,11 @@ def _merged(response: bytes, name: str, ours: list[dict[str, Any]], next_cursor:
     result = jsonrpc.open_object(message["result"])
     if name not in result or bytes(result.get("nextCursor", b"null")) not in (b"null", b'""'):
         return response
-    result[name] = jsonrpc.raw([*_list.decode(result[name]), *ours])
+    try:
+        theirs = _list.decode(result[name])
+    except msgspec.DecodeError:
+        raise UpstreamDown(f"the upstream server's list of {name} is malformed") from None
+    result[name] = jsonrpc.raw([*theirs, *ours])
     if next_cursor is not None:
         result["nextCursor"] = jsonrpc.raw(next_cursor)
     message["result"] = jsonrpc.raw(result)

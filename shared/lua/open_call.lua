@@ -21,6 +21,14 @@ if state == 'invalidated' then return {5, found[7] or ''} end
 if state == 'ended' then return {2, found[7] or ''} end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+if ARGV[4] ~= '' then
+  local limit = tonumber(ARGV[6])
+  if limit > 0 then
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+    local running = redis.call('ZCARD', KEYS[2])
+    if running >= limit and not redis.call('ZSCORE', KEYS[2], ARGV[4]) then return {4, running} end
+  end
+end
 local revived = 0
 if state == 'expired' then
   local most, live = tonumber(ARGV[8]), redis.call('ZCARD', KEYS[4])
@@ -31,12 +39,6 @@ if state == 'expired' then
   revived = 1
 end
 if ARGV[4] ~= '' then
-  local limit = tonumber(ARGV[6])
-  if limit > 0 then
-    redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-    local running = redis.call('ZCARD', KEYS[2])
-    if running >= limit then return {4, running} end
-  end
   redis.call('ZADD', KEYS[2], now + tonumber(ARGV[5]), ARGV[4])
 end
 redis.call('HSET', KEYS[1], 'touched', now)

@@ -15,6 +15,7 @@ _PAGE = "https://app.example"
         ("https://mcp.example", True), ("https://mcp.example:444", False), ("http://mcp.example", False),
         ("https://evil.example", False), ("null", False), ("http://localhost.evil.example", False),
         ("http://127.0.0.1.evil.example", False), ("https://mcp.example.evil", False), ("", False), ("::", False),
+        ("http://[x", False),
     ],
 )
 async def test_pages_of_other_origins_are_refused(
@@ -35,7 +36,7 @@ async def test_pages_of_other_origins_are_refused(
     "host, allowed",
     [
         ("127.0.0.1:8932", True), ("localhost", True), ("[::1]:8932", True), ("mcp.example", True),
-        ("other.example:1", True), ("evil.example:8932", False), ("localhost.evil.example", False),
+        ("other.example:1", True), ("evil.example:8932", False), ("localhost.evil.example", False), ("[x", False),
     ],
 )
 async def test_a_name_that_was_rebound_to_loopback_is_refused(

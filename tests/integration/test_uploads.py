@@ -172,6 +172,7 @@ _BAD_BODIES: list[tuple[str, bytes, dict[str, str], int, str]] = [
     ("empty", b"", _BOUNDARY, 400, "malformed"),
     ("slash in name", _form(_FILE.format("a/b")), _BOUNDARY, 400, "name"),
     ("backslash in name", _form(_FILE.format("a%5C%5Cb").replace("%5C", "\\")), _BOUNDARY, 400, "name"),
+    ("latin-1 name", _form(_FILE.format("NAME")).replace(b"NAME", b"\xe9.txt"), _BOUNDARY, 400, "UTF-8"),
     ("dot dot", _form(_FILE.format("..")), _BOUNDARY, 400, "name"),
     ("two files, one sha256",
      _form(_FILE.format("a"), _FILE.format("b"), 'Content-Disposition: form-data; name="sha256"\r\n\r\n' + "0" * 64),
