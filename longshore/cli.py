@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from longshore.console import Console, complain, emit
 from longshore.errors import JourneyFailed, StartFailed, WrongUsage
-from longshore.settings import Overrides, read
+from longshore.settings import Overrides, read, require_private_refresh
 from shared import log
 from shared.clock import monotonic_s
 from shared.config import Config, ConfigError
@@ -154,7 +154,8 @@ def _service_config(config: Path | None, overrides: Overrides) -> Config:
     settings = read(_file(config), overrides)
     require_shared_redis(settings)
     log.configure(settings.core.log_level, secrets=settings.secrets())
-    if overrides == Overrides():  # else `longshore up` started this, and has said so
+    if overrides == Overrides():  # else `longshore up` started this, and has said so, and done what is due at a start
+        require_private_refresh(settings, private=False)
         for notice in settings.notices:
             _log.warning("setting_without_effect", path=notice.path, line=notice.line, why=notice.text)
     return settings

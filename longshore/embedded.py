@@ -133,7 +133,7 @@ def _taken(lock: int) -> bool:
 @contextmanager
 def socket_path(state: Path, runtime_folder: str | None) -> Iterator[Path]:
     """Where the server listens: in `state`, or in a short private folder when that path is too long for a socket."""
-    socket = state / _SOCKET
+    socket = socket_of(state)
     if len(os.fsencode(socket)) <= _LONGEST_SOCKET_PATH_BYTES:
         socket.unlink(missing_ok=True)  # a killed server leaves it behind
         try:
@@ -145,6 +145,11 @@ def socket_path(state: Path, runtime_folder: str | None) -> Iterator[Path]:
         runtime_folder = "/tmp"  # noqa: S108  mkdtemp makes a folder of a random name, mode 0700
     with tempfile.TemporaryDirectory(prefix="longshore-", dir=runtime_folder) as folder:
         yield Path(folder) / _SOCKET
+
+
+def socket_of(state: Path) -> Path:
+    """Where the server listens when the path is not too long for that."""
+    return state / _SOCKET
 
 
 def url_of(socket: Path) -> str:

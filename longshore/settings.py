@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from shared.config import Config
+from shared.config import Config, ConfigError, Fault
 from shared.config.load import load_config
 
 
@@ -44,3 +44,10 @@ def read(config_file: Path, overrides: Overrides) -> Config:
     if overrides.data is not None:
         storage = msgspec.structs.replace(storage, root=str(overrides.data))
     return msgspec.structs.replace(config, core=core, storage=storage)
+
+
+def require_private_refresh(config: Config, *, private: bool) -> None:
+    """Raises ConfigError when state is to be forgotten at this start and the Redis is not this start's own."""
+    if config.state_persistence.refresh_on_startup and not private:
+        text = "no start may wipe a Redis that others may use: run `longshore sessions purge` instead"
+        raise ConfigError((Fault(path="state_persistence.refresh_on_startup", text=text),))

@@ -8,11 +8,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from longshore import embedded, processes
+from longshore import embedded, processes, refresh
 from longshore.console import Console, complain
 from longshore.errors import JourneyFailed, StartFailed
 from longshore.ready import Health, base_url, require_free, until_answering
-from longshore.settings import Overrides, read
+from longshore.settings import Overrides, read, require_private_refresh
+from longshore.store import require_suitable
 from longshore.supervise import ChildSpec, Supervisor
 from shared import log
 from shared.clock import monotonic_s
@@ -56,6 +57,7 @@ def up(plan: Plan, console: Console) -> None:
     Raises ConfigError, StartFailed and JourneyFailed, each after everything was stopped.
     """
     config = read(plan.config_file, plan.overrides)
+    require_private_refresh(config, private=not config.shares_redis)
     log.configure(config.core.log_level, secrets=config.secrets())
     for notice in config.notices:
         complain(str(notice))
@@ -63,7 +65,11 @@ def up(plan: Plan, console: Console) -> None:
     console.step("starting " + ("one worker and one gateway" if config.shares_redis else _EVERYTHING))
     with ExitStack() as folders:
         private = None if config.shares_redis else _prepare_private(folders, config)
-        asyncio.run(_Run(plan, config, private, console).run())
+        try:
+            asyncio.run(_Run(plan, config, private, console).run())
+        finally:
+            if private is not None and config.state_persistence.type == "memory":
+                asyncio.run(refresh.forget_files(config))  # their records are gone with their Redis
 
 
 def _require_free_ports(config: Config) -> None:
@@ -153,7 +159,11 @@ class _Run:
         if self._private is not None:
             children.start(self._private.spec)
             await embedded.until_ready(self._private.socket, patience_s=_REDIS_PATIENCE_S)
+            if self._config.state_persistence.refresh_on_startup:
+                await refresh.forget_all(self._config, self._private.socket)
             env = environment(**{REDIS_URL_VARIABLE: embedded.url_of(self._private.socket)})
+        else:
+            await require_suitable(self._config)
         self._start_services(children, env)
         core = self._config.core
         patience_s = core.max_start_wait_seconds + _SLACK_S

@@ -46,7 +46,8 @@ STATE = (
     Row("state_persistence.redis.sentinel.password", WORKS, Text(blank=True, nullable=True, trim=False), None,
         "That user's password.", secret=True),
     Row("state_persistence.redis.key_base", WORKS, KeyBase(), "longshore", "What every key begins with."),
-    Row("state_persistence.redis.ping_seconds", WORKS, AT_LEAST_ONE, 5, "Seconds within which a dead connection is noticed."),
+    Row("state_persistence.redis.ping_seconds", WORKS, AT_LEAST_ONE, 5,
+        "Seconds within which a dead connection is noticed."),
     Row("state_persistence.reconciliation.mode", WORKS, Choice(words=("disabled", "if_empty", "always")), "if_empty",
         "When records are rebuilt from the files in storage: never, for a Redis that has not seen this storage yet, "
         "or at every start of a worker."),

@@ -1,0 +1,180 @@
+"""Every way to reach Redis: for commands, for messages and for the job queue."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from shared.errors import StoreDown
+from shared.state.address import RedisAddress, UnsuitableRedis
+from shared.state.link import RedisLink
+from shared.state.subscribe import Subscription
+from shared.tasks import Tasks
+from storage_worker.pool import arq_pool
+from tests.fixtures.certificates import self_signed
+from tests.fixtures.processes import free_port
+from tests.fixtures.redis_servers import Server, behind_tls, server
+
+_ACL = ("user default off", "user app on >s3cret: ~* &* +@all -@dangerous")
+
+
+@asynccontextmanager
+async def linked(address: RedisAddress) -> AsyncIterator[RedisLink]:
+    tasks = Tasks()
+    link = RedisLink(address, tasks)
+    try:
+        yield link
+    finally:
+        await link.close()
+        await tasks.close()
+
+
+@asynccontextmanager
+async def subscribed(address: RedisAddress) -> AsyncIterator[tuple[Subscription, "asyncio.Queue[bytes]"]]:
+    tasks, messages = Tasks(), asyncio.Queue[bytes]()
+    subscription = Subscription(
+        address, ["news"], tasks, on_message=messages.put_nowait, on_ready=lambda: None
+    )
+    try:
+        yield subscription, messages
+    finally:
+        await subscription.close()
+        await tasks.close()
+
+
+async def assert_usable(address: RedisAddress) -> None:
+    """Commands, messages and the queue's own connections all arrive at the same database."""
+    async with linked(address) as link, subscribed(address) as (subscription, messages):
+        await link.require_suitable()
+        assert await link.call("SET", "key", "value") == b"OK"
+        pool = arq_pool(address, "queue")
+        assert await pool.get("key") == b"value"
+        await pool.aclose(close_connection_pool=True)
+        assert await subscription.wait_ready(5)
+        await link.call("PUBLISH", "news", "hello")
+        assert await asyncio.wait_for(messages.get(), 5) == b"hello"
+
+
+async def test_a_user_with_limited_rights_in_a_database_of_its_own() -> None:
+    async with server(*_ACL) as running:
+        address = RedisAddress(host="127.0.0.1", port=running.port, db=3, username="app", password="s3cret:")
+
+        await assert_usable(address)
+
+        async with linked(replace(address, db=0)) as link:
+            assert await link.call("GET", "key") is None
+
+
+async def test_a_user_without_a_password() -> None:
+    async with server("user app on nopass ~* &* +@all", "user default off") as running:
+        await assert_usable(RedisAddress(host="127.0.0.1", port=running.port, username="app"))
+
+
+async def test_a_unix_socket_with_the_password_of_everybody() -> None:
+    async with server("requirepass pw") as running:
+        await assert_usable(RedisAddress(unix_path=str(running.socket), db=2, password="pw"))
+
+
+@pytest.mark.parametrize("host, insecure", [("127.0.0.1", False), ("localhost", False), ("localhost", True)])
+async def test_tls_that_is_verified_by_our_authority_or_not_at_all(tmp_path: Path, host: str, insecure: bool) -> None:
+    certificate = self_signed(tmp_path, "redis.example" if insecure else "localhost")
+    async with server() as running, behind_tls(running.socket, certificate.server()) as port:
+        ca_file = None if insecure else certificate.file
+
+        await assert_usable(
+            RedisAddress(host=host, port=port, tls=True, tls_insecure=insecure, ca_file=ca_file)
+        )
+
+
+async def _refused(address: RedisAddress) -> str:
+    """Why a process does not start with this server."""
+    async with linked(address) as link:
+        with pytest.raises(UnsuitableRedis) as refusal:
+            await link.require_suitable()
+        with pytest.raises(StoreDown):
+            await link.call("PING")
+    return str(refusal.value)
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path, "localhost")
+    async with server() as running, behind_tls(running.socket, certificate.server()) as port:
+        assert "not trusted" in await _refused(RedisAddress(port=port, tls=True))
+
+
+async def test_an_authority_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    address = RedisAddress(port=free_port(), tls=True, ca_file=tmp_path / "missing.pem")
+    (tmp_path / "empty.pem").touch()
+
+    assert "missing.pem cannot be used: No such file" in await _refused(address)
+    assert "empty.pem cannot be used" in await _refused(replace(address, ca_file=tmp_path / "empty.pem"))
+
+
+async def test_wrong_credentials_and_databases_are_refused() -> None:
+    async with server("requirepass pw") as running:
+        address = RedisAddress(host="127.0.0.1", port=running.port)
+
+        assert "user or password (WRONGPASS)" in await _refused(replace(address, password="other"))
+        assert "user or password (NOAUTH)" in await _refused(address)
+        assert "no database" in await _refused(replace(address, password="pw", db=99))
+
+
+async def test_a_password_where_none_is_wanted_is_refused() -> None:
+    async with server() as running:
+        assert "user or password" in await _refused(RedisAddress(host="127.0.0.1", port=running.port, password="pw"))
+
+
+async def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
+    port = free_port()
+    async with linked(RedisAddress(host="127.0.0.1", port=port)) as link:
+        await link.require_suitable(within_s=0.1)
+
+        assert not link.is_open
+
+
+@pytest.mark.parametrize("busy", [True, False], ids=["while a command waits", "while idle"])
+async def test_a_dead_connection_is_given_up_within_ping_seconds(busy: bool) -> None:
+    async with server() as running, linked(_quick(running)) as link:
+        await link.call("PING")
+        running.freeze()
+
+        async with asyncio.timeout(1.5):
+            if busy:
+                with pytest.raises(StoreDown):
+                    await link.call("PING")
+            while link.is_open:
+                await asyncio.sleep(0.01)
+
+        running.thaw()
+        assert await link.call("PING") == b"PONG"
+
+
+async def test_a_slow_answer_within_ping_seconds_is_waited_for() -> None:
+    async with server() as running, linked(_quick(running)) as link:
+        await link.call("PING")
+        running.freeze()
+        asyncio.get_running_loop().call_later(0.35, running.thaw)
+
+        assert await link.call("PING") == b"PONG"
+
+
+async def test_a_dead_subscription_is_noticed_and_opened_again() -> None:
+    async with server() as running, subscribed(_quick(running)) as (subscription, messages):
+        assert await subscription.wait_ready(5)
+        running.freeze()
+        async with asyncio.timeout(1.5):
+            while await subscription.wait_ready(0):
+                await asyncio.sleep(0.01)
+        running.thaw()
+
+        assert await subscription.wait_ready(5)
+        async with linked(_quick(running)) as link:
+            await link.call("PUBLISH", "news", "again")
+        assert await asyncio.wait_for(messages.get(), 5) == b"again"
+
+
+def _quick(running: Server) -> RedisAddress:
+    return RedisAddress(host="127.0.0.1", port=running.port, ping_s=1.0)
