@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-VERSION = "2025-11-25"
+LATEST = "2025-11-25"
 CAPABILITIES: dict[str, Any] = {
     "roots": {"listChanged": True},
     "sampling": {"context": {}, "tools": {}},
@@ -18,7 +18,7 @@ CAPABILITIES: dict[str, Any] = {
     "experimental": {"longshore.test/odd": {"nested": [1.0, None]}},
 }
 OPENING: dict[str, Any] = {
-    "protocolVersion": VERSION,
+    "protocolVersion": LATEST,
     "capabilities": CAPABILITIES,
     "clientInfo": {"name": "raw", "title": "Raw", "version": "1", "websiteUrl": "https://example.org/raw"},
 }
@@ -80,13 +80,15 @@ class RawClient:
 
     http: aiohttp.ClientSession
     url: str
+    version: str = LATEST
     session_id: str = ""
     standing: list[Event] = field(default_factory=list)
     _asked: int = 0
 
     async def initialize(self) -> Answer:
         """Open the session; later messages belong to it."""
-        message = {"jsonrpc": "2.0", "id": "opening", "method": "initialize", "params": OPENING}
+        params = {**OPENING, "protocolVersion": self.version}
+        message = {"jsonrpc": "2.0", "id": "opening", "method": "initialize", "params": params}
         async with self.http.post(self.url, data=_encode(message), headers=_MEDIA) as response:
             self.session_id = response.headers["Mcp-Session-Id"]
             answer = await self._read(response)
@@ -122,7 +124,7 @@ class RawClient:
 
     @property
     def _session(self) -> dict[str, str]:
-        return {"Mcp-Session-Id": self.session_id, "MCP-Protocol-Version": VERSION}
+        return {"Mcp-Session-Id": self.session_id, "MCP-Protocol-Version": self.version}
 
     async def _read(self, response: aiohttp.ClientResponse) -> Answer:
         if response.content_type != "text/event-stream":
@@ -169,10 +171,10 @@ class RawClient:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[tuple[RawClient, Answer]]:
-    """A session at `url` with its GET stream open, and how it was opened."""
+async def opened(url: str, version: str = LATEST) -> AsyncIterator[tuple[RawClient, Answer]]:
+    """A session of this revision at `url` with its GET stream open, and how it was opened."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=40)) as http:
-        client = RawClient(http, url)
+        client = RawClient(http, url, version)
         opening = await client.initialize()
         async with client.listening():
             yield client, opening

@@ -36,7 +36,7 @@ _checks = msgspec.json.Decoder(list[Check])
         (("--spec-version", "2025-06-18"), 27),
         (("--spec-version", "2025-03-26"), 1),
     ],
-    ids=["required-by-2025-11-25", "spoken-as-2025-06-18", "spoken-as-2025-03-26"],
+    ids=["required by 2025-11-25", "applicable to 2025-06-18", "applicable to 2025-03-26"],
 )
 async def test_every_scenario_that_passes_directly_passes_through_longshore(
     tmp_path: Path, selection: tuple[str, str], scenarios: int

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.raw import OPENING, Answer, RawClient, opened
+from tests.e2e.raw import LATEST, OPENING, Answer, RawClient, opened
 from tests.e2e.stack import one_of_each, server
 from tests.fixtures.everything_server import everything_server
 from tests.fixtures.node import everything, playwright
@@ -162,15 +162,23 @@ _TOURS = {
 }
 
 
-@pytest.mark.parametrize("tour", _TOURS.values(), ids=list(_TOURS))
-async def test_a_server_says_the_same_through_longshore(tmp_path: Path, tour: Tour) -> None:
+@pytest.mark.parametrize(
+    "name, version",
+    [
+        *((name, LATEST) for name in _TOURS),
+        ("the fixture", "2025-06-18"),
+        ("the fixture", "2025-03-26"),
+    ],
+)
+async def test_a_server_says_the_same_through_longshore(tmp_path: Path, name: str, version: str) -> None:
     """`initialize`, every page of every list, and every kind of result: the same bytes, events and statuses."""
+    tour = _TOURS[name]
     async with (
         tour.start(tmp_path) as url,
         one_of_each(tmp_path, [server("upstream", url)]) as (_, gateway),
     ):
-        direct = await _visit(url, tour)
-        through = await _visit(gateway.mount("upstream"), tour)
+        direct = await _visit(url, tour, version)
+        through = await _visit(gateway.mount("upstream"), tour, version)
 
     for step, answers in direct.items():
         assert through[step] == answers, step
@@ -188,9 +196,10 @@ async def test_the_upstream_learns_what_the_client_can_do(tmp_path: Path) -> Non
     assert answer.response["result"]["structuredContent"] == {"initialize": OPENING}
 
 
-async def _visit(url: str, tour: Tour) -> Visit:
+async def _visit(url: str, tour: Tour, version: str) -> Visit:
     """Everything that one session of all steps brought, but for what differs from visit to visit."""
-    async with opened(url) as (client, opening):
+    async with opened(url, version) as (client, opening):
+        assert opening.response["result"]["protocolVersion"] == version
         found = {"initialize": [opening]}
         await _heard(client, tour.before)
         for method in _LISTS:
