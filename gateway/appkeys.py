@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.files.adapters import Adapters
 from gateway.leases import Leases
-from gateway.standing import Standing
+from gateway.streams import Streams
 from gateway.tally import Tally
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.headers import HeaderRules
@@ -100,7 +100,7 @@ WORKERS = web.AppKey("workers", Workers)
 BLOBS = web.AppKey("blobs", Blobs)
 SIGNER = web.AppKey("signer", Signer)
 METRICS = web.AppKey("metrics", Tally)
-STANDING = web.AppKey("standing", Standing)
+STREAMS = web.AppKey("streams", Streams)
 STARTUP = web.AppKey("startup", Startup)
 SERVERS = web.AppKey("servers", dict[str, Mounted])
 

@@ -24,6 +24,7 @@ from gateway.appkeys import (
     SESSIONS,
     SIGNER,
     STARTUP,
+    STREAMS,
     TASKS,
     WORKERS,
     Mounted,
@@ -108,6 +109,7 @@ async def upstreams(app: web.Application) -> AsyncIterator[None]:
         watching = probe.watch(mounted.monitor, mounted.client, partial(_wired, app[METRICS]))
         app[TASKS].spawn(watching, name=f"watch_{mounted.server.id}")
     clients = {mounted.server.id: (mounted.server, mounted.client) for mounted in servers.values()}
+    app[TASKS].spawn(app[STREAMS].keep_alive(), name="keep_streams_alive")
     app[TASKS].spawn(end_sessions(app[EXPIRY], clients, app[TASKS]), name="end_upstream_sessions")
     startup = app[STARTUP]
     if config.core.max_start_wait_seconds > 0:

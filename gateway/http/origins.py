@@ -6,6 +6,7 @@ A page cannot forge its Origin; a client that is no browser sends none.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -95,6 +96,7 @@ class Origins:
         return is_loopback(name) or (parts.netloc == host and _is_address(name))
 
 
+@lru_cache(maxsize=256)
 def is_loopback(name: str) -> bool:
     """Whether `name` means this very machine."""
     if name == "localhost" or name.endswith(".localhost"):
@@ -118,6 +120,7 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
+@lru_cache(maxsize=256)
 def _name(host: str) -> str:
     """The name in a Host header, without its port; "" for one that is malformed."""
     try:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, LEASES, QUEUE, SESSIONS, STANDING, TASKS, Mounted
+from gateway.appkeys import CONFIG, LEASES, QUEUE, SESSIONS, TASKS, Mounted
 from gateway.mcp import capabilities, handshake, listing, toolcall
 from gateway.mcp.exchange import (
     SESSION_HEADER,
@@ -52,7 +52,7 @@ async def post(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     if message.method == "initialize" and message.kind is Kind.REQUEST:
         return await handshake.initialize(mounted, request, message, body)
     caller = caller_of(request, mounted)
-    lease = ids.new_id() if message.kind is Kind.REQUEST and message.method not in _LEASELESS else ""
+    lease = note.request_id if message.kind is Kind.REQUEST and message.method not in _LEASELESS else ""
     session = await open_session(request, caller, lease=lease)
     exchange = Exchange(request, mounted, caller, session, message, body)
     leases = request.app[LEASES]
@@ -107,8 +107,7 @@ async def _stand(request: web.Request, caller: Caller, answer: UpstreamAnswer) -
     await leases.begin_stream(caller.session_id, lease)
     try:
         return await relay_bytes(
-            request, answer, note_of(request), headers=_session_head(request, caller),
-            standing=request.app[STANDING],
+            request, answer, note_of(request), headers=_session_head(request, caller), standing=True
         )
     finally:
         leases.end_stream(caller.session_id, lease)

@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import web
 
-from gateway.appkeys import CutOff, Note
+from gateway.appkeys import STREAMS, CutOff, Note
 from gateway.mcp.exchange import Exchange
-from gateway.standing import Standing
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import jsonrpc, sse
 from shared.errors import ArtifactMissing, LongshoreError, ToolInputError
@@ -41,8 +40,7 @@ async def relay(
 
 
 async def relay_bytes(
-    request: web.Request, answer: UpstreamAnswer, note: Note, *, headers: dict[str, str],
-    standing: Standing | None = None,
+    request: web.Request, answer: UpstreamAnswer, note: Note, *, headers: dict[str, str], standing: bool = False
 ) -> web.StreamResponse:
     """Pass the answer through untouched; a short body in one write. A `standing` stream ends when we drain."""
     if answer.media_type:
@@ -57,19 +55,31 @@ async def relay_bytes(
     note.head_sent = True
     await response.prepare(request)
     try:
-        if standing is not None and answer.is_stream:
-            await standing.hold(_copy(answer, response))
+        if answer.is_stream:
+            await _copy_stream(request, answer, response, standing=standing)
         else:
-            await _copy(answer, response)
+            async for chunk in answer.chunks():
+                await response.write(chunk)
     except LongshoreError as err:
         await _break_off(response, note, err, is_stream=answer.is_stream)
     await response.write_eof()
     return response
 
 
-async def _copy(answer: UpstreamAnswer, response: web.StreamResponse) -> None:
-    async for chunk in answer.chunks():
-        await response.write(chunk)
+async def _copy_stream(
+    request: web.Request, answer: UpstreamAnswer, response: web.StreamResponse, *, standing: bool
+) -> None:
+    streams = request.app[STREAMS]
+    stream = streams.add(response)
+
+    async def copy() -> None:
+        async for chunk in answer.chunks():
+            await stream.write(chunk)
+
+    try:
+        await (streams.hold(copy()) if standing else copy())
+    finally:
+        streams.remove(stream)
 
 
 async def _stream_changed(
@@ -78,17 +88,21 @@ async def _stream_changed(
     response = web.StreamResponse(headers={**headers, **_STREAM_HEADERS, "Content-Type": "text/event-stream"})
     exchange.note.head_sent = True
     await response.prepare(exchange.request)
+    streams = exchange.request.app[STREAMS]
+    stream = streams.add(response)
     parser = sse.Parser(_MAX_EVENT_BYTES)
     try:
         async for chunk in answer.chunks():
             for event in parser.feed(chunk):
                 if jsonrpc.answers(event.data, exchange.envelope.id):
-                    await response.write(event.with_data(await change(event.data)))
+                    await stream.write(event.with_data(await change(event.data)))
                 else:
-                    await response.write(event.source)
-        await response.write(parser.rest())
+                    await stream.write(event.source)
+        await stream.write(parser.rest())
     except LongshoreError as err:
         await _break_off(response, exchange.note, err, is_stream=True)
+    finally:
+        streams.remove(stream)
     await response.write_eof()
     return response
 

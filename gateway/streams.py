@@ -1,0 +1,98 @@
+"""Event streams open to clients: kept alive while they are quiet, ended in good order when the gateway drains.
+
+Balancers cut connections that say nothing, so a comment goes out on a stream that was quiet for a while
+(WHATWG HTML §9.2.7), but never inside an event. A standing stream is opened again elsewhere by its client;
+waiting for it would hold the process for its whole grace time.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable
+
+from aiohttp import web
+
+from shared.clock import monotonic_s
+
+_QUIET_S = 15.0
+_LOOK_EVERY_S = 5.0
+_COMMENT_S = 0.5             # one slow client must not hold up the comments for the others
+_COMMENT = b": keep-alive\n\n"
+_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+
+
+class OpenStream:
+    """One stream to a client. Everything that goes out on it goes through `write`."""
+
+    __slots__ = ("_between_events", "_response", "_writing", "wrote_s")
+
+    def __init__(self, response: web.StreamResponse) -> None:
+        self._response = response
+        self._between_events = True
+        self._writing = False
+        self.wrote_s = monotonic_s()
+
+    async def write(self, chunk: bytes) -> None:
+        """Send `chunk`, waiting while the client is slow."""
+        self.wrote_s = monotonic_s()
+        self._between_events = chunk.endswith(_ENDS)
+        self._writing = True
+        try:
+            await self._response.write(chunk)
+        finally:
+            self._writing = False
+
+    async def comment(self) -> None:
+        """Say that the stream is alive, unless it is in the middle of something or its client takes nothing."""
+        if self._between_events and not self._writing:
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                async with asyncio.timeout(_COMMENT_S):
+                    await self.write(_COMMENT)
+
+
+class Streams:
+    """Every open stream of this process. Built once at start-up."""
+
+    def __init__(self) -> None:
+        self._open: set[OpenStream] = set()
+        self._held: set[asyncio.Timeout] = set()
+        self._ended = False
+
+    @property
+    def count(self) -> int:
+        """Streams open now."""
+        return len(self._open)
+
+    def add(self, response: web.StreamResponse) -> OpenStream:
+        """A stream whose head is sent."""
+        stream = OpenStream(response)
+        self._open.add(stream)
+        return stream
+
+    def remove(self, stream: OpenStream) -> None:
+        """The stream is over."""
+        self._open.discard(stream)
+
+    async def keep_alive(self) -> None:
+        """Comment on quiet streams, until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            before_s = monotonic_s() - _QUIET_S
+            for stream in [stream for stream in self._open if stream.wrote_s < before_s]:
+                await stream.comment()
+
+    async def hold(self, work: Awaitable[None]) -> None:
+        """Do `work` until it ends by itself or `end` is called, which ends it without an error."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0 if self._ended else None) as limit:
+                self._held.add(limit)
+                try:
+                    await work
+                finally:
+                    self._held.discard(limit)
+
+    def end(self) -> None:
+        """End every standing stream, and each that is still to come, at once."""
+        self._ended = True
+        now_s = asyncio.get_running_loop().time()
+        for limit in self._held:
+            limit.reschedule(now_s)
