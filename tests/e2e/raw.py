@@ -58,11 +58,11 @@ class Answer:
     media_type: str
     events: tuple[Event, ...]
 
-    def without(self, patterns: Sequence[bytes], *, ids: bool) -> "Answer":
-        """The same with what `patterns` find blotted out, and whether there were event ids in place of these."""
+    def without(self, patterns: Sequence[bytes]) -> "Answer":
+        """The same with what `patterns` find blotted out, and of event ids only whether there were any."""
         blot = re.compile(b"|".join(patterns) or b"(?!)")
         events = tuple(
-            Event(blot.sub(b"~", event.data), event.name, b"~" if ids and event.id else event.id, event.retry)
+            Event(blot.sub(b"~", event.data), event.name, b"~" if event.id else b"", event.retry)
             for event in self.events
         )
         return Answer(self.status, self.media_type, events)
@@ -84,6 +84,7 @@ class RawClient:
     session_id: str = ""
     standing: list[Event] = field(default_factory=list)
     _asked: int = 0
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def initialize(self) -> Answer:
         """Open the session; later messages belong to it."""
@@ -116,6 +117,13 @@ class RawClient:
         """One message as it is."""
         async with self.http.post(self.url, data=body, headers={**_MEDIA, **self._session}) as response:
             return await self._read(response)
+
+    async def heard(self, events: int) -> None:
+        """Wait until the standing stream has brought so many events."""
+        async with asyncio.timeout(10):
+            while len(self.standing) < events:
+                self._news.clear()
+                await self._news.wait()
 
     async def delete(self) -> int:
         """End the session; the status that says so."""
@@ -162,6 +170,7 @@ class RawClient:
                 opened.set()
                 async for event in self._events(response):
                     self.standing.append(event)
+                    self._news.set()
 
         async with asyncio.TaskGroup() as group:
             listener = group.create_task(listen())

@@ -1,6 +1,5 @@
 """With no adapters configured, longshore changes nothing that a server says, nor what a client says to it."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -201,7 +200,7 @@ async def _visit(url: str, tour: Tour, version: str) -> Visit:
     async with opened(url, version) as (client, opening):
         assert opening.response["result"]["protocolVersion"] == version
         found = {"initialize": [opening]}
-        await _heard(client, tour.before)
+        await client.heard(tour.before)
         for method in _LISTS:
             found[method] = await client.pages(method)
         for number, (method, params) in enumerate(_COMMON):
@@ -210,10 +209,10 @@ async def _visit(url: str, tour: Tour, version: str) -> Visit:
             answer = await client.ask(method, params)
             assert "result" in answer.response, answer
             found[f"step {number}: {method} {params}"] = [answer, *await _task(client, answer)]
-        await _heard(client, tour.in_all)
+        await client.heard(tour.in_all)
         found["standing stream"] = [Answer(200, "", tuple(client.standing[: tour.in_all]))]
         assert await client.delete() in (200, 204)
-    return {step: [answer.without(_PASSING, ids=True) for answer in answers] for step, answers in found.items()}
+    return {step: [answer.without(_PASSING) for answer in answers] for step, answers in found.items()}
 
 
 async def _task(client: RawClient, answer: Answer) -> list[Answer]:
@@ -222,9 +221,3 @@ async def _task(client: RawClient, answer: Answer) -> list[Answer]:
         return []
     task = {"taskId": answer.response["result"]["task"]["taskId"]}
     return [await client.ask(method, task) for method in ("tasks/get", "tasks/cancel", "tasks/get")]
-
-
-async def _heard(client: RawClient, events: int) -> None:
-    async with asyncio.timeout(10):
-        while len(client.standing) < events:
-            await asyncio.sleep(0.02)
