@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from gateway.appkeys import CONFIG, LEASES, QUEUE, SESSIONS, TASKS, Mounted
-from gateway.mcp import capabilities, handshake, listing, toolcall
+from gateway.mcp import batch, capabilities, handshake, listing, toolcall
 from gateway.mcp.exchange import (
     SESSION_HEADER,
     VERSION_HEADER,
     Exchange,
     caller_of,
+    lease_id,
     note_of,
     open_session,
     upstream_headers,
@@ -26,7 +27,7 @@ from gateway.mcp.sending import sent
 from gateway.upstream import probe
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import envelope as wire
-from gateway.wire.envelope import Envelope, Kind
+from gateway.wire.envelope import Kind
 from shared import ids
 from shared.errors import BadRequest, NotAcceptable, TooLarge, UpstreamDown, WrongMediaType
 from shared.jobs import RemoveScope
@@ -38,35 +39,40 @@ _HANDLERS: dict[str, Callable[[Exchange], Awaitable[web.StreamResponse]]] = {
     "resources/list": listing.resources,
     "resources/read": listing.read,
 }
-# Methods that are answered at once wherever they go: they take no place among the calls in flight.
-_LEASELESS = frozenset({"ping"})
 
 
 async def post(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     """POST: one message from the client. Requests take a lease; answers and notifications never do."""
     note = note_of(request)
     body = await _read_body(request)
-    message = _parse(request, body)
+    wire.check_depth(body, request.app[CONFIG].core.max_json_depth)
+    if body.lstrip()[:1] == b"[":
+        return await batch.post(mounted, request, body, _handle)
+    message = wire.parse(body)
     note.message_id, note.method = message.id, message.method if message.method in _KNOWN_METHODS else "other"
     wire.refuse_stateless(message, request.headers.get(VERSION_HEADER))
     if message.method == "initialize" and message.kind is Kind.REQUEST:
         return await handshake.initialize(mounted, request, message, body)
     caller = caller_of(request, mounted)
-    lease = note.request_id if message.kind is Kind.REQUEST and message.method not in _LEASELESS else ""
-    session = await open_session(request, caller, lease=lease)
-    exchange = Exchange(request, mounted, caller, session, message, body)
-    leases = request.app[LEASES]
-    leases.begin(caller.session_id, lease)
+    session = await open_session(request, caller, lease=lease_id(note, message))
+    return await _handle(Exchange(request, mounted, caller, session, message, body, note))
+
+
+async def _handle(exchange: Exchange) -> web.StreamResponse:
+    """One message in its session, whose lease is held and given back."""
+    leases, message, mounted = exchange.request.app[LEASES], exchange.envelope, exchange.mounted
+    lease = lease_id(exchange.note, message)
+    leases.begin(exchange.caller.session_id, lease)
     try:
-        note.executing = message.kind is Kind.REQUEST
-        if is_lost(session):
-            exchange.use_upstream(await renew(request, mounted, caller, lost=""))
+        exchange.note.executing = message.kind is Kind.REQUEST
+        if is_lost(exchange.session):
+            exchange.use_upstream(await renew(exchange.request, mounted, exchange.caller, lost=""))
         return await _HANDLERS.get(message.method, passthrough)(exchange)
     except UpstreamDown:
         mounted.monitor.doubted.set()
         raise
     finally:
-        leases.end(caller.session_id, lease)
+        leases.end(exchange.caller.session_id, lease)
 
 
 async def passthrough(exchange: Exchange) -> web.StreamResponse:
@@ -134,11 +140,6 @@ async def delete(mounted: Mounted, request: web.Request) -> web.StreamResponse:
         headers = upstream_headers(request, mounted, ended.upstream_id)
         request.app[TASKS].spawn(probe.end(mounted.client, headers), name="end_upstream_session")
     return web.Response(status=204)
-
-
-def _parse(request: web.Request, body: bytes) -> Envelope:
-    wire.check_depth(body, request.app[CONFIG].core.max_json_depth)
-    return wire.parse(body)
 
 
 async def _read_body(request: web.Request) -> bytes:

@@ -1,12 +1,13 @@
 """One message on its way: what arrived, in which session, and where it goes."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from aiohttp import web
 
 from gateway.appkeys import CONFIG, NOTE, SESSIONS, SIGNER, Mounted, Note, Principal
 from gateway.upstream import headers
-from gateway.wire.envelope import Envelope
+from gateway.wire.envelope import Envelope, Kind
 from shared.config import Config
 from shared.errors import BadRequest, SessionGone, Unauthorized
 from shared.ids import is_id
@@ -15,6 +16,14 @@ from shared.state.sessions import Caller, OpenSession
 SESSION_HEADER = "Mcp-Session-Id"
 VERSION_HEADER = "MCP-Protocol-Version"
 _ACCEPT_BOTH = "application/json, text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """Takes the messages of one member of a batch."""
+
+    send: Callable[[bytes], Awaitable[None]]
+    answers_only: bool           # notifications have no place in an array of answers
 
 
 @dataclass(slots=True)
@@ -27,16 +36,14 @@ class Exchange:
     session: OpenSession
     envelope: Envelope
     body: bytes
+    note: Note
+    sink: Sink | None = None     # where messages go instead of into an answer of their own
+    answered: bool = False       # the sink has the response
 
     @property
     def config(self) -> Config:
         """The configuration."""
         return self.request.app[CONFIG]
-
-    @property
-    def note(self) -> Note:
-        """The request's note."""
-        return note_of(self.request)
 
     def use_upstream(self, upstream_id: str) -> None:
         """Go on with another upstream session: the one before was lost."""
@@ -45,6 +52,14 @@ class Exchange:
     def upstream_headers(self) -> dict[str, str]:
         """Headers for the upstream's side of this session."""
         return upstream_headers(self.request, self.mounted, self.session.upstream_id)
+
+
+def lease_id(note: Note, message: Envelope) -> str:
+    """The lease that `message` takes, "" for none: requests alone do, but for those answered at once anywhere."""
+    return note.request_id if message.kind is Kind.REQUEST and message.method not in _LEASELESS else ""
+
+
+_LEASELESS = frozenset({"ping"})
 
 
 def note_of(request: web.Request) -> Note:

@@ -24,7 +24,7 @@ async def initialize(mounted: Mounted, request: web.Request, message: Envelope, 
     note_of(request).executing = True
     session_id = ids.new_session_id()
     caller = Caller(session_id, mounted.server.id, principal_of(request).name)
-    exchange = Exchange(request, mounted, caller, OpenSession("", "", ""), message, body)
+    exchange = Exchange(request, mounted, caller, OpenSession("", "", ""), message, body, note_of(request))
     headers = upstream_headers(request, mounted, "")
     async with mounted.client.exchange("POST", headers, body) as answer:
 

@@ -62,7 +62,11 @@ async def read(exchange: Exchange) -> web.StreamResponse:
         return web.Response(body=body, content_type="application/json")
     if adapters.exposes_artifacts and handles.begins_with(uri, (config.artifacts.uri_scheme,)):
         record = await _artifact_at(exchange, uri)
-        return await reading.send(exchange.request, exchange.request.app[BLOBS], record, uri, exchange.envelope.id)
+        blobs = exchange.request.app[BLOBS]
+        if exchange.sink is not None:
+            body = await reading.whole(blobs, record, uri, exchange.envelope.id)
+            return web.Response(body=body, content_type="application/json")
+        return await reading.send(exchange.request, blobs, record, uri, exchange.envelope.id)
     async with sent(exchange, exchange.body) as answer:
         return await relay(exchange, answer)
 

@@ -3,6 +3,7 @@
 import base64
 import codecs
 import os
+from collections.abc import AsyncIterator
 
 import msgspec
 from aiohttp import web
@@ -12,9 +13,11 @@ from gateway.files.results import is_text
 from gateway.wire.envelope import MessageId
 from shared import layout
 from shared.blobs import Blobs
+from shared.errors import TooLarge
 from shared.records import ArtifactRecord
 
 _CHUNK_BYTES = 768 * 1024    # a multiple of 3: base64 of the parts joins to base64 of the whole
+_MOST_WHOLE_BYTES = 16 * 1024 * 1024
 _encode = msgspec.json.Encoder().encode
 
 
@@ -22,26 +25,48 @@ async def send(
     request: web.Request, blobs: Blobs, record: ArtifactRecord, uri: str, message_id: MessageId
 ) -> web.StreamResponse:
     """Answer with the file as text where it is UTF-8, else as base64. Raises NotFound when it is not there."""
-    fd = await blobs.open_read(layout.artifact_parts(record.scope, record.id, record.stored_name))
+    fd = await _open(blobs, record)
     try:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        as_text = is_text(record)
-        entry = {"uri": uri, "mimeType": record.media_type, "text" if as_text else "blob": ""}
-        whole = _encode({"jsonrpc": "2.0", "id": message_id, "result": {"contents": [entry]}})
-        head, tail = whole[:-len(_END)], _END
         request[NOTE].head_sent = True
         await response.prepare(request)
-        await response.write(head)
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        left = record.size_bytes
-        while left > 0 and (chunk := await blobs.run(_read_full, fd, min(_CHUNK_BYTES, left))):
-            left -= len(chunk)
-            await response.write(_text(decoder.decode(chunk)) if as_text else base64.b64encode(chunk))
-        await response.write(_text(decoder.decode(b"", final=True)) + tail if as_text else tail)
+        async for part in _parts(blobs, fd, record, uri, message_id):
+            await response.write(part)
         await response.write_eof()
         return response
     finally:
         os.close(fd)
+
+
+async def whole(blobs: Blobs, record: ArtifactRecord, uri: str, message_id: MessageId) -> bytes:
+    """The same as one message, for a batch. Raises NotFound, TooLarge."""
+    if record.size_bytes > _MOST_WHOLE_BYTES:
+        raise TooLarge(f"files of more than {_MOST_WHOLE_BYTES} bytes are not read within a batch; ask for it alone")
+    fd = await _open(blobs, record)
+    try:
+        return b"".join([part async for part in _parts(blobs, fd, record, uri, message_id)])
+    finally:
+        os.close(fd)
+
+
+async def _open(blobs: Blobs, record: ArtifactRecord) -> int:
+    return await blobs.open_read(layout.artifact_parts(record.scope, record.id, record.stored_name))
+
+
+async def _parts(
+    blobs: Blobs, fd: int, record: ArtifactRecord, uri: str, message_id: MessageId
+) -> AsyncIterator[bytes]:
+    """The response, a chunk of the file at a time."""
+    as_text = is_text(record)
+    entry = {"uri": uri, "mimeType": record.media_type, "text" if as_text else "blob": ""}
+    frame = _encode({"jsonrpc": "2.0", "id": message_id, "result": {"contents": [entry]}})
+    yield frame[:-len(_END)]
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    left = record.size_bytes
+    while left > 0 and (chunk := await blobs.run(_read_full, fd, min(_CHUNK_BYTES, left))):
+        left -= len(chunk)
+        yield _text(decoder.decode(chunk)) if as_text else base64.b64encode(chunk)
+    yield (_text(decoder.decode(b"", final=True)) if as_text else b"") + _END
 
 
 _END = b'"}]}}'

@@ -10,17 +10,17 @@ import structlog
 from aiohttp import web
 
 from gateway.appkeys import STREAMS, CutOff, Note
-from gateway.mcp.exchange import Exchange
+from gateway.mcp.exchange import Exchange, Sink
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import jsonrpc, sse
-from shared.errors import ArtifactMissing, LongshoreError, ToolInputError
+from shared.errors import ArtifactMissing, LongshoreError, ToolInputError, UpstreamDown
 
 log = structlog.get_logger(__name__)
 
 Change = Callable[[bytes], Awaitable[bytes]]
 
 _MAX_EVENT_BYTES = 64 * 1024 * 1024
-_STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
 async def relay(
@@ -31,12 +31,39 @@ async def relay(
     `change` may still edit `headers` as long as the answer is JSON: its head goes out last.
     """
     headers = {} if headers is None else headers
+    if exchange.sink is not None:
+        return await _into(exchange.sink, exchange, answer, change)
     if change is not None and answer.status == 200:
         if answer.is_stream:
             return await _stream_changed(exchange, answer, change, headers)
         body = await change(await answer.read())
         return web.Response(body=body, content_type="application/json", headers=headers)
     return await relay_bytes(exchange.request, answer, exchange.note, headers=headers)
+
+
+async def _into(
+    sink: Sink, exchange: Exchange, answer: UpstreamAnswer, change: Change | None
+) -> web.StreamResponse:
+    """Hand the messages of the answer to a batch. The response that is returned goes nowhere."""
+    if not answer.is_stream:
+        body = await answer.read()
+        if answer.status != 200 and not jsonrpc.answers(body, exchange.envelope.id):
+            raise UpstreamDown(f"the upstream server answered with HTTP status {answer.status}")
+        exchange.answered = True
+        await sink.send(await change(body) if change is not None and answer.status == 200 else body)
+        return web.Response()
+    parser = sse.Parser(_MAX_EVENT_BYTES)
+    async for chunk in answer.chunks():
+        for event in parser.feed(chunk):
+            if jsonrpc.answers(event.data, exchange.envelope.id):
+                data = await change(event.data) if change is not None else event.data
+                exchange.answered = True
+                await sink.send(data)
+            elif event.data and not sink.answers_only:
+                await sink.send(event.data)
+    if not exchange.answered:
+        raise UpstreamDown("the upstream server ended its stream without an answer")
+    return web.Response()
 
 
 async def relay_bytes(
@@ -50,8 +77,10 @@ async def relay_bytes(
     if not answer.is_stream and (whole := await answer.read_short()) is not None:
         return web.Response(status=answer.status, body=whole, headers=headers)
     if answer.is_stream:
-        headers = headers | _STREAM_HEADERS
+        headers = headers | STREAM_HEADERS
     response = web.StreamResponse(status=answer.status, headers=headers)
+    if not answer.is_stream:
+        response.content_length = answer.length    # where it is known: a body that breaks off then shows
     note.head_sent = True
     await response.prepare(request)
     try:
@@ -85,7 +114,7 @@ async def _copy_stream(
 async def _stream_changed(
     exchange: Exchange, answer: UpstreamAnswer, change: Change, headers: dict[str, str]
 ) -> web.StreamResponse:
-    response = web.StreamResponse(headers={**headers, **_STREAM_HEADERS, "Content-Type": "text/event-stream"})
+    response = web.StreamResponse(headers={**headers, **STREAM_HEADERS, "Content-Type": "text/event-stream"})
     exchange.note.head_sent = True
     await response.prepare(exchange.request)
     streams = exchange.request.app[STREAMS]

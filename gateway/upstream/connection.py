@@ -105,9 +105,10 @@ class Connection(asyncio.Protocol):
             if answer.is_complete:
                 return b""
             await self._wait()
-        if self._is_paused:
+        data = answer.take()
+        if self._is_paused and not answer.pieces:
             self._resume()
-        return answer.take()
+        return data
 
     async def _wait(self) -> None:
         if self._failure is not None:

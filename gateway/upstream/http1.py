@@ -14,6 +14,8 @@ from shared.errors import BadRequest, UpstreamDown
 
 MAX_HEAD_BYTES = 64 * 1024       # of one response's head; also of framing that carries no body
 
+_JOIN_BYTES = 64 * 1024          # small pieces are worth joining, large ones are not worth copying
+
 _NOT_HTTP = "the upstream server's answer is not valid HTTP"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Set by the connection itself: a second one would let two servers read one request differently.
@@ -120,11 +122,14 @@ class Responses:
         raise UpstreamDown("the upstream server broke off its answer")
 
     def take(self) -> bytes:
-        """The body as far as it has come since the last time."""
+        """The next of the body: all that has come when it is little, else a piece as it came."""
         pieces = self.pieces
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        self.waiting_bytes = 0
+        if self.waiting_bytes <= _JOIN_BYTES or len(pieces) == 1:
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+        else:
+            data = pieces.pop(0)
+        self.waiting_bytes -= len(data)
         return data
 
     def close(self) -> None:
