@@ -18,7 +18,7 @@ _SECRETS = {
 _FULL = """
 core:
   auth: {enabled: true, token: "${TOKEN}", signing_secret: "${SIGNING}"}
-  cors: {enabled: false}
+  code_mode_enabled: false
 state_persistence: {type: redis, redis: {host: h, password: "${PASSWORD}"}}
 storage: {lock_mode: redis}
 servers:
@@ -63,7 +63,7 @@ def test_what_has_no_effect_is_said_behind_the_configuration() -> None:
     shown = render_effective(parse_config(_FULL, environ=_SECRETS))
 
     comments = [line for line in shown.splitlines() if line.startswith("# ")]
-    assert [line.split(": ")[1] for line in comments[:2]] == ["core.cors.enabled", "storage.lock_mode"]
+    assert [line.split(": ")[1] for line in comments[:2]] == ["core.code_mode_enabled", "storage.lock_mode"]
     assert comments[2].startswith("# LONGSHORE_REDIS_URL is set and wins: redis://:")
 
 

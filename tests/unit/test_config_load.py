@@ -49,7 +49,7 @@ def test_every_fault_is_reported_at_once_with_its_line_and_path(load: Loader) ->
           port: 8932
           tool_call_timeout_seconds: 3
           auth: {enabled: true, token: "${NOPE}"}
-          cors: {enabled: true}
+          code_mode_enabled: true
           upstream_ping: [1]
         servers:
           - id: a
@@ -65,7 +65,7 @@ def test_every_fault_is_reported_at_once_with_its_line_and_path(load: Loader) ->
         (4, ""),
         (5, "core.tool_call_timeout_seconds"),
         (6, "core.auth.token"),
-        (7, "core.cors.enabled"),
+        (7, "core.code_mode_enabled"),
         (8, "core.upstream_ping"),
         (11, "servers[0].mount_path"),
         (12, "servers[0].upstream.url"),
