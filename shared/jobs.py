@@ -67,7 +67,11 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, tag="sweep"):
     """Unlink files that belong to nothing. Enqueued by the workers themselves, once an interval."""
 
 
-Payload = FinaliseUpload | FinaliseArtifact | RemoveScope | Cleanup | Sweep
+class Reconcile(msgspec.Struct, frozen=True, kw_only=True, tag="reconcile"):
+    """Make files in storage records again. Enqueued by the workers themselves."""
+
+
+Payload = FinaliseUpload | FinaliseArtifact | RemoveScope | Cleanup | Sweep | Reconcile
 
 
 class UploadsDone(msgspec.Struct, frozen=True, kw_only=True, tag="uploads_done"):
