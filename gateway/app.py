@@ -8,10 +8,11 @@ import structlog
 from aiohttp import web
 
 from gateway import startup
-from gateway.appkeys import CONFIG, METRICS, STARTUP, STREAMS, Startup
+from gateway.appkeys import CONFIG, LISTS, METRICS, STARTUP, STREAMS, Startup
 from gateway.http.admin import admin_app
 from gateway.http.edge import ORIGINS, add_cors_headers, edge
 from gateway.http.origins import Origins
+from gateway.lists import ListCache
 from gateway.streams import Streams
 from gateway.tally import Tally
 from shared.config import Config
@@ -30,6 +31,7 @@ def build(config: Config, metrics: Metrics) -> web.Application:
     app[METRICS] = Tally(metrics.gateway)
     app[STARTUP] = Startup()
     app[STREAMS] = Streams()
+    app[LISTS] = ListCache(config.core.upstream_metadata_cache_ttl_seconds)
     app[ORIGINS] = Origins.of(config)
     if config.core.cors.enabled:
         app.on_response_prepare.append(add_cors_headers)

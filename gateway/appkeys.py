@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway.files.adapters import Adapters
 from gateway.leases import Leases
+from gateway.lists import ListCache
 from gateway.streams import Streams
 from gateway.tally import Tally
 from gateway.upstream.client import UpstreamClient
@@ -69,6 +70,7 @@ class Note:
     request_id: str
     route_group: str = "other"
     server: str = "global"
+    session_id: str = ""
     method: str = ""               # JSON-RPC method, as far as it is one that we know
     message_id: MessageId = None   # of the JSON-RPC request, for errors
     is_message: bool = False       # errors are answered as JSON-RPC
@@ -100,6 +102,7 @@ WORKERS = web.AppKey("workers", Workers)
 BLOBS = web.AppKey("blobs", Blobs)
 SIGNER = web.AppKey("signer", Signer)
 METRICS = web.AppKey("metrics", Tally)
+LISTS = web.AppKey("lists", ListCache)
 STREAMS = web.AppKey("streams", Streams)
 STARTUP = web.AppKey("startup", Startup)
 SERVERS = web.AppKey("servers", dict[str, Mounted])

@@ -1,10 +1,13 @@
-"""The leases that calls of this gateway hold: renewed while they run, so that they outlive no dead gateway."""
+"""The leases that calls of this gateway hold, on their sessions and on the files that they use: renewed while
+they run, so that they outlive no dead gateway."""
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 
 from shared.errors import StoreDown
+from shared.records import FileRecord
+from shared.state.files import FileStore
 from shared.state.sessions import SessionStore
 
 _RENEW_EVERY_S = 20.0        # a third of a lease's life: two renewals may fail
@@ -19,10 +22,12 @@ async def _quietly(renewal: Coroutine[None, None, None]) -> None:
 class Leases:
     """Every lease of this process. Built once at start-up."""
 
-    def __init__(self, sessions: SessionStore) -> None:
+    def __init__(self, sessions: SessionStore, files: FileStore) -> None:
         self._sessions = sessions
+        self._files = files
         self._running: dict[str, str] = {}   # lease id to session id
         self._streams: dict[str, str] = {}   # likewise
+        self._used: dict[str, list[str]] = {}  # lease id to the ids of the files that its call uses
 
     def begin(self, session_id: str, lease: str) -> None:
         """Renew `lease` from now on; "" is none."""
@@ -34,6 +39,16 @@ class Leases:
         if lease:
             del self._running[lease]
             self._sessions.close_call(session_id, lease)
+            self._files.free(session_id, lease, self._used.pop(lease, ()))
+
+    async def use(self, session_id: str, lease: str, ids: Sequence[str]) -> list[FileRecord]:
+        """The files of `ids`, in order, for the call of `lease`, which holds them until its `end`.
+
+        All or none: raises FileGone for the first that is not there.
+        """
+        if lease:
+            self._used.setdefault(lease, []).extend(ids)  # before they are held: a cancelled call frees them too
+        return await self._files.use(session_id, ids, lease=lease)
 
     async def begin_stream(self, session_id: str, lease: str) -> None:
         """Hold the session for an open stream, from now on. Raises StoreDown."""
@@ -51,5 +66,6 @@ class Leases:
             await asyncio.sleep(_RENEW_EVERY_S)
             held = [self._sessions.renew(session_id, lease) for lease, session_id in self._running.items()]
             held += [self._sessions.hold_stream(session_id, lease) for lease, session_id in self._streams.items()]
+            held += [self._files.hold(self._running[lease], lease, ids) for lease, ids in self._used.items()]
             for start in range(0, len(held), _AT_ONCE):
                 await asyncio.gather(*map(_quietly, held[start:start + _AT_ONCE]))

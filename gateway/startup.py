@@ -51,6 +51,7 @@ from shared.state.files import FileStore
 from shared.state.grants import GrantStore
 from shared.state.link import RedisLink
 from shared.state.queue import Queue
+from shared.state.quota import FileLimits
 from shared.state.renewal import RenewalStore
 from shared.state.secrets import signing_secret
 from shared.state.sessions import SessionLimits, SessionStore
@@ -79,10 +80,10 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     app[SESSIONS] = SessionStore(scripts, link, keys, limits)
     app[EXPIRY] = ExpiryStore(scripts, link, keys, limits)
     app[RENEWALS] = RenewalStore(scripts, keys)
-    leases = app[LEASES] = Leases(app[SESSIONS])
+    app[FILES] = FileStore(scripts, link, keys, FileLimits.of(config))
+    leases = app[LEASES] = Leases(app[SESSIONS], app[FILES])
     tasks.spawn(leases.keep(), name="renew_leases")
     app[GRANTS] = GrantStore(scripts, link, keys)
-    app[FILES] = FileStore(scripts, link, keys)
     app[WORKERS] = Workers(scripts, link, keys)
     queue = app[QUEUE] = Queue(scripts, link, keys, new_id(), tasks, on_enqueued=app[METRICS].job_enqueued)
     queue.listen(address)

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from shared import layout, moving
 from shared.blob_writer import BlobWriter
+from shared.errors import Unavailable
 from shared.folders import Folders
 from shared.storage_errors import error_of_os
 
@@ -72,6 +73,10 @@ class Blobs:
     async def peek(self, *places: Parts) -> Peek:
         """Size and first bytes of the file at the first of `places` where there is one."""
         return await self.run(_peek, self.folders, places)
+
+    async def is_there(self, parts: Parts) -> bool:
+        """Whether there is a regular file at `parts`. Unavailable when the volume itself seems to be gone."""
+        return await self.run(_is_there, self.folders, parts)
 
     async def make_folder(self, parts: Parts) -> None:
         """Create a folder, and those above it. Safe to repeat."""
@@ -137,6 +142,24 @@ def _peek(folders: Folders, places: Sequence[Parts]) -> Peek:
         return Peek(size_bytes=os.fstat(fd).st_size, head=os.pread(fd, HEAD_BYTES, 0))
     finally:
         os.close(fd)
+
+
+def _is_there(folders: Folders, parts: Parts) -> bool:
+    try:
+        os.close(folders.open_file(parts))
+    except FileNotFoundError:
+        if _is_folder(folders, parts[:2]):
+            return False
+        raise Unavailable("the storage volume is not as longshore left it; look at its mount") from None
+    return True
+
+
+def _is_folder(folders: Folders, parts: Parts) -> bool:
+    try:
+        with folders.folder(parts):
+            return True
+    except FileNotFoundError:
+        return False
 
 
 def _open_first(folders: Folders, places: Sequence[Parts]) -> int:

@@ -147,6 +147,16 @@ class OverQuota(Refused):
         )
 
 
+class TooManyArtifacts(OverQuota):
+    """The scope has as many artifacts as it may, and calls use those that could give way."""
+
+    def __init__(self, *, most: int) -> None:
+        Refused.__init__(
+            self, f"{most} artifacts are the limit of a session, and running calls use those that are there; "
+            "wait for one to end"
+        )
+
+
 class DiskFull(Unavailable):
     """The storage volume has no room."""
 

@@ -55,10 +55,34 @@ class Keys:
     def due(self) -> str:
         """Sorted set, what falls due when, in ms of Redis time.
 
-        Members: `s:<session>` (idle), `t:<session>` (tombstone), `f:<scope>:<file id>`,
-        `p:<scope>:<artifact id>` (pending).
+        Members: `s:<session>` (idle), `t:<session>` (tombstone), `p:<scope>:<artifact id>` (pending).
+        Files have sets of their own: `upload_ends` and `artifact_ends`.
         """
         return f"{self.base}:due"
+
+    def upload_ends(self) -> str:
+        """Sorted set, uploads: `<scope>:<id>` by the end of their life in ms of Redis time, far off where there
+        is none. Changed only together with `files`.
+
+        Each use moves the end by the same time, so this is the order of last use as well.
+        """
+        return f"{self.base}:ends:u"
+
+    def artifact_ends(self) -> str:
+        """Sorted set, artifacts, as `upload_ends`."""
+        return f"{self.base}:ends:a"
+
+    def uses(self, scope: str) -> str:
+        """Sorted set, files that running calls use: `<file id>:<lease id>` by the lease's expiry in ms of Redis time.
+
+        TTL a lease's time. Written by gateways when a call names its files, renewed with the call's lease.
+        """
+        return f"{self.base}:uses:{scope}"
+
+    def checked(self, kind: str) -> str:
+        """String, how far the search for records without file has come in one of the two sets of ends. Written by
+        workers, never expires."""
+        return f"{self.base}:checked:{kind}"
 
     def sessions(self) -> str:
         """Sorted set, live session ids by creation time in ms. Written with the session."""
@@ -122,6 +146,10 @@ class Keys:
     def wake_gateway(self, gateway_id: str) -> str:
         """Channel: outcomes of this gateway's jobs."""
         return f"{self.base}:wake:{gateway_id}"
+
+    def reconciliation(self) -> str:
+        """String, msgpack: the last pass that compared this Redis with the storage. Written by workers; stays."""
+        return f"{self.base}:reconciliation"
 
     def upstream_end(self) -> str:
         """List, upstream sessions to DELETE on behalf of ended sessions. Pushed when a session ends."""

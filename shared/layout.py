@@ -9,6 +9,8 @@
 import os.path
 import unicodedata
 
+from shared.records import FileRecord, UploadRecord
+
 UPLOADS = "uploads"
 ARTIFACTS = "artifacts"
 STAGING = "staging"
@@ -30,6 +32,17 @@ def upload_parts(scope: str, upload_id: str, stored_name: str) -> tuple[str, ...
 def artifact_parts(scope: str, artifact_id: str, stored_name: str) -> tuple[str, ...]:
     """Path components of an artifact, from the storage root."""
     return (ARTIFACTS, SESSIONS, scope, artifact_id, stored_name)
+
+
+def parts_of(record: FileRecord) -> tuple[str, ...]:
+    """Path components of a record's file, from the storage root."""
+    parts = upload_parts if isinstance(record, UploadRecord) else artifact_parts
+    return parts(record.scope, record.id, record.stored_name)
+
+
+def folder_of(record: FileRecord) -> tuple[str, ...]:
+    """Path components of the folder that a record's file has to itself."""
+    return parts_of(record)[:-1]
 
 
 def staging_parts(staged_name: str) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ import structlog
 
 from shared.clock import monotonic_s
 from shared.errors import StoreDown
-from shared.jobs import Payload
+from shared.jobs import Payload, Sweep
 from shared.metrics import WorkerMetrics
 from shared.state.periodic import Periodic
 from shared.state.workers import BEAT_EVERY_S, Workers
+from storage_worker.awakening import Awakening
 from storage_worker.wake import WakeWorker
 
 log = structlog.get_logger(__name__)
@@ -29,12 +30,14 @@ class Heartbeat:
     """Runs beside the worker until it is cancelled."""
 
     def __init__(
-        self, worker: WakeWorker, workers: Workers, periodic: Periodic, metrics: WorkerMetrics, jobs: Sequence[Every]
+        self, worker: WakeWorker, workers: Workers, periodic: Periodic, metrics: WorkerMetrics, jobs: Sequence[Every],
+        awakening: Awakening,
     ) -> None:
         self._worker = worker
         self._workers = workers
         self._periodic = periodic
         self._metrics = metrics
+        self._awakening = awakening
         self._due_s = dict.fromkeys(jobs, 0.0)
 
     async def run(self) -> None:
@@ -51,7 +54,12 @@ class Heartbeat:
         self._metrics.queue_depth.set(beat.queued)
         if beat.lost:
             self._metrics.jobs_lost.inc(beat.lost)
+        await self._awakening.begin()
         for every, due_s in self._due_s.items():
-            if monotonic_s() >= due_s:
+            if monotonic_s() >= due_s and await self._may_run(every):
                 left_ms = await self._periodic.enqueue(every.payload, interval_ms=every.interval_s * 1000)
                 self._due_s[every] = monotonic_s() + left_ms / 1000
+
+    async def _may_run(self, every: Every) -> bool:
+        """Files without record are not swept before those that have lost theirs had it restored."""
+        return not isinstance(every.payload, Sweep) or await self._awakening.is_over()

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import structlog
+from arq.worker import Function
 from prometheus_client import CollectorRegistry, start_http_server
 
 from shared.blobs import Blobs
@@ -24,15 +25,20 @@ from shared.state.expiry import ExpiryStore
 from shared.state.files import FileStore
 from shared.state.link import RedisLink
 from shared.state.periodic import Periodic
+from shared.state.quota import FileLimits
+from shared.state.reconciliation import ReconciliationStore
 from shared.state.sessions import SessionLimits
 from shared.state.subscribe import Subscription
 from shared.state.workers import Workers
 from shared.tasks import Tasks
+from storage_worker.attribution import Attribution
+from storage_worker.awakening import Awakening
 from storage_worker.beat import Every, Heartbeat
 from storage_worker.frame import Frame
 from storage_worker.jobs.cleanup import cleanup
 from storage_worker.jobs.finalise_artifact import finalise_artifact
 from storage_worker.jobs.finalise_upload import finalise_upload
+from storage_worker.jobs.reconcile import reconcile_with
 from storage_worker.jobs.remove_scope import remove_scope
 from storage_worker.jobs.sweep import sweep
 from storage_worker.pool import arq_pool
@@ -80,10 +86,14 @@ async def running_worker(config: Config, metrics: WorkerMetrics) -> AsyncIterato
         await link.require_suitable()
         scripts = Scripts(link)
         stores = await _stores(config, scripts, link, keys, stack)
-        worker = _worker(scripts, keys, address, Frame(stores, metrics), metrics)
+        frame, found = Frame(stores, metrics), ReconciliationStore(scripts, link, keys, FileLimits.of(config))
+        reconciling = frame.function(reconcile_with(found, Attribution.of(config)))
+        worker = _worker(scripts, keys, address, [*_functions(frame), reconciling], metrics)
         workers = Workers(scripts, link, keys)
         stack.push_async_callback(_leave, workers, worker.worker_id)
-        heartbeat = Heartbeat(worker, workers, Periodic(scripts, keys), metrics, _periodic_jobs(config))
+        periodic = Periodic(scripts, keys)
+        awakening = Awakening(config.state_persistence.reconciliation.mode, found, periodic)
+        heartbeat = Heartbeat(worker, workers, periodic, metrics, _periodic_jobs(config), awakening)
         _ = tasks.start(heartbeat.run(), name="heartbeat")
         subscription = Subscription(
             address, [keys.wake_workers()], tasks, on_message=lambda _: worker.wake(), on_ready=worker.wake
@@ -102,18 +112,21 @@ async def _stores(config: Config, scripts: Scripts, link: RedisLink, keys: Keys,
     await blobs.prepare()
     limits = SessionLimits.of(config.sessions)
     return Stores(
-        blobs=blobs, files=FileStore(scripts, link, keys), due=Due(scripts, keys),
+        blobs=blobs, files=FileStore(scripts, link, keys, FileLimits.of(config)), due=Due(scripts, keys),
         expiry=ExpiryStore(scripts, link, keys, limits), policy=policy_of(config),
     )
 
 
-def _worker(
-    scripts: Scripts, keys: Keys, address: RedisAddress, frame: Frame, metrics: WorkerMetrics
-) -> WakeWorker:
-    functions = [
+def _functions(frame: Frame) -> list[Function]:
+    return [
         frame.function(finalise_upload), frame.function(finalise_artifact), frame.function(remove_scope),
         frame.function(cleanup), frame.function(sweep),
     ]
+
+
+def _worker(
+    scripts: Scripts, keys: Keys, address: RedisAddress, functions: Sequence[Function], metrics: WorkerMetrics
+) -> WakeWorker:
     return WakeWorker(
         functions, pool=arq_pool(address, keys.queue()), scripts=scripts, keys=keys, worker_id=new_id(), metrics=metrics
     )

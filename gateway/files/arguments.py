@@ -9,7 +9,7 @@ from gateway.files import handles
 from shared import layout
 from shared.config import UploadConsumer
 from shared.errors import ToolInputError
-from shared.records import FileRecord, UploadRecord
+from shared.records import FileRecord
 
 _MAX_HANDLES = 1000
 
@@ -81,8 +81,7 @@ def _enter(
 
 def path_of(record: FileRecord, root: PurePosixPath) -> PurePosixPath:
     """Where the upstream finds the file of `record`. `root` is the storage root as it sees it."""
-    parts = layout.upload_parts if isinstance(record, UploadRecord) else layout.artifact_parts
-    return root.joinpath(*parts(record.scope, record.id, record.stored_name))
+    return root.joinpath(*layout.parts_of(record))
 
 
 def inject(arguments: dict[str, Any], dotted: str, make: Callable[[str], str]) -> str:

@@ -4,12 +4,12 @@ import os
 
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, CONFIG, FILES, METRICS, SERVERS, SESSIONS, SIGNER, CutOff
+from gateway.appkeys import BLOBS, FILES, METRICS, SERVERS, SESSIONS, SIGNER, CutOff
+from gateway.files import stored
 from gateway.http.auth import principal_of
 from gateway.http.ranges import Span, wanted_span
 from gateway.mcp.exchange import SESSION_HEADER, note_of
 from gateway.tally import AuthMode
-from shared import layout
 from shared.clock import monotonic_s, now_s
 from shared.errors import BadRequest, Forbidden, NotFound
 from shared.ids import is_id
@@ -24,15 +24,13 @@ _GONE = "no artifact of this name here; it may have expired"
 async def download(request: web.Request) -> web.StreamResponse:
     """Stream the file, whole or one range of it. Raises Forbidden, NotFound."""
     note = note_of(request)
-    config = request.app[CONFIG]
     server, scope = request.match_info["server"], request.match_info["session"]
     artifact_id = request.match_info["artifact"]
     if server not in request.app[SERVERS] or not (is_id(scope) and is_id(artifact_id)):
         raise NotFound(_GONE)
     note.server = server
     auth_mode = await _authorize(request, server=server, scope=scope, artifact_id=artifact_id)
-    ttl_ms = (config.artifacts.ttl_seconds or 0) * 1000
-    (record,) = await request.app[FILES].use(scope, [artifact_id], ttl_ms=ttl_ms)
+    (record,) = await request.app[FILES].use(scope, [artifact_id])
     if not isinstance(record, ArtifactRecord) or record.server != server or record.name != request.match_info["name"]:
         raise NotFound(_GONE)
     sent = await _send(request, record)
@@ -83,7 +81,7 @@ async def _send(request: web.Request, record: ArtifactRecord) -> web.StreamRespo
         response.headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{record.size_bytes}"
     response.headers["Content-Type"] = record.media_type
     response.content_length = span.end - span.start
-    fd = await blobs.open_read(layout.artifact_parts(record.scope, record.id, record.stored_name))
+    fd = await stored.opened(blobs, request.app[FILES], record)
     try:
         note_of(request).head_sent = True
         await response.prepare(request)

@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.appkeys import STREAMS, Mounted, Note
-from gateway.mcp.exchange import Exchange, Sink, caller_of, lease_id, note_of, open_session
+from gateway.mcp.exchange import Exchange, Sink, caller_of, lease_id, may_change_lists, note_of, open_session
 from gateway.mcp.relay import STREAM_HEADERS, error_message
 from gateway.wire import envelope as wire
 from gateway.wire import sse
@@ -98,11 +98,14 @@ async def _one(
     outer = note_of(request)
     note = Note(
         request_id=ids.new_id(), route_group=outer.route_group, server=outer.server, method=member.method,
-        message_id=member.id, is_message=True, started_s=outer.started_s, principal=outer.principal,
+        message_id=member.id, is_message=True, session_id=outer.session_id, started_s=outer.started_s,
+        principal=outer.principal,
     )
     caller = caller_of(request, mounted)
     try:
-        session = await open_session(request, caller, lease=lease_id(note, member))
+        session = await open_session(
+            request, caller, lease=lease_id(note, member), may_change_lists=may_change_lists(member)
+        )
         exchange = Exchange(request, mounted, caller, session, member, raw, note, sink)
         response = await handle(exchange)
     except LongshoreError as err:

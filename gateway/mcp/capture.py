@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from gateway.appkeys import BLOBS, CONFIG, FILES, QUEUE, TASKS
-from gateway.files import arguments, candidates, handles, results
+from gateway.files import arguments, candidates, handles, results, stored
 from gateway.files.candidates import ToolResult
 from gateway.mcp import links
 from gateway.mcp.exchange import Exchange
@@ -162,7 +162,7 @@ async def _presentation(exchange: Exchange, pending: Pending, record: ArtifactRe
     config, request = exchange.config, exchange.request
     raw: bytes | None = None
     if config.allow_raw_output(exchange.mounted.server, pending.producer) and record.size_bytes <= _MOST_RAW_BYTES:
-        fd = await request.app[BLOBS].open_read(layout.artifact_parts(record.scope, record.id, record.stored_name))
+        fd = await stored.opened(request.app[BLOBS], request.app[FILES], record)
         raw = await request.app[BLOBS].run(_read_all, fd)
     return results.Presentation(
         uri=handles.artifact_uri(config.artifacts.uri_scheme, record),

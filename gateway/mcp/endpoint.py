@@ -17,6 +17,7 @@ from gateway.mcp.exchange import (
     Exchange,
     caller_of,
     lease_id,
+    may_change_lists,
     note_of,
     open_session,
     upstream_headers,
@@ -36,6 +37,8 @@ from shared.state.sessions import Caller, OpenSession
 _HANDLERS: dict[str, Callable[[Exchange], Awaitable[web.StreamResponse]]] = {
     "tools/call": toolcall.call,
     "tools/list": listing.tools,
+    "prompts/list": listing.upstreams,
+    "resources/templates/list": listing.upstreams,
     "resources/list": listing.resources,
     "resources/read": listing.read,
 }
@@ -54,7 +57,9 @@ async def post(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     if message.method == "initialize" and message.kind is Kind.REQUEST:
         return await handshake.initialize(mounted, request, message, body)
     caller = caller_of(request, mounted)
-    session = await open_session(request, caller, lease=lease_id(note, message))
+    session = await open_session(
+        request, caller, lease=lease_id(note, message), may_change_lists=may_change_lists(message)
+    )
     return await _handle(Exchange(request, mounted, caller, session, message, body, note))
 
 

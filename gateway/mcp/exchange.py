@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from aiohttp import web
 
 from gateway.appkeys import CONFIG, NOTE, SESSIONS, SIGNER, Mounted, Note, Principal
+from gateway.lists import METHODS
 from gateway.upstream import headers
 from gateway.wire.envelope import Envelope, Kind
 from shared.config import Config
@@ -62,6 +63,14 @@ def lease_id(note: Note, message: Envelope) -> str:
 _LEASELESS = frozenset({"ping"})
 
 
+def may_change_lists(message: Envelope) -> bool:
+    """Whether a server may list other things after `message` than before: calls may, reading does not."""
+    return message.kind is Kind.REQUEST and message.method not in _READING
+
+
+_READING = METHODS | {"ping", "resources/read", "prompts/get", "completion/complete", "logging/setLevel"}
+
+
 def note_of(request: web.Request) -> Note:
     """The note that the edge made for this request."""
     return request[NOTE]
@@ -80,26 +89,29 @@ def caller_of(request: web.Request, mounted: Mounted) -> Caller:
     principal = principal_of(request).name
     session_id = request.headers.get(SESSION_HEADER)
     if session_id is None:
-        return Caller(request.app[SIGNER].scope_of(mounted.server.id, principal), mounted.server.id, principal)
-    # An id that is not of our making is unknown, not malformed: the client starts again on a 404.
-    known_shape = session_id if is_id(session_id) else "x" * 16
-    return Caller(known_shape, mounted.server.id, principal)
+        session_id = request.app[SIGNER].scope_of(mounted.server.id, principal)
+    elif not is_id(session_id):
+        session_id = "x" * 16    # not of our making: unknown, not malformed, so that the client starts again
+    note_of(request).session_id = session_id
+    return Caller(session_id, mounted.server.id, principal)
 
 
-async def open_session(request: web.Request, caller: Caller, *, lease: str = "") -> OpenSession:
+async def open_session(
+    request: web.Request, caller: Caller, *, lease: str = "", may_change_lists: bool = False
+) -> OpenSession:
     """The caller's session, validated and leased. Raises as `SessionStore.open_call`, or BadRequest.
 
     A caller without session id begins its scope with the `initialize` that it sent before.
     """
     sessions = request.app[SESSIONS]
     if SESSION_HEADER in request.headers:
-        return await sessions.open_call(caller, lease=lease)
+        return await sessions.open_call(caller, lease=lease, may_change_lists=may_change_lists)
     try:
-        return await sessions.open_call(caller, lease=lease)
+        return await sessions.open_call(caller, lease=lease, may_change_lists=may_change_lists)
     except SessionGone:
         if not await sessions.adopt(caller):
             raise BadRequest(f"the header {SESSION_HEADER} is missing; start a session with initialize") from None
-    return await sessions.open_call(caller, lease=lease)
+    return await sessions.open_call(caller, lease=lease, may_change_lists=may_change_lists)
 
 
 def upstream_headers(request: web.Request, mounted: Mounted, upstream_id: str) -> dict[str, str]:

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, FILES
+from gateway.appkeys import FILES, LISTS
 from gateway.files import handles, results
+from gateway.lists import Fetch, Key, fingerprint
 from gateway.mcp import capabilities, reading
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.relay import relay
@@ -62,11 +63,10 @@ async def read(exchange: Exchange) -> web.StreamResponse:
         return web.Response(body=body, content_type="application/json")
     if adapters.exposes_artifacts and handles.begins_with(uri, (config.artifacts.uri_scheme,)):
         record = await _artifact_at(exchange, uri)
-        blobs = exchange.request.app[BLOBS]
         if exchange.sink is not None:
-            body = await reading.whole(blobs, record, uri, exchange.envelope.id)
+            body = await reading.whole(exchange.request, record, uri, exchange.envelope.id)
             return web.Response(body=body, content_type="application/json")
-        return await reading.send(exchange.request, blobs, record, uri, exchange.envelope.id)
+        return await reading.send(exchange.request, record, uri, exchange.envelope.id)
     async with sent(exchange, exchange.body) as answer:
         return await relay(exchange, answer)
 
@@ -78,9 +78,7 @@ async def _artifact_at(exchange: Exchange, uri: str) -> ArtifactRecord:
     gone = NotFound("no artifact of this URI in this session; it may have expired")
     if handle.scope != exchange.caller.session_id:
         raise gone
-    (record,) = await exchange.request.app[FILES].use(
-        handle.scope, [handle.file_id], ttl_ms=_ttl_ms(exchange.config.artifacts.ttl_seconds)
-    )
+    (record,) = await exchange.request.app[FILES].use(handle.scope, [handle.file_id])
     if not isinstance(record, ArtifactRecord) or not record.expose or handle.name not in (None, record.name):
         raise gone
     return record
@@ -104,14 +102,49 @@ async def _own_resources(exchange: Exchange, *, after: str) -> tuple[list[dict[s
     return entries, f"{_CURSOR}{page[-1].id}" if more else None
 
 
+async def upstreams(exchange: Exchange) -> web.StreamResponse:
+    """A list that we add nothing to."""
+    return await _with_ours(exchange, "", [], next_cursor=None)
+
+
 async def _with_ours(
     exchange: Exchange, name: str, ours: list[dict[str, Any]], *, next_cursor: str | None
 ) -> web.StreamResponse:
+    """The upstream's list, kept or fetched, with ours at its end."""
+    cache = exchange.request.app[LISTS]
+    if not cache.is_on:
+        return await _fetched(exchange, name, ours, next_cursor, None)
+    key = _key(exchange)
+    kept = await cache.find(key)
+    if kept is not None:
+        response = _merged(jsonrpc.result(exchange.envelope.id, kept), name, ours, next_cursor)
+        return web.Response(body=response, content_type="application/json")
+    fetch = cache.begin(key)
+    try:
+        return await _fetched(exchange, name, ours, next_cursor, fetch)
+    finally:
+        fetch.end()
+
+
+async def _fetched(
+    exchange: Exchange, name: str, ours: list[dict[str, Any]], next_cursor: str | None, fetch: Fetch | None
+) -> web.StreamResponse:
     async def change(response: bytes) -> bytes:
-        return _merged(response, name, ours, next_cursor)
+        if fetch is not None and (result := jsonrpc.open_object(response).get("result")) is not None:
+            fetch.keep(result)
+        return _merged(response, name, ours, next_cursor) if ours else response
 
     async with sent(exchange, exchange.body) as answer:
-        return await relay(exchange, answer, change=change if ours else None)
+        return await relay(exchange, answer, change=change if ours or fetch is not None else None)
+
+
+def _key(exchange: Exchange) -> Key:
+    """What the kept list belongs to."""
+    session, envelope = exchange.session, exchange.envelope
+    if capabilities.SESSIONS in session.flags:
+        return (exchange.caller.server, exchange.caller.session_id, session.lists, envelope.method, envelope.cursor)
+    headers = fingerprint(exchange.upstream_headers())
+    return (exchange.caller.server, headers, session.protocol, envelope.method, envelope.cursor)
 
 
 def _merged(response: bytes, name: str, ours: list[dict[str, Any]], next_cursor: str | None) -> bytes:
@@ -130,7 +163,3 @@ def _merged(response: bytes, name: str, ours: list[dict[str, Any]], next_cursor:
         result["nextCursor"] = jsonrpc.raw(next_cursor)
     message["result"] = jsonrpc.raw(result)
     return jsonrpc.close_object(message)
-
-
-def _ttl_ms(seconds: int | None) -> int:
-    return 0 if seconds is None else seconds * 1000

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import NOTE
+from gateway.appkeys import BLOBS, FILES, NOTE
+from gateway.files import stored
 from gateway.files.results import is_text
 from gateway.wire.envelope import MessageId
-from shared import layout
 from shared.blobs import Blobs
 from shared.errors import TooLarge
 from shared.records import ArtifactRecord
@@ -22,10 +22,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def send(
-    request: web.Request, blobs: Blobs, record: ArtifactRecord, uri: str, message_id: MessageId
+    request: web.Request, record: ArtifactRecord, uri: str, message_id: MessageId
 ) -> web.StreamResponse:
     """Answer with the file as text where it is UTF-8, else as base64. Raises NotFound when it is not there."""
-    fd = await _open(blobs, record)
+    blobs, files = request.app[BLOBS], request.app[FILES]
+    fd = await stored.opened(blobs, files, record)
     try:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         request[NOTE].head_sent = True
@@ -38,19 +39,16 @@ async def send(
         os.close(fd)
 
 
-async def whole(blobs: Blobs, record: ArtifactRecord, uri: str, message_id: MessageId) -> bytes:
+async def whole(request: web.Request, record: ArtifactRecord, uri: str, message_id: MessageId) -> bytes:
     """The same as one message, for a batch. Raises NotFound, TooLarge."""
+    blobs, files = request.app[BLOBS], request.app[FILES]
     if record.size_bytes > _MOST_WHOLE_BYTES:
         raise TooLarge(f"files of more than {_MOST_WHOLE_BYTES} bytes are not read within a batch; ask for it alone")
-    fd = await _open(blobs, record)
+    fd = await stored.opened(blobs, files, record)
     try:
         return b"".join([part async for part in _parts(blobs, fd, record, uri, message_id)])
     finally:
         os.close(fd)
-
-
-async def _open(blobs: Blobs, record: ArtifactRecord) -> int:
-    return await blobs.open_read(layout.artifact_parts(record.scope, record.id, record.stored_name))
 
 
 async def _parts(

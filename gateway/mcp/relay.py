@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import web
 
-from gateway.appkeys import STREAMS, CutOff, Note
+from gateway.appkeys import LISTS, SESSIONS, STREAMS, TASKS, CutOff, Note
+from gateway.lists import CHANGED
 from gateway.mcp.exchange import Exchange, Sink
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import jsonrpc, sse
@@ -85,7 +86,7 @@ async def relay_bytes(
     await response.prepare(request)
     try:
         if answer.is_stream:
-            await _copy_stream(request, answer, response, standing=standing)
+            await _copy_stream(request, answer, response, note, standing=standing)
         else:
             async for chunk in answer.chunks():
                 await response.write(chunk)
@@ -96,13 +97,14 @@ async def relay_bytes(
 
 
 async def _copy_stream(
-    request: web.Request, answer: UpstreamAnswer, response: web.StreamResponse, *, standing: bool
+    request: web.Request, answer: UpstreamAnswer, response: web.StreamResponse, note: Note, *, standing: bool
 ) -> None:
     streams = request.app[STREAMS]
     stream = streams.add(response)
 
     async def copy() -> None:
         async for chunk in answer.chunks():
+            _watch_lists(request, note, chunk)
             await stream.write(chunk)
 
     try:
@@ -126,6 +128,7 @@ async def _stream_changed(
                 if jsonrpc.answers(event.data, exchange.envelope.id):
                     await stream.write(event.with_data(await change(event.data)))
                 else:
+                    _watch_lists(exchange.request, exchange.note, event.source)
                     await stream.write(event.source)
         await stream.write(parser.rest())
     except LongshoreError as err:
@@ -134,6 +137,13 @@ async def _stream_changed(
         streams.remove(stream)
     await response.write_eof()
     return response
+
+
+def _watch_lists(request: web.Request, note: Note, data: bytes) -> None:
+    """Notice that an upstream's list has changed. A notification cut in two between chunks goes unnoticed here;
+    the list is then kept for its time at most."""
+    if CHANGED in data and request.app[LISTS].is_on and note.session_id:
+        request.app[TASKS].spawn(request.app[SESSIONS].lists_changed(note.session_id), name="lists_changed")
 
 
 async def _break_off(response: web.StreamResponse, note: Note, err: LongshoreError, *, is_stream: bool) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import FILES, METRICS, SIGNER, TASKS
-from gateway.files import arguments
+from gateway.appkeys import BLOBS, FILES, LEASES, METRICS, SIGNER, TASKS
+from gateway.files import arguments, stored
 from gateway.files.adapters import ToolAdapters
 from gateway.mcp import capture, links
-from gateway.mcp.exchange import Exchange
+from gateway.mcp.exchange import Exchange, lease_id
 from gateway.mcp.relay import relay
 from gateway.mcp.sending import sent
 from gateway.tally import Result
@@ -18,6 +18,7 @@ from gateway.upstream.ask import tell
 from gateway.wire import jsonrpc
 from shared.clock import monotonic_s
 from shared.errors import InvalidParams, NotFound, ToolInputError, UpstreamTimeout
+from shared.records import FileRecord
 
 _PLAIN = ToolAdapters()
 
@@ -73,9 +74,7 @@ async def _adapted(exchange: Exchange, tool: ToolAdapters) -> web.StreamResponse
     ]
     ids = [slot.handle.file_id for slot in slots]
     try:
-        records = await exchange.request.app[FILES].use(
-            exchange.caller.session_id, ids, ttl_ms=(exchange.config.uploads.ttl_seconds or 0) * 1000
-        )
+        records = await _used(exchange, ids)
     except NotFound as err:
         raise ToolInputError(
             "a file handle of this call is unknown or has expired; upload the file again and use its new handle"
@@ -86,6 +85,15 @@ async def _adapted(exchange: Exchange, tool: ToolAdapters) -> web.StreamResponse
     params["arguments"] = jsonrpc.raw(given)
     message["params"] = jsonrpc.raw(params)
     return await _send(exchange, tool, pending, body=jsonrpc.close_object(message))
+
+
+async def _used(exchange: Exchange, ids: list[str]) -> list[FileRecord]:
+    """The records of files that this call uses from now on. Raises NotFound for one that is gone."""
+    app, lease = exchange.request.app, lease_id(exchange.note, exchange.envelope)
+    records = await app[LEASES].use(exchange.caller.session_id, lease, ids)
+    for record in records:
+        await stored.check(app[BLOBS], app[FILES], record)
+    return records
 
 
 def _arguments_of(params: jsonrpc.RawMap) -> dict[str, Any]:

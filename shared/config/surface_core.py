@@ -99,8 +99,9 @@ TOOLS = (
 )
 
 UPSTREAMS = (
-    Row("core.upstream_metadata_cache_ttl_seconds", LATER, Whole(), 300, "How long lists of upstreams are kept.",
-        off=(0,)),
+    Row("core.upstream_metadata_cache_ttl_seconds", WORKS, Whole(), 300,
+        "How long a list of an upstream's is kept for its session; it is fetched anew after a call or when the "
+        "upstream says that it has changed. 0: not at all."),
     Row("core.upstream_ping.enabled", LATER, ON_OFF, True, "Probes upstreams and breaks circuits.", off=(False,)),
     Row("core.upstream_ping.interval_seconds", LATER, AT_LEAST_ONE, 15, "How often."),
     Row("core.upstream_ping.timeout_seconds", LATER, AT_LEAST_ONE, 5, "How long an upstream may take to answer."),

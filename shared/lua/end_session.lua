@@ -8,6 +8,9 @@
 -- KEYS[7]  sorted set, what falls due when (keys.due)
 -- KEYS[8]  sorted set, open streams (keys.streams)
 -- KEYS[9]  list, upstream sessions to end (keys.upstream_end)
+-- KEYS[10] sorted set, uploads by their end (keys.upload_ends)
+-- KEYS[11] sorted set, artifacts by their end (keys.artifact_ends)
+-- KEYS[12] sorted set, files that calls use (keys.uses)
 -- ARGV     session id, server, principal or '' for the operator, state to leave (ended|invalidated),
 --          reason, tombstone time in ms, queue the end of the upstream's session 0|1
 -- returns  {0, upstream session id, protocol version} or {1} unknown, {2, reason} ended before, {3} another's
@@ -18,11 +21,12 @@ if not state or found[2] ~= ARGV[2] then return {1} end
 if state ~= 'live' and state ~= 'expired' then return {2, found[6] or ''} end
 if ARGV[3] ~= '' and found[3] ~= ARGV[3] then return {3} end
 for _, file in ipairs(redis.call('HKEYS', KEYS[3])) do
-  redis.call('ZREM', KEYS[7], 'f:' .. id .. ':' .. file)
+  redis.call('ZREM', KEYS[10], id .. ':' .. file)
+  redis.call('ZREM', KEYS[11], id .. ':' .. file)
 end
 local used = tonumber(redis.call('GET', KEYS[4]) or '0')
 if used ~= 0 then redis.call('DECRBY', KEYS[5], used) end
-redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[8])
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[8], KEYS[12])
 redis.call('ZREM', KEYS[6], id)
 redis.call('ZREM', KEYS[7], 's:' .. id, 't:' .. id)
 redis.call('HDEL', KEYS[1], 'upstream', 'init', 'flags')

@@ -9,6 +9,8 @@
 -- KEYS[7]  sorted set, live sessions (keys.sessions)
 -- KEYS[8]  sorted set, what falls due when, by the server's clock (keys.due)
 -- KEYS[9]  list, upstream sessions to end (keys.upstream_end)
+-- KEYS[10] sorted set, uploads by their end (keys.upload_ends)
+-- KEYS[11] sorted set, artifacts by their end (keys.artifact_ends)
 -- ARGV     session id, idle time to live in ms, may be revived 0|1, tombstone time in ms
 -- returns  0 nothing done, 1 it rests, 2 it has ended
 local id = ARGV[1]
@@ -42,7 +44,8 @@ if ARGV[3] == '1' then
   return 1
 end
 for _, file in ipairs(redis.call('HKEYS', KEYS[4])) do
-  redis.call('ZREM', KEYS[8], 'f:' .. id .. ':' .. file)
+  redis.call('ZREM', KEYS[10], id .. ':' .. file)
+  redis.call('ZREM', KEYS[11], id .. ':' .. file)
 end
 local used = tonumber(redis.call('GET', KEYS[5]) or '0')
 if used ~= 0 then redis.call('DECRBY', KEYS[6], used) end

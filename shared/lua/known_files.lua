@@ -1,6 +1,6 @@
 -- Which of some ids of a scope stand for a file that is there or is about to be.
 -- KEYS[1]  hash, the scope's files by id (keys.files)
--- KEYS[2]  sorted set, what falls due when (keys.due)
+-- KEYS[2]  sorted set, what falls due when, pending artifacts among it (keys.due)
 -- ARGV     scope, ids ...
 -- returns  {known 0|1, ...} in the order given
 local known = {}

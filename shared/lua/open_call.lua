@@ -5,12 +5,13 @@
 -- KEYS[3]  sorted set, what falls due when, by the server's clock (keys.due)
 -- KEYS[4]  sorted set, live sessions by creation time (keys.sessions)
 -- ARGV     session id, server, principal, lease id or '' for none, lease time in ms, most calls in
---          flight or 0, idle time to live in ms or 0, most live sessions or 0
--- returns  {0, upstream session id, protocol version, flags, revived 0|1} or {1} unknown,
+--          flight or 0, idle time to live in ms or 0, most live sessions or 0,
+--          may change what the upstream lists 0|1
+-- returns  {0, upstream session id, protocol version, flags, revived 0|1, changes of lists} or {1} unknown,
 --          {2, reason} ended, {3} another caller's, {4, calls in flight} at its limit,
 --          {5, reason} invalidated, {6, live sessions} no room to revive it
 local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'principal', 'upstream', 'protocol', 'flags', 'reason',
-  'touched')
+  'touched', 'lists')
 local state = found[1]
 if not state or found[2] ~= ARGV[2] then return {1} end
 if found[3] ~= ARGV[3] then
@@ -42,10 +43,12 @@ if ARGV[4] ~= '' then
   redis.call('ZADD', KEYS[2], now + tonumber(ARGV[5]), ARGV[4])
 end
 redis.call('HSET', KEYS[1], 'touched', now)
+local lists = found[9] or '0'
+if ARGV[9] == '1' then lists = redis.call('HINCRBY', KEYS[1], 'lists', 1) end
 local idle_ms = tonumber(ARGV[7])
 if idle_ms > 0 then
   redis.call('ZADD', KEYS[3], now + idle_ms, 's:' .. ARGV[1])
 elseif found[8] == '0' then  -- one that is used lives on; one that never was falls due
   redis.call('ZREM', KEYS[3], 's:' .. ARGV[1])
 end
-return {0, found[4], found[5], found[6], revived}
+return {0, found[4], found[5], found[6], revived, tostring(lists)}

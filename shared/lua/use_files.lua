@@ -1,24 +1,47 @@
--- Fetch files of a scope and move their end, all or none. One that is past its end counts as gone, unless
--- a call of its scope still runs.
+-- Fetch files of a scope, all or none; with a lease id they are that call's until its lease ends, and their
+-- end moves. One that is past its end counts as gone, unless a call uses it still.
 -- KEYS[1]  hash, the scope's files by id (keys.files)
--- KEYS[2]  sorted set, what falls due when, by the server's clock (keys.due)
--- KEYS[3]  sorted set, the scope's calls in flight by the expiry of their lease (keys.leases)
--- ARGV     scope, time in ms that each file is kept from now on at least or 0 to touch nothing, file ids ...
+-- KEYS[2]  sorted set, uploads by their end (keys.upload_ends)
+-- KEYS[3]  sorted set, artifacts by their end (keys.artifact_ends)
+-- KEYS[4]  sorted set, files that calls use by the expiry of the call's lease (keys.uses)
+-- ARGV     scope; times in ms that an upload and an artifact are kept from now on, 0 for the session's, -1 to
+--          touch nothing; lease id or '', lease time in ms; file ids ...
 -- returns  {0, record, ...} in the order given, or {position of the first id that is gone, from 1}
+local FOREVER = 1e15
+local scope, lease = ARGV[1], ARGV[4]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local in_use = redis.call('ZCOUNT', KEYS[3], '(' .. now, '+inf') > 0
-local found = {0}
-for n = 3, #ARGV do
-  local record = redis.call('HGET', KEYS[1], ARGV[n])
-  local ends = redis.call('ZSCORE', KEYS[2], 'f:' .. ARGV[1] .. ':' .. ARGV[n])
-  if not record or (ends and tonumber(ends) <= now and not in_use) then return {n - 2} end
-  found[#found + 1] = record
-end
-local ttl_ms = tonumber(ARGV[2])
-if ttl_ms > 0 then
-  for n = 3, #ARGV do
-    redis.call('ZADD', KEYS[2], 'XX', 'GT', now + ttl_ms, 'f:' .. ARGV[1] .. ':' .. ARGV[n])
+local uses = nil
+local function in_use(id)
+  if not uses then
+    uses = {}
+    for _, use in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '(' .. now, '+inf')) do
+      uses[string.match(use, '^[^:]+')] = true
+    end
   end
+  return uses[id]
+end
+local found, set_of = {0}, {}
+for n = 6, #ARGV do
+  local id, set = ARGV[n], 2
+  local record = redis.call('HGET', KEYS[1], id)
+  local ends = redis.call('ZSCORE', KEYS[2], scope .. ':' .. id)
+  if not ends then
+    ends, set = redis.call('ZSCORE', KEYS[3], scope .. ':' .. id), 3
+  end
+  if not record or (ends and tonumber(ends) <= now and not in_use(id)) then return {n - 5} end
+  found[#found + 1] = record
+  set_of[id] = set
+end
+for id, set in pairs(set_of) do
+  local ttl_ms = tonumber(ARGV[set])
+  if ttl_ms >= 0 then
+    redis.call('ZADD', KEYS[set], 'XX', now + (ttl_ms > 0 and ttl_ms or FOREVER), scope .. ':' .. id)
+  end
+  if lease ~= '' then redis.call('ZADD', KEYS[4], now + tonumber(ARGV[5]), id .. ':' .. lease) end
+end
+if lease ~= '' then
+  redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
+  redis.call('PEXPIRE', KEYS[4], ARGV[5])
 end
 return found

@@ -8,35 +8,36 @@ from shared.lua import Script, Scripts
 
 _BATCH = Script("due_batch")
 
-Kind = Literal["s", "t", "f", "p"]
+Kind = Literal["s", "t", "u", "a", "p"]
 
 
 @dataclass(frozen=True, slots=True)
 class DueItem:
-    """One member of `keys.due`."""
+    """One member of `keys.due`, `keys.upload_ends` or `keys.artifact_ends`."""
 
-    kind: Kind               # session, tombstone of one, file, pending artifact
+    kind: Kind               # session, tombstone of one, upload, artifact, pending artifact
     scope: str               # the session id of a session
     file_id: str             # "" of a session
 
 
 class Due:
-    """Reads the index of what falls due. One round trip a method; may raise StoreDown."""
+    """Reads the indexes of what falls due. One round trip a method; may raise StoreDown."""
 
     def __init__(self, scripts: Scripts, keys: Keys) -> None:
         self._scripts = scripts
         self._keys = keys
 
-    async def batch(self, limit: int, *, skip: int = 0) -> list[DueItem]:
-        """At most `limit` items that are due by Redis' clock, oldest first, after stepping over `skip`."""
-        members = await self._scripts.run(_BATCH, [self._keys.due()], [skip, limit])
+    async def batch(self, limit: int) -> list[DueItem]:
+        """What is due by Redis' clock: at most `limit` items of each index, of each the oldest first."""
+        keys = self._keys
+        members = await self._scripts.run(_BATCH, [keys.due(), keys.upload_ends(), keys.artifact_ends()], [limit])
         return [parse_member(member.decode()) for member in members]
 
 
 def parse_member(member: str) -> DueItem:
-    """`s:<session>`, `t:<session>`, `f:<scope>:<id>` or `p:<scope>:<id>`; a scope may hold colons, an id none. Pure."""
+    """`s:<session>` or `t:<session>`; `u:`, `a:` or `p:`, then `<scope>:<id>`; only a scope may hold colons. Pure."""
     kind, _, rest = member.partition(":")
     if kind in ("s", "t"):
         return DueItem(kind="s" if kind == "s" else "t", scope=rest, file_id="")
     scope, _, file_id = rest.rpartition(":")
-    return DueItem(kind="f" if kind == "f" else "p", scope=scope, file_id=file_id)
+    return DueItem(kind="u" if kind == "u" else "a" if kind == "a" else "p", scope=scope, file_id=file_id)

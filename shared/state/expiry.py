@@ -50,6 +50,7 @@ class ExpiryStore:
             [
                 keys.session(session_id), keys.leases(session_id), keys.streams(session_id), keys.files(session_id),
                 keys.used_bytes(session_id), keys.used_total(), keys.sessions(), keys.due(), keys.upstream_end(),
+                keys.upload_ends(), keys.artifact_ends(),
             ],
             [session_id, limits.idle_ttl_ms, int(limits.allow_revival), limits.tombstone_ttl_ms],
         )
@@ -62,7 +63,7 @@ class ExpiryStore:
             _REMOVE_TOMBSTONE,
             [
                 keys.session(session_id), keys.files(session_id), keys.used_bytes(session_id), keys.used_total(),
-                keys.due(),
+                keys.due(), keys.upload_ends(), keys.artifact_ends(),
             ],
             [session_id],
         )

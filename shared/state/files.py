@@ -1,21 +1,26 @@
 """Records of files: reserved, committed with their bytes, used, and dropped, by scripts that are all or nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from shared.errors import NotFound, SessionGone
+from shared.errors import BadRequest, NotFound, OverQuota, SessionGone, TooManyArtifacts
 from shared.keys import Keys
 from shared.lua import Script, Scripts
 from shared.records import ArtifactRecord, FileRecord, decode_file, encode
-from shared.state.link import RedisLink
+from shared.state.link import RedisLink, Reply
+from shared.state.quota import NO_LIMITS, FileLimits
 
 _ALLOCATE = Script("allocate_pending")
 _COMMIT = Script("commit_files")
 _USE = Script("use_files")
-_LIST = Script("list_files")
+_RENEW = Script("renew_uses")
+_LIST = Script("list_artifacts")
 _DROP = Script("drop_file")
 _DROP_PENDING = Script("drop_pending")
 _KNOWN = Script("known_files")
+
+_TOUCH_NOTHING = -1
+_MOST_BYTES = 2**53 - 1      # beyond, the numbers of a script are not exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,15 @@ class UsedBytes:
 
     scope: int
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a commit did. The files of `evicted` are the caller's to unlink; their records are gone."""
+
+    stored: list[FileRecord]
+    evicted: list[FileRecord] = field(default_factory=list)
+    is_done: bool = True             # False: some room was made, and the same commit is to be run again
 
 
 class FileGone(NotFound):
@@ -40,10 +54,11 @@ class FileStore:
     A scope is a session id for now. Files of other scopes do not exist for a caller of one.
     """
 
-    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys) -> None:
+    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, limits: FileLimits = NO_LIMITS) -> None:
         self._scripts = scripts
         self._link = link
         self._keys = keys
+        self._limits = limits
 
     async def allocate_pending(self, scope: str, artifact_id: str, *, grace_ms: int) -> None:
         """Reserve the id of an artifact that a tool is about to write. Invisible; forgotten after the grace
@@ -54,54 +69,93 @@ class FileStore:
         if not reserved:
             raise _session_gone()
 
-    async def commit(self, scope: str, records: Sequence[FileRecord], *, ttl_ms: int) -> list[FileRecord]:
-        """Make `records` visible, all or none, and charge their bytes. Safe to repeat: what was committed
-        before stays as it was and is what this returns. `ttl_ms` 0: as long as the session. Raises SessionGone."""
-        keys = self._keys
-        triples = [field for record in records for field in (record.id, record.size_bytes, encode(record))]
-        live, *stored = await self._scripts.run(
-            _COMMIT,
-            [keys.session(scope), keys.files(scope), keys.used_bytes(scope), keys.used_total(), keys.due()],
-            [scope, ttl_ms, *triples],
-        )
-        if not live:
-            raise _session_gone()
-        return [decode_file(data) for data in stored]
+    async def commit(self, scope: str, records: Sequence[FileRecord], *, ttl_ms: int | None = None) -> Commit:
+        """Make `records` visible, all or none, charge their bytes, and evict what the limits then leave no room
+        for: files that were used least recently, none that a call uses.
 
-    async def use(self, scope: str, ids: Sequence[str], *, ttl_ms: int) -> list[FileRecord]:
-        """The files of `ids`, in order, each kept for `ttl_ms` from now on at least (0 touches nothing).
-
-        All or none: raises FileGone for the first that is not there.
+        Safe to repeat: what was committed before stays as it was and is what this returns. `ttl_ms` in place
+        of the configured times; 0: as long as the session. Raises SessionGone, OverQuota.
         """
+        keys, limits = self._keys, self._limits
+        status, *rest = await self._scripts.run(
+            _COMMIT,
+            [
+                keys.session(scope), keys.files(scope), keys.used_bytes(scope), keys.used_total(), keys.due(),
+                keys.upload_ends(), keys.artifact_ends(),
+            ],
+            [
+                scope, _or_any(limits.session_bytes), _or_any(limits.total_bytes), _or_any(limits.session_artifacts),
+                "u" if limits.uploads_go_first else "a", keys.files(""), keys.used_bytes(""), keys.uses(""),
+                *(field for record in records for field in _fields(record, limits, ttl_ms)),
+            ],
+        )
+        if status == 0:
+            raise _session_gone()
+        if status == 2:
+            raise _no_room(records, *rest)
+        if status == 3:
+            return Commit([], evicted=_decoded(rest[0]), is_done=False)
+        return Commit(_decoded(rest[0]), evicted=_decoded(rest[1]))
+
+    async def use(
+        self, scope: str, ids: Sequence[str], *, lease: str = "", ttl_ms: int | None = None
+    ) -> list[FileRecord]:
+        """The files of `ids`, in order, each kept for its time to live from now on (`ttl_ms` in its place).
+
+        With `lease` they are that call's as well, neither expired nor evicted until `free` or until the lease
+        lapses: `hold` renews it. All or none: raises FileGone for the first that is not there.
+        """
+        limits = self._limits
+        ttls = (limits.upload_ttl_ms, limits.artifact_ttl_ms) if ttl_ms is None else (ttl_ms, ttl_ms)
+        return await self._use(scope, ids, ttls, lease)
+
+    async def get(self, scope: str, file_id: str) -> FileRecord:
+        """One file, touching nothing. Raises FileGone."""
+        return (await self._use(scope, [file_id], (_TOUCH_NOTHING, _TOUCH_NOTHING), ""))[0]
+
+    async def _use(self, scope: str, ids: Sequence[str], ttls: tuple[int, int], lease: str) -> list[FileRecord]:
         if not ids:
             return []
         keys = self._keys
         missing, *found = await self._scripts.run(
-            _USE, [keys.files(scope), keys.due(), keys.leases(scope)], [scope, ttl_ms, *ids]
+            _USE,
+            [keys.files(scope), keys.upload_ends(), keys.artifact_ends(), keys.uses(scope)],
+            [scope, *ttls, lease, self._limits.lease_ms, *ids],
         )
         if missing:
             raise FileGone(ids[missing - 1])
-        return [decode_file(data) for data in found]
+        return _decoded(found)
 
-    async def get(self, scope: str, file_id: str) -> FileRecord:
-        """One file, touching nothing. Raises FileGone."""
-        return (await self.use(scope, [file_id], ttl_ms=0))[0]
+    async def hold(self, scope: str, lease: str, ids: Sequence[str]) -> None:
+        """Prolong a running call's hold on files that it uses."""
+        if ids:
+            members = [f"{file_id}:{lease}" for file_id in ids]
+            await self._scripts.run(_RENEW, [self._keys.uses(scope)], [self._limits.lease_ms, *members])
+
+    def free(self, scope: str, lease: str, ids: Sequence[str]) -> None:
+        """The call uses its files no more. Does not wait; safe to repeat."""
+        if ids:
+            self._link.fire("ZREM", self._keys.uses(scope), *(f"{file_id}:{lease}" for file_id in ids))
 
     async def list_artifacts(self, scope: str) -> list[ArtifactRecord]:
         """The scope's artifacts, oldest first, touching nothing."""
-        found = await self._scripts.run(_LIST, [self._keys.files(scope), self._keys.due()], [scope])
-        records = [record for record in map(decode_file, found) if isinstance(record, ArtifactRecord)]
+        keys = self._keys
+        found = await self._scripts.run(_LIST, [keys.files(scope), keys.artifact_ends(), keys.uses(scope)], [scope])
+        records = [record for record in _decoded(found) if isinstance(record, ArtifactRecord)]
         return sorted(records, key=lambda record: (record.created_ms, record.id))
 
     async def drop(self, scope: str, file_id: str, *, only_due: bool = False) -> FileRecord | None:
         """Take one file's record away and give its bytes back; the file itself is the caller's to unlink.
 
-        With `only_due` only past its end and while no call of its scope runs. None: nothing was dropped.
+        With `only_due` only past its end and while no call uses it. None: nothing was dropped.
         """
         keys = self._keys
         record = await self._scripts.run(
             _DROP,
-            [keys.files(scope), keys.used_bytes(scope), keys.used_total(), keys.due(), keys.leases(scope)],
+            [
+                keys.files(scope), keys.used_bytes(scope), keys.used_total(), keys.upload_ends(),
+                keys.artifact_ends(), keys.uses(scope),
+            ],
             [scope, file_id, int(only_due)],
         )
         return None if record is None else decode_file(record)
@@ -125,6 +179,30 @@ class FileStore:
     async def is_live(self, scope: str) -> bool:
         """Whether the scope's session lives."""
         return bool(await self._link.call("HGET", self._keys.session(scope), "state") == b"live")
+
+
+def _fields(record: FileRecord, limits: FileLimits, ttl_ms: int | None) -> tuple[str | int | bytes, ...]:
+    """One record as the script takes it. Raises BadRequest for a size that no file has."""
+    if not 0 <= record.size_bytes <= _MOST_BYTES:
+        raise BadRequest(f"a file cannot have {record.size_bytes} bytes")
+    kind = "a" if isinstance(record, ArtifactRecord) else "u"
+    lives_ms = limits.ttl_ms(record) if ttl_ms is None else ttl_ms
+    return kind, record.id, lives_ms, record.size_bytes, encode(record)
+
+
+def _decoded(found: list[bytes]) -> list[FileRecord]:
+    return [decode_file(data) for data in found]
+
+
+def _or_any(limit: int | None) -> int:
+    return -1 if limit is None else limit
+
+
+def _no_room(records: Sequence[FileRecord], limit: int, used: Reply, budget: Reply) -> OverQuota:
+    if limit == 3:
+        return TooManyArtifacts(most=budget)
+    wanted_bytes = sum(record.size_bytes for record in records)
+    return OverQuota(wanted_bytes=wanted_bytes, used_bytes=used, budget_bytes=budget)
 
 
 def _session_gone() -> SessionGone:

@@ -13,6 +13,7 @@ _OPEN = Script("open_call")
 _END = Script("end_session")
 _RENEW = Script("renew_lease")
 _ADOPT = Script("adopt_session")
+_LISTS_CHANGED = Script("lists_changed")
 
 _UNUSED_MS = 3_600_000       # a session that was opened and never used is nobody's
 
@@ -41,6 +42,7 @@ class OpenSession:
     protocol: str
     flags: str
     revived: bool = False    # it had expired, and lives again by this very call
+    lists: str = "0"         # how often something happened that may have changed the upstream's lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,10 @@ class SessionStore:
             raise TooMany("no more sessions can be active; end one or try again later")
         return bool(done)
 
-    async def open_call(self, caller: Caller, *, lease: str = "") -> OpenSession:
+    async def open_call(self, caller: Caller, *, lease: str = "", may_change_lists: bool = False) -> OpenSession:
         """Validate, touch and (with a `lease` id) take a place. Safe to repeat with the same lease.
 
+        `may_change_lists`: after this call no gateway goes on with a list of this session that it kept.
         Raises SessionGone, SessionConflict, or TooMany at the limit of calls in flight.
         """
         keys, limits = self._keys, self._limits
@@ -122,17 +125,23 @@ class SessionStore:
             [keys.session(caller.session_id), keys.leases(caller.session_id), keys.due(), keys.sessions()],
             [
                 caller.session_id, caller.server, caller.principal, lease, limits.lease_ms, limits.max_in_flight,
-                limits.idle_ttl_ms, limits.max_active,
+                limits.idle_ttl_ms, limits.max_active, int(may_change_lists),
             ],
         )
         if status == 0:
-            upstream_id, protocol, flags, revived = rest
-            return OpenSession(upstream_id.decode(), protocol.decode(), flags.decode(), revived=revived == 1)
+            upstream_id, protocol, flags, revived, lists = rest
+            return OpenSession(
+                upstream_id.decode(), protocol.decode(), flags.decode(), revived=revived == 1, lists=lists.decode()
+            )
         if status == 6:
             raise TooMany(f"{rest[0]} sessions are active, which is the limit; end one or try again later")
         if status == 4:
             raise TooMany(f"{rest[0]} calls of this session are in flight, which is the limit; wait for one to end")
         raise _refusal(status, rest)
+
+    async def lists_changed(self, session_id: str) -> None:
+        """Count a list-changed notification, so that no gateway goes on with a list it kept."""
+        await self._scripts.run(_LISTS_CHANGED, [self._keys.session(session_id)], [])
 
     async def renew(self, session_id: str, lease: str) -> None:
         """Prolong the lease of a call that still runs."""
@@ -165,6 +174,7 @@ class SessionStore:
             [
                 keys.session(session), keys.leases(session), keys.files(session), keys.used_bytes(session),
                 keys.used_total(), keys.sessions(), keys.due(), keys.streams(session), keys.upstream_end(),
+                keys.upload_ends(), keys.artifact_ends(), keys.uses(session),
             ],
             [
                 session, caller.server, caller.principal, "invalidated" if invalidate else "ended", reason,

@@ -5,8 +5,8 @@ import asyncio
 import structlog
 
 from shared.jobs import Cleanup, CycleDone
-from shared.layout import artifact_parts, upload_parts
-from shared.records import FileRecord, UploadRecord
+from shared.layout import artifact_parts, folder_of
+from shared.records import UploadRecord
 from shared.state.due import DueItem
 from shared.state.expiry import Expiry
 from storage_worker.frame import job
@@ -29,11 +29,11 @@ async def cleanup(stores: Stores, _order: Cleanup) -> CycleDone:
     decides once who drops a record, and a file that was left behind by a killed worker is the sweep's.
     """
     removed = dict.fromkeys(KINDS, 0)
-    while batch := await stores.due.batch(_BATCH):
+    before: list[DueItem] = []
+    while (batch := await stores.due.batch(_BATCH)) and batch != before:  # what cannot be ended waits a cycle
         for kind, count in await asyncio.gather(*(_end(stores, item) for item in batch)):
             removed[kind] += count
-        if len(batch) < _BATCH:
-            break
+        before = batch
     if any(removed.values()):
         log.info("cleanup_cycle", **removed)
     return CycleDone(removed=removed)
@@ -48,7 +48,7 @@ async def _end(stores: Stores, item: DueItem) -> tuple[str, int]:
             return "removed_tombstones", await _end_tombstone(stores, item.scope)
         case "p":
             return "removed_orphan_files", await _end_pending(stores, item)
-        case "f":
+        case "u" | "a":
             return await _end_file(stores, item)
 
 
@@ -69,7 +69,7 @@ async def _end_file(stores: Stores, item: DueItem) -> tuple[str, int]:
     record = await stores.files.drop(item.scope, item.file_id, only_due=True)
     if record is None:
         return "removed_uploads", 0
-    await stores.blobs.remove_folder(_folder(record))
+    await stores.blobs.remove_folder(folder_of(record))
     return ("removed_uploads" if isinstance(record, UploadRecord) else "removed_artifacts"), 1
 
 
@@ -82,9 +82,3 @@ async def _end_session(stores: Stores, session_id: str) -> tuple[str, int]:
             return "expired_sessions", 1
         case Expiry.STAYS:
             return "expired_sessions", 0
-
-
-def _folder(record: FileRecord) -> tuple[str, ...]:
-    if isinstance(record, UploadRecord):
-        return upload_parts(record.scope, record.id, record.stored_name)[:-1]
-    return artifact_parts(record.scope, record.id, record.stored_name)[:-1]

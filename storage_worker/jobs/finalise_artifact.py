@@ -7,6 +7,7 @@ from shared.jobs import ArtifactDone, Candidate, FinaliseArtifact, NothingFound
 from shared.layout import artifact_parts, staging_parts
 from shared.records import ArtifactRecord
 from storage_worker.capture import Capture, Captured
+from storage_worker.eviction import commit
 from storage_worker.frame import job
 from storage_worker.places import place_of, root_of
 from storage_worker.stores import Stores
@@ -93,7 +94,7 @@ async def _commit(stores: Stores, order: FinaliseArtifact, captured: Captured) -
         is_utf8=captured.digest.is_utf8,
         expose=order.expose,
     )
-    stored = await stores.files.commit(order.scope, [record], ttl_ms=stores.policy.artifact_ttl_ms)
+    stored = await commit(stores, order.scope, [record])
     return ArtifactDone(record=stored[0] if isinstance(stored[0], ArtifactRecord) else record)
 
 

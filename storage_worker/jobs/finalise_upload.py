@@ -7,6 +7,7 @@ from shared.jobs import FinaliseUpload, StagedFile, UploadsDone
 from shared.layout import staging_parts, upload_parts
 from shared.media import sniff
 from shared.records import UploadRecord
+from storage_worker.eviction import commit
 from storage_worker.frame import job
 from storage_worker.stores import Stores
 
@@ -23,7 +24,7 @@ async def finalise_upload(stores: Stores, order: FinaliseUpload) -> UploadsDone:
     try:
         records = [await _record(stores, order, file) for file in order.files]
         await stores.blobs.move_in([Move(file.staged_name, _target(order, file)) for file in order.files])
-        stored = await stores.files.commit(order.scope, records, ttl_ms=stores.policy.upload_ttl_ms)
+        stored = await commit(stores, order.scope, records)
     except Refused:
         await _undo(stores, order)
         raise

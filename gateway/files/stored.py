@@ -1,0 +1,25 @@
+"""Files that records stand for, on the storage volume. A record whose file is gone is dropped where that is seen."""
+
+from shared.blobs import Blobs
+from shared.errors import NotFound
+from shared.layout import parts_of
+from shared.records import FileRecord
+from shared.state.files import FileStore
+
+_GONE = "the file is not in storage any more; upload or create it again"
+
+
+async def check(blobs: Blobs, files: FileStore, record: FileRecord) -> None:
+    """Raises NotFound, and drops the record, when its file is gone; Unavailable when the volume is."""
+    if not await blobs.is_there(parts_of(record)):
+        await files.drop(record.scope, record.id)
+        raise NotFound(_GONE)
+
+
+async def opened(blobs: Blobs, files: FileStore, record: FileRecord) -> int:
+    """A descriptor of the file, the caller's to close. Raises as `check`."""
+    try:
+        return await blobs.open_read(parts_of(record))
+    except NotFound:
+        await check(blobs, files, record)
+        raise

@@ -1,0 +1,88 @@
+"""Lists of upstreams, kept for a while: asked for once however many ask at once, forgotten when they change.
+
+What is kept belongs to one session, since an upstream may list other things to another; only an upstream
+that keeps no sessions shares its lists among callers whose headers are the same to it. A list-changed
+notification raises a number in the session's record, which every gateway reads with each call.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import msgspec
+
+from shared.clock import monotonic_s
+
+METHODS = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
+CHANGED = b"list_changed"    # what every notification that a list has changed holds
+
+_MOST_ENTRIES = 2_000
+_MOST_BYTES = 1024 * 1024    # of one list; a longer one is fetched each time
+
+Key = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Entry:
+    until_s: float
+    result: asyncio.Future[msgspec.Raw | None]
+
+
+class Fetch:
+    """One list on its way from the upstream. `end` it however that goes."""
+
+    def __init__(self, cache: "ListCache", key: Key, result: asyncio.Future[msgspec.Raw | None]) -> None:
+        self._cache = cache
+        self._key = key
+        self._result = result
+
+    def keep(self, result: msgspec.Raw) -> None:
+        """This is the list: those that wait have it, and those that come in time."""
+        if not self._result.done():
+            self._result.set_result(msgspec.Raw(bytes(result)) if len(bytes(result)) <= _MOST_BYTES else None)
+
+    def end(self) -> None:
+        """Without a list, those that wait ask for themselves."""
+        if not self._result.done():
+            self._result.set_result(None)
+        if self._result.result() is None:
+            self._cache.forget(self._key)
+
+
+class ListCache:
+    """The lists that this process keeps. Built once at start-up."""
+
+    def __init__(self, ttl_s: int) -> None:
+        self._ttl_s = ttl_s
+        self._entries: OrderedDict[Key, _Entry] = OrderedDict()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is kept at all."""
+        return self._ttl_s > 0
+
+    async def find(self, key: Key) -> msgspec.Raw | None:
+        """The list's result, waiting for one that is on its way; None: fetch it."""
+        entry = self._entries.get(key)
+        if entry is None or entry.until_s < monotonic_s():
+            return None
+        return await asyncio.shield(entry.result)
+
+    def begin(self, key: Key) -> Fetch:
+        """Say that the list is being fetched."""
+        result: asyncio.Future[msgspec.Raw | None] = asyncio.get_running_loop().create_future()
+        self._entries[key] = _Entry(monotonic_s() + self._ttl_s, result)
+        self._entries.move_to_end(key)
+        while len(self._entries) > _MOST_ENTRIES:
+            self._entries.popitem(last=False)
+        return Fetch(self, key, result)
+
+    def forget(self, key: Key) -> None:
+        """Keep it no longer."""
+        self._entries.pop(key, None)
+
+
+def fingerprint(headers: dict[str, str]) -> str:
+    """What callers' headers have to have in common to be told the same."""
+    return hashlib.sha256(msgspec.json.encode(sorted(headers.items()))).hexdigest()

@@ -1,0 +1,45 @@
+"""What the configuration says about the files of scopes: how long they live and how much they may take."""
+
+from dataclasses import dataclass
+
+from shared.config import Config
+from shared.errors import OverQuota
+from shared.records import ArtifactRecord, FileRecord
+
+
+@dataclass(frozen=True, slots=True)
+class FileLimits:
+    """Times in ms, 0: as long as the session. Limits of None: none."""
+
+    upload_ttl_ms: int = 0
+    artifact_ttl_ms: int = 0
+    session_bytes: int | None = None
+    total_bytes: int | None = None
+    session_artifacts: int | None = None
+    uploads_go_first: bool = True    # where room must be made
+    lease_ms: int = 60_000           # how long a call holds its files, unless it renews that
+
+    @classmethod
+    def of(cls, config: Config) -> "FileLimits":
+        """The limits that the configuration sets."""
+        return cls(
+            upload_ttl_ms=(config.uploads.ttl_seconds or 0) * 1000,
+            artifact_ttl_ms=(config.artifacts.ttl_seconds or 0) * 1000,
+            session_bytes=config.sessions.max_total_session_size,
+            total_bytes=config.storage.max_size,
+            session_artifacts=config.artifacts.max_per_session,
+            uploads_go_first=config.sessions.eviction_policy == "lru_uploads_then_artifacts",
+        )
+
+    def ttl_ms(self, record: FileRecord) -> int:
+        """How long `record` lives from its last use on; 0: as long as its session."""
+        return self.artifact_ttl_ms if isinstance(record, ArtifactRecord) else self.upload_ttl_ms
+
+    def check_possible(self, wanted_bytes: int) -> None:
+        """Raises OverQuota for more bytes than fit even when everything else is evicted. Pure: asks nobody."""
+        for budget in (self.session_bytes, self.total_bytes):
+            if budget is not None and wanted_bytes > budget:
+                raise OverQuota(wanted_bytes=wanted_bytes, used_bytes=0, budget_bytes=budget)
+
+
+NO_LIMITS = FileLimits()
