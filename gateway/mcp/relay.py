@@ -73,8 +73,7 @@ async def relay_bytes(
     """Pass the answer through untouched; a short body in one write. A `standing` stream ends when we drain."""
     if answer.media_type:
         headers = {**headers, "Content-Type": answer.media_type}
-    if answer.allow:
-        headers["Allow"] = answer.allow
+    headers |= answer.said
     if not answer.is_stream and (whole := await answer.read_short()) is not None:
         return web.Response(status=answer.status, body=whole, headers=headers)
     if answer.is_stream:

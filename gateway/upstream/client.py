@@ -24,6 +24,10 @@ _SHORT_BYTES = 256 * 1024
 _REPEATABLE = frozenset({"GET", "HEAD", "DELETE"})
 
 
+# What an answer says beside its body that its client has to know.
+_PASSED_ON = ((b"allow", "Allow"), (b"retry-after", "Retry-After"), (b"www-authenticate", "WWW-Authenticate"))
+
+
 class UpstreamAnswer:
     """One answer whose head has arrived. Leave its `async with` to give the connection back."""
 
@@ -33,7 +37,7 @@ class UpstreamAnswer:
         self.status = connection.answer.status
         self.media_type, self.content_type = _media_type(headers.get(b"content-type", b""))
         self.session_id = _text(headers.get(b"mcp-session-id", b""))
-        self.allow = _text(headers.get(b"allow", b""))
+        self.said = {name: _text(headers[key]) for key, name in _PASSED_ON if key in headers}
         self.length = _length(connection)    # of the whole body in bytes, where it is known by now
 
     @property

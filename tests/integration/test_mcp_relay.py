@@ -242,3 +242,18 @@ async def test_a_client_that_leaves_closes_the_upstreams_stream(
             answer.close()
         async with asyncio.timeout(5):
             await left.wait()
+
+
+async def test_a_refusal_keeps_what_it_says_in_its_head(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    async def refuse(seen: Seen) -> Reply:
+        headers = {"WWW-Authenticate": 'Bearer realm="x"', "Retry-After": "7", "Set-Cookie": "a=b", "Server": "secret/1"}
+        return web.Response(status=401, body=b"{}", content_type="application/json", headers=headers)
+
+    upstream.behaviours["tools/call"] = refuse
+    async with connected(shared_backing.config(entry(upstream.url))) as client:
+        answer = await client.request("tools/call", {"name": "echo"})
+
+    assert answer.status == 401
+    assert (answer.headers["WWW-Authenticate"], answer.headers["Retry-After"]) == ('Bearer realm="x"', "7")
+    assert "Set-Cookie" not in answer.headers
+    assert "secret" not in answer.headers.get("Server", "")

@@ -393,7 +393,7 @@ async def test_an_answer_says_what_it_is() -> None:
     )
 
     async def read(answer: UpstreamAnswer) -> tuple[str, ...]:
-        return answer.media_type, answer.content_type, answer.session_id, answer.allow
+        return answer.media_type, answer.content_type, answer.session_id, answer.said.get("Allow", "")
 
     async with raw_server(always(head)) as server, client_of(server) as client, client.exchange("GET", {}) as answer:
         assert await read(answer) == ("Text/Plain ; charset=utf-8", "text/plain", "abc", "POST")
