@@ -116,7 +116,7 @@ async def test_more_than_one_batch_goes_in_one_cycle(world: World) -> None:
     removed = await world.cycle()
 
     assert removed == {"removed_uploads": 250}
-    assert await world.state.link.call("EXISTS", world.state.keys.due()) == 0
+    assert await world.state.ends() == {}
 
 
 async def test_workers_that_clean_up_at_once_count_each_file_once(world: World) -> None:
@@ -153,16 +153,16 @@ async def test_a_file_that_is_used_while_clean_up_runs_is_either_kept_or_gone(wo
     assert (await world.state.files.used(world.scope)).scope == 2 * len(used)
 
 
-async def test_files_of_a_call_in_flight_outlast_their_end(world: World) -> None:
-    record = upload_record(world.scope)
-    await world.committed(record, ttl_ms=50)
-    await world.state.lease(world.scope, for_ms=LONG_MS)
-    await world.until_due(1)
+async def test_files_that_a_call_uses_outlast_their_end(world: World) -> None:
+    used, other = upload_record(world.scope), upload_record(world.scope)
+    await world.committed(used, other, ttl_ms=50)
+    await world.state.files.use(world.scope, [used.id], lease="call", ttl_ms=50)
+    await world.until_due(2)
 
     removed = await world.cycle()
 
-    assert removed == {}
-    assert files_below(world.root) == ["/".join(_place(record))]
+    assert removed == {"removed_uploads": 1}
+    assert files_below(world.root) == ["/".join(_place(used))]
 
 
 async def test_what_a_tool_left_unfinished_goes_when_its_grace_is_over(world: World) -> None:

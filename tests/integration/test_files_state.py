@@ -1,7 +1,7 @@
 """Records of files: every script raced, every counter exact."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -10,16 +10,22 @@ from shared.ids import new_id
 from shared.records import UploadRecord
 from shared.state.due import DueItem
 from shared.state.files import FileGone, UsedBytes
-from tests.fixtures.storage import State, artifact_record, opened_state, redis_server, upload_record
+from shared.state.quota import FileLimits
+from tests.fixtures.storage import RedisServer, State, artifact_record, opened_state, redis_server, upload_record
 
 LONG_MS = 60_000
 
 
 @pytest.fixture
-async def state() -> AsyncIterator[State]:
-    with redis_server() as server:
-        async with opened_state(server.address) as opened:
-            yield opened
+def server() -> Iterator[RedisServer]:
+    with redis_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def state(server: RedisServer) -> AsyncIterator[State]:
+    async with opened_state(server.address) as opened:
+        yield opened
 
 
 async def _until_due(state: State, count: int) -> None:
@@ -34,7 +40,7 @@ async def test_racing_commits_of_one_batch_charge_it_once(state: State) -> None:
 
     stored = await asyncio.gather(*(state.files.commit(scope, records, ttl_ms=LONG_MS) for _ in range(20)))
 
-    assert all(batch == records for batch in stored)
+    assert all(commit.stored == records for commit in stored)
     assert await state.files.used(scope) == UsedBytes(scope=300, total=300)
 
 
@@ -45,7 +51,7 @@ async def test_a_second_commit_returns_what_the_first_one_stored(state: State) -
 
     stored = await state.files.commit(scope, [upload_record(scope, size_bytes=99, file_id="f" * 22)], ttl_ms=LONG_MS)
 
-    assert stored == [first]
+    assert stored.stored == [first]
     assert await state.files.used(scope) == UsedBytes(scope=10, total=10)
 
 
@@ -63,6 +69,7 @@ async def test_a_session_that_is_not_live_takes_no_file(state: State, ended: boo
 
     assert await state.files.used(scope) == UsedBytes(scope=0, total=0)
     assert await state.link.call("EXISTS", state.keys.files(scope), state.keys.due()) == 0
+    assert await state.ends() == {}
 
 
 async def test_racing_commits_and_drops_leave_exact_counts(state: State) -> None:
@@ -93,7 +100,8 @@ async def test_the_last_drop_leaves_nothing_behind(state: State) -> None:
     assert dropped == record
     assert await state.files.used(scope) == UsedBytes(scope=0, total=0)
     keys = state.keys
-    assert await state.link.call("EXISTS", keys.files(scope), keys.used_bytes(scope), keys.due()) == 0
+    assert await state.link.call("EXISTS", keys.files(scope), keys.used_bytes(scope)) == 0
+    assert await state.ends() == {}
 
 
 async def test_using_fetches_all_or_names_the_one_that_is_gone(state: State) -> None:
@@ -141,30 +149,31 @@ async def test_a_file_past_its_end_is_gone_before_clean_up_comes(state: State) -
     assert await state.files.list_artifacts(scope) == []
 
 
-async def test_use_prolongs_and_never_shortens(state: State) -> None:
-    scope = await state.open_session()
-    short, long = upload_record(scope), upload_record(scope)
-    await state.files.commit(scope, [short], ttl_ms=150)
-    await state.files.commit(scope, [long], ttl_ms=LONG_MS)
+async def test_each_kind_lives_its_own_time_from_its_last_use_on(server: RedisServer) -> None:
+    limits = FileLimits(upload_ttl_ms=LONG_MS, artifact_ttl_ms=10 * LONG_MS)
+    async with opened_state(server.address, limits) as state:
+        scope = await state.open_session()
+        upload, artifact = upload_record(scope), artifact_record(scope)
+        await state.files.commit(scope, [upload, artifact], ttl_ms=1000)
 
-    await state.files.use(scope, [short.id], ttl_ms=LONG_MS)
-    await state.files.use(scope, [long.id], ttl_ms=1)
-    await asyncio.sleep(0.3)
+        await state.files.use(scope, [artifact.id, upload.id])
 
-    assert await state.due.batch(10) == []
+        ends, now_ms = await state.ends(), await state.now_ms()
+        assert ends[f"{scope}:{upload.id}"] == pytest.approx(now_ms + LONG_MS, abs=5000)
+        assert ends[f"{scope}:{artifact.id}"] == pytest.approx(now_ms + 10 * LONG_MS, abs=5000)
 
 
 async def test_reading_touches_nothing(state: State) -> None:
     scope = await state.open_session()
     record = artifact_record(scope)
     await state.files.commit(scope, [record], ttl_ms=LONG_MS)
-    before = await state.link.call("ZRANGE", state.keys.due(), 0, -1, "WITHSCORES")
+    before = await state.ends()
 
     await asyncio.sleep(0.01)
     await state.files.get(scope, record.id)
     await state.files.list_artifacts(scope)
 
-    assert await state.link.call("ZRANGE", state.keys.due(), 0, -1, "WITHSCORES") == before
+    assert await state.ends() == before
 
 
 async def test_artifacts_are_listed_oldest_first_without_uploads(state: State) -> None:
@@ -182,9 +191,10 @@ async def test_a_file_without_time_to_live_never_falls_due(state: State) -> None
     record = upload_record(scope)
     await state.files.commit(scope, [record], ttl_ms=0)
 
-    await state.files.use(scope, [record.id], ttl_ms=1)
+    await state.files.use(scope, [record.id], ttl_ms=0)
 
-    assert await state.link.call("EXISTS", state.keys.due()) == 0
+    assert await state.due.batch(10) == []
+    assert min((await state.ends()).values()) > 1e15
     assert await state.files.get(scope, record.id) == record
 
 
@@ -209,19 +219,64 @@ async def test_a_file_that_is_not_due_is_not_expired(state: State) -> None:
     assert await state.files.get(scope, record.id) == record
 
 
-async def test_a_due_file_stays_while_a_call_of_its_scope_runs(state: State) -> None:
+async def test_a_due_file_stays_while_a_call_uses_it(state: State) -> None:
+    scope = await state.open_session()
+    record, artifact, other = upload_record(scope), artifact_record(scope), upload_record(scope)
+    await state.files.commit(scope, [record, artifact, other], ttl_ms=50)
+    await state.files.use(scope, [record.id, artifact.id], lease="call", ttl_ms=50)
+    await _until_due(state, 3)
+
+    usable = [await state.files.get(scope, record.id), *await state.files.list_artifacts(scope)]
+    expired = [await state.files.drop(scope, file.id, only_due=True) for file in (record, artifact, other)]
+
+    assert usable == [record, artifact]
+    assert expired == [None, None, other]
+    assert await state.due.batch(10) == []  # looked at again when the lease ends
+    state.files.free(scope, "call", [record.id, artifact.id])
+    with pytest.raises(FileGone):
+        await state.files.get(scope, other.id)
+
+
+async def test_a_file_is_free_when_the_last_call_that_uses_it_ends(state: State) -> None:
     scope = await state.open_session()
     record = upload_record(scope)
-    await state.files.commit(scope, [record], ttl_ms=50)
-    await state.lease(scope, for_ms=LONG_MS)
+    await state.files.commit(scope, [record], ttl_ms=30)
+    await asyncio.gather(*(state.files.use(scope, [record.id], lease=f"call{n}", ttl_ms=30) for n in range(3)))
     await _until_due(state, 1)
 
-    usable = await state.files.get(scope, record.id)
-    expired = await state.files.drop(scope, record.id, only_due=True)
+    usable = []
+    for number in range(3):
+        usable.append(await state.files.get(scope, record.id) == record)
+        state.files.free(scope, f"call{number}", [record.id])
 
-    assert usable == record
-    assert expired is None
-    assert await state.due.batch(10) == []  # looked at again when the lease ends
+    assert usable == [True, True, True]
+    assert await state.link.call("EXISTS", state.keys.uses(scope)) == 0
+    with pytest.raises(FileGone):
+        await state.files.get(scope, record.id)
+
+
+async def test_a_dead_gateway_holds_its_files_no_longer_than_its_lease(server: RedisServer) -> None:
+    async with opened_state(server.address, FileLimits(lease_ms=300)) as state:
+        scope = await state.open_session()
+        held, left = upload_record(scope), upload_record(scope)
+        await state.files.commit(scope, [held, left], ttl_ms=10)
+        await state.files.use(scope, [held.id], lease="alive", ttl_ms=10)
+        await state.files.use(scope, [left.id], lease="dead", ttl_ms=10)
+
+        async with asyncio.timeout(5):
+            while await state.files.drop(scope, left.id, only_due=True) is None:
+                await state.files.hold(scope, "alive", [held.id])
+                await asyncio.sleep(0.05)
+
+        assert await state.files.get(scope, held.id) == held
+
+
+async def test_a_hold_that_was_lost_is_not_taken_again(state: State) -> None:
+    scope = await state.open_session()
+
+    await state.files.hold(scope, "late", ["file"])
+
+    assert await state.link.call("EXISTS", state.keys.uses(scope)) == 0
 
 
 async def test_a_pending_artifact_is_invisible_and_known(state: State) -> None:
@@ -257,15 +312,17 @@ async def test_a_reservation_is_dropped_when_due_and_only_then(state: State) -> 
 
 
 async def test_what_is_due_is_listed_oldest_first_in_batches(state: State) -> None:
-    for number in range(5):
-        await state.link.call("ZADD", state.keys.due(), number + 1, f"f:server:scope:id{number}")
-    await state.link.call("ZADD", state.keys.due(), 9, "s:session", 10, "p:scope:id")
+    for number in (3, 1, 2):
+        await state.link.call("ZADD", state.keys.upload_ends(), number, f"server:scope:id{number}")
+    await state.link.call("ZADD", state.keys.artifact_ends(), 1, "scope:shot")
+    await state.link.call("ZADD", state.keys.due(), 9, "s:session", 10, "p:scope:id", 11, "t:session")
 
-    batch = await state.due.batch(2, skip=1)
-    rest = await state.due.batch(10, skip=5)
+    batch = await state.due.batch(2)
 
-    assert batch == [DueItem("f", "server:scope", "id1"), DueItem("f", "server:scope", "id2")]
-    assert rest == [DueItem("s", "session", ""), DueItem("p", "scope", "id")]
+    assert batch == [
+        DueItem("s", "session", ""), DueItem("p", "scope", "id"), DueItem("u", "server:scope", "id1"),
+        DueItem("u", "server:scope", "id2"), DueItem("a", "scope", "shot"),
+    ]
 
 
 async def test_a_record_of_a_newer_version_is_refused_by_name(state: State) -> None:
