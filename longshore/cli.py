@@ -11,11 +11,11 @@ from cyclopts import App, CycloptsError, Parameter
 
 from longshore.console import Console, complain, emit
 from longshore.errors import JourneyFailed, StartFailed, WrongUsage
-from longshore.settings import Overrides, read, require_private_refresh
+from longshore.settings import Overrides, config_file, read, require_private_refresh
 from shared import log
 from shared.clock import monotonic_s
 from shared.config import Config, ConfigError
-from shared.config.load import find_config, require_shared_redis
+from shared.config.load import require_shared_redis
 from shared.errors import LongshoreError
 
 _BEGUN_S = monotonic_s()
@@ -36,6 +36,9 @@ app = App(
     version=_version,
     help_format="plaintext",
 )
+
+
+app.command("longshore.sessions:app", name="sessions", help="List, show and end sessions.")
 
 
 @app.command
@@ -70,7 +73,7 @@ def up(
     if once:
         raise WrongUsage("--once belongs to --demo")
     overrides = Overrides(port=port, data=None if data is None else data.absolute())
-    service.up(service.Plan(config_file=_file(config), overrides=overrides, begun_s=_BEGUN_S), Console())
+    service.up(service.Plan(config_file=config_file(config), overrides=overrides, begun_s=_BEGUN_S), Console())
 
 
 def _demo(config: Path | None, *, once: bool, data: Path | None, port: int | None) -> None:
@@ -139,19 +142,12 @@ def check(*, config: Path | None = None) -> None:
     """
     from longshore.check import render_effective
 
-    emit(render_effective(read(_file(config), Overrides())).rstrip("\n"))
-
-
-def _file(config: Path | None) -> Path:
-    file = find_config(config)
-    if config is None and not file.exists():
-        raise WrongUsage(f"there is no {file}: name a configuration with --config, or try `longshore up --demo`")
-    return file
+    emit(render_effective(read(config_file(config), Overrides())).rstrip("\n"))
 
 
 def _service_config(config: Path | None, overrides: Overrides) -> Config:
     """What a process that needs a shared Redis runs with; logging follows it from here on."""
-    settings = read(_file(config), overrides)
+    settings = read(config_file(config), overrides)
     require_shared_redis(settings)
     log.configure(settings.core.log_level, secrets=settings.secrets())
     if overrides == Overrides():  # else `longshore up` started this, and has said so, and done what is due at a start

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import msgspec
 
+from longshore.errors import WrongUsage
 from shared.config import Config, ConfigError, Fault
-from shared.config.load import load_config
+from shared.config.load import find_config, load_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +32,17 @@ class Overrides:
         return words
 
 
-def read(config_file: Path, overrides: Overrides) -> Config:
+def config_file(named: Path | None) -> Path:
+    """The configuration file that counts. Raises WrongUsage when none is named and there is none."""
+    file = find_config(named)
+    if named is None and not file.exists():
+        raise WrongUsage(f"there is no {file}: name a configuration with --config, or try `longshore up --demo`")
+    return file
+
+
+def read(file: Path, overrides: Overrides) -> Config:
     """The configuration that holds. Raises ConfigError with every fault of the file."""
-    config = load_config(config_file)
+    config = load_config(file)
     core, storage = config.core, config.storage
     if overrides.port is not None:
         core = msgspec.structs.replace(core, port=overrides.port)

@@ -5,11 +5,12 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, LINK, SERVERS, STARTUP, WORKERS, Mounted
+from gateway.appkeys import CONFIG, KEYS, LINK, SERVERS, STARTUP, WORKERS, Mounted
 from gateway.http.auth import is_authenticated
 from gateway.mcp.exchange import note_of
 from shared.config import Config
-from shared.errors import StoreDown
+from shared.errors import StoreDown, Unavailable
+from shared.state.reconciliation import last_pass
 
 _encode = msgspec.json.Encoder().encode
 
@@ -33,7 +34,7 @@ async def healthz(request: web.Request) -> web.StreamResponse:
         "workers": {"live": workers},
         "adapter_wiring": {"ready": all(_is_wired(mounted) for mounted in app[SERVERS].values())},
         "startup": {"waited_for_upstreams_s": round(app[STARTUP].waited_s, 2), "complete": app[STARTUP].complete},
-        "startup_reconciliation": {"status": "disabled"},
+        "startup_reconciliation": await _reconciliation(request, redis=redis),
     }
     return web.Response(body=_encode(body), status=503 if reasons else 200, content_type="application/json")
 
@@ -43,6 +44,25 @@ async def _redis(request: web.Request) -> tuple[bool, int]:
         return True, await request.app[WORKERS].live()
     except StoreDown:
         return request.app[LINK].is_open, 0
+
+
+async def _reconciliation(request: web.Request, *, redis: bool) -> dict[str, Any]:
+    """What the workers made of the files that they found without records, with counts when that is over."""
+    app = request.app
+    mode = app[CONFIG].state_persistence.reconciliation.mode
+    if mode == "disabled":
+        return {"status": "disabled"}
+    if not redis:
+        return {"status": "unknown", "mode": mode}
+    try:
+        last = await last_pass(app[LINK], app[KEYS])
+    except Unavailable:
+        return {"status": "unknown", "mode": mode}
+    if last is None:
+        return {"status": "pending", "mode": mode}
+    if not last.finished_ms:
+        return {"status": "running", "mode": mode, "begun_ms": last.begun_ms}
+    return {"status": "done", "mode": mode, **msgspec.structs.asdict(last)}
 
 
 def _reasons(servers: dict[str, Mounted], *, redis: bool, workers: int) -> list[str]:

@@ -47,6 +47,17 @@ class Hint:
     is_open: bool            # live, or resting until somebody comes back
 
 
+async def last_pass(link: RedisLink, keys: Keys) -> Reconciled | None:
+    """The last pass over this Redis' storage, finished or not; None when there was none. Raises StoreDown."""
+    stored = await link.call("GET", keys.reconciliation())
+    if stored is None:
+        return None
+    try:
+        return _decoder.decode(stored)
+    except msgspec.ValidationError as err:
+        raise Unavailable("reconciliation was done by a newer longshore; upgrade this one") from err
+
+
 class ReconciliationStore:
     """Typed access to what reconciliation keeps. One round trip a method; every one may raise StoreDown."""
 
@@ -57,14 +68,8 @@ class ReconciliationStore:
         self._limits = limits
 
     async def last(self) -> Reconciled | None:
-        """The last pass over this Redis' storage, finished or not; None when there was none."""
-        stored = await self._link.call("GET", self._keys.reconciliation())
-        if stored is None:
-            return None
-        try:
-            return _decoder.decode(stored)
-        except msgspec.ValidationError as err:
-            raise Unavailable("reconciliation was done by a newer longshore; upgrade this one") from err
+        """The last pass, as `last_pass` has it."""
+        return await last_pass(self._link, self._keys)
 
     async def publish(self, result: Reconciled) -> None:
         """Tell gateways and workers."""
