@@ -146,11 +146,13 @@ def _count(request: web.Request, note: Note, status: int) -> None:
         metrics.auth_rejected(server=note.server, reason=note.reason, route_group=note.route_group)
     elif status >= 400 and note.reason:
         metrics.rejected(server=note.server, route_group=note.route_group, reason=note.reason, status=status)
+    if status < 500 and request.app[CONFIG].core.log_level not in ("debug", "info"):
+        return
     fields: dict[str, Any] = {
         "request_id": note.request_id, "route": note.route_group, "server": note.server, "status": status,
         "duration_ms": round(elapsed_s * 1000, 2), "reason": note.reason, "method": note.method or request.method,
     }
     if status >= 500:
         log.warning("request_failed", **fields)
-    elif request.app[CONFIG].core.log_level in ("debug", "info"):
+    else:
         log.info("request", **fields)
