@@ -50,6 +50,10 @@ class UpstreamAnswer:
         while chunk := await self._connection.read():
             yield chunk
 
+    async def whole_soon(self, within_s: float) -> bytes:
+        """A short body without taking it, if all of it comes within the time; else b""."""
+        return await self._connection.whole_soon(within_s, _SHORT_BYTES)
+
     async def read_short(self) -> bytes | None:
         """The whole body when its length is known and small, else None (nothing is read then)."""
         length = self.length
@@ -93,7 +97,7 @@ def _too_slow() -> UpstreamTimeout:
     return UpstreamTimeout("the upstream server did not answer within the time that is configured for the call")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UpstreamRequest:
     """One request to the upstream."""
 
@@ -103,7 +107,7 @@ class UpstreamRequest:
     within_s: float | None
 
 
-class _Exchange:
+class UpstreamExchange:
     """`async with` over one request: sends it, and ends it however the block is left."""
 
     def __init__(self, pool: Pool, request: UpstreamRequest) -> None:
@@ -183,7 +187,7 @@ class UpstreamClient:
 
     def exchange(
         self, method: str, headers: Mapping[str, str], body: bytes | None = None, *, within_s: float | None = None
-    ) -> _Exchange:
+    ) -> UpstreamExchange:
         """Send one request; `async with` yields its UpstreamAnswer once the head is there.
 
         `within_s` is for the whole answer, its last byte included; None is without end. Raises BadRequest for
@@ -193,7 +197,7 @@ class UpstreamClient:
             headers = {**headers, "Authorization": self._authorization}
         begin = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method.encode(), self._target, self._authority)
         body_bytes = len(body or b"") if method == "POST" or body else None
-        return _Exchange(
+        return UpstreamExchange(
             self._pool, UpstreamRequest(method, request_head(begin, headers, body_bytes), body, within_s)
         )
 
