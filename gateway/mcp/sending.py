@@ -5,14 +5,18 @@ from types import TracebackType
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.renewal import renew
 from gateway.upstream.client import UpstreamAnswer, UpstreamExchange
+from gateway.wire import lost_sessions
+
+_AT_ONCE_S = 0.05
 
 
 class sent:  # noqa: N801  (used like a function: `async with sent(…) as answer`)
     """The upstream's answer to `body`.
 
     A 404 to a request that named an upstream session says that the session is gone and the request did not
-    run (MCP 2025-11-25 basic/transports §Session Management): the session is renewed and the request sent
-    again, `sessions.upstream_session_termination_retries` times at most.
+    run (MCP 2025-11-25 basic/transports §Session Management), and so does a tool's error that says it in
+    words: the session is renewed and the request sent again,
+    `sessions.upstream_session_termination_retries` times at most.
     """
 
     def __init__(self, exchange: Exchange, body: bytes, *, within_s: float | None = None) -> None:
@@ -30,9 +34,10 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
                 "POST", exchange.upstream_headers(), self._body, within_s=self._within_s
             )
             answer = await running.__aenter__()
-            if answer.status != 404 or not lost or not left:
-                self._running = running
+            self._running = running
+            if not lost or not left or not await self._is_lost(answer):
                 return answer
+            self._running = None
             await running.__aexit__(None, None, None)
             left -= 1
             exchange.use_upstream(await renew(exchange.request, exchange.mounted, exchange.caller, lost=lost))
@@ -42,3 +47,15 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
     ) -> None:
         if self._running is not None:
             await self._running.__aexit__(kind, err, trace)
+
+    async def _is_lost(self, answer: UpstreamAnswer) -> bool:
+        if answer.status == 404:
+            return True
+        if answer.status != 200 or self._exchange.envelope.method != "tools/call":
+            return False
+        # A server that refuses does so at once; one that works is waited for no longer than that takes.
+        try:
+            return lost_sessions.says_so(await answer.whole_soon(_AT_ONCE_S))
+        except BaseException as err:
+            await self.__aexit__(type(err), err, None)
+            raise

@@ -110,6 +110,18 @@ class Connection(asyncio.Protocol):
             self._resume()
         return data
 
+    async def whole_soon(self, within_s: float, limit_bytes: int) -> bytes:
+        """The whole body without taking it, if it is there within the time and no longer than the limit; else b""."""
+        answer = self.answer
+        try:
+            async with asyncio.timeout(within_s):
+                while not answer.is_complete and answer.waiting_bytes <= limit_bytes and self._failure is None:
+                    await self._wait()
+        except TimeoutError:
+            return b""
+        fits = answer.is_complete and answer.waiting_bytes <= limit_bytes
+        return b"".join(answer.pieces) if fits else b""
+
     async def _wait(self) -> None:
         if self._failure is not None:
             raise self._failure

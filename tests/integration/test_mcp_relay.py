@@ -246,7 +246,9 @@ async def test_a_client_that_leaves_closes_the_upstreams_stream(
 
 async def test_a_refusal_keeps_what_it_says_in_its_head(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async def refuse(seen: Seen) -> Reply:
-        headers = {"WWW-Authenticate": 'Bearer realm="x"', "Retry-After": "7", "Set-Cookie": "a=b", "Server": "secret/1"}
+        headers = {
+            "WWW-Authenticate": 'Bearer realm="x"', "Retry-After": "7", "Set-Cookie": "a=b", "Server": "secret/1",
+        }
         return web.Response(status=401, body=b"{}", content_type="application/json", headers=headers)
 
     upstream.behaviours["tools/call"] = refuse

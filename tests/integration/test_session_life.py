@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from tests.fixtures.gateway import INIT, Backing, Client, backing, connected, consumer, entry, gateway
-from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result
+from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, stream
 
 
 @asynccontextmanager
@@ -207,3 +208,48 @@ async def test_a_failed_call_is_never_repeated(shared_backing: Backing, upstream
 def _own_keys(made: Backing, base: str) -> dict[str, Any]:
     """Keys of the test's own, so that it alone counts towards limits."""
     return {"type": "redis", "redis": {"url": made.redis_url, "key_base": base}}
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_tool_error_that_tells_of_a_lost_session_is_retried_on_a_new_one(
+    shared_backing: Backing, upstream: ScriptedUpstream, streams: bool
+) -> None:
+    lost: list[str] = []
+
+    async def once(seen: Seen) -> Reply:
+        session = seen.request.headers["Mcp-Session-Id"]
+        lost.append(session) if not lost else None
+        text, failed = ("Session terminated", True) if session == lost[0] else ("done", False)
+        answer = result(seen, {"content": [{"type": "text", "text": text}], "isError": failed})
+        return await stream(seen, b"data: " + msgspec.json.encode(answer) + b"\n\n") if streams else answer
+
+    upstream.behaviours["tools/call"] = once
+    async with connected(shared_backing.config(entry(upstream.url))) as client:
+        said = await client.call("echo")
+
+    assert said == {"content": [{"type": "text", "text": "done"}], "isError": False}
+    assert len(upstream.calls("tools/call")) == 2
+
+
+async def test_a_slow_tool_on_a_stream_is_answered_as_it_comes(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """Looking for a lost session must not hold back what a tool at work says."""
+    go_on = asyncio.Event()
+
+    async def slow(seen: Seen) -> Reply:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(seen.request)
+        await response.write(b'data: {"jsonrpc":"2.0","method":"notifications/progress","params":{}}\n\n')
+        await go_on.wait()
+        return response
+
+    upstream.behaviours["tools/call"] = slow
+    async with connected(shared_backing.config(entry(upstream.url))) as client:
+        message = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "echo"}}
+        async with (
+            asyncio.timeout(5),
+            client.http.post(client.base + client.mount, json=message, headers=client.headers()) as answer,
+        ):
+            assert b"progress" in await answer.content.readuntil(b"\n\n")
+            go_on.set()

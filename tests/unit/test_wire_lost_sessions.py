@@ -1,0 +1,35 @@
+"""Which tool errors mean that the session behind a server is gone."""
+
+import pytest
+
+from gateway.wire.lost_sessions import says_so
+
+
+def _error(text: str) -> bytes:
+    return b'{"id":1,"result":{"content":[{"type":"text","text":"%s"}],"isError": true}}' % text.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Session terminated", "session not found", "MCP session has been terminated", "Invalid session ID",
+        "Session ID not found", "unknown session", "Error: session expired",
+    ],
+)
+def test_a_lost_session_is_told_in_many_words(text: str) -> None:
+    assert says_so(_error(text))
+    assert says_so(b"event: message\r\ndata: " + _error(text) + b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", _error("file not found"), _error("the browser crashed"), _error("obsession not foundered"),
+        _error("session terminated").replace(b"true", b"false"),
+        _error("session terminated" + "x" * 5000),
+        b'data: {"method":"notifications/progress"}\n\ndata: ' + _error("session terminated"),
+    ],
+)
+def test_other_errors_are_none(body: bytes) -> None:
+    """Also where a tool said that it was at work before: it may have done something."""
+    assert not says_so(body)
