@@ -76,7 +76,11 @@ class Blobs:
 
     async def is_there(self, parts: Parts) -> bool:
         """Whether there is a regular file at `parts`. Unavailable when the volume itself seems to be gone."""
-        return await self.run(_is_there, self.folders, parts)
+        return (await self.are_there([parts]))[0]
+
+    async def are_there(self, places: Sequence[Parts]) -> list[bool]:
+        """The same of several, in order."""
+        return await self.run(_are_there, self.folders, places)
 
     async def make_folder(self, parts: Parts) -> None:
         """Create a folder, and those above it. Safe to repeat."""
@@ -142,6 +146,10 @@ def _peek(folders: Folders, places: Sequence[Parts]) -> Peek:
         return Peek(size_bytes=os.fstat(fd).st_size, head=os.pread(fd, HEAD_BYTES, 0))
     finally:
         os.close(fd)
+
+
+def _are_there(folders: Folders, places: Sequence[Parts]) -> list[bool]:
+    return [_is_there(folders, parts) for parts in places]
 
 
 def _is_there(folders: Folders, parts: Parts) -> bool:

@@ -97,6 +97,14 @@ class SessionGone(NotFound):
     reason = "session_not_found"
 
 
+class SlowRequest(Unavailable):
+    """The body of the request did not come in time."""
+
+    status = 408
+    code = -32600
+    reason = "request_timeout"
+
+
 class SessionConflict(Refused):
     """The session is another caller's, or was invalidated for a security reason."""
 
@@ -135,15 +143,15 @@ class TooMany(Unavailable):
 
 
 class OverQuota(Refused):
-    """The file would pass a byte budget, which frees as files expire."""
+    """The file would pass a byte budget, even after other files gave way."""
 
     status = 507
     reason = "over_quota"
 
     def __init__(self, *, wanted_bytes: int, used_bytes: int, budget_bytes: int) -> None:
         super().__init__(
-            f"{wanted_bytes} bytes do not fit: {used_bytes} of {budget_bytes} are in use; "
-            "delete files or wait for some to expire"
+            f"{wanted_bytes} bytes do not fit: {used_bytes} of {budget_bytes} are in use and cannot give way; "
+            "send less, or wait for running calls to end"
         )
 
 

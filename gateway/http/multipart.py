@@ -1,5 +1,6 @@
 """A multipart body on its way into staging: counted, hashed and checked as it comes, never held."""
 
+import asyncio
 from dataclasses import dataclass
 
 from aiohttp import BodyPartReader, MultipartReader, web
@@ -8,12 +9,15 @@ from gateway.appkeys import BLOBS, CONFIG
 from shared import ids, layout
 from shared.blob_writer import BlobWriter
 from shared.config import Config
-from shared.errors import BadRequest, TooLarge
+from shared.errors import BadRequest, SlowRequest, TooLarge
 from shared.jobs import StagedFile
+from shared.state.quota import FileLimits
 
 _CHUNK_BYTES = 256 * 1024    # the reader's default of 8 KiB halves the throughput
 _MOST_FILES = 100            # of one request
+MOST_FORM_BYTES = 1024 * 1024  # of a body that are not its files'
 _MOST_FIELD_BYTES = 1024
+_SILENCE_S = 60.0
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -40,7 +44,8 @@ class Received:
 async def receive(request: web.Request, received: list[Received]) -> None:
     """Read the whole body into `received`, which holds every file begun even when this raises.
 
-    Raises BadRequest for a malformed body, TooLarge as soon as a file passes `uploads.max_file_bytes`.
+    Raises BadRequest for a malformed body, TooLarge as soon as a file passes `uploads.max_file_bytes`,
+    OverQuota as soon as the files of the request cannot fit whatever else gives way.
     """
     config = request.app[CONFIG]
     digests: list[str] = []
@@ -74,7 +79,8 @@ async def _parts(
 
 
 async def _file(request: web.Request, part: BodyPartReader, received: list[Received]) -> None:
-    limit = request.app[CONFIG].uploads.max_file_bytes
+    limit, quota = request.app[CONFIG].uploads.max_file_bytes, FileLimits.of(request.app[CONFIG])
+    before = sum(earlier.size_bytes for earlier in received)
     file_id = ids.new_id()
     entry = Received(
         id=file_id, writer_name=file_id, writer=request.app[BLOBS].writer(file_id),
@@ -82,12 +88,21 @@ async def _file(request: web.Request, part: BodyPartReader, received: list[Recei
     )
     received.append(entry)
     size = 0
-    while chunk := await part.read_chunk(_CHUNK_BYTES):
+    while chunk := await _chunk(part):
         size += len(chunk)
         if size > limit:
             raise TooLarge(f"a file is larger than {limit} bytes, which is the limit (uploads.max_file_bytes)")
-        await entry.writer.write(bytes(chunk))
+        quota.check_possible(before + size)
+        await entry.writer.write(chunk)
     entry.size_bytes, entry.sha256 = await entry.writer.finish()
+
+
+async def _chunk(part: BodyPartReader) -> bytes:
+    try:
+        async with asyncio.timeout(_SILENCE_S):
+            return bytes(await part.read_chunk(_CHUNK_BYTES))
+    except TimeoutError:
+        raise SlowRequest(f"nothing of the file came for {_SILENCE_S:g} seconds; send it again") from None
 
 
 async def _digest(part: BodyPartReader) -> str:

@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.appkeys import BLOBS, CONFIG, GRANTS, METRICS, QUEUE, SERVERS, SESSIONS, SIGNER, Principal
 from gateway.files.handles import upload_handle
 from gateway.http.auth import principal_of
-from gateway.http.multipart import Received, receive
+from gateway.http.multipart import MOST_FORM_BYTES, Received, receive
 from gateway.mcp.exchange import SESSION_HEADER, note_of
 from shared import layout
 from shared.clock import now_s
@@ -20,6 +20,7 @@ from shared.errors import BadRequest, Forbidden, LongshoreError, NotFound, Sessi
 from shared.ids import is_id
 from shared.jobs import FinaliseUpload, UploadsDone
 from shared.records import UploadRecord
+from shared.state.quota import FileLimits
 from shared.state.sessions import Caller
 
 _FINALISE_S = 30.0
@@ -64,6 +65,8 @@ def _check_request(request: web.Request, config: Config) -> None:
         raise BadRequest("uploads are disabled here (uploads.enabled)")
     if request.content_type != "multipart/form-data":
         raise WrongMediaType("send the files as multipart/form-data, in fields named file")
+    if request.content_length is not None:
+        FileLimits.of(config).check_possible(request.content_length - MOST_FORM_BYTES)
 
 
 async def _authorize(request: web.Request, server: str) -> _Grant:

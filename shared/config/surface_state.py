@@ -58,7 +58,8 @@ STATE = (
 STORAGE = (
     Row("storage.root", WORKS, Folder(root=False), "/data/shared",
         "The folder for files, on one volume that gateways, workers and upstreams which share paths mount."),
-    Row("storage.max_size", LATER, Size(nullable=True), None, "Bytes that all files together may take."),
+    Row("storage.max_size", WORKS, Size(nullable=True), None,
+        "Bytes that all files together may take. When they are full, files of any session give way, as within one."),
     Row("storage.dir_mode", WORKS, Mode(needs=0o700), 0o770, "Permissions of folders; upstreams need to enter them."),
     Row("storage.file_mode", WORKS, Mode(needs=0o600), 0o660,
         "Permissions of files; upstreams need to read uploads and write artifacts."),
@@ -83,9 +84,10 @@ SESSIONS = (
     Row("sessions.tombstone_ttl_seconds", WORKS, AT_LEAST_ONE, 86400, "How long it is remembered."),
     Row("sessions.upstream_session_termination_retries", WORKS, Whole(most=5), 1,
         "How often a call is repeated after its upstream has lost the session.", off=(0,)),
-    Row("sessions.max_total_session_size", LATER, Size(nullable=True), None, "Bytes that a session's files may take."),
-    Row("sessions.eviction_policy", LATER, Choice(words=_EVICTIONS), "lru_uploads_then_artifacts",
-        "What gives way when they are full."),
+    Row("sessions.max_total_session_size", WORKS, Size(nullable=True), None,
+        "Bytes that a session's files may take. When they are full, its files that were used least recently give way."),
+    Row("sessions.eviction_policy", WORKS, Choice(words=_EVICTIONS), "lru_uploads_then_artifacts",
+        "Which kind gives way first. A file that a running call uses never does."),
 )
 
 UPLOADS = (
@@ -104,7 +106,8 @@ ARTIFACTS = (
     Row("artifacts.enabled", WORKS, ON_OFF, True, "Captures the files that tools write."),
     Row("artifacts.ttl_seconds", WORKS, ONE_OR_NULL, 600,
         "How long an artifact lives after its last use. Null: as long as its session."),
-    Row("artifacts.max_per_session", LATER, ONE_OR_NULL, None, "Artifacts that a session may have at once."),
+    Row("artifacts.max_per_session", WORKS, ONE_OR_NULL, None,
+        "Artifacts that a session may have at once. Beyond, the one that was used least recently gives way."),
     Row("artifacts.expose_as_resources", WORKS, ON_OFF, True, "Lists artifacts as MCP resources."),
     Row("artifacts.uri_scheme", WORKS, Scheme(), "artifact://", "What their URIs begin with."),
     Row("artifacts.spill_over_bytes", LATER, Size(nullable=True), None,

@@ -1,13 +1,16 @@
-"""What falls due: the index by which clean-up finds its work without walking what exists."""
+"""What falls due, and what is to be looked at next: how clean-up finds its work without walking what exists."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from shared.keys import Keys
 from shared.lua import Script, Scripts
+from shared.records import FileRecord, decode_file
 
 _BATCH = Script("due_batch")
+_NEXT = Script("next_files")
 
+FileKind = Literal["u", "a"]
 Kind = Literal["s", "t", "u", "a", "p"]
 
 
@@ -32,6 +35,16 @@ class Due:
         keys = self._keys
         members = await self._scripts.run(_BATCH, [keys.due(), keys.upload_ends(), keys.artifact_ends()], [limit])
         return [parse_member(member.decode()) for member in members]
+
+    async def next_files(self, kind: FileKind, about: int) -> list[FileRecord]:
+        """The next few files on an endless walk through all of `kind`; whoever asks next gets others.
+
+        Each is met in every round, some twice; a round may change its order when many files come and go.
+        """
+        keys = self._keys
+        ends = keys.upload_ends() if kind == "u" else keys.artifact_ends()
+        found = await self._scripts.run(_NEXT, [ends, keys.checked(kind)], [about, keys.files("")])
+        return [decode_file(data) for data in found]
 
 
 def parse_member(member: str) -> DueItem:

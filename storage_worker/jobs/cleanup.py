@@ -1,13 +1,14 @@
 """The periodic job that ends what has fallen due."""
 
 import asyncio
+from collections import Counter
 
 import structlog
 
 from shared.jobs import Cleanup, CycleDone
-from shared.layout import artifact_parts, folder_of
+from shared.layout import artifact_parts, folder_of, parts_of
 from shared.records import UploadRecord
-from shared.state.due import DueItem
+from shared.state.due import DueItem, FileKind
 from shared.state.expiry import Expiry
 from storage_worker.frame import job
 from storage_worker.stores import Stores
@@ -15,6 +16,8 @@ from storage_worker.stores import Stores
 log = structlog.get_logger(__name__)
 
 _BATCH = 100
+_LOOKED_AT = 250             # records of each kind that are looked at in a cycle
+_DANGLING: dict[FileKind, str] = {"u": "removed_dangling_upload_records", "a": "removed_dangling_artifact_records"}
 KINDS = (
     "expired_sessions", "tombstoned_sessions", "removed_tombstones", "removed_uploads", "removed_artifacts",
     "removed_dangling_upload_records", "removed_dangling_artifact_records", "removed_orphan_files",
@@ -27,6 +30,7 @@ async def cleanup(stores: Stores, _order: Cleanup) -> CycleDone:
 
     Record before file: a file that is unlinked has no record any more. Repeatable at every line: the script
     decides once who drops a record, and a file that was left behind by a killed worker is the sweep's.
+    A few records are looked at besides, due or not, whether their file is there; the next cycle takes others.
     """
     removed = dict.fromkeys(KINDS, 0)
     before: list[DueItem] = []
@@ -34,6 +38,8 @@ async def cleanup(stores: Stores, _order: Cleanup) -> CycleDone:
         for kind, count in await asyncio.gather(*(_end(stores, item) for item in batch)):
             removed[kind] += count
         before = batch
+    for kind, count in (await _drop_dangling(stores)).items():
+        removed[kind] = count
     if any(removed.values()):
         log.info("cleanup_cycle", **removed)
     return CycleDone(removed=removed)
@@ -50,6 +56,20 @@ async def _end(stores: Stores, item: DueItem) -> tuple[str, int]:
             return "removed_orphan_files", await _end_pending(stores, item)
         case "u" | "a":
             return await _end_file(stores, item)
+
+
+async def _drop_dangling(stores: Stores) -> Counter[str]:
+    """Drop the records of the next few files that are not in storage any more. Raises Unavailable when the
+    volume itself is gone."""
+    dropped: Counter[str] = Counter()
+    for kind, name in _DANGLING.items():
+        records = await stores.due.next_files(kind, _LOOKED_AT)
+        there = await stores.blobs.are_there([parts_of(record) for record in records])
+        lost = [record for record, is_there in zip(records, there, strict=True) if not is_there]
+        # A record that went before its file, since we asked, is not there to be dropped.
+        drops = await asyncio.gather(*(stores.files.drop(record.scope, record.id) for record in lost))
+        dropped[name] += sum(record is not None for record in drops)
+    return dropped
 
 
 async def _end_tombstone(stores: Stores, session_id: str) -> int:

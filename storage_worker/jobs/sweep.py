@@ -1,5 +1,6 @@
 """The periodic job that unlinks files which belong to nothing."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
@@ -46,7 +47,9 @@ async def _unknown(stores: Stores, found: list[Leftover]) -> list[tuple[str, ...
     for leftover in found:
         by_scope[leftover.scope].append(leftover)
     unknown = [leftover.parts for leftover in by_scope.pop("", [])]
-    for scope, mine in by_scope.items():
-        known = await stores.files.known(scope, [leftover.file_id for leftover in mine])
+    asked = await asyncio.gather(
+        *(stores.files.known(scope, [leftover.file_id for leftover in mine]) for scope, mine in by_scope.items())
+    )
+    for mine, known in zip(by_scope.values(), asked, strict=True):
         unknown += [leftover.parts for leftover, there in zip(mine, known, strict=True) if not there]
     return unknown

@@ -3,25 +3,20 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from shared.blobs import Move
+from shared.errors import Unavailable
 from shared.ids import new_id
-from shared.jobs import Cleanup, CycleDone, Sweep
-from shared.layout import artifact_parts, upload_parts
+from shared.layout import artifact_parts, parts_of, upload_parts
 from shared.metrics import Metrics
 from shared.records import FileRecord, UploadRecord
 from shared.state.files import UsedBytes
-from storage_worker.jobs.cleanup import cleanup
-from storage_worker.jobs.sweep import sweep
 from storage_worker.settings import running_worker
-from storage_worker.stores import Stores, policy_of
 from tests.fixtures.storage import (
-    State,
     artifact_record,
     files_below,
     opened_blobs,
@@ -31,64 +26,14 @@ from tests.fixtures.storage import (
     upload_record,
     worker_config,
 )
-
-LONG_MS = 60_000
-
-
-@dataclass(frozen=True)
-class World:
-    """One worker's stores and a live session."""
-
-    stores: Stores
-    state: State
-    root: Path
-    scope: str
-
-    async def committed(self, *records: FileRecord, ttl_ms: int) -> None:
-        """Records with their files."""
-        for record in records:
-            file = await staged(self.stores.blobs, b"x" * record.size_bytes)
-            await self.stores.blobs.move_in([Move(file.staged_name, _place(record))])
-        await self.state.files.commit(self.scope, records, ttl_ms=ttl_ms)
-
-    async def until_due(self, count: int) -> None:
-        async with asyncio.timeout(5):
-            while len(await self.state.due.batch(1000)) < count:
-                await asyncio.sleep(0.01)
-
-    async def cycle(self) -> dict[str, int]:
-        done = await cleanup.work(self.stores, Cleanup())
-        assert isinstance(done, CycleDone)
-        return {kind: count for kind, count in done.removed.items() if count}
-
-    async def sweep(self) -> int:
-        done = await sweep.work(self.stores, Sweep())
-        assert isinstance(done, CycleDone)
-        return done.removed["removed_orphan_files"]
-
-
-def _place(record: FileRecord) -> tuple[str, ...]:
-    parts = upload_parts if isinstance(record, UploadRecord) else artifact_parts
-    return parts(record.scope, record.id, record.stored_name)
+from tests.fixtures.world import LONG_MS, World, age, opened_world, place
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     with redis_server() as server:
-        async with opened_state(server.address) as state, opened_blobs(tmp_path) as blobs:
-            policy = policy_of(worker_config(server.url, tmp_path, sweep_grace_s=0))
-            stores = Stores(
-                blobs=blobs, files=state.files, due=state.due, expiry=state.expiry, policy=policy,
-            )
-            yield World(stores, state, tmp_path, await state.open_session())
-
-
-def _age(root: Path, *, by_s: int = 3600) -> None:
-    """Let everything below the folders that are swept look untouched for an hour."""
-    for place in ("uploads", "artifacts", "staging"):
-        for path in sorted((root / place).rglob("*"), reverse=True):
-            then_s = path.lstat().st_mtime - by_s
-            os.utime(path, (then_s, then_s), follow_symlinks=False)
+        async with opened_world(server.address, tmp_path) as opened:
+            yield opened
 
 
 async def test_due_files_go_with_their_bytes_and_the_others_stay(world: World) -> None:
@@ -103,7 +48,7 @@ async def test_due_files_go_with_their_bytes_and_the_others_stay(world: World) -
     removed = await world.cycle()
 
     assert removed == {"removed_uploads": 2, "removed_artifacts": 1}
-    assert files_below(world.root) == sorted("/".join(_place(record)) for record in kept)
+    assert files_below(world.root) == sorted(place(record) for record in kept)
     assert await world.state.files.used(scope) == UsedBytes(12, 12)
     assert await world.cycle() == {}
 
@@ -147,7 +92,7 @@ async def test_a_file_that_is_used_while_clean_up_runs_is_either_kept_or_gone(wo
     await asyncio.gather(use_all(), world.cycle(), world.cycle())
 
     for record in used:
-        os.close(await world.stores.blobs.open_read(_place(record)))
+        os.close(await world.stores.blobs.open_read(parts_of(record)))
     while await world.cycle():
         pass
     assert (await world.state.files.used(world.scope)).scope == 2 * len(used)
@@ -162,7 +107,7 @@ async def test_files_that_a_call_uses_outlast_their_end(world: World) -> None:
     removed = await world.cycle()
 
     assert removed == {"removed_uploads": 1}
-    assert files_below(world.root) == ["/".join(_place(used))]
+    assert files_below(world.root) == [place(used)]
 
 
 async def test_what_a_tool_left_unfinished_goes_when_its_grace_is_over(world: World) -> None:
@@ -196,10 +141,69 @@ async def test_due_sessions_do_not_hide_the_files_behind_them(world: World) -> N
 async def test_a_record_whose_file_is_gone_ends_all_the_same(world: World) -> None:
     record = upload_record(world.scope)
     await world.committed(record, ttl_ms=20)
-    world.root.joinpath(*_place(record)).unlink()
+    world.root.joinpath(*parts_of(record)).unlink()
     await world.until_due(1)
 
     assert await world.cycle() == {"removed_uploads": 1}
+
+
+async def test_records_whose_file_is_gone_are_found(world: World) -> None:
+    kept: list[FileRecord] = [upload_record(world.scope), artifact_record(world.scope)]
+    lost: list[FileRecord] = [upload_record(world.scope, size_bytes=7), artifact_record(world.scope, size_bytes=9)]
+    await world.committed(*kept, *lost, ttl_ms=LONG_MS)
+    for record in lost:
+        world.root.joinpath(*parts_of(record)).unlink()
+
+    cycles = [await world.cycle() for _ in range(2)]
+
+    assert cycles == [{"removed_dangling_upload_records": 1, "removed_dangling_artifact_records": 1}, {}]
+    assert await world.state.files.used(world.scope) == UsedBytes(200, 200)
+    assert len(await world.state.ends()) == 2
+
+
+async def test_a_cycle_looks_at_a_few_records_and_the_next_at_others(world: World) -> None:
+    """Of 3,000 records without file, each cycle finds some hundreds, until every one is found."""
+    for _ in range(6):
+        records = [upload_record(world.scope, size_bytes=1) for _ in range(500)]
+        await world.state.files.commit(world.scope, records, ttl_ms=LONG_MS)
+
+    found = [(await world.cycle()).get("removed_dangling_upload_records", 0)]
+    while sum(found) < 3000:
+        found.append((await world.cycle())["removed_dangling_upload_records"])
+
+    assert max(found) <= 500
+    assert await world.state.files.used(world.scope) == UsedBytes(0, 0)
+
+
+async def test_workers_that_look_for_lost_files_at_once_count_each_once(world: World) -> None:
+    records = [upload_record(world.scope, size_bytes=1) for _ in range(400)]
+    await world.state.files.commit(world.scope, records, ttl_ms=LONG_MS)
+
+    cycles = await asyncio.gather(*(world.cycle() for _ in range(4)))
+    while more := await world.cycle():
+        cycles.append(more)
+
+    assert sum(cycle.get("removed_dangling_upload_records", 0) for cycle in cycles) == 400
+    assert await world.state.files.used(world.scope) == UsedBytes(0, 0)
+
+
+async def test_a_volume_that_is_not_mounted_costs_no_record(world: World) -> None:
+    record = upload_record(world.scope)
+    await world.committed(record, ttl_ms=LONG_MS)
+    (world.root / "uploads").rename(world.root / "elsewhere")
+
+    with pytest.raises(Unavailable, match="mount"):
+        await world.cycle()
+
+    assert await world.state.files.get(world.scope, record.id) == record
+
+
+async def test_entries_without_record_are_forgotten(world: World) -> None:
+    await world.state.link.call("ZADD", world.state.keys.upload_ends(), 1e15, "gone:file", 1e15 + 1, "gone:too")
+
+    await world.cycle()
+
+    assert await world.state.ends() == {}
 
 
 async def test_a_sweep_takes_what_nothing_knows_and_leaves_the_rest(world: World) -> None:
@@ -219,13 +223,13 @@ async def test_a_sweep_takes_what_nothing_knows_and_leaves_the_rest(world: World
     for path in (*outside, *orphans, tool):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
-    _age(root)
+    age(root)
 
     removed = await world.sweep()
 
     assert removed == 6
     assert sorted(root / name for name in files_below(root)) == sorted(
-        [*(root.joinpath(*_place(record)) for record in kept), tool, root / "uploads/other.txt"]
+        [*(root.joinpath(*parts_of(record)) for record in kept), tool, root / "uploads/other.txt"]
     )
     assert all(path.exists() for path in outside)
     assert await world.sweep() == 0
@@ -249,7 +253,7 @@ async def test_a_sweep_follows_no_link(world: World) -> None:
     (sessions / world.scope).mkdir()
     (sessions / world.scope / "linked-file").symlink_to(victim / "x.txt")
     (world.root / "staging/linked").symlink_to(victim)
-    _age(world.root)
+    age(world.root)
 
     await world.sweep()
 
@@ -261,7 +265,7 @@ async def test_empty_folders_go(world: World) -> None:
     for scope in ("a" * 32, "b" * 32):
         (world.root / "uploads/sessions" / scope / new_id()).mkdir(parents=True)
         (world.root / "artifacts/sessions" / scope).mkdir(parents=True)
-    _age(world.root)
+    age(world.root)
 
     for _ in range(2):
         await world.sweep()
@@ -275,14 +279,14 @@ async def test_a_sweep_in_slices_finds_every_orphan(world: World) -> None:
         path = world.root.joinpath(*upload_parts(f"scope{number % 3}" * 4, new_id(), "a"))
         path.parent.mkdir(parents=True)
         path.write_bytes(b"")
-    _age(world.root)
+    age(world.root)
 
     assert await world.sweep() == 450
 
 
 async def test_a_name_that_redis_cannot_know_is_an_orphan(world: World) -> None:
     os.makedirs(os.fsencode(world.root) + b"/uploads/sessions/" + world.scope.encode() + b"/bad\xff")
-    _age(world.root)
+    age(world.root)
 
     await world.sweep()
 
@@ -301,7 +305,7 @@ async def test_workers_clean_up_by_themselves_and_count_it(tmp_path: Path) -> No
             scope = await state.open_session()
             record = msgspec.structs.replace(upload_record(scope), size_bytes=1)
             file = await staged(blobs, b"x")
-            await blobs.move_in([Move(file.staged_name, _place(record))])
+            await blobs.move_in([Move(file.staged_name, parts_of(record))])
             await state.files.commit(scope, [record], ttl_ms=50)
             async with asyncio.timeout(10):
                 while files_below(tmp_path):
