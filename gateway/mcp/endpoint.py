@@ -30,10 +30,11 @@ from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import envelope as wire
 from gateway.wire.envelope import Kind
 from shared import ids
-from shared.errors import BadRequest, NotAcceptable, TooLarge, UpstreamDown, WrongMediaType
+from shared.errors import BadRequest, NotAcceptable, SlowRequest, TooLarge, UpstreamDown, WrongMediaType
 from shared.jobs import RemoveScope
 from shared.state.sessions import Caller, OpenSession
 
+_BODY_S = 30.0
 _HANDLERS: dict[str, Callable[[Exchange], Awaitable[web.StreamResponse]]] = {
     "tools/call": toolcall.call,
     "tools/list": listing.tools,
@@ -129,8 +130,10 @@ def _session_head(request: web.Request, caller: Caller) -> dict[str, str]:
 
 
 def is_lost(session: OpenSession) -> bool:
-    """Whether the upstream had a session for this one, and has none now: it expired, and lives again."""
-    return not session.upstream_id and capabilities.SESSIONS in session.flags
+    """Whether the upstream had a session for this one, or may have had, and has none now: it lives again."""
+    return not session.upstream_id and (
+        capabilities.SESSIONS in session.flags or capabilities.UNKNOWN in session.flags
+    )
 
 
 async def delete(mounted: Mounted, request: web.Request) -> web.StreamResponse:
@@ -156,9 +159,15 @@ async def _read_body(request: web.Request) -> bytes:
     if request.content_length is not None and request.content_length > limit:
         raise TooLarge(f"the body has {request.content_length} bytes; {limit} are the limit (core.max_body_bytes)")
     try:
-        body = await request.read()
+        if request.content.is_eof():     # as nearly always: it came with its head
+            body = await request.read()
+        else:
+            async with asyncio.timeout(_BODY_S):
+                body = await request.read()
     except asyncio.IncompleteReadError:
         raise BadRequest("the body ended early") from None
+    except TimeoutError:
+        raise SlowRequest(f"the body did not come within {_BODY_S:g} seconds") from None
     if not body:
         raise BadRequest("the body is empty; send one JSON-RPC message")
     return body

@@ -13,7 +13,7 @@ from gateway.upstream.ask import ask_raw, tell
 from shared import ids
 from shared.clock import monotonic_s
 from shared.errors import LongshoreError, UpstreamDown
-from shared.state.renewal import Open, Use
+from shared.state.renewal import Open, Opened, Use
 from shared.state.sessions import Caller
 
 log = structlog.get_logger(__name__)
@@ -33,11 +33,11 @@ async def renew(request: web.Request, mounted: Mounted, caller: Caller, *, lost:
         told = await store.ask(caller.session_id, lost=lost, token=token, within_ms=int(_WITHIN_S * 1000))
         if isinstance(told, Open):
             try:
-                new, protocol = await _open(request, mounted, told)
+                new = await _open(request, mounted, told)
             except (LongshoreError, TimeoutError, asyncio.CancelledError):
                 await store.give_up(caller.session_id, token)
                 raise
-            told = await store.replace(caller.session_id, lost=lost, token=token, new=new, protocol=protocol)
+            told = await store.replace(caller.session_id, lost=lost, token=token, new=new)
             log.info("upstream_session_renewed", server=caller.server)
         if isinstance(told, Use):
             return told.upstream_id
@@ -45,17 +45,19 @@ async def renew(request: web.Request, mounted: Mounted, caller: Caller, *, lost:
     raise UpstreamDown("the upstream server's session was lost, and no new one could be opened in time")
 
 
-async def _open(request: web.Request, mounted: Mounted, told: Open) -> tuple[str, str]:
-    """Handshake with the stored parameters. The new id and the protocol version."""
+async def _open(request: web.Request, mounted: Mounted, told: Open) -> Opened:
+    """Handshake with the stored parameters, those of a restored session being our own."""
     headers = upstream_headers(request, mounted, "")
     headers.pop("MCP-Protocol-Version", None)
     headers.pop("Last-Event-ID", None)
     headers["Accept"] = "application/json, text/event-stream"
+    is_restored = not told.protocol
     async with asyncio.timeout(_WITHIN_S):
         response, new = await ask_raw(mounted.client, headers, "initialize", msgspec.Raw(told.init_params))
         found = capabilities.negotiated(response)
-        if found is None or not new:
+        if found is None or not (new or is_restored):
             raise UpstreamDown("the upstream server lost its session and refuses to open a new one")
-        headers |= {"Mcp-Session-Id": new, "MCP-Protocol-Version": found.protocol}
+        headers |= {"MCP-Protocol-Version": found.protocol} | ({"Mcp-Session-Id": new} if new else {})
         await tell(mounted.client, headers, "notifications/initialized")
-    return new, found.protocol
+    flags = found.flags + (capabilities.SESSIONS if new else "") or capabilities.TOOLS
+    return Opened(new, found.protocol, flags if is_restored else "")

@@ -1,4 +1,5 @@
--- End one session at once: records, leases and byte counts go, a tombstone with the reason stays.
+-- End one session at once: records, leases and byte counts go, a tombstone with the reason stays. One that
+-- was restored and is bound to nobody yet is any caller's to end who knows its id.
 -- KEYS[1]  hash, the session (keys.session)
 -- KEYS[2]  sorted set, calls in flight (keys.leases)
 -- KEYS[3]  hash, the scope's files by id (keys.files)
@@ -19,7 +20,7 @@ local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'principal', 'upst
 local state = found[1]
 if not state or found[2] ~= ARGV[2] then return {1} end
 if state ~= 'live' and state ~= 'expired' then return {2, found[6] or ''} end
-if ARGV[3] ~= '' and found[3] ~= ARGV[3] then return {3} end
+if ARGV[3] ~= '' and found[3] ~= '' and found[3] ~= ARGV[3] then return {3} end
 for _, file in ipairs(redis.call('HKEYS', KEYS[3])) do
   redis.call('ZREM', KEYS[10], id .. ':' .. file)
   redis.call('ZREM', KEYS[11], id .. ':' .. file)

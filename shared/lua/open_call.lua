@@ -1,5 +1,6 @@
 -- Validate a session for one caller, lease a place in it and touch it, or say why not. A session that
--- expired and may be revived lives again, its files with it; its upstream session is gone by then.
+-- expired and may be revived lives again, its files with it; its upstream session is gone by then. One that
+-- was restored from its files is bound to nobody, until the first caller that presents its id.
 -- KEYS[1]  hash, the session (keys.session)
 -- KEYS[2]  sorted set, calls in flight by the expiry of their lease (keys.leases)
 -- KEYS[3]  sorted set, what falls due when, by the server's clock (keys.due)
@@ -14,7 +15,8 @@ local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'principal', 'upst
   'touched', 'lists')
 local state = found[1]
 if not state or found[2] ~= ARGV[2] then return {1} end
-if found[3] ~= ARGV[3] then
+local is_nobodys = state == 'expired' and found[3] == ''
+if found[3] ~= ARGV[3] and not is_nobodys then
   if state == 'ended' then return {1} end
   return {3}
 end
@@ -34,7 +36,7 @@ local revived = 0
 if state == 'expired' then
   local most, live = tonumber(ARGV[8]), redis.call('ZCARD', KEYS[4])
   if most > 0 and live >= most then return {6, live} end
-  redis.call('HSET', KEYS[1], 'state', 'live')
+  redis.call('HSET', KEYS[1], 'state', 'live', 'principal', ARGV[3])
   redis.call('ZADD', KEYS[4], redis.call('HGET', KEYS[1], 'created'), ARGV[1])
   redis.call('ZREM', KEYS[3], 't:' .. ARGV[1])
   revived = 1

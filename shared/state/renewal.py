@@ -15,7 +15,7 @@ class Open:
     """Open a new upstream session with these parameters, the client's own."""
 
     init_params: bytes       # JSON
-    protocol: str            # as negotiated before
+    protocol: str            # as negotiated before; "": the session was restored, and nothing is known of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,15 @@ class Use:
     upstream_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a new upstream session settled."""
+
+    upstream_id: str         # "" when the upstream of a restored session keeps none
+    protocol: str            # negotiated version
+    flags: str = ""          # "": as they were; see gateway.mcp.capabilities
+
+
 class RenewalStore:
     """The script that lets exactly one gateway at a time renew a session's upstream side."""
 
@@ -39,11 +48,11 @@ class RenewalStore:
 
     async def ask(self, session_id: str, *, lost: str, token: str, within_ms: int) -> Open | Wait | Use:
         """What to do about the upstream session `lost` ("" for one that expired). Raises SessionGone."""
-        return await self._run(session_id, [lost, token, within_ms, "", ""])
+        return await self._run(session_id, [lost, token, within_ms, "", "", ""])
 
-    async def replace(self, session_id: str, *, lost: str, token: str, new: str, protocol: str) -> Open | Wait | Use:
+    async def replace(self, session_id: str, *, lost: str, token: str, new: Opened) -> Open | Wait | Use:
         """Put `new` in place of `lost`. Wait: it took too long, and another gateway is at it. Raises SessionGone."""
-        return await self._run(session_id, [lost, token, 0, new, protocol])
+        return await self._run(session_id, [lost, token, 0, new.upstream_id, new.protocol, new.flags])
 
     async def give_up(self, session_id: str, token: str) -> None:
         """Let another try at once: this gateway could not open one."""
