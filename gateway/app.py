@@ -11,16 +11,19 @@ from gateway import startup
 from gateway.appkeys import CONFIG, LISTS, METRICS, STARTUP, STREAMS, Startup
 from gateway.http.admin import admin_app
 from gateway.http.edge import ORIGINS, add_cors_headers, edge
+from gateway.http.listening import drop_silent
 from gateway.http.origins import Origins
 from gateway.lists import ListCache
 from gateway.streams import Streams
 from gateway.tally import Tally
 from shared.config import Config
 from shared.metrics import Metrics
+from shared.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 
 _KEEPALIVE_S = 75.0          # longer than balancers keep theirs, so that they close first
+_BACKLOG = 1024
 _LINGER_S = 1.0              # how long an unwanted body is still read, so that its sender sees the refusal
 
 
@@ -70,16 +73,19 @@ async def serve(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     metrics = Metrics()
     runner = public_runner(config, metrics)
+    watching = Tasks()
     admin = web.AppRunner(admin_app(metrics.registry), access_log=None)
     try:
         if config.core.admin_port:
             await admin.setup()
             await web.TCPSite(admin, config.core.admin_host, config.core.admin_port).start()
         await runner.setup()
-        await web.TCPSite(runner, config.core.host, config.core.port, backlog=1024).start()
+        await web.TCPSite(runner, config.core.host, config.core.port, backlog=_BACKLOG).start()
+        watching.spawn(drop_silent(runner), name="drop_silent")
         _spare_collector()
         log.info("gateway_listening", host=config.core.host, port=config.core.port)
         await stop.wait()
     finally:
+        await watching.close()
         await runner.cleanup()
         await admin.cleanup()
