@@ -64,6 +64,36 @@ def test_a_body_of_known_length(step: int | None) -> None:
     assert response.headers[b"x-a"] == b"first"
 
 
+@pytest.mark.parametrize("step", [None, 1000, 65536, 99_999])
+@pytest.mark.parametrize(("surplus", "goes_on"), [(b"", True), (b"x", False), (_HEAD + b"\r\nevil", False)])
+def test_a_large_body_of_known_length(step: int | None, surplus: bytes, goes_on: bool) -> None:
+    body = bytes(range(256)) * 1024
+
+    response = _fed(_HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body + surplus, step=step)
+
+    taken = b""
+    while response.pieces:
+        taken += response.take()
+    assert (taken == body, response.waiting_bytes) == (True, 0)
+    assert (response.is_complete, response.may_go_on) == (True, goes_on)
+
+
+@pytest.mark.parametrize("step", [None, 1000, 65536])
+def test_after_a_large_body_the_next_answer_is_understood(step: int | None) -> None:
+    response = _fed(_HEAD + b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000, step=step)
+
+    response.expect()
+    response.feed(_HEAD + b"Content-Length: 2\r\n\r\nhi")
+
+    assert (response.take(), response.is_complete, response.may_go_on) == (b"hi", True, True)
+
+
+def test_a_large_body_on_a_connection_that_closes() -> None:
+    response = _fed(_HEAD + b"Connection: close\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000, step=50_000)
+
+    assert (response.is_complete, response.may_go_on) == (True, False)
+
+
 @pytest.mark.parametrize("step", [None, 1, 7])
 def test_chunks_with_extensions_and_trailers(step: int | None) -> None:
     body = b'3;name="a;b"\r\nhel\r\n2\r\nlo\r\n0\r\nContent-Type: text/evil\r\n\r\n'
@@ -162,9 +192,11 @@ def test_what_is_not_http_is_refused(answer: bytes, step: int | None) -> None:
 @pytest.mark.parametrize("answer", [
     b"", b"HTTP/1.1 2", _HEAD, b"HTTP/1.1 100 Continue\r\n\r\n", _HEAD + b"Content-Length: 5\r\n\r\nhell",
     _HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    _HEAD + b"Content-Length: 200000\r\n\r\n" + b"x" * 199_999,
 ])  # fmt: skip
-def test_a_truncated_answer_is_never_a_whole_one(answer: bytes) -> None:
-    response = _fed(answer) if answer else Responses()
+@pytest.mark.parametrize("step", [None, 1000])
+def test_a_truncated_answer_is_never_a_whole_one(answer: bytes, step: int | None) -> None:
+    response = _fed(answer, step=step) if answer else Responses()
 
     with pytest.raises(UpstreamDown):
         response.end()
