@@ -9,14 +9,19 @@ from pathlib import Path
 import pytest
 
 from shared.errors import StoreDown
-from shared.state.address import RedisAddress, UnsuitableRedis
+from shared.jobs import UploadsDone
+from shared.metrics import Metrics
+from shared.state.address import RedisAddress, UnsuitableRedis, parse_redis_url
 from shared.state.link import RedisLink
+from shared.state.reconciliation import last_pass
 from shared.state.subscribe import Subscription
 from shared.tasks import Tasks
 from storage_worker.pool import arq_pool
+from storage_worker.settings import running_worker
 from tests.fixtures.certificates import self_signed
-from tests.fixtures.processes import free_port
+from tests.fixtures.processes import REPOSITORY, free_port
 from tests.fixtures.redis_servers import Server, behind_tls, server
+from tests.fixtures.storage import KEY_BASE, opened_blobs, opened_queue, opened_state, upload_order, worker_config
 
 _ACL = ("user default off", "user app on >s3cret: ~* &* +@all -@dangerous")
 
@@ -66,6 +71,25 @@ async def test_a_user_with_limited_rights_in_a_database_of_its_own() -> None:
 
         async with linked(replace(address, db=0)) as link:
             assert await link.call("GET", "key") is None
+
+
+async def test_the_rights_that_the_documentation_names_are_enough(tmp_path: Path) -> None:
+    """A whole worker and a gateway's side of the queue, with that user alone."""
+    text = (REPOSITORY / "docs" / "deployment.md").read_text()
+    [rights] = [line for line in text.splitlines() if line.startswith("user longshore ")]
+    async with server("user default off", rights.replace("longshore:*", f"{KEY_BASE}:*")) as running:
+        url = f"redis://longshore:password@127.0.0.1:{running.port}"
+        config = worker_config(url, tmp_path, cleanup_interval_s=1)
+        async with (
+            running_worker(config, Metrics().worker), opened_state(parse_redis_url(url)) as state,
+            opened_queue(state) as queue, opened_blobs(tmp_path) as blobs,
+        ):
+            outcome = await queue.run(await upload_order(blobs, await state.open_session(), b"one"), timeout_s=10)
+            async with asyncio.timeout(10):
+                while await last_pass(state.link, state.keys) is None:
+                    await asyncio.sleep(0.05)
+
+    assert isinstance(outcome, UploadsDone)
 
 
 async def test_a_user_without_a_password() -> None:
