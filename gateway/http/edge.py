@@ -18,6 +18,7 @@ from shared.errors import (
     LongshoreError,
     MethodNotAllowed,
     NotFound,
+    OverQuota,
     Refused,
     TooLarge,
     ToolInputError,
@@ -32,7 +33,7 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ORIGINS = web.AppKey("origins", Origins)
 _encode = msgspec.json.Encoder().encode
-_OF_EXECUTION = (UpstreamDown, UpstreamTimeout, ToolInputError, ArtifactMissing)
+_OF_EXECUTION = (UpstreamDown, UpstreamTimeout, ToolInputError, ArtifactMissing, OverQuota)
 _PUBLIC = frozenset({"health", "upload", "download"})   # these check their own credentials
 
 

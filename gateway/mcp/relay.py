@@ -14,7 +14,7 @@ from gateway.lists import CHANGED
 from gateway.mcp.exchange import Exchange, Sink
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import jsonrpc, sse
-from shared.errors import ArtifactMissing, LongshoreError, ToolInputError, UpstreamDown
+from shared.errors import ArtifactMissing, LongshoreError, OverQuota, ToolInputError, UpstreamDown
 
 log = structlog.get_logger(__name__)
 
@@ -157,6 +157,6 @@ async def _break_off(response: web.StreamResponse, note: Note, err: LongshoreErr
 
 def error_message(note: Note, err: LongshoreError) -> bytes:
     """The JSON-RPC form of an error of this request: a tool result where the caller can correct it."""
-    if note.in_tool_call and isinstance(err, (ToolInputError, ArtifactMissing)):
+    if note.in_tool_call and isinstance(err, (ToolInputError, ArtifactMissing, OverQuota)):
         return jsonrpc.tool_error(note.message_id, err)
     return jsonrpc.error(note.message_id, err)
