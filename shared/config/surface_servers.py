@@ -34,7 +34,7 @@ SERVER = (
         "Headers that a caller must send; they are passed on. Without them the request is refused."),
     Row("servers[].upstream.client_headers.passthrough", WORKS, ListOf(item=HeaderName()), (),
         "Headers of the caller that are passed on when they are there."),
-    Row("servers[].upstream.storage_path", LATER, Folder(nullable=True), None,
+    Row("servers[].upstream.storage_path", WORKS, Folder(nullable=True), None,
         "Where it has storage.root mounted. Null: at the same path."),
     Row("servers[].tool_defaults.tool_call_timeout_seconds", WORKS, ONE_OR_NULL, None,
         "How long its tools may take. " + _INHERITS),
