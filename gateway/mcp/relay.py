@@ -37,8 +37,10 @@ async def relay(
     if change is not None and answer.status == 200:
         if answer.is_stream:
             return await _stream_changed(exchange, answer, change, headers)
-        body = await change(await answer.read())
-        return web.Response(body=body, content_type="application/json", headers=headers)
+        came = await answer.read()
+        body = await change(came)
+        kind = answer.media_type if body is came and answer.media_type else "application/json"
+        return web.Response(body=body, headers={**headers, "Content-Type": kind})
     return await relay_bytes(exchange.request, answer, exchange.note, headers=headers)
 
 
@@ -125,7 +127,8 @@ async def _stream_changed(
         async for chunk in answer.chunks():
             for event in parser.feed(chunk):
                 if jsonrpc.answers(event.data, exchange.envelope.id):
-                    await stream.write(event.with_data(await change(event.data)))
+                    data = await change(event.data)
+                    await stream.write(event.source if data is event.data else event.with_data(data))
                 else:
                     _watch_lists(exchange.request, exchange.note, event.source)
                     await stream.write(event.source)
