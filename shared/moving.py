@@ -85,7 +85,11 @@ def _remove(above: int, name: str) -> int:
                 files += _remove(fd, below)
     finally:
         os.close(fd)
-    os.rmdir(name, dir_fd=above)
+    try:
+        os.rmdir(name, dir_fd=above)
+    except OSError as err:
+        if err.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # what came in meanwhile is for whoever brought it
+            raise
     return files
 
 

@@ -69,3 +69,11 @@ def decode_file(data: bytes) -> FileRecord:
         return _file_decoder.decode(data)
     except msgspec.ValidationError as err:
         raise Unavailable("a stored file record is of a version this longshore does not know; upgrade it") from err
+
+
+def known_file(data: bytes) -> FileRecord | None:
+    """One stored file record; None for one that a newer longshore wrote."""
+    try:
+        return decode_file(data)
+    except Unavailable:
+        return None

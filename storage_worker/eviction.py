@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import structlog
 
-from shared.errors import LongshoreError
 from shared.layout import folder_of
 from shared.records import FileRecord
 from storage_worker.stores import Stores
+from storage_worker.unlinking import unlink_folder
 
 log = structlog.get_logger(__name__)
 
@@ -23,13 +23,6 @@ async def commit(stores: Stores, scope: str, records: Sequence[FileRecord]) -> l
         done = await stores.files.commit(scope, records)
         if done.evicted:
             log.info("files_evicted", files=len(done.evicted), size_bytes=sum(r.size_bytes for r in done.evicted))
-            await asyncio.gather(*(_unlink(stores, record) for record in done.evicted))
+            await asyncio.gather(*(unlink_folder(stores, folder_of(record)) for record in done.evicted))
         if done.is_done:
             return done.stored
-
-
-async def _unlink(stores: Stores, record: FileRecord) -> None:
-    try:
-        await stores.blobs.remove_folder(folder_of(record))
-    except LongshoreError as err:  # the commit stands all the same, and the sweep tries again
-        log.warning("evicted_file_left", reason=err.reason)

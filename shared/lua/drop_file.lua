@@ -7,7 +7,7 @@
 -- KEYS[5]  sorted set, artifacts by their end (keys.artifact_ends)
 -- KEYS[6]  sorted set, files that calls use by the expiry of the call's lease (keys.uses)
 -- ARGV     scope, file id, only when due 0|1
--- returns  the record that was taken away, or false
+-- returns  dropped 0|1
 local id, member = ARGV[2], ARGV[1] .. ':' .. ARGV[2]
 if ARGV[3] == '1' then
   local clock = redis.call('TIME')
@@ -16,23 +16,23 @@ if ARGV[3] == '1' then
   if not ends then
     set, ends = KEYS[5], redis.call('ZSCORE', KEYS[5], member)
   end
-  if not ends or tonumber(ends) > now then return false end
+  if not ends or tonumber(ends) > now then return 0 end
   local uses = redis.call('ZRANGEBYSCORE', KEYS[6], '(' .. now, '+inf', 'WITHSCORES')
   for n = #uses - 1, 1, -2 do
     if string.match(uses[n], '^[^:]+') == id then
       redis.call('ZADD', set, 'XX', uses[n + 1], member)
-      return false
+      return 0
     end
   end
 end
 redis.call('ZREM', KEYS[4], member)
 redis.call('ZREM', KEYS[5], member)
 local record = redis.call('HGET', KEYS[1], id)
-if not record then return false end
+if not record then return 0 end
 local size = cmsgpack.unpack(record)['size_bytes']
 redis.call('HDEL', KEYS[1], id)
 redis.call('DECRBY', KEYS[3], size)
 if redis.call('DECRBY', KEYS[2], size) == 0 and redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('DEL', KEYS[2])
 end
-return record
+return 1

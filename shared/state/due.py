@@ -5,7 +5,7 @@ from typing import Literal
 
 from shared.keys import Keys
 from shared.lua import Script, Scripts
-from shared.records import FileRecord, decode_file
+from shared.records import FileRecord, known_file
 
 _BATCH = Script("due_batch")
 _NEXT = Script("next_files")
@@ -39,12 +39,12 @@ class Due:
     async def next_files(self, kind: FileKind, about: int) -> list[FileRecord]:
         """The next few files on an endless walk through all of `kind`; whoever asks next gets others.
 
-        Each is met in every round, some twice; a round may change its order when many files come and go.
+        Each is met in every round, some twice. Those that a newer longshore wrote are left to it.
         """
         keys = self._keys
         ends = keys.upload_ends() if kind == "u" else keys.artifact_ends()
         found = await self._scripts.run(_NEXT, [ends, keys.checked(kind)], [about, keys.files("")])
-        return [decode_file(data) for data in found]
+        return [record for data in found if (record := known_file(data)) is not None]
 
 
 def parse_member(member: str) -> DueItem:

@@ -144,13 +144,13 @@ class FileStore:
         records = [record for record in _decoded(found) if isinstance(record, ArtifactRecord)]
         return sorted(records, key=lambda record: (record.created_ms, record.id))
 
-    async def drop(self, scope: str, file_id: str, *, only_due: bool = False) -> FileRecord | None:
+    async def drop(self, scope: str, file_id: str, *, only_due: bool = False) -> bool:
         """Take one file's record away and give its bytes back; the file itself is the caller's to unlink.
 
-        With `only_due` only past its end and while no call uses it. None: nothing was dropped.
+        With `only_due` only past its end and while no call uses it. False: nothing was dropped.
         """
         keys = self._keys
-        record = await self._scripts.run(
+        dropped = await self._scripts.run(
             _DROP,
             [
                 keys.files(scope), keys.used_bytes(scope), keys.used_total(), keys.upload_ends(),
@@ -158,7 +158,7 @@ class FileStore:
             ],
             [scope, file_id, int(only_due)],
         )
-        return None if record is None else decode_file(record)
+        return bool(dropped)
 
     async def drop_pending(self, scope: str, artifact_id: str, *, only_due: bool = False) -> bool:
         """Forget a pending artifact, with `only_due` only past its grace time; False when there was nothing to."""

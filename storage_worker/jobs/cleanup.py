@@ -6,12 +6,12 @@ from collections import Counter
 import structlog
 
 from shared.jobs import Cleanup, CycleDone
-from shared.layout import artifact_parts, folder_of, parts_of
-from shared.records import UploadRecord
+from shared.layout import artifact_parts, parts_of, upload_parts
 from shared.state.due import DueItem, FileKind
 from shared.state.expiry import Expiry
 from storage_worker.frame import job
 from storage_worker.stores import Stores
+from storage_worker.unlinking import unlink_folder, unlink_scope
 
 log = structlog.get_logger(__name__)
 
@@ -68,29 +68,29 @@ async def _drop_dangling(stores: Stores) -> Counter[str]:
         lost = [record for record, is_there in zip(records, there, strict=True) if not is_there]
         # A record that went before its file, since we asked, is not there to be dropped.
         drops = await asyncio.gather(*(stores.files.drop(record.scope, record.id) for record in lost))
-        dropped[name] += sum(record is not None for record in drops)
+        dropped[name] += sum(drops)
     return dropped
 
 
 async def _end_tombstone(stores: Stores, session_id: str) -> int:
     if not await stores.expiry.remove_tombstone(session_id):
         return 0
-    await stores.blobs.remove_scope(session_id)
+    await unlink_scope(stores, session_id)
     return 1
 
 
 async def _end_pending(stores: Stores, item: DueItem) -> int:
     if not await stores.files.drop_pending(item.scope, item.file_id, only_due=True):
         return 0
-    return await stores.blobs.remove_folder(artifact_parts(item.scope, item.file_id, "")[:-1])
+    return await unlink_folder(stores, artifact_parts(item.scope, item.file_id, "")[:-1])
 
 
 async def _end_file(stores: Stores, item: DueItem) -> tuple[str, int]:
-    record = await stores.files.drop(item.scope, item.file_id, only_due=True)
-    if record is None:
-        return "removed_uploads", 0
-    await stores.blobs.remove_folder(folder_of(record))
-    return ("removed_uploads" if isinstance(record, UploadRecord) else "removed_artifacts"), 1
+    name, parts = ("removed_uploads", upload_parts) if item.kind == "u" else ("removed_artifacts", artifact_parts)
+    if not await stores.files.drop(item.scope, item.file_id, only_due=True):
+        return name, 0
+    await unlink_folder(stores, parts(item.scope, item.file_id, "")[:-1])
+    return name, 1
 
 
 async def _end_session(stores: Stores, session_id: str) -> tuple[str, int]:
@@ -98,7 +98,7 @@ async def _end_session(stores: Stores, session_id: str) -> tuple[str, int]:
         case Expiry.RESTS:
             return "tombstoned_sessions", 1
         case Expiry.ENDED:
-            await stores.blobs.remove_scope(session_id)
+            await unlink_scope(stores, session_id)
             return "expired_sessions", 1
         case Expiry.STAYS:
             return "expired_sessions", 0

@@ -11,6 +11,7 @@ from shared.jobs import CycleDone, Sweep
 from storage_worker.frame import job
 from storage_worker.leftovers import Leftover, walk
 from storage_worker.stores import Stores
+from storage_worker.unlinking import unlink_folder
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +32,7 @@ async def sweep(stores: Stores, _order: Sweep) -> CycleDone:
     removed = 0
     while found := await stores.blobs.run(_next, leftovers):
         for parts in await _unknown(stores, found):
-            removed += await stores.blobs.remove_folder(parts)
+            removed += await unlink_folder(stores, parts)
     if removed:
         log.info("sweep_cycle", removed_orphan_files=removed)
     return CycleDone(removed={"removed_orphan_files": removed})

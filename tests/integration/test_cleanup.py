@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from shared.blobs import Move
-from shared.errors import Unavailable
+from shared.errors import NotFound, Unavailable
 from shared.ids import new_id
 from shared.layout import artifact_parts, parts_of, upload_parts
 from shared.metrics import Metrics
@@ -314,3 +314,55 @@ async def test_workers_clean_up_by_themselves_and_count_it(tmp_path: Path) -> No
     labels = {"server_id": "global", "bucket": "removed_uploads"}
     counts = [m.registry.get_sample_value("adapter_cleanup_removed_records_total", labels) or 0 for m in metrics]
     assert sum(counts) == 1
+
+
+async def test_what_cannot_be_unlinked_costs_its_neighbours_nothing(world: World) -> None:
+    """A session's folder was swapped for a link, which is not followed; another's files go all the same."""
+    other = await world.state.open_session()
+    stuck, neighbour = upload_record(world.scope), upload_record(other)
+    await world.committed(stuck, ttl_ms=20)
+    await world.committed(neighbour, ttl_ms=20)
+    mine = world.root / "uploads/sessions" / world.scope
+    mine.rename(world.root / "elsewhere")
+    mine.symlink_to(world.root / "elsewhere")
+    await world.until_due(2)
+
+    removed = await world.cycle()
+
+    assert removed == {"removed_uploads": 2}
+    assert [path.name for path in mine.parent.iterdir()] == [world.scope]
+    assert [path.name for path in (world.root / "elsewhere").rglob("a.txt")] == ["a.txt"]
+    age(world.root)
+    assert await world.sweep() == 1
+
+
+async def test_a_scope_that_something_comes_into_is_removed_as_far_as_it_goes(world: World) -> None:
+    """An upload that is finalised while its session's files are unlinked undoes itself."""
+    blobs, scope = world.stores.blobs, world.scope
+    for _ in range(20):
+        files = [await staged(blobs, b"x") for _ in range(10)]
+        moves = [Move(file.staged_name, upload_parts(scope, file.id, "a.txt")) for file in files]
+
+        moving = asyncio.gather(*(blobs.move_in([move]) for move in moves), return_exceptions=True)
+        await asyncio.gather(*(blobs.remove_scope(scope) for _ in range(8)))
+        assert {type(outcome) for outcome in await moving} <= {type(None), NotFound}
+
+    await blobs.remove_scope(scope)
+    assert files_below(world.root) == []
+
+
+async def test_files_of_a_newer_longshore_are_left_to_it_and_cleaned_up_all_the_same(world: World) -> None:
+    state, link, newer = world.state, world.state.link, b"\x83\xa4type\x63\xa2id\xa3new\xaasize_bytes\x07"
+    known = upload_record(world.scope, size_bytes=5)
+    await world.committed(known, ttl_ms=LONG_MS)
+    await link.call("HSET", state.keys.files(world.scope), "new", newer)
+    await link.call("INCRBY", state.keys.used_bytes(world.scope), 7)
+    await link.call("INCRBY", state.keys.used_total(), 7)
+    await link.call("ZADD", state.keys.upload_ends(), 1e15, f"{world.scope}:new")
+
+    early = await world.cycle()
+    await link.call("ZADD", state.keys.upload_ends(), 1, f"{world.scope}:new")
+    late = await world.cycle()
+
+    assert (early, late) == ({}, {"removed_uploads": 1})
+    assert await state.files.used(world.scope) == UsedBytes(5, 5)
