@@ -85,13 +85,15 @@ async def passthrough(exchange: Exchange) -> web.StreamResponse:
     """Send the message upstream as it came and stream the answer back as it comes."""
     if exchange.envelope.kind is not Kind.REQUEST:
         return await _one_way(exchange)
-    async with sent(exchange, exchange.body) as answer:
+    async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
         return await relay(exchange, answer)
 
 
 async def _one_way(exchange: Exchange) -> web.StreamResponse:
     """An answer or a notification. What it was about is gone with a lost upstream session: nothing to renew."""
-    async with exchange.mounted.client.exchange("POST", exchange.upstream_headers(), exchange.body) as answer:
+    async with exchange.mounted.client.exchange(
+        "POST", exchange.upstream_headers(), exchange.body, within_s=exchange.within_s
+    ) as answer:
         if answer.status == 404 and exchange.session.upstream_id:
             return web.Response(status=202)
         return await relay(exchange, answer)

@@ -50,9 +50,19 @@ class Exchange:
         """Go on with another upstream session: the one before was lost."""
         self.session = replace(self.session, upstream_id=upstream_id)
 
+    @property
+    def within_s(self) -> float | None:
+        """How long the whole answer may take, None for as long as it does; a tool's own limit goes before this."""
+        if self.envelope.method in _WAIT_FOR_WORK:
+            return None
+        return self.config.tool_timeout_s(self.mounted.server)
+
     def upstream_headers(self) -> dict[str, str]:
         """Headers for the upstream's side of this session."""
         return upstream_headers(self.request, self.mounted, self.session.upstream_id)
+
+
+_WAIT_FOR_WORK = frozenset({"tasks/result"})   # which may be hours away, as the revision 2025-11-25 has it
 
 
 def lease_id(note: Note, message: Envelope) -> str:

@@ -26,7 +26,7 @@ async def initialize(mounted: Mounted, request: web.Request, message: Envelope, 
     caller = Caller(session_id, mounted.server.id, principal_of(request).name)
     exchange = Exchange(request, mounted, caller, OpenSession("", "", ""), message, body, note_of(request))
     headers = upstream_headers(request, mounted, "")
-    async with mounted.client.exchange("POST", headers, body) as answer:
+    async with mounted.client.exchange("POST", headers, body, within_s=exchange.within_s) as answer:
 
         head = {SESSION_HEADER: session_id} if answer.status == 200 else {}
 

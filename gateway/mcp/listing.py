@@ -67,7 +67,7 @@ async def read(exchange: Exchange) -> web.StreamResponse:
             body = await reading.whole(exchange.request, record, uri, exchange.envelope.id)
             return web.Response(body=body, content_type="application/json")
         return await reading.send(exchange.request, record, uri, exchange.envelope.id)
-    async with sent(exchange, exchange.body) as answer:
+    async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
         return await relay(exchange, answer)
 
 
@@ -134,7 +134,7 @@ async def _fetched(
             fetch.keep(result)
         return _merged(response, name, ours, next_cursor) if ours else response
 
-    async with sent(exchange, exchange.body) as answer:
+    async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
         return await relay(exchange, answer, change=change if ours or fetch is not None else None)
 
 

@@ -1,17 +1,23 @@
 """One message on its way upstream, sent again when the upstream had lost its session before it ran."""
 
+from contextlib import suppress
 from types import TracebackType
 
+from gateway.appkeys import TASKS
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.renewal import renew
+from gateway.upstream.ask import tell
 from gateway.upstream.client import UpstreamAnswer, UpstreamExchange
 from gateway.wire import lost_sessions
+from shared.errors import LongshoreError, UpstreamTimeout
 
 _AT_ONCE_S = 0.05
 
 
 class sent:  # noqa: N801  (used like a function: `async with sent(…) as answer`)
-    """The upstream's answer to `body`.
+    """The upstream's answer to the request `body`, whose last byte must come `within_s` of its being sent.
+
+    When that time runs out, client and upstream both learn of it.
 
     A 404 to a request that named an upstream session says that the session is gone and the request did not
     run (MCP 2025-11-25 basic/transports §Session Management), and so does a tool's error that says it in
@@ -19,7 +25,7 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
     `sessions.upstream_session_termination_retries` times at most.
     """
 
-    def __init__(self, exchange: Exchange, body: bytes, *, within_s: float | None = None) -> None:
+    def __init__(self, exchange: Exchange, body: bytes, *, within_s: float | None) -> None:
         self._exchange = exchange
         self._body = body
         self._within_s = within_s
@@ -33,7 +39,11 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
             running = exchange.mounted.client.exchange(
                 "POST", exchange.upstream_headers(), self._body, within_s=self._within_s
             )
-            answer = await running.__aenter__()
+            try:
+                answer = await running.__aenter__()
+            except UpstreamTimeout:
+                _cancel_upstream(exchange)
+                raise
             self._running = running
             if not lost or not left or not await self._is_lost(answer):
                 return answer
@@ -47,6 +57,9 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
     ) -> None:
         if self._running is not None:
             await self._running.__aexit__(kind, err, trace)
+            # It ran out on the way, or on an open stream, which was told so there.
+            if isinstance(err, UpstreamTimeout) or self._exchange.note.reason == UpstreamTimeout.reason:
+                _cancel_upstream(self._exchange)
 
     async def _is_lost(self, answer: UpstreamAnswer) -> bool:
         if answer.status == 404:
@@ -59,3 +72,15 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
         except BaseException as err:
             await self.__aexit__(type(err), err, None)
             raise
+
+
+def _cancel_upstream(exchange: Exchange) -> None:
+    """Tell the upstream to stop (MCP 2025-11-25 basic/utilities/cancellation); nobody waits for it."""
+    client, headers = exchange.mounted.client, exchange.upstream_headers()
+    params = {"requestId": exchange.envelope.id, "reason": "timed out"}
+
+    async def cancel() -> None:
+        with suppress(LongshoreError):  # it did not answer before, either
+            await tell(client, headers, "notifications/cancelled", params)
+
+    exchange.request.app[TASKS].spawn(cancel(), name="cancel_upstream")

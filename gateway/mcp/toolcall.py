@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, FILES, LEASES, METRICS, SIGNER, TASKS
+from gateway.appkeys import BLOBS, FILES, LEASES, METRICS, SIGNER
 from gateway.files import arguments, stored
 from gateway.files.adapters import ToolAdapters
 from gateway.mcp import capture, links
@@ -14,10 +14,9 @@ from gateway.mcp.relay import relay
 from gateway.mcp.sending import sent
 from gateway.tally import Result
 from gateway.tools import own
-from gateway.upstream.ask import tell
 from gateway.wire import jsonrpc
 from shared.clock import monotonic_s
-from shared.errors import InvalidParams, NotFound, ToolInputError, UpstreamTimeout
+from shared.errors import InvalidParams, NotFound, ToolInputError
 from shared.records import FileRecord
 
 _PLAIN = ToolAdapters()
@@ -110,7 +109,7 @@ _arguments: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Decoder(d
 async def _send(
     exchange: Exchange, tool: ToolAdapters, pending: capture.Pending | None, *, body: bytes | None = None
 ) -> web.StreamResponse:
-    """Send the call, within the configured time; when it runs out, client and upstream both learn of it."""
+    """Send the call, within the time that is configured for the tool."""
     adapter = tool.producer or (tool.consumers[0] if tool.consumers else None)
     timeout_s = exchange.config.tool_timeout_s(exchange.mounted.server, adapter)
 
@@ -119,20 +118,7 @@ async def _send(
 
     try:
         async with sent(exchange, body or exchange.body, within_s=timeout_s) as answer:
-            response = await relay(exchange, answer, change=capturing if pending else None)
-        if exchange.note.reason == UpstreamTimeout.reason:  # it ran out on an open stream, which said so already
-            _cancel_upstream(exchange)
-        return response
-    except UpstreamTimeout:
-        _cancel_upstream(exchange)
-        raise
+            return await relay(exchange, answer, change=capturing if pending else None)
     finally:
         if pending is not None:
             capture.abandon(exchange, pending)
-
-
-def _cancel_upstream(exchange: Exchange) -> None:
-    """Tell the upstream to stop (MCP 2025-11-25 basic/utilities/cancellation); nobody waits for it."""
-    params = {"requestId": exchange.envelope.id, "reason": "timed out"}
-    work = tell(exchange.mounted.client, exchange.upstream_headers(), "notifications/cancelled", params)
-    exchange.request.app[TASKS].spawn(work, name="cancel_upstream")
