@@ -13,6 +13,7 @@ from gateway.http.admin import admin_app
 from gateway.http.edge import ORIGINS, add_cors_headers, edge
 from gateway.http.listening import drop_silent
 from gateway.http.origins import Origins
+from gateway.http.slow_readers import let_go
 from gateway.lists import ListCache
 from gateway.streams import Streams
 from gateway.tally import Tally
@@ -82,6 +83,7 @@ async def serve(config: Config) -> None:
         await runner.setup()
         await web.TCPSite(runner, config.core.host, config.core.port, backlog=_BACKLOG).start()
         watching.spawn(drop_silent(runner), name="drop_silent")
+        watching.spawn(let_go(runner), name="let_slow_readers_go")
         _spare_collector()
         log.info("gateway_listening", host=config.core.host, port=config.core.port)
         await stop.wait()

@@ -22,7 +22,7 @@ from gateway.mcp.exchange import (
     open_session,
     upstream_headers,
 )
-from gateway.mcp.relay import relay, relay_bytes
+from gateway.mcp.relay import check_kind, relay, relay_bytes
 from gateway.mcp.renewal import renew
 from gateway.mcp.sending import sent
 from gateway.upstream import probe
@@ -110,6 +110,7 @@ async def get(mounted: Mounted, request: web.Request) -> web.StreamResponse:
         headers = upstream_headers(request, mounted, upstream_id)
         async with mounted.client.exchange("GET", headers) as answer:
             if answer.status != 404 or not upstream_id or not left:
+                check_kind(answer, asked=True)
                 return await _stand(request, caller, answer)
         upstream_id = await renew(request, mounted, caller, lost=upstream_id)
     raise AssertionError  # the loop returns in its last turn
@@ -118,8 +119,8 @@ async def get(mounted: Mounted, request: web.Request) -> web.StreamResponse:
 async def _stand(request: web.Request, caller: Caller, answer: UpstreamAnswer) -> web.StreamResponse:
     """Relay a standing stream, which keeps its session from idle expiry while it is open."""
     leases, lease = request.app[LEASES], ids.new_id()
-    await leases.begin_stream(caller.session_id, lease)
     try:
+        await leases.begin_stream(caller.session_id, lease)
         return await relay_bytes(
             request, answer, note_of(request), headers=_session_head(request, caller), standing=True
         )

@@ -1,7 +1,9 @@
 """One message on its way: what arrived, in which session, and where it goes."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from aiohttp import web
 
@@ -10,7 +12,7 @@ from gateway.lists import METHODS
 from gateway.upstream import headers
 from gateway.wire.envelope import Envelope, Kind
 from shared.config import Config
-from shared.errors import BadRequest, SessionGone, Unauthorized
+from shared.errors import BadRequest, SessionGone, StoreDown, Unauthorized
 from shared.ids import is_id
 from shared.state.sessions import Caller, OpenSession
 
@@ -114,14 +116,20 @@ async def open_session(
     A caller without session id begins its scope with the `initialize` that it sent before.
     """
     sessions = request.app[SESSIONS]
-    if SESSION_HEADER in request.headers:
-        return await sessions.open_call(caller, lease=lease, may_change_lists=may_change_lists)
+    opened = partial(sessions.open_call, caller, lease=lease, may_change_lists=may_change_lists)
     try:
-        return await sessions.open_call(caller, lease=lease, may_change_lists=may_change_lists)
-    except SessionGone:
+        try:
+            return await opened()
+        except SessionGone:
+            if SESSION_HEADER in request.headers:
+                raise
         if not await sessions.adopt(caller):
-            raise BadRequest(f"the header {SESSION_HEADER} is missing; start a session with initialize") from None
-    return await sessions.open_call(caller, lease=lease, may_change_lists=may_change_lists)
+            raise BadRequest(f"the header {SESSION_HEADER} is missing; start a session with initialize")
+        return await opened()
+    except (asyncio.CancelledError, StoreDown):
+        if lease:  # the client left before Redis answered, or Redis did: the lease may have been taken all the same
+            sessions.close_call(caller.session_id, lease)
+        raise
 
 
 def upstream_headers(request: web.Request, mounted: Mounted, upstream_id: str) -> dict[str, str]:

@@ -14,12 +14,14 @@ from gateway.lists import CHANGED
 from gateway.mcp.exchange import Exchange, Sink
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import jsonrpc, sse
+from gateway.wire.envelope import Kind
 from shared.errors import ArtifactMissing, LongshoreError, OverQuota, ToolInputError, UpstreamDown
 
 log = structlog.get_logger(__name__)
 
 Change = Callable[[bytes], Awaitable[bytes]]
 
+_MESSAGES = frozenset({"application/json", "text/event-stream"})
 _MAX_EVENT_BYTES = 64 * 1024 * 1024
 STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
@@ -29,8 +31,10 @@ async def relay(
 ) -> web.StreamResponse:
     """Hand `answer` to the client, the response of this request changed by `change`.
 
-    `change` may still edit `headers` as long as the answer is JSON: its head goes out last.
+    `change` may still edit `headers` as long as the answer is JSON: its head goes out last. Raises UpstreamDown
+    for what no revision has an answer be.
     """
+    check_kind(answer, asked=exchange.envelope.kind is Kind.REQUEST)
     headers = {} if headers is None else headers
     if exchange.sink is not None:
         return await _into(exchange.sink, exchange, answer, change)
@@ -42,6 +46,19 @@ async def relay(
         kind = answer.media_type if body is came and answer.media_type else "application/json"
         return web.Response(body=body, headers={**headers, "Content-Type": kind})
     return await relay_bytes(exchange.request, answer, exchange.note, headers=headers)
+
+
+def check_kind(answer: UpstreamAnswer, *, asked: bool) -> None:
+    """Raise UpstreamDown for an answer that no client could use: a web page, a redirect, a bare failure, or
+    nothing where something was `asked`. Refusals (4xx) are the upstream's to word.
+    """
+    status = answer.status
+    if not 300 <= status < 400 and (answer.content_type in _MESSAGES or 400 <= status < 500):
+        return
+    if status < 300 and not asked:
+        return
+    what = f"and a body of type {answer.content_type}" if answer.content_type else "and no message"
+    raise UpstreamDown(f"the upstream server answered with HTTP status {status} {what}, which is not MCP")
 
 
 async def _into(

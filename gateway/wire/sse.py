@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from shared.errors import UpstreamDown
 
-_LINE_END = re.compile(rb"\r\n|\n|\r")
 # A CR that ends the buffer may be half of a CRLF: its LF then leads the next event, where it is harmless.
 _EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 
@@ -23,7 +22,7 @@ class Event:
 
     def with_data(self, data: bytes) -> bytes:
         """The event with other data, its comments, id, type and retry kept."""
-        kept = [line for line in _LINE_END.split(self.source) if line and not _is_data(line)]
+        kept = [line for line in self.source.splitlines() if line and not _is_data(line)]
         return b"".join(line + b"\n" for line in kept) + _data_lines(data) + b"\n"
 
 
@@ -52,11 +51,14 @@ class Parser:
         return bytes(self._buffer)
 
     def _event_end(self) -> int | None:
-        found = _EVENT_END.search(self._buffer, max(0, self._searched - 3))
-        if found is None:
-            self._searched = len(self._buffer)
-            return None
-        return found.end()
+        buffer, start = self._buffer, max(0, self._searched - 3)
+        # Looking for one byte is fifty times as fast, and in the middle of a long line there is none.
+        if buffer.find(b"\n", start) >= 0 or buffer.find(b"\r", start) >= 0:
+            found = _EVENT_END.search(buffer, start)
+            if found is not None:
+                return found.end()
+        self._searched = len(buffer)
+        return None
 
 
 def event(data: bytes) -> bytes:
@@ -69,9 +71,12 @@ def _is_data(line: bytes) -> bool:
 
 
 def _data_of(source: bytes) -> bytes:
-    return b"\n".join(line[5:].removeprefix(b" ") for line in _LINE_END.split(source) if _is_data(line))
+    return b"\n".join(line[5:].removeprefix(b" ") for line in source.splitlines() if _is_data(line))
 
 
 def _data_lines(data: bytes) -> bytes:
     """One field a line: JSON that an upstream laid out over several lines must not break the event."""
-    return b"".join(b"data: " + line + b"\n" for line in _LINE_END.split(data))
+    lines = data.splitlines() or [b""]
+    if data.endswith((b"\n", b"\r")):
+        lines.append(b"")
+    return b"".join(b"data: " + line + b"\n" for line in lines)

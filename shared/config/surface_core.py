@@ -64,7 +64,7 @@ CALLERS = (
 
 TOOLS = (
     Row("core.defaults.tool_call_timeout_seconds", WORKS, ONE_OR_NULL, 60,
-        "How long a tool call may take, where neither adapter nor server says otherwise. Null: no limit."),
+        "How long a call or other request may take, where neither adapter nor server says otherwise. Null: no limit."),
     Row("core.defaults.allow_raw_output", WORKS, Switch(nullable=True), False,
         "Whether an artifact's bytes go into the tool result too, where neither adapter nor server says otherwise."),
     Row("core.code_mode_enabled", LATER, ON_OFF, False, "Offers search and execution in place of all tools."),
