@@ -1,7 +1,8 @@
 """The upstream of the benches: as little server as MCP allows, so that what is measured is what stands before it.
 
 `python -m tests.bench.echo_upstream PORT`. It answers `initialize`, `tools/list` and `tools/call`; the tool
-`large` answers with 1 MiB. It trusts its callers to send whole messages with a Content-Length.
+`large` answers with 1 MiB; a GET opens a stream on which nothing is ever said. It trusts its callers to send whole
+messages with a Content-Length.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ _TOOLS = b",".join(
     b'"object","properties":{"text":{"type":"string","description":"What to say"}},"required":["text"]}}' % (n, n)
     for n in range(8)
 )
+_STANDING = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 _RESULTS = {
     b'"method":"initialize"': b'{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},'
     b'"serverInfo":{"name":"echo","version":"1"}}',
@@ -48,7 +50,10 @@ class Echo(asyncio.Protocol):
             end = head_end + 4 + (int(length[1]) if length else 0)
             if len(self._buffer) < end:
                 return
-            self._transport.write(_answer(self._buffer[head_end + 4:end]))
+            if self._buffer.startswith(b"GET "):
+                self._transport.write(_STANDING)
+            else:
+                self._transport.write(_answer(self._buffer[head_end + 4:end]))
             self._buffer = self._buffer[end:]
 
 

@@ -46,6 +46,14 @@ def call(way: Way, port: int, session: bytes, *, tool: bytes = b"say") -> bytes:
     return _post(way, port, _CALL % tool, session)
 
 
+def listen(way: Way, port: int, session: bytes) -> bytes:
+    """A GET for the standing stream."""
+    return (
+        f"GET {way.target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: text/event-stream\r\n"
+        "MCP-Protocol-Version: 2025-11-25\r\n"
+    ).encode() + b"Mcp-Session-Id: " + session + b"\r\n\r\n"
+
+
 def handshake(way: Way, port: int) -> list[bytes]:
     """initialize, initialized, tools/list: what a client sends before it can do anything."""
     return [
