@@ -1,6 +1,8 @@
 """One file in and one file out, by the official MCP client, as a person would want to watch it."""
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -13,6 +15,7 @@ from longshore.console import Console
 from longshore.demo import config
 from longshore.demo.steps import Unexpected, require, step
 from longshore.demo.transfer import Artifact, UploadTarget, download, sample_file, sha256_of, upload
+from longshore.errors import JourneyFailed
 
 _SAMPLE_BYTES = 8 * 1024 * 1024
 _SAMPLE_NAME = "crates.csv"
@@ -34,8 +37,15 @@ async def perform(console: Console, url: str) -> None:
         await _list_tools(console, client)
         await _file_in(console, client)
         await _file_out(console, client)
-    finally:
+    except asyncio.CancelledError:
+        # The transport raises what it was in the middle of; nobody waits for that any more.
+        with contextlib.suppress(ExceptionGroup):
+            await client.__aexit__(None, None, None)
+        raise
+    except JourneyFailed:
         await client.__aexit__(None, None, None)
+        raise
+    await client.__aexit__(None, None, None)
 
 
 async def _connected(url: str) -> Client:
