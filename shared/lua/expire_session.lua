@@ -18,9 +18,15 @@ local ends = redis.call('ZSCORE', KEYS[8], 's:' .. id)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if not ends or tonumber(ends) > now then return 0 end
-local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'upstream', 'protocol')
+local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'upstream', 'protocol', 'touched')
 if found[1] ~= 'live' then
   redis.call('ZREM', KEYS[8], 's:' .. id)
+  return 0
+end
+local idle_ms = tonumber(ARGV[2])
+local used_last = tonumber(found[5] or '0')
+if idle_ms > 0 and used_last + idle_ms > now then
+  redis.call('ZADD', KEYS[8], used_last + idle_ms, 's:' .. id)
   return 0
 end
 local held = 0
@@ -29,7 +35,7 @@ for n = 2, 3 do
   if last[2] then held = math.max(held, tonumber(last[2])) end
 end
 if held > now then
-  redis.call('ZADD', KEYS[8], held + tonumber(ARGV[2]), 's:' .. id)
+  redis.call('ZADD', KEYS[8], held + idle_ms, 's:' .. id)
   return 0
 end
 if found[3] and found[3] ~= '' then

@@ -49,7 +49,11 @@ local lists = found[9] or '0'
 if ARGV[9] == '1' then lists = redis.call('HINCRBY', KEYS[1], 'lists', 1) end
 local idle_ms = tonumber(ARGV[7])
 if idle_ms > 0 then
-  redis.call('ZADD', KEYS[3], now + idle_ms, 's:' .. ARGV[1])
+  -- Not at each call: in a large set that would be the dearest part. expire_session looks at the last use.
+  local ends = redis.call('ZSCORE', KEYS[3], 's:' .. ARGV[1])
+  if not ends or math.abs(now + idle_ms - ends) > idle_ms / 16 then
+    redis.call('ZADD', KEYS[3], now + idle_ms, 's:' .. ARGV[1])
+  end
 elseif found[8] == '0' then  -- one that is used lives on; one that never was falls due
   redis.call('ZREM', KEYS[3], 's:' .. ARGV[1])
 end

@@ -27,7 +27,7 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str              # why it ended
     created_ms: int
     touched_ms: int          # last used by its client; 0: never
-    due_ms: int | None       # when its state changes by itself, unless it is used; None: never
+    due_ms: int | None       # when its state changes by itself at the earliest, unless it is used; None: never
     in_flight: int
     streams: int
     files: int

@@ -42,6 +42,9 @@ for _, key in ipairs(redis.call('KEYS', ARGV[1] .. ':*')) do
     local members = redis.call('ZRANGE', key, 0, -1)
     for _, member in ipairs(members) do redis.call('ZINCRBY', key, -tonumber(ARGV[2]), member) end
   end
+  if kind == 'session' and redis.call('HGET', key, 'touched') ~= '0' then
+    redis.call('HINCRBY', key, 'touched', -ARGV[2])
+  end
   local left = redis.call('PTTL', key)
   if left >= 0 then redis.call('PEXPIRE', key, math.max(0, left - tonumber(ARGV[2]))) end
 end
