@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from gateway.access.door import Door
+from gateway.access.principal import Principal
 from gateway.files.adapters import Adapters
 from gateway.leases import Leases
 from gateway.lists import ListCache
@@ -55,14 +57,6 @@ class Startup:
     complete: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who calls: a credential's name, or `anonymous@<address>` when auth is off."""
-
-    name: str
-    authenticated: bool
-
-
 @dataclass(slots=True)
 class Note:
     """What one request turned out to be; the edge logs and counts it once."""
@@ -88,6 +82,7 @@ class CutOff(Exception):
 
 
 CONFIG = web.AppKey("config", Config)
+DOOR = web.AppKey("door", Door)
 TASKS = web.AppKey("tasks", Tasks)
 LINK = web.AppKey("link", RedisLink)
 KEYS = web.AppKey("keys", Keys)

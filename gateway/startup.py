@@ -8,9 +8,11 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from gateway.access.door import Door
 from gateway.appkeys import (
     BLOBS,
     CONFIG,
+    DOOR,
     EXPIRY,
     FILES,
     GRANTS,
@@ -149,5 +151,6 @@ def mount(server: Server, config: Config) -> Mounted:
 def wire(app: web.Application) -> None:
     """Mount the servers and add the routes: before the application starts, as routing wants it."""
     config = app[CONFIG]
+    app[DOOR] = Door(config)
     servers = app[SERVERS] = {server.id: mount(server, config) for server in config.servers}
     add_routes(app, config, servers)

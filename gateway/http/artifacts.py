@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.appkeys import BLOBS, FILES, METRICS, SERVERS, SESSIONS, SIGNER, CutOff
 from gateway.files import stored
-from gateway.http.auth import principal_of
+from gateway.http.auth import authenticate
 from gateway.http.ranges import Span, wanted_span
 from gateway.mcp.exchange import SESSION_HEADER, note_of
 from gateway.tally import AuthMode
@@ -51,7 +51,7 @@ async def _authorize(request: web.Request, *, server: str, scope: str, artifact_
         if request.query["scope"] != scope or header not in (None, scope):
             raise Forbidden("this link belongs to another session")
         return "signed_url"
-    principal = principal_of(request)
+    principal = await authenticate(request, server)
     session_id = request.headers.get(SESSION_HEADER)
     if session_id is None:
         raise BadRequest(f"send the header {SESSION_HEADER} of the artifact's session, or use a signed link")

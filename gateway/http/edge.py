@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 
 from gateway.appkeys import CONFIG, GROUPS, MCP_GROUP, METRICS, NOTE, CutOff, Note
-from gateway.http.auth import principal_of
+from gateway.http.auth import authenticate, identify
 from gateway.http.origins import Origins
 from gateway.mcp.relay import error_message
 from shared import ids
@@ -72,7 +72,7 @@ async def _answer(request: web.Request, handler: Handler, note: Note) -> web.Str
             return web.Response(status=204, headers=allowed)
         origins.check(request.headers)
         if note.route_group not in _PUBLIC:
-            note.principal = principal_of(request)
+            note.principal = await (authenticate(request, note.server) if note.is_message else identify(request))
         return await handler(request)
     except LongshoreError as err:
         return _failed(request, note, err)

@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.appkeys import CONFIG, KEYS, LINK, SERVERS, STARTUP, WORKERS, Mounted
-from gateway.http.auth import is_authenticated
+from gateway.http.auth import authenticated
 from gateway.mcp.exchange import note_of
 from shared.config import Config
 from shared.errors import StoreDown, Unavailable
@@ -16,15 +16,18 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def healthz(request: web.Request) -> web.StreamResponse:
-    """200 with `status: ok`, or 503 with `degraded` and why. Addresses only for authenticated callers.
+    """200 with `status: ok`, or 503 with `degraded` and why. Addresses only for callers whom the server is open to.
 
     An unreachable upstream or a missing worker degrades the answer but not what else is served.
     """
     note_of(request).server = "global"
     app, config = request.app, request.app[CONFIG]
     redis, workers = await _redis(request)
-    detailed = is_authenticated(request)
-    servers = [_server(mounted, detailed=detailed) for mounted in app[SERVERS].values()]
+    caller = await authenticated(request)
+    servers = [
+        _server(mounted, detailed=caller is not None and caller.may_use(mounted.server.id))
+        for mounted in app[SERVERS].values()
+    ]
     reasons = _reasons(app[SERVERS], redis=redis, workers=workers)
     body: dict[str, Any] = {
         "status": "degraded" if reasons else "ok",

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, CONFIG, GRANTS, METRICS, QUEUE, SERVERS, SESSIONS, SIGNER, Principal
+from gateway.access.principal import Principal
+from gateway.appkeys import BLOBS, CONFIG, GRANTS, METRICS, QUEUE, SERVERS, SESSIONS, SIGNER
 from gateway.files.handles import upload_handle
-from gateway.http.auth import principal_of
+from gateway.http.auth import authenticate
 from gateway.http.multipart import MOST_FORM_BYTES, Received, receive
 from gateway.mcp.exchange import SESSION_HEADER, note_of
 from shared import layout
@@ -85,7 +86,7 @@ async def _authorize(request: web.Request, server: str) -> _Grant:
         if header not in (None, link.scope):
             raise Forbidden("this upload link belongs to another session than the header names")
         return _Grant(link.scope, link.nonce, int((link.expires_s - now_s()) * 1000))
-    principal = principal_of(request)
+    principal = await authenticate(request, server)
     if header is None:
         return await _scope_of(request, server, principal)
     caller = Caller(header if is_id(header) else "x" * 16, server, principal.name)

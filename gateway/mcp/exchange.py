@@ -7,7 +7,8 @@ from functools import partial
 
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, NOTE, SESSIONS, SIGNER, Mounted, Note, Principal
+from gateway.access.principal import Principal
+from gateway.appkeys import CONFIG, NOTE, SESSIONS, SIGNER, Mounted, Note
 from gateway.lists import METHODS
 from gateway.upstream import headers
 from gateway.wire.envelope import Envelope, Kind
@@ -136,7 +137,8 @@ def upstream_headers(request: web.Request, mounted: Mounted, upstream_id: str) -
     """Headers that may travel. Raises BadRequest when one that the server needs is missing."""
     headers.check_required(mounted.headers, request.headers)
     token = request.app[CONFIG].core.auth.token
+    own = (token, principal_of(request).credential)
     return headers.outgoing(
         mounted.headers, request.headers, accept=request.headers.get("Accept", _ACCEPT_BOTH),
-        session_id=upstream_id, own_tokens=(token,) if token else (),
+        session_id=upstream_id, own_tokens=tuple(text for text in own if text),
     )

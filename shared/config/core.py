@@ -54,15 +54,24 @@ class UpstreamPing(msgspec.Struct, frozen=True, kw_only=True):
     half_open_probe_allowance: int = 2
 
 
+class NamedToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A static credential of its own principal. At least one of `token` and `token_sha256` is set; both open."""
+
+    name: str  # the principal
+    token: str | None = None
+    token_sha256: str | None = None  # lower-case hex
+    servers: tuple[str, ...] = ()  # ids; none named: all
+
+
 class Auth(msgspec.Struct, frozen=True, kw_only=True):
-    """The static credential. `token` is not blank when `enabled`."""
+    """Who may call. When `enabled`, there is at least one way to be let in."""
 
     enabled: bool = False
     header_name: str = "X-Mcp-Adapter-Auth-Token"
     token: str | None = None
     signed_upload_ttl_seconds: int = 120
     signing_secret: str | None = None
-    tokens: tuple[()] = ()
+    tokens: tuple[NamedToken, ...] = ()
     oauth: None = None
 
 

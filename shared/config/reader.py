@@ -43,7 +43,7 @@ class _Reader:
         for name, below in section.sections.items():
             self.section(below, self._below(given, name, at, tree.line), _join(at, name))
         for name, below in section.lists.items():
-            self._list(below, given.pop(name, None), _join(at, name))
+            self._list(below, given.pop(name, None), _join(at, name), needed=section.needs(name))
         for name, kinds in section.tagged.items():
             self._tagged(kinds, given.pop(name, None), _join(at, name))
         for entry in given.values():
@@ -94,12 +94,12 @@ class _Reader:
             self.reading.fault(path, entry.line, "is a list: each item begins with `- `")
         return ()
 
-    def _list(self, section: Section, entry: Entry | None, path: str) -> None:
+    def _list(self, section: Section, entry: Entry | None, path: str, *, needed: bool) -> None:
         items = self._items(entry, path)
         self.reading.lengths[path] = len(items)
         for index, item in enumerate(items):
             self._item(section, item, f"{path}[{index}]")
-        if entry is None or _is_empty(entry.value):
+        if needed and (entry is None or _is_empty(entry.value)):
             line = 0 if entry is None else entry.line
             self.reading.fault(path, line, "is required: a list with at least one item")
 

@@ -1,5 +1,6 @@
 """Rules that take more than one key. Each adds its faults to a reading and skips keys that have one already. Pure."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 
 from shared.config.reading import Reading
@@ -61,10 +62,48 @@ def _files_belong_to_a_server(reading: Reading) -> None:
         reading.fault(path, reading.line(path), f"{named!r} is not the id of a configured server")
 
 
-def _token_is_set(reading: Reading) -> None:
+def _somebody_may_call(reading: Reading) -> None:
     path = "core.auth.token"
-    if reading.is_on("core.auth.enabled") and path in reading.values and not reading.text(path):
-        reading.fault(path, reading.line(path), "must be set, and not blank, while core.auth.enabled is true")
+    if not reading.is_on("core.auth.enabled") or path not in reading.values:
+        return
+    if not (reading.text(path) or _tokens(reading)):
+        text = "must be set, and not blank, or core.auth.tokens have an item, while core.auth.enabled is true"
+        reading.fault(path, reading.line(path), text)
+
+
+def _tokens_differ(reading: Reading) -> None:
+    """Each named token is one, and is nobody else's. No fault repeats a token."""
+    first: dict[str, str] = {}
+    if (one := reading.text("core.auth.token")) is not None:
+        first |= {"token": "core.auth.token", _digest(one): "core.auth.token"}
+    for at in _tokens(reading):
+        if f"{at}.token" not in reading.values or f"{at}.token_sha256" not in reading.values:
+            continue
+        name, token, digest = (reading.text(f"{at}.{key}") for key in ("name", "token", "token_sha256"))
+        if token is None and digest is None:
+            reading.fault(f"{at}.token", reading.line(at), "must be set, and not blank, or token_sha256 be set")
+        known = [("name", name), ("token", None if token is None else _digest(token)), ("token_sha256", digest)]
+        for key, value in known:
+            path = f"{at}.{key}"
+            if value is not None and first.setdefault(value, path) != path:
+                reading.fault(path, reading.line(path), f"is the same as at {first[value]}")
+
+
+def _tokens_open_servers(reading: Reading) -> None:
+    known = [reading.text(f"{at}.id") for at in _servers(reading)]
+    for at in _tokens(reading):
+        path = f"{at}.servers"
+        strange = [server for server in reading.texts(path) if server not in known]
+        if strange and None not in known:
+            reading.fault(path, reading.line(path), f"{strange[0]!r} is not the id of a configured server")
+
+
+def _tokens(reading: Reading) -> list[str]:
+    return [f"core.auth.tokens[{index}]" for index in range(reading.lengths.get("core.auth.tokens", 0))]
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _locator_roots_are_set(reading: Reading) -> None:
@@ -135,7 +174,9 @@ _RULES: tuple[Callable[[Reading], None], ...] = (
     _redis_is_named_once,
     _a_shared_redis_is_not_refreshed,
     _files_belong_to_a_server,
-    _token_is_set,
+    _somebody_may_call,
+    _tokens_differ,
+    _tokens_open_servers,
     _locator_roots_are_set,
     _ports_differ,
     _servers_differ,

@@ -25,6 +25,7 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "": Config,
     "core": core.Core,
     "core.auth": core.Auth,
+    "core.auth.tokens[]": core.NamedToken,
     "core.cors": core.Cors,
     "core.defaults": core.Defaults,
     "core.tool_definition_pinning": core.ToolDefinitionPinning,
@@ -77,6 +78,11 @@ class Section:
     def names(self) -> tuple[str, ...]:
         """Every key that is allowed here."""
         return (*self.rows, *self.sections, *self.lists, *self.tagged)
+
+    def needs(self, name: str) -> bool:
+        """Whether the list `name` must have an item: where its struct can do without, it need not."""
+        fields = {field.name: field for field in msgspec.structs.fields(STRUCTS[self.path])}
+        return fields[name].required
 
     def grow(self, segment: str) -> "Section":
         """The section below that one segment of a path leads to."""

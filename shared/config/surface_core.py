@@ -1,8 +1,8 @@
 """Rows of the `core` and `limits` sections."""
 
 from shared.config.kinds import Choice, ListOf, Network, Size, Switch, Unbuilt, Whole
-from shared.config.row import LATER, WORKS, Row
-from shared.config.words import Credential, HeaderName, Host, HttpUrl, Route, Text
+from shared.config.row import LATER, REQUIRED, WORKS, Row
+from shared.config.words import Credential, Digest, HeaderName, Host, HttpUrl, PrincipalName, Route, Text
 
 ON_OFF = Switch()
 PORT = Whole(least=1, most=65535)
@@ -48,11 +48,19 @@ CALLERS = (
     Row("core.auth.header_name", WORKS, HeaderName(), "X-Mcp-Adapter-Auth-Token",
         "The header that carries the token. `Authorization: Bearer` is read as well."),
     Row("core.auth.token", WORKS, Credential(nullable=True), None,
-        "The token. Must not be blank when auth is enabled.", secret=True),
+        "The one token of all callers, who are one principal, `token`. Auth needs this or `tokens`.",
+        secret=True),
     Row("core.auth.signed_upload_ttl_seconds", WORKS, AT_LEAST_ONE, 120, "How long a one-time upload link is valid."),
     Row("core.auth.signing_secret", WORKS, Text(nullable=True, trim=False), None,
         "Signs links. Null: the token, or a generated secret that all processes share.", secret=True),
-    Row("core.auth.tokens", LATER, Unbuilt(), (), "Several tokens, each with a name and its servers.", secret=True),
+    Row("core.auth.tokens[].name", WORKS, PrincipalName(), REQUIRED,
+        "Whom the token belongs to: the principal that sessions and files are bound to. Unique."),
+    Row("core.auth.tokens[].token", WORKS, Credential(nullable=True), None, "The token.", secret=True),
+    Row("core.auth.tokens[].token_sha256", WORKS, Digest(nullable=True), None,
+        "The SHA-256 of a token in hexadecimal, so that the file need not hold it. Beside `token` that of a second "
+        "one, which opens too: the old one, while callers change over.", secret=True),
+    Row("core.auth.tokens[].servers", WORKS, ListOf(item=Text(words="the id of a server")), (),
+        "The servers that it opens; all when empty."),
     Row("core.auth.oauth", LATER, Unbuilt(), None, "Tokens of an authorization server.", secret=True),
     Row("core.cors.enabled", WORKS, ON_OFF, False, "Lets web pages call longshore."),
     Row("core.cors.allowed_origins", WORKS, ListOf(item=Text()), (), "Origins of those pages."),

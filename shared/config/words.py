@@ -13,6 +13,8 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # surrogates: bytes of the environment that are not UTF-8
 _ROUTE = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+\Z")
 _KEY_BASE = re.compile(r"[A-Za-z0-9_.:/-]+\Z")
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_PRINCIPAL = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _DOTTED = re.compile(r"[^.\s][^.]*(?:\.[^.]+)*\Z")
 
 # What each hop or the protocol sets for itself (RFC 9110 §7.6.1; MCP basic/transports/streamable-http).
@@ -63,6 +65,31 @@ class Credential(Text):
     def check(self, text: str) -> str:
         if not text.isascii() or text != text.strip():
             raise BadValue("no HTTP header could carry it")
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digest(Text):
+    """A SHA-256 in hexadecimal, in lower case."""
+
+    blank: bool = True
+    words: str = "a SHA-256 in 64 hexadecimal digits"
+
+    def check(self, text: str) -> str:
+        if _SHA256.match(lower := text.lower()) is None:
+            raise BadValue("not 64 hexadecimal digits")
+        return lower
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrincipalName(Text):
+    """The name of a principal. Such names never look like those of callers known otherwise, which hold `#` or `@`."""
+
+    words: str = "letters, digits and . _ -"
+
+    def check(self, text: str) -> str:
+        if _PRINCIPAL.match(text) is None:
+            raise BadValue("it holds other characters, or more than 64")
         return text
 
 

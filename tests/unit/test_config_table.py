@@ -101,6 +101,9 @@ def _file(row: Row, value: object) -> str:
             kind = parent.removeprefix("adapters[").removesuffix("]")
             level["adapters"] = [{"type": kind, "tools": ["t"]} | _needed(kind)]
             level = level["adapters"][0]  # type: ignore[index]
+        elif parent == "tokens[]":
+            level["tokens"] = [{"name": "n", "token_sha256": "0" * 64, "token": "t"}]
+            level = level["tokens"][0]  # type: ignore[index]
         else:
             level = level.setdefault(parent, {})  # type: ignore[assignment]
     level[name] = value
