@@ -16,6 +16,7 @@ from storage_worker.unlinking import unlink_folder, unlink_scope
 log = structlog.get_logger(__name__)
 
 _BATCH = 100
+_AT_ONCE = 8                 # calls wait in Redis behind what is asked at once
 _LOOKED_AT = 250             # records of each kind that are looked at in a cycle
 _DANGLING: dict[FileKind, str] = {"u": "removed_dangling_upload_records", "a": "removed_dangling_artifact_records"}
 KINDS = (
@@ -35,8 +36,9 @@ async def cleanup(stores: Stores, _order: Cleanup) -> CycleDone:
     removed = dict.fromkeys(KINDS, 0)
     before: list[DueItem] = []
     while (batch := await stores.due.batch(_BATCH)) and batch != before:  # what cannot be ended waits a cycle
-        for kind, count in await asyncio.gather(*(_end(stores, item) for item in batch)):
-            removed[kind] += count
+        for start in range(0, len(batch), _AT_ONCE):
+            for kind, count in await asyncio.gather(*(_end(stores, item) for item in batch[start:start + _AT_ONCE])):
+                removed[kind] += count
         before = batch
     for kind, count in (await _drop_dangling(stores)).items():
         removed[kind] = count

@@ -14,7 +14,8 @@ import msgspec
 from longshore.console import emit
 from tests.bench.report import Report
 
-_NAMES = tuple(name for name in ("passthrough", "large", "handshake", "jobs") if find_spec(f"tests.bench.{name}"))
+_ALL = ("passthrough", "large", "handshake", "streams", "jobs", "sessions")
+_NAMES = tuple(name for name in _ALL if find_spec(f"tests.bench.{name}"))
 
 
 class Bench(Protocol):
