@@ -40,7 +40,7 @@ def build(config: Config, metrics: Metrics) -> web.Application:
     if config.core.cors.enabled:
         app.on_response_prepare.append(add_cors_headers)
     startup.wire(app)
-    app.cleanup_ctx.extend([startup.background, startup.state, startup.storage, startup.upstreams])
+    app.cleanup_ctx.extend([startup.background, startup.access, startup.state, startup.storage, startup.upstreams])
     app.on_shutdown.append(_drain)
     return app
 

@@ -70,6 +70,13 @@ async def background(app: web.Application) -> AsyncIterator[None]:
     await tasks.close()
 
 
+async def access(app: web.Application) -> AsyncIterator[None]:
+    """Who may come in."""
+    door = app[DOOR] = Door(app[CONFIG], app[TASKS])
+    yield
+    await door.close()
+
+
 async def state(app: web.Application) -> AsyncIterator[None]:
     """Redis and everything stored in it."""
     config, tasks = app[CONFIG], app[TASKS]
@@ -151,6 +158,5 @@ def mount(server: Server, config: Config) -> Mounted:
 def wire(app: web.Application) -> None:
     """Mount the servers and add the routes: before the application starts, as routing wants it."""
     config = app[CONFIG]
-    app[DOOR] = Door(config)
     servers = app[SERVERS] = {server.id: mount(server, config) for server in config.servers}
     add_routes(app, config, servers)

@@ -66,12 +66,22 @@ class Unauthorized(Refused):
     reason = "unauthorized"
 
 
+class InvalidToken(Unauthorized):
+    """A credential that was given and is no good (RFC 6750 §3.1 invalid_token)."""
+
+
 class Forbidden(Refused):
     """A valid request for something that belongs to somebody else, or a dead link."""
 
     status = 403
     code = -32001
     reason = "forbidden"
+
+
+class InsufficientScope(Forbidden):
+    """A token that holds, but was given for less than this (RFC 6750 §3.1 insufficient_scope)."""
+
+    reason = "insufficient_scope"
 
 
 class NotFound(Refused):
@@ -176,6 +186,12 @@ class StoreDown(Unavailable):
     """Redis does not answer; nothing was changed."""
 
     reason = "state_unavailable"
+
+
+class IssuerDown(Unavailable):
+    """The authorization server cannot be asked about a token."""
+
+    reason = "issuer_unavailable"
 
 
 class WorkerDown(Unavailable):

@@ -1,7 +1,8 @@
-"""Who calls, and which servers are open to them. Pure."""
+"""Who calls, and what is open to them. Pure."""
 
 from dataclasses import dataclass, field
 
+from gateway.access.claims import Verified
 from shared.errors import Forbidden
 
 
@@ -13,9 +14,10 @@ class Principal:
     authenticated: bool
     servers: frozenset[str] = frozenset()        # ids of those that are open; none named: all
     credential: str = field(default="", repr=False)  # what was sent to prove it, so that it travels no further
+    grant: Verified | None = None                # what an authorization server said
 
     def may_use(self, server: str) -> bool:
-        """Whether the server of this id is open to them."""
+        """Whether the server of this id is open to them, as far as its name goes."""
         return not self.servers or server in self.servers
 
     def check_server(self, server: str) -> None:

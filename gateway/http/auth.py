@@ -6,19 +6,15 @@ from gateway.access.credentials import offered_credential, refuse_in_query
 from gateway.access.principal import Principal
 from gateway.addresses import client_address
 from gateway.appkeys import CONFIG, DOOR
-from shared.errors import BadRequest, Forbidden, Unauthorized
+from shared.errors import BadRequest, Forbidden, Unauthorized, Unavailable
 
 
-async def authenticate(request: web.Request, server: str) -> Principal:
-    """The caller, to whom the server of id `server` is open. Raises BadRequest, Forbidden, Unauthorized."""
-    principal = await identify(request)
-    principal.check_server(server)
-    return principal
+async def authenticate(request: web.Request, server: str | None) -> Principal:
+    """The caller, to whom the server of this id is open; None asks for no server in particular.
 
-
-async def identify(request: web.Request) -> Principal:
-    """The caller. Raises Unauthorized when auth is on and the credential is missing or wrong, BadRequest for one
-    in the URL."""
+    Raises Unauthorized when auth is on and the credential is missing or wrong, Forbidden when it is not for this
+    server, BadRequest when it is in the URL, IssuerDown.
+    """
     config = request.app[CONFIG]
     auth = config.core.auth
     if not auth.enabled:
@@ -27,15 +23,18 @@ async def identify(request: web.Request) -> Principal:
         refuse_in_query(request.query)
     offered = offered_credential(request.headers, auth.header_name)
     if offered is None:
-        raise Unauthorized(f"send the token in the header {auth.header_name} or as Authorization: Bearer")
-    return await request.app[DOOR].identify(offered)
+        raise Unauthorized(f"send a token as Authorization: Bearer or in the header {auth.header_name}")
+    door = request.app[DOOR]
+    principal = await door.identify(offered)
+    door.check(principal, server)
+    return principal
 
 
 async def authenticated(request: web.Request) -> Principal | None:
     """The caller whose valid credential the request carries; with auth off nobody does."""
     try:
-        principal = await identify(request)
-    except (BadRequest, Forbidden, Unauthorized):
+        principal = await authenticate(request, None)
+    except (BadRequest, Forbidden, Unauthorized, Unavailable):
         return None
     return principal if principal.authenticated else None
 

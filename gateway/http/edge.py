@@ -7,8 +7,8 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, GROUPS, MCP_GROUP, METRICS, NOTE, CutOff, Note
-from gateway.http.auth import authenticate, identify
+from gateway.appkeys import CONFIG, DOOR, GROUPS, MCP_GROUP, METRICS, NOTE, CutOff, Note
+from gateway.http.auth import authenticate
 from gateway.http.origins import Origins
 from gateway.mcp.relay import error_message
 from shared import ids
@@ -22,7 +22,6 @@ from shared.errors import (
     Refused,
     TooLarge,
     ToolInputError,
-    Unauthorized,
     Unavailable,
     UpstreamDown,
     UpstreamTimeout,
@@ -34,7 +33,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ORIGINS = web.AppKey("origins", Origins)
 _encode = msgspec.json.Encoder().encode
 _OF_EXECUTION = (UpstreamDown, UpstreamTimeout, ToolInputError, ArtifactMissing, OverQuota)
-_PUBLIC = frozenset({"health", "upload", "download"})   # these check their own credentials
+_PUBLIC = frozenset({"health", "upload", "download", "well_known"})   # open, or these check their own credentials
 
 
 class Bug(LongshoreError):
@@ -72,7 +71,7 @@ async def _answer(request: web.Request, handler: Handler, note: Note) -> web.Str
             return web.Response(status=204, headers=allowed)
         origins.check(request.headers)
         if note.route_group not in _PUBLIC:
-            note.principal = await (authenticate(request, note.server) if note.is_message else identify(request))
+            note.principal = await authenticate(request, note.server if note.is_message else None)
         return await handler(request)
     except LongshoreError as err:
         return _failed(request, note, err)
@@ -87,7 +86,12 @@ async def _answer(request: web.Request, handler: Handler, note: Note) -> web.Str
 
 def _failed(request: web.Request, note: Note, err: LongshoreError) -> web.Response:
     note.reason = err.reason
-    return _cut_off(request) if note.head_sent else answer_error(note, err)
+    if note.head_sent:
+        return _cut_off(request)
+    answer = answer_error(note, err)
+    if challenge := request.app[DOOR].challenge(err, note.server):
+        answer.headers["WWW-Authenticate"] = challenge
+    return answer
 
 
 def _cut_off(request: web.Request) -> web.Response:
@@ -130,8 +134,6 @@ def answer_error(note: Note, err: LongshoreError) -> web.Response:
         executed = note.executing and isinstance(err, _OF_EXECUTION)
         status = 200 if executed else err.status
     headers: dict[str, str] = {}
-    if isinstance(err, Unauthorized):
-        headers["WWW-Authenticate"] = "Bearer"
     if isinstance(err, Unavailable) and status in (429, 503):
         headers["Retry-After"] = "1"
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)

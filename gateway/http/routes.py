@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway.appkeys import GROUPS, MCP_GROUP, Group, Mounted
 from gateway.http import artifacts, health, uploads
+from gateway.http.wellknown import add_metadata_routes
 from gateway.mcp import endpoint
 from shared.config import Config
 
@@ -24,6 +25,8 @@ def add_routes(app: web.Application, config: Config, servers: dict[str, Mounted]
         for method in ("GET", "HEAD"):
             artifact.add_route(method, artifacts.download)
         groups[artifact.canonical] = Group("download")
+    if config.core.auth.enabled and config.core.auth.oauth.issuer is not None:
+        add_metadata_routes(app, servers)
     for mounted in servers.values():
         for path in (mounted.server.mount_path, mounted.server.mount_path + "/"):
             mount = app.router.add_resource(path)

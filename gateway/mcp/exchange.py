@@ -136,9 +136,12 @@ async def open_session(
 def upstream_headers(request: web.Request, mounted: Mounted, upstream_id: str) -> dict[str, str]:
     """Headers that may travel. Raises BadRequest when one that the server needs is missing."""
     headers.check_required(mounted.headers, request.headers)
-    token = request.app[CONFIG].core.auth.token
-    own = (token, principal_of(request).credential)
-    return headers.outgoing(
+    token, principal = request.app[CONFIG].core.auth.token, principal_of(request)
+    own = (token, principal.credential)
+    found = headers.outgoing(
         mounted.headers, request.headers, accept=request.headers.get("Accept", _ACCEPT_BOTH),
         session_id=upstream_id, own_tokens=tuple(text for text in own if text),
     )
+    if mounted.server.pass_client_token and principal.grant is not None:
+        found["Authorization"] = f"Bearer {principal.credential}"
+    return found

@@ -85,6 +85,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         redis = self.state_persistence.redis
         found: list[str | None] = [self.core.auth.token, self.core.auth.signing_secret, redis.password]
         found.append(redis.sentinel.password)
+        found.append(self.core.auth.oauth.introspection.client_secret)
         found += (token.token for token in self.core.auth.tokens)
         found += self.telemetry.headers.values()
         urls = [redis.url, self.redis_url_variable, self.telemetry.endpoint, self.telemetry.logs_endpoint]

@@ -63,6 +63,26 @@ class NamedToken(msgspec.Struct, frozen=True, kw_only=True):
     servers: tuple[str, ...] = ()  # ids; none named: all
 
 
+class Introspection(msgspec.Struct, frozen=True, kw_only=True):
+    """Where opaque tokens are looked up (RFC 7662), and as whom. None: they are refused."""
+
+    url: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+
+
+class OAuth(msgspec.Struct, frozen=True, kw_only=True):
+    """The authorization server whose tokens are taken. No issuer: none are."""
+
+    issuer: str | None = None  # exactly as its tokens have it
+    jwks_url: str | None = None  # None: what its metadata says
+    audience: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    algorithms: tuple[str, ...] = ("RS256", "PS256", "ES256", "EdDSA")
+    leeway_seconds: int = 30
+    introspection: Introspection = Introspection()
+
+
 class Auth(msgspec.Struct, frozen=True, kw_only=True):
     """Who may call. When `enabled`, there is at least one way to be let in."""
 
@@ -72,7 +92,7 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True):
     signed_upload_ttl_seconds: int = 120
     signing_secret: str | None = None
     tokens: tuple[NamedToken, ...] = ()
-    oauth: None = None
+    oauth: OAuth = OAuth()
 
 
 class Cors(msgspec.Struct, frozen=True, kw_only=True):

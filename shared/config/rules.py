@@ -66,8 +66,11 @@ def _somebody_may_call(reading: Reading) -> None:
     path = "core.auth.token"
     if not reading.is_on("core.auth.enabled") or path not in reading.values:
         return
-    if not (reading.text(path) or _tokens(reading)):
-        text = "must be set, and not blank, or core.auth.tokens have an item, while core.auth.enabled is true"
+    if not (reading.text(path) or _tokens(reading) or reading.text("core.auth.oauth.issuer")):
+        text = (
+            "must be set, and not blank, or core.auth.tokens have an item, or core.auth.oauth.issuer be set, while "
+            "core.auth.enabled is true"
+        )
         reading.fault(path, reading.line(path), text)
 
 
@@ -87,6 +90,21 @@ def _tokens_differ(reading: Reading) -> None:
             path = f"{at}.{key}"
             if value is not None and first.setdefault(value, path) != path:
                 reading.fault(path, reading.line(path), f"is the same as at {first[value]}")
+
+
+def _an_issuer_has_what_it_needs(reading: Reading) -> None:
+    oauth, base = "core.auth.oauth", "core.public_base_url"
+    issuer = f"{oauth}.issuer"
+    if issuer not in reading.values:
+        return
+    if reading.text(issuer) is not None:
+        if base in reading.values and reading.text(base) is None:
+            text = "must be set with core.auth.oauth.issuer: it is the name that tokens are made out to"
+            reading.fault(base, reading.line(issuer), text)
+        return
+    for name in ("jwks_url", "introspection.url"):
+        if reading.text(f"{oauth}.{name}") is not None:
+            reading.fault(issuer, reading.line(f"{oauth}.{name}"), f"must be set with core.auth.oauth.{name}")
 
 
 def _tokens_open_servers(reading: Reading) -> None:
@@ -140,7 +158,7 @@ def _mounts_leave_our_routes(reading: Reading) -> None:
         mount = reading.text(path)
         if mount is None:
             continue
-        taken = mount == "/healthz" or mount.startswith("/artifacts/")
+        taken = mount == "/healthz" or mount.startswith(("/artifacts/", "/.well-known/"))
         if taken or (upload is not None and mount.startswith(f"{upload}/")):
             reading.fault(path, reading.line(path), "longshore serves something else there")
 
@@ -177,6 +195,7 @@ _RULES: tuple[Callable[[Reading], None], ...] = (
     _somebody_may_call,
     _tokens_differ,
     _tokens_open_servers,
+    _an_issuer_has_what_it_needs,
     _locator_roots_are_set,
     _ports_differ,
     _servers_differ,

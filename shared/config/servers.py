@@ -136,6 +136,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     adapters: tuple[Adapter, ...] = ()
     sessionless_clients: SessionlessClients = "per_principal"
     pass_client_token: bool = False
+    required_scopes: tuple[str, ...] = ()
     spill_over_bytes: int | None = None
 
     @property

@@ -25,6 +25,8 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "": Config,
     "core": core.Core,
     "core.auth": core.Auth,
+    "core.auth.oauth": core.OAuth,
+    "core.auth.oauth.introspection": core.Introspection,
     "core.auth.tokens[]": core.NamedToken,
     "core.cors": core.Cors,
     "core.defaults": core.Defaults,

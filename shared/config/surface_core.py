@@ -2,7 +2,7 @@
 
 from shared.config.kinds import Choice, ListOf, Network, Size, Switch, Unbuilt, Whole
 from shared.config.row import LATER, REQUIRED, WORKS, Row
-from shared.config.words import Credential, Digest, HeaderName, Host, HttpUrl, PrincipalName, Route, Text
+from shared.config.words import Credential, Digest, HeaderName, Host, HttpUrl, PrincipalName, Route, Scope, Text
 
 ON_OFF = Switch()
 PORT = Whole(least=1, most=65535)
@@ -13,6 +13,9 @@ SANITIZATION_MODES = ("off", "sanitize", "block")
 PINNING_MODES = ("off", "warn", "block")
 BLOCK_STRATEGIES = ("error", "baseline_subset")
 BLOCK_ACTIONS = ("keep", "invalidate")
+ALGORITHMS = (
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
+)
 PINNING_SCOPES = ("session", "principal", "server")
 
 LISTENER = (
@@ -48,7 +51,7 @@ CALLERS = (
     Row("core.auth.header_name", WORKS, HeaderName(), "X-Mcp-Adapter-Auth-Token",
         "The header that carries the token. `Authorization: Bearer` is read as well."),
     Row("core.auth.token", WORKS, Credential(nullable=True), None,
-        "The one token of all callers, who are one principal, `token`. Auth needs this or `tokens`.",
+        "The one token of all callers, who are one principal, `token`. Auth needs this, `tokens` or `oauth`.",
         secret=True),
     Row("core.auth.signed_upload_ttl_seconds", WORKS, AT_LEAST_ONE, 120, "How long a one-time upload link is valid."),
     Row("core.auth.signing_secret", WORKS, Text(nullable=True, trim=False), None,
@@ -61,7 +64,23 @@ CALLERS = (
         "one, which opens too: the old one, while callers change over.", secret=True),
     Row("core.auth.tokens[].servers", WORKS, ListOf(item=Text(words="the id of a server")), (),
         "The servers that it opens; all when empty."),
-    Row("core.auth.oauth", LATER, Unbuilt(), None, "Tokens of an authorization server.", secret=True),
+    Row("core.auth.oauth.issuer", WORKS, HttpUrl(blank=True, nullable=True), None,
+        "The authorization server whose tokens are taken, exactly as their `iss` has it. Needs core.public_base_url."),
+    Row("core.auth.oauth.jwks_url", WORKS, HttpUrl(blank=True, nullable=True), None,
+        "Where its keys are. Null: where its metadata says."),
+    Row("core.auth.oauth.audience", WORKS, ListOf(item=Text()), (),
+        "Values of `aud` that are taken besides public_base_url and the URL of the mount."),
+    Row("core.auth.oauth.scopes", WORKS, ListOf(item=Scope()), (),
+        "Scopes that a token must have for any server; `servers[].required_scopes` adds to them."),
+    Row("core.auth.oauth.algorithms", WORKS, ListOf(item=Choice(words=ALGORITHMS)),
+        ("RS256", "PS256", "ES256", "EdDSA"), "How JWTs may be signed."),
+    Row("core.auth.oauth.leeway_seconds", WORKS, Whole(most=600), 30,
+        "How far the clocks of the server and of longshore may be apart."),
+    Row("core.auth.oauth.introspection.url", WORKS, HttpUrl(blank=True, nullable=True), None,
+        "Where tokens are looked up that are no JWTs (RFC 7662). Null: they are refused."),
+    Row("core.auth.oauth.introspection.client_id", WORKS, Text(blank=True, nullable=True), None, "As which client."),
+    Row("core.auth.oauth.introspection.client_secret", WORKS, Text(blank=True, nullable=True, trim=False), None,
+        "That client's secret.", secret=True),
     Row("core.cors.enabled", WORKS, ON_OFF, False, "Lets web pages call longshore."),
     Row("core.cors.allowed_origins", WORKS, ListOf(item=Text()), (), "Origins of those pages."),
     Row("core.cors.allowed_methods", WORKS, ListOf(item=Text()), ("POST", "GET", "OPTIONS"), "Methods they may use."),

@@ -12,7 +12,7 @@ from shared.config.surface_core import (
     PINNING_SCOPES,
     SANITIZATION_MODES,
 )
-from shared.config.words import Dotted, Expression, Folder, HeaderName, HttpUrl, Route, Scheme, ServerId, Text
+from shared.config.words import Dotted, Expression, Folder, HeaderName, HttpUrl, Route, Scheme, Scope, ServerId, Text
 
 _SWITCH_OR_NULL = Switch(nullable=True)
 _UPLOAD = "servers[].adapters[upload_consumer]"
@@ -43,7 +43,11 @@ SERVER = (
     Row("servers[].disabled_tools", LATER, ListOf(item=Expression()), (), "Tools that are hidden."),
     Row("servers[].sessionless_clients", LATER, Choice(words=("per_principal", "per_call", "refuse")),
         "per_principal", "What a caller without a session has in common with its other calls.", off=("refuse",)),
-    Row("servers[].pass_client_token", LATER, ON_OFF, False, "Passes the caller's own token on."),
+    Row("servers[].required_scopes", WORKS, ListOf(item=Scope()), (),
+        "Scopes that a token of the authorization server must have here, besides core.auth.oauth.scopes."),
+    Row("servers[].pass_client_token", WORKS, ON_OFF, False,
+        "Passes the token of the authorization server on as `Authorization`. Only for an upstream that the same token "
+        "is meant for; static tokens never travel."),
     Row("servers[].spill_over_bytes", LATER, Size(nullable=True), None, "As artifacts.spill_over_bytes."),
 )
 

@@ -15,6 +15,7 @@ _ROUTE = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+\Z")
 _KEY_BASE = re.compile(r"[A-Za-z0-9_.:/-]+\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _PRINCIPAL = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+_SCOPE = re.compile(r"[!#-\[\]-~]+\Z")
 _DOTTED = re.compile(r"[^.\s][^.]*(?:\.[^.]+)*\Z")
 
 # What each hop or the protocol sets for itself (RFC 9110 §7.6.1; MCP basic/transports/streamable-http).
@@ -90,6 +91,18 @@ class PrincipalName(Text):
     def check(self, text: str) -> str:
         if _PRINCIPAL.match(text) is None:
             raise BadValue("it holds other characters, or more than 64")
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope(Text):
+    """One scope of an access token (RFC 6749 §3.3)."""
+
+    words: str = "one scope, without blanks or quotes"
+
+    def check(self, text: str) -> str:
+        if _SCOPE.match(text) is None:
+            raise BadValue("no scope can have these characters")
         return text
 
 

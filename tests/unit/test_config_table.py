@@ -93,6 +93,9 @@ def _file(row: Row, value: object) -> str:
     server: dict[str, object] = {"id": "a", "mount_path": "/mcp/a", "upstream": {"url": "http://u/mcp"}}
     document: dict[str, object] = {"servers": [server]}
     *parents, name = row.path.split(".")
+    if row.path.startswith("core.auth.oauth"):
+        auth = {} if row.name == "issuer" else {"oauth": {"issuer": "https://i"}}
+        document["core"] = {"public_base_url": "https://h", "auth": auth}
     level = document
     for parent in parents:
         if parent == "servers[]":

@@ -1,0 +1,34 @@
+"""GET /.well-known/oauth-protected-resource…: where OAuth clients learn who issues tokens for a mount (RFC 9728)."""
+
+from functools import partial
+
+import msgspec
+from aiohttp import web
+
+from gateway.access.resource import WELL_KNOWN, metadata
+from gateway.appkeys import CONFIG, GROUPS, Group, Mounted
+
+GROUP = "well_known"
+_encode = msgspec.json.Encoder().encode
+
+
+def add_metadata_routes(app: web.Application, servers: dict[str, Mounted]) -> None:
+    """For longshore as a whole and for each mount, with and without the slash at its end."""
+    _add(app, WELL_KNOWN, None)
+    for mounted in servers.values():
+        for path in (mounted.server.mount_path, mounted.server.mount_path + "/"):
+            _add(app, WELL_KNOWN + path, mounted)
+
+
+def _add(app: web.Application, path: str, mounted: Mounted | None) -> None:
+    route = app.router.add_resource(path)
+    route.add_route("GET", partial(_document, mounted))
+    app[GROUPS][route.canonical] = Group(GROUP, mounted.server.id if mounted is not None else "global")
+
+
+async def _document(mounted: Mounted | None, request: web.Request) -> web.StreamResponse:
+    config = request.app[CONFIG]
+    body = _encode(metadata(config, mounted.server if mounted is not None else None))
+    # Pages ask too: clients that live in browsers begin here.
+    headers = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
+    return web.Response(body=body, content_type="application/json", headers=headers)
