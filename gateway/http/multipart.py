@@ -3,7 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 
-from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp import (
+    BadContentDispositionHeader,
+    BadContentDispositionParam,
+    BodyPartReader,
+    MultipartReader,
+    web,
+)
+from aiohttp.http_exceptions import BadHttpMessage
 
 from gateway.appkeys import BLOBS, CONFIG
 from shared import ids, layout
@@ -18,6 +25,7 @@ _MOST_FILES = 100            # of one request
 MOST_FORM_BYTES = 1024 * 1024  # of a body that are not its files'
 _MOST_FIELD_BYTES = 1024
 _SILENCE_S = 60.0
+_BAD_NAME = "a file name cannot be understood; send the bare name, without separators, in quotes or percent-encoded"
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -53,8 +61,12 @@ async def receive(request: web.Request, received: list[Received]) -> None:
     try:
         reader = await request.multipart()
         await _parts(request, reader, received, digests)
+    except BadHttpMessage as err:
+        raise BadRequest("a part of the multipart body has a header that is too long or malformed") from err
     except (ValueError, AssertionError) as err:  # what aiohttp raises for broken boundaries and headers
         raise BadRequest("the multipart body is malformed: check its boundary and that it is complete") from err
+    except (BadContentDispositionHeader, BadContentDispositionParam) as err:  # where warnings are errors
+        raise BadRequest(_BAD_NAME) from err
     if not received:
         raise BadRequest("the request holds no file; send each in a field named file")
     _compare(config, received, digests)
@@ -86,6 +98,8 @@ async def _file(request: web.Request, part: BodyPartReader, received: list[Recei
         id=file_id, writer_name=file_id, writer=request.app[BLOBS].writer(file_id),
         name=_display_name(part.filename), media_type=part.headers.get("Content-Type", ""),
     )
+    if part.filename is None and "filename" in part.headers.get("Content-Disposition", ""):
+        raise BadRequest(_BAD_NAME)  # aiohttp leaves out what it does not take, a separator for instance
     received.append(entry)
     size = 0
     while chunk := await _chunk(part):
