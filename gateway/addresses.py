@@ -36,6 +36,19 @@ def client_address(peer: str, headers: MultiMapping[str], networks: tuple[Networ
     return hops[0] if hops and _is_address(hops[0]) else peer
 
 
+def network_of(address: str) -> str:
+    """What is counted as one address: of IPv6 a /64, within which a client has as many as it likes."""
+    if ":" not in address:
+        return address
+    try:
+        parsed = IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Address(int(parsed) >> 64 << 64)) + "/64"
+
+
 def base_url(config: Config, peer: str, headers: MultiMapping[str]) -> str:
     """How clients reach us, without a trailing slash: configured, else forwarded, else as requested."""
     if config.core.public_base_url:

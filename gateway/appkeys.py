@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from gateway.access.door import Door
+from gateway.access.failures import Failures
 from gateway.access.principal import Principal
 from gateway.files.adapters import Adapters
 from gateway.leases import Leases
+from gateway.limiter import Limiter
 from gateway.lists import ListCache
 from gateway.streams import Streams
 from gateway.tally import Tally
@@ -83,6 +85,8 @@ class CutOff(Exception):
 
 CONFIG = web.AppKey("config", Config)
 DOOR = web.AppKey("door", Door)
+FAILURES = web.AppKey("failures", Failures)
+LIMITER = web.AppKey("limiter", Limiter)
 TASKS = web.AppKey("tasks", Tasks)
 LINK = web.AppKey("link", RedisLink)
 KEYS = web.AppKey("keys", Keys)

@@ -9,15 +9,18 @@ import structlog
 from aiohttp import web
 
 from gateway.access.door import Door
+from gateway.access.failures import Failures
 from gateway.appkeys import (
     BLOBS,
     CONFIG,
     DOOR,
     EXPIRY,
+    FAILURES,
     FILES,
     GRANTS,
     KEYS,
     LEASES,
+    LIMITER,
     LINK,
     METRICS,
     QUEUE,
@@ -34,6 +37,7 @@ from gateway.appkeys import (
 from gateway.files.adapters import Adapters
 from gateway.http.routes import add_routes
 from gateway.leases import Leases
+from gateway.limiter import Limiter
 from gateway.tally import Tally
 from gateway.upstream import probe
 from gateway.upstream.client import UpstreamClient
@@ -51,6 +55,7 @@ from shared.state.address import configured_address
 from shared.state.expiry import ExpiryStore
 from shared.state.files import FileStore
 from shared.state.grants import GrantStore
+from shared.state.limits import LimitStore
 from shared.state.link import RedisLink
 from shared.state.queue import Queue
 from shared.state.quota import FileLimits
@@ -92,6 +97,11 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     app[FILES] = FileStore(scripts, link, keys, FileLimits.of(config))
     leases = app[LEASES] = Leases(app[SESSIONS], app[FILES])
     tasks.spawn(leases.keep(), name="renew_leases")
+    store = LimitStore(scripts, link, keys)
+    limiter = app[LIMITER] = Limiter(config.limits, store)
+    if limiter.is_on:
+        tasks.spawn(limiter.keep(), name="renew_places")
+    app[FAILURES] = Failures(config.limits.failed_credentials_per_minute, store)
     app[GRANTS] = GrantStore(scripts, link, keys)
     app[WORKERS] = Workers(scripts, link, keys)
     queue = app[QUEUE] = Queue(scripts, link, keys, new_id(), tasks, on_enqueued=app[METRICS].job_enqueued)

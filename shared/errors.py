@@ -28,6 +28,7 @@ class Unavailable(LongshoreError):
     status = 503
     code = -32603
     reason = "unavailable"
+    retry_after_s = 1    # what `Retry-After` says
 
 
 class BadRequest(Refused):
@@ -150,6 +151,16 @@ class TooMany(Unavailable):
     status = 429
     code = -32000
     reason = "too_many"
+
+
+class RateLimited(TooMany):
+    """A caller or an address asks for more than `limits` allows it, or sent too many wrong credentials."""
+
+    reason = "rate_limited"
+
+    def __init__(self, text: str, *, retry_after_s: int) -> None:
+        super().__init__(text)
+        self.retry_after_s = max(1, retry_after_s)
 
 
 class OverQuota(Refused):

@@ -92,6 +92,16 @@ class Keys:
         """String, `claimed` or `spent`: a one-time upload link in use or used up. TTL past the link's own."""
         return f"{self.base}:grant:{nonce}"
 
+    def limit(self, digest: str) -> str:
+        """Hash, what a principal or address has taken of its limits: how full its buckets of requests and of bytes
+        are, and when that was. TTL until both are empty. Written by gateways where limits are configured."""
+        return f"{self.base}:limit:{digest}"
+
+    def places(self, digest: str, kind: str) -> str:
+        """Sorted set, requests of one kind that run for a principal or address: id by expiry in ms of Redis time.
+        TTL a lease's time. Written by gateways where such limits are configured."""
+        return f"{self.base}:places:{digest}:{kind}"
+
     def signing_secret(self) -> str:
         """String, the generated HMAC secret when the configuration has none. Written once, never expires."""
         return f"{self.base}:signing_secret"

@@ -16,6 +16,7 @@ class Door:
     def __init__(self, config: Config, tasks: Tasks) -> None:
         self._config = config
         self._tokens = StaticTokens(config.core.auth)
+        self._seen: set[bytes] = set()   # digests of static tokens that were sent: as many as there are
         oauth = config.core.auth.oauth
         self._issuer = oauth.issuer
         self._verifier = TokenVerifier(oauth, tasks) if oauth.issuer is not None else None
@@ -29,10 +30,16 @@ class Door:
         digest = digest_of(offered)
         principal = self._tokens.find(offered, digest)
         if principal is not None:
+            self._seen.add(digest)
             return principal
         if self._verifier is None:
             raise InvalidToken("the token is not valid here")
         return self._holder(await self._verifier.verify(offered, digest), offered)
+
+    def knows(self, offered: str) -> bool:
+        """Whether this very credential was good before, here, and has not ended since."""
+        digest = digest_of(offered)
+        return digest in self._seen or (self._verifier is not None and self._verifier.known(digest) is not None)
 
     def check(self, principal: Principal, server: str | None) -> None:
         """Raise Forbidden, InsufficientScope or InvalidToken unless the server of this id is open; None: anything."""

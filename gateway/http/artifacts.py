@@ -7,7 +7,9 @@ from aiohttp import web
 from gateway.appkeys import BLOBS, FILES, METRICS, SERVERS, SESSIONS, SIGNER, CutOff
 from gateway.files import stored
 from gateway.http.auth import authenticate
+from gateway.http.limiting import within_limits
 from gateway.http.ranges import Span, wanted_span
+from gateway.limiter import Passage
 from gateway.mcp.exchange import SESSION_HEADER, note_of
 from gateway.tally import AuthMode
 from shared.clock import monotonic_s, now_s
@@ -33,7 +35,8 @@ async def download(request: web.Request) -> web.StreamResponse:
     (record,) = await request.app[FILES].use(scope, [artifact_id])
     if not isinstance(record, ArtifactRecord) or record.server != server or record.name != request.match_info["name"]:
         raise NotFound(_GONE)
-    sent = await _send(request, record)
+    async with within_limits(request, "transfer", scope=scope) as passage:
+        sent = await _send(request, passage, record)
     request.app[METRICS].download(
         server=server, auth_mode=auth_mode, result="success" if sent.status < 400 else "error",
         size_bytes=sent.content_length or 0, duration_s=monotonic_s() - note.started_s,
@@ -61,7 +64,7 @@ async def _authorize(request: web.Request, *, server: str, scope: str, artifact_
     return "session_context"
 
 
-async def _send(request: web.Request, record: ArtifactRecord) -> web.StreamResponse:
+async def _send(request: web.Request, passage: Passage, record: ArtifactRecord) -> web.StreamResponse:
     blobs = request.app[BLOBS]
     etag = f'"{record.sha256}"'
     headers = {
@@ -86,6 +89,7 @@ async def _send(request: web.Request, record: ArtifactRecord) -> web.StreamRespo
         note_of(request).head_sent = True
         await response.prepare(request)
         if request.method != "HEAD":
+            passage.size_bytes = span.end - span.start
             await _copy(request, response, fd, span)
         await response.write_eof()
         return response

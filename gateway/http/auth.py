@@ -5,15 +5,15 @@ from aiohttp import web
 from gateway.access.credentials import offered_credential, refuse_in_query
 from gateway.access.principal import Principal
 from gateway.addresses import client_address
-from gateway.appkeys import CONFIG, DOOR
-from shared.errors import BadRequest, Forbidden, Unauthorized, Unavailable
+from gateway.appkeys import CONFIG, DOOR, FAILURES
+from shared.errors import BadRequest, Forbidden, InvalidToken, Unauthorized, Unavailable
 
 
 async def authenticate(request: web.Request, server: str | None) -> Principal:
     """The caller, to whom the server of this id is open; None asks for no server in particular.
 
     Raises Unauthorized when auth is on and the credential is missing or wrong, Forbidden when it is not for this
-    server, BadRequest when it is in the URL, IssuerDown.
+    server, BadRequest when it is in the URL, RateLimited after too many wrong ones, IssuerDown.
     """
     config = request.app[CONFIG]
     auth = config.core.auth
@@ -24,9 +24,15 @@ async def authenticate(request: web.Request, server: str | None) -> Principal:
     offered = offered_credential(request.headers, auth.header_name)
     if offered is None:
         raise Unauthorized(f"send a token as Authorization: Bearer or in the header {auth.header_name}")
-    door = request.app[DOOR]
-    principal = await door.identify(offered)
-    door.check(principal, server)
+    door, failures, address = request.app[DOOR], request.app[FAILURES], address_of(request)
+    if not door.knows(offered):  # who is known goes on, whatever comes from the same address
+        failures.check(address)
+    try:
+        principal = await door.identify(offered)
+        door.check(principal, server)
+    except InvalidToken:
+        await failures.count(address)
+        raise
     return principal
 
 

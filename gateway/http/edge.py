@@ -1,14 +1,16 @@
 """The one place that turns errors into answers, and that logs and counts each request, once."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, DOOR, GROUPS, MCP_GROUP, METRICS, NOTE, CutOff, Note
+from gateway.appkeys import CONFIG, DOOR, GROUPS, LIMITER, MCP_GROUP, METRICS, NOTE, CutOff, Note
 from gateway.http.auth import authenticate
+from gateway.http.limiting import within_limits
 from gateway.http.origins import Origins
 from gateway.mcp.relay import error_message
 from shared import ids
@@ -26,6 +28,7 @@ from shared.errors import (
     UpstreamDown,
     UpstreamTimeout,
 )
+from shared.state.limits import Kind
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +75,8 @@ async def _answer(request: web.Request, handler: Handler, note: Note) -> web.Str
         origins.check(request.headers)
         if note.route_group not in _PUBLIC:
             note.principal = await authenticate(request, note.server if note.is_message else None)
+            if request.app[LIMITER].is_on:
+                handler = partial(_limited, handler, note.principal.name)
         return await handler(request)
     except LongshoreError as err:
         return _failed(request, note, err)
@@ -82,6 +87,12 @@ async def _answer(request: web.Request, handler: Handler, note: Note) -> web.Str
     except Exception:
         log.exception("bug", route=note.route_group, server=note.server)
         return _failed(request, note, Bug(note.request_id))
+
+
+async def _limited(handler: Handler, principal: str, request: web.Request) -> web.StreamResponse:
+    kind: Kind = "call" if request[NOTE].is_message and request.method == "POST" else "other"
+    async with within_limits(request, kind, principal=principal):
+        return await handler(request)
 
 
 def _failed(request: web.Request, note: Note, err: LongshoreError) -> web.Response:
@@ -135,7 +146,7 @@ def answer_error(note: Note, err: LongshoreError) -> web.Response:
         status = 200 if executed else err.status
     headers: dict[str, str] = {}
     if isinstance(err, Unavailable) and status in (429, 503):
-        headers["Retry-After"] = "1"
+        headers["Retry-After"] = str(err.retry_after_s)
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
 

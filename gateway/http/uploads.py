@@ -12,7 +12,9 @@ from gateway.access.principal import Principal
 from gateway.appkeys import BLOBS, CONFIG, GRANTS, METRICS, QUEUE, SERVERS, SESSIONS, SIGNER
 from gateway.files.handles import upload_handle
 from gateway.http.auth import authenticate
+from gateway.http.limiting import within_limits
 from gateway.http.multipart import MOST_FORM_BYTES, Received, receive
+from gateway.limiter import Passage
 from gateway.mcp.exchange import SESSION_HEADER, note_of
 from shared import layout
 from shared.clock import now_s
@@ -48,8 +50,8 @@ async def upload(request: web.Request) -> web.StreamResponse:
     try:
         _check_request(request, config)
         grant = await _authorize(request, server)
-        async with _claimed(request, grant, server):
-            records = await _take_in(request, grant.scope, server)
+        async with within_limits(request, "transfer", scope=grant.scope) as passage, _claimed(request, grant, server):
+            records = await _take_in(request, passage, grant.scope, server)
     except LongshoreError as err:
         request.app[METRICS].upload_failed(server=server, reason=err.reason)
         raise
@@ -129,7 +131,7 @@ async def _claimed(request: web.Request, grant: _Grant, server: str) -> AsyncIte
     metrics.nonce(server=server, operation="consume", result="success")
 
 
-async def _take_in(request: web.Request, scope: str, server: str) -> list[UploadRecord]:
+async def _take_in(request: web.Request, passage: Passage, scope: str, server: str) -> list[UploadRecord]:
     blobs = request.app[BLOBS]
     received: list[Received] = []
     counts = note_of(request).counts
@@ -149,6 +151,8 @@ async def _take_in(request: web.Request, scope: str, server: str) -> list[Upload
             await part.writer.abort()
         await blobs.discard(*(layout.staging_parts(part.writer_name) for part in received))
         raise
+    finally:
+        passage.size_bytes = sum(part.size_bytes for part in received)
     if not isinstance(outcome, UploadsDone):
         raise WorkerDown("the storage worker answered something else than an upload; try again")
     return outcome.records

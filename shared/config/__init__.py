@@ -15,6 +15,7 @@ from shared.config.core import (
     UpstreamPing,
 )
 from shared.config.faults import ConfigError, Fault, Notice
+from shared.config.limits import Limit, Limits
 from shared.config.load import REDIS_URL_VARIABLE, find_config, load_config, require_shared_redis
 from shared.config.servers import (
     Adapter,
@@ -50,6 +51,8 @@ __all__ = [
     "Fault",
     "Files",
     "Introspection",
+    "Limit",
+    "Limits",
     "NamedToken",
     "Notice",
     "OAuth",

@@ -6,6 +6,7 @@ import msgspec
 
 from shared.config.core import Core
 from shared.config.faults import Notice
+from shared.config.limits import Limits
 from shared.config.servers import Adapter, ArtifactProducer, Server, UploadConsumer, tool_prefix
 from shared.config.state import Redis, StatePersistence
 from shared.config.storage import Artifacts, Files, Sessions, Storage, Uploads
@@ -23,7 +24,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     uploads: Uploads = Uploads()
     artifacts: Artifacts = Artifacts()
     files: Files = Files()
-    limits: None = None
+    limits: Limits = Limits()
     telemetry: Telemetry = Telemetry()
     servers: tuple[Server, ...]  # at least one
     notices: tuple[Notice, ...] = ()  # keys of the file that have no effect

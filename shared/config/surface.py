@@ -7,6 +7,7 @@ import msgspec
 
 from shared.config import (
     core,
+    limits,
     servers,
     state,
     storage,
@@ -40,6 +41,9 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "state_persistence.redis": state.Redis,
     "state_persistence.redis.sentinel": state.Sentinel,
     "state_persistence.reconciliation": state.Reconciliation,
+    "limits": limits.Limits,
+    "limits.per_principal": limits.Limit,
+    "limits.per_address": limits.Limit,
     "storage": storage.Storage,
     "sessions": storage.Sessions,
     "uploads": storage.Uploads,

@@ -1,6 +1,6 @@
 """Rows of the `core` and `limits` sections."""
 
-from shared.config.kinds import Choice, ListOf, Network, Size, Switch, Unbuilt, Whole
+from shared.config.kinds import Choice, ListOf, Network, Size, Switch, Whole
 from shared.config.row import LATER, REQUIRED, WORKS, Row
 from shared.config.words import Credential, Digest, HeaderName, Host, HttpUrl, PrincipalName, Route, Scope, Text
 
@@ -86,7 +86,28 @@ CALLERS = (
     Row("core.cors.allowed_methods", WORKS, ListOf(item=Text()), ("POST", "GET", "OPTIONS"), "Methods they may use."),
     Row("core.cors.allowed_headers", WORKS, ListOf(item=Text()), ("*",), "Headers they may send."),
     Row("core.cors.allow_credentials", WORKS, ON_OFF, False, "Whether they may send credentials."),
-    Row("limits", LATER, Unbuilt(), None, "Requests, calls, transfers and bytes per caller and per address."),
+)
+
+
+def _limit(path: str, whom: str) -> tuple[Row, ...]:
+    return (
+        Row(f"{path}.requests_per_second", WORKS, ONE_OR_NULL, None, f"Requests of {whom}. Null: no limit."),
+        Row(f"{path}.burst", WORKS, ONE_OR_NULL, None, "How many of them may come at once. Null: twice as many."),
+        Row(f"{path}.concurrent_calls", WORKS, ONE_OR_NULL, None,
+            f"Messages of {whom} that are being answered at once. Null: no limit."),
+        Row(f"{path}.concurrent_transfers", WORKS, ONE_OR_NULL, None,
+            f"Uploads and downloads of {whom} at once. Null: no limit."),
+        Row(f"{path}.bytes_per_hour", WORKS, Size(least=1, nullable=True), None,
+            f"Bytes that {whom} uploads and downloads. A transfer that has begun is not cut off. Null: no limit."),
+    )
+
+
+LIMITS = (
+    *_limit("limits.per_principal", "one principal"),
+    *_limit("limits.per_address", "one address, or one /64 of IPv6"),
+    Row("limits.failed_credentials_per_minute", WORKS, ONE_OR_NULL, 60,
+        "Wrong credentials from one address. Above that, credentials that have not been good here before are refused "
+        "unseen for a while. Null: no limit."),
 )
 
 TOOLS = (
@@ -137,4 +158,4 @@ UPSTREAMS = (
     Row("core.upstream_ping.half_open_probe_allowance", LATER, AT_LEAST_ONE, 2, "Probes that close it again."),
 )
 
-ROWS = (*LISTENER, *CALLERS, *TOOLS, *UPSTREAMS)
+ROWS = (*LISTENER, *CALLERS, *LIMITS, *TOOLS, *UPSTREAMS)

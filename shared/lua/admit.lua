@@ -1,0 +1,45 @@
+-- Let one request in for everybody that it counts for, and take its places, or do nothing and say how long to wait.
+-- KEYS     for each of them: hash, how full its buckets are (keys.limit), and sorted set, its requests of this
+--          kind by the expiry of their lease (keys.places)
+-- ARGV     id of the place or '' for none, lease time in ms, and for each of them: requests a second or 0, burst,
+--          most places or 0, bytes an hour or 0
+-- returns  {0} let in, or {what is full 1 requests|2 places|3 bytes, wait in ms, which of them from 1}
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local HOUR = 3600000
+local who = #KEYS / 2
+local levels = {}
+for n = 1, who do
+  local at = 2 + (n - 1) * 4
+  local rate, burst = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local most, bytes = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  local found = redis.call('HMGET', KEYS[2 * n - 1], 'level', 'at', 'bytes', 'bytes_at')
+  if rate > 0 then
+    local since = math.max(0, now - tonumber(found[2] or now))
+    local level = math.max(0, tonumber(found[1] or 0) - since * rate / 1000) + 1
+    if level > burst then return {1, math.ceil((level - burst) * 1000 / rate), n} end
+    levels[n] = level
+  end
+  if bytes > 0 then
+    local since = math.max(0, now - tonumber(found[4] or now))
+    local level = tonumber(found[3] or 0) - since * bytes / HOUR
+    if level >= bytes then return {3, math.ceil((level - bytes) * HOUR / bytes) + 1000, n} end
+  end
+  if most > 0 and ARGV[1] ~= '' then
+    redis.call('ZREMRANGEBYSCORE', KEYS[2 * n], '-inf', now)
+    if redis.call('ZCARD', KEYS[2 * n]) >= most then return {2, 1000, n} end
+  end
+end
+for n = 1, who do
+  local at = 2 + (n - 1) * 4
+  if levels[n] then
+    redis.call('HSET', KEYS[2 * n - 1], 'level', tostring(levels[n]), 'at', now)
+    local empty_ms = math.ceil(levels[n] * 1000 / tonumber(ARGV[at + 1])) + 1000
+    if redis.call('PTTL', KEYS[2 * n - 1]) < empty_ms then redis.call('PEXPIRE', KEYS[2 * n - 1], empty_ms) end
+  end
+  if tonumber(ARGV[at + 3]) > 0 and ARGV[1] ~= '' then
+    redis.call('ZADD', KEYS[2 * n], now + tonumber(ARGV[2]), ARGV[1])
+    redis.call('PEXPIRE', KEYS[2 * n], ARGV[2])
+  end
+end
+return {0}
