@@ -10,7 +10,7 @@ import structlog
 from cyclopts import App, CycloptsError, Parameter
 
 from longshore.console import Console, complain, emit
-from longshore.errors import JourneyFailed, StartFailed, WrongUsage
+from longshore.errors import CheckFailed, JourneyFailed, StartFailed, WrongUsage
 from longshore.settings import Overrides, config_file, read, require_private_refresh
 from shared import log
 from shared.clock import monotonic_s
@@ -39,6 +39,7 @@ app = App(
 
 
 app.command("longshore.sessions:app", name="sessions", help="List, show and end sessions.")
+app.command("longshore.doctor:app", name="doctor", help="Find out why clients cannot do what they should.")
 
 
 @app.command
@@ -176,7 +177,7 @@ def _status(arguments: list[str]) -> int:
     except (ConfigError, WrongUsage) as err:
         complain(str(err))
         return 2
-    except (LongshoreError, StartFailed, JourneyFailed) as err:
+    except (LongshoreError, StartFailed, JourneyFailed, CheckFailed) as err:
         complain(str(err))
         return 1
     return 0

@@ -14,3 +14,10 @@ class JourneyFailed(Exception):
 
     def __init__(self, step: str, why: str) -> None:
         super().__init__(f"the demonstration failed at “{step}”: {why}")
+
+
+class CheckFailed(Exception):
+    """What `longshore doctor` found to be wrong, and what to do about it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"wrong: {why}")
