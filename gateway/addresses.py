@@ -1,5 +1,6 @@
 """Whom a request came from and how it named us. `X-Forwarded-*` counts only from trusted proxies. Pure."""
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from multidict import MultiMapping
@@ -7,9 +8,11 @@ from multidict import MultiMapping
 from shared.config import Config
 from shared.config.core import Network
 
+_KNOWN = 4096                # addresses that are parsed once: most requests come from a few
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  (what to call ourselves when bound to all)
 
 
+@lru_cache(maxsize=_KNOWN)
 def is_trusted(address: str, networks: tuple[Network, ...]) -> bool:
     """Whether `address` belongs to one of `networks`."""
     if not networks:
@@ -36,6 +39,7 @@ def client_address(peer: str, headers: MultiMapping[str], networks: tuple[Networ
     return hops[0] if hops and _is_address(hops[0]) else peer
 
 
+@lru_cache(maxsize=_KNOWN)
 def network_of(address: str) -> str:
     """What is counted as one address: of IPv6 a /64, within which a client has as many as it likes."""
     if ":" not in address:
@@ -63,6 +67,7 @@ def base_url(config: Config, peer: str, headers: MultiMapping[str]) -> str:
     return f"{scheme}://{host}"
 
 
+@lru_cache(maxsize=_KNOWN)
 def _is_address(text: str) -> bool:
     try:
         ip_address(text)

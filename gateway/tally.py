@@ -28,6 +28,7 @@ class Tally:
     def __init__(self, metrics: GatewayMetrics) -> None:
         self._metrics = metrics
         self._http: dict[tuple[str, str, str, int], _Timed] = {}
+        self._refused: dict[tuple[str, ...], Counter] = {}
         self._tools: dict[tuple[str, str, str], _Timed] = {}
 
     def http_request(self, *, server: str, method: str, route_group: str, status: int, duration_s: float) -> None:
@@ -43,11 +44,19 @@ class Tally:
 
     def auth_rejected(self, *, server: str, reason: str, route_group: str) -> None:
         """A request refused for its credentials."""
-        self._metrics.auth_rejections.labels(server, reason, route_group).inc()
+        key = (server, reason, route_group)
+        counter = self._refused.get(key)
+        if counter is None:
+            counter = self._refused[key] = self._metrics.auth_rejections.labels(*key)
+        counter.inc()
 
     def rejected(self, *, server: str, route_group: str, reason: str, status: int) -> None:
         """A request refused for another reason."""
-        self._metrics.request_rejections.labels(server, route_group, reason, str(status), f"{status // 100}xx").inc()
+        key = (server, route_group, reason, str(status))
+        counter = self._refused.get(key)
+        if counter is None:
+            counter = self._refused[key] = self._metrics.request_rejections.labels(*key, f"{status // 100}xx")
+        counter.inc()
 
     def tool_call(self, *, server: str, tool: str, result: Result, duration_s: float) -> None:
         """A tool call sent upstream. `tool` is a name that the upstream lists, else `other`."""

@@ -1,4 +1,4 @@
-"""Sends wrong tokens at a given rate: `python -m tests.bench.flood PORT PATH RATE SECONDS`; prints the rate it reached."""
+"""Sends wrong tokens: `python -m tests.bench.flood PORT PATH RATE SECONDS`; prints the rate that it reached."""
 
 import asyncio
 import sys
