@@ -37,6 +37,8 @@ T = TypeVar("T")
 _MANY = 400
 _AT_ONCE = 8                 # files whose records a killed worker may have dropped without unlinking them
 
+pytestmark = pytest.mark.slow    # each waits for the claims of a killed worker to lapse
+
 
 @pytest.fixture
 async def server() -> AsyncIterator[RedisServer]:
