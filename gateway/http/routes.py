@@ -19,7 +19,12 @@ def add_routes(app: web.Application, config: Config, servers: dict[str, Mounted]
     groups[health_route.canonical] = Group("health")
     upload = app.router.add_resource(config.core.upload_path + "/{server}")
     upload.add_route("POST", uploads.upload, expect_handler=uploads.go_ahead)
+    upload.add_route("PUT", uploads.put, expect_handler=uploads.go_ahead)
     groups[upload.canonical] = Group("upload")
+    for last in ("/", "/{filename}"):
+        named = app.router.add_resource(config.core.upload_path + "/{server}" + last)
+        named.add_route("PUT", uploads.put, expect_handler=uploads.go_ahead)
+        groups[named.canonical] = Group("upload")
     if config.core.allow_artifacts_download:
         artifact = app.router.add_resource("/artifacts/{server}/{session}/{artifact}/{name}")
         for method in ("GET", "HEAD"):

@@ -1,147 +1,104 @@
-"""POST {core.upload_path}/{server}: files over plain HTTP, all of a request or none."""
+"""{core.upload_path}/{server}: files over plain HTTP, all of a request or none."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from gateway.access.principal import Principal
-from gateway.appkeys import BLOBS, CONFIG, GRANTS, METRICS, QUEUE, SERVERS, SESSIONS, SIGNER
+from gateway.appkeys import BLOBS, CONFIG, METRICS, QUEUE, SERVERS
 from gateway.files.handles import upload_handle
-from gateway.http.auth import authenticate
+from gateway.http.incoming import Received
 from gateway.http.limiting import within_limits
-from gateway.http.multipart import MOST_FORM_BYTES, Received, receive
+from gateway.http.multipart import MOST_FORM_BYTES, receive
+from gateway.http.raw_body import check_raw, receive_raw
+from gateway.http.upload_access import authorize, claimed
 from gateway.limiter import Passage
-from gateway.mcp.exchange import SESSION_HEADER, note_of
+from gateway.mcp.exchange import note_of
 from shared import layout
-from shared.clock import now_s
 from shared.config import Config
-from shared.errors import BadRequest, Forbidden, LongshoreError, NotFound, SessionGone, WorkerDown, WrongMediaType
-from shared.ids import is_id
+from shared.errors import BadRequest, LongshoreError, NotFound, StoreDown, WorkerDown, WrongMediaType
 from shared.jobs import FinaliseUpload, UploadsDone
 from shared.records import UploadRecord
 from shared.state.quota import FileLimits
-from shared.state.sessions import Caller
 
 _FINALISE_S = 30.0
 _encode = msgspec.json.Encoder().encode
 
-
-@dataclass(frozen=True, slots=True)
-class _Grant:
-    """What lets this upload in: a one-time link, or a credential (nonce "")."""
-
-    scope: str
-    nonce: str = ""
-    ttl_ms: int = 0
+_Receive = Callable[[web.Request, list[Received]], Awaitable[None]]
 
 
 async def upload(request: web.Request) -> web.StreamResponse:
-    """Receive, finalise, answer with handles. Everything is checked before the body is read."""
-    server = request.match_info["server"]
-    config = request.app[CONFIG]
-    note = note_of(request)
-    if server not in request.app[SERVERS]:
-        raise NotFound("no server of this id is configured here")
-    note.server = server
-    try:
-        _check_request(request, config)
-        grant = await _authorize(request, server)
-        async with within_limits(request, "transfer", scope=grant.scope) as passage, _claimed(request, grant, server):
-            records = await _take_in(request, passage, grant.scope, server)
-    except LongshoreError as err:
-        request.app[METRICS].upload_failed(server=server, reason=err.reason)
-        raise
-    request.app[METRICS].uploaded(server=server, files=len(records), size_bytes=sum(r.size_bytes for r in records))
-    return web.Response(body=_encode(_answer(config, server, grant.scope, records)), content_type="application/json")
+    """POST: a form of files. Receive, finalise, answer with handles; all is checked before the body is read."""
+    with _counted(request) as server:
+        _check_form(request)
+        return await _serve(request, server, receive)
+
+
+async def put(request: web.Request) -> web.StreamResponse:
+    """PUT …[/{filename}]: one file as it is, for scripts. Answers as a form of one file."""
+    with _counted(request) as server:
+        check_raw(request)
+        _check_length(request, request.content_length)
+        return await _serve(request, server, receive_raw)
 
 
 async def go_ahead(_request: web.Request) -> None:
     """Expect: 100-continue is answered by the handler, once it is known that the body is wanted."""
 
 
-def _check_request(request: web.Request, config: Config) -> None:
-    if not config.uploads.enabled:
-        raise BadRequest("uploads are disabled here (uploads.enabled)")
+@contextmanager
+def _counted(request: web.Request) -> Iterator[str]:
+    """The server that takes the upload; a refusal is counted. Raises NotFound, BadRequest."""
+    server, note = request.match_info["server"], note_of(request)
+    if server not in request.app[SERVERS]:
+        raise NotFound("no server of this id is configured here")
+    note.server = server
+    try:
+        if not request.app[CONFIG].uploads.enabled:
+            raise BadRequest("uploads are disabled here (uploads.enabled)")
+        yield server
+    except LongshoreError as err:
+        request.app[METRICS].upload_failed(server=server, reason=err.reason)
+        raise
+
+
+def _check_form(request: web.Request) -> None:
     if request.content_type != "multipart/form-data":
         raise WrongMediaType("send the files as multipart/form-data, in fields named file")
     if request.content_length is not None:
-        FileLimits.of(config).check_possible(request.content_length - MOST_FORM_BYTES)
+        _check_length(request, request.content_length - MOST_FORM_BYTES)
 
 
-async def _authorize(request: web.Request, server: str) -> _Grant:
-    """Whose files these will be. Raises Unauthorized, Forbidden, SessionGone, SessionConflict, BadRequest."""
-    header = request.headers.get(SESSION_HEADER)
-    if "sig" in request.query:
-        metrics = request.app[METRICS]
-        try:
-            link = request.app[SIGNER].verify(
-                request.query, purpose="upload", server=server, target="", now_s=now_s()
-            )
-        except Forbidden:
-            metrics.credential(server=server, operation="validate", result="error")
-            raise
-        metrics.credential(server=server, operation="validate", result="success")
-        if header not in (None, link.scope):
-            raise Forbidden("this upload link belongs to another session than the header names")
-        return _Grant(link.scope, link.nonce, int((link.expires_s - now_s()) * 1000))
-    principal = await authenticate(request, server)
-    if header is None:
-        return await _scope_of(request, server, principal)
-    caller = Caller(header if is_id(header) else "x" * 16, server, principal.name)
-    _ = await request.app[SESSIONS].open_call(caller)
-    return _Grant(caller.session_id)
+def _check_length(request: web.Request, size_bytes: int | None) -> None:
+    """Raise OverQuota for files that cannot fit."""
+    if size_bytes is not None:
+        FileLimits.of(request.app[CONFIG]).check_possible(size_bytes)
 
 
-async def _scope_of(request: web.Request, server: str, principal: Principal) -> _Grant:
-    """The scope of a caller that sends no session id. Raises BadRequest when it has none."""
-    scope = request.app[SIGNER].scope_of(server, principal.name)
-    try:
-        _ = await request.app[SESSIONS].open_call(Caller(scope, server, principal.name))
-    except SessionGone:
-        raise BadRequest(f"send the header {SESSION_HEADER}, or use a link from the get_upload_url tool") from None
-    return _Grant(scope)
+async def _serve(request: web.Request, server: str, receive_body: _Receive) -> web.StreamResponse:
+    grant = await authorize(request, server)
+    async with within_limits(request, "transfer", scope=grant.scope) as passage, claimed(request, grant, server):
+        records = await _take_in(request, passage, receive_body, scope=grant.scope, server=server)
+    request.app[METRICS].uploaded(server=server, files=len(records), size_bytes=sum(r.size_bytes for r in records))
+    answer = _answer(request.app[CONFIG], server, grant.scope, records)
+    return web.Response(body=_encode(answer), content_type="application/json")
 
 
-@asynccontextmanager
-async def _claimed(request: web.Request, grant: _Grant, server: str) -> AsyncIterator[None]:
-    """Hold the one-time link: spent when the block succeeds, given back when it fails for certain.
-
-    A finalisation whose outcome is unknown (no worker answered, the client left in the middle of it) keeps
-    the link closed: opening it again could store the files twice.
-    """
-    grants, metrics = request.app[GRANTS], request.app[METRICS]
-    if not grant.nonce:
-        yield
-        return
-    await grants.claim(grant.nonce, scope=grant.scope, server=server, ttl_ms=grant.ttl_ms)
-    metrics.nonce(server=server, operation="reserve", result="success")
-    try:
-        yield
-    except WorkerDown:
-        raise
-    except BaseException:
-        if "finalising" not in note_of(request).counts:
-            await grants.give_back(grant.nonce)
-        raise
-    await grants.spend(grant.nonce)
-    metrics.nonce(server=server, operation="consume", result="success")
-
-
-async def _take_in(request: web.Request, passage: Passage, scope: str, server: str) -> list[UploadRecord]:
+async def _take_in(
+    request: web.Request, passage: Passage, receive_body: _Receive, *, scope: str, server: str
+) -> list[UploadRecord]:
     blobs = request.app[BLOBS]
     received: list[Received] = []
     counts = note_of(request).counts
     try:
-        await receive(request, received)
+        await receive_body(request, received)
         counts["finalising"] = 1
         order = FinaliseUpload(scope=scope, server=server, files=[part.staged() for part in received])
         try:
             outcome = await request.app[QUEUE].run(order, timeout_s=_FINALISE_S)
-        except WorkerDown:
+        except (WorkerDown, StoreDown):      # the job may run all the same
             raise
         except LongshoreError:
             del counts["finalising"]     # refused: known to have left nothing

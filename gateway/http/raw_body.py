@@ -1,0 +1,38 @@
+"""A request body that is one file, as `curl -T` sends it, on its way into staging."""
+
+from aiohttp import web
+from aiohttp.client_exceptions import ClientPayloadError
+from aiohttp.http_exceptions import BadHttpMessage
+
+from gateway.http.incoming import Received, begin, compare, digest_of, say_continue, take
+from shared.errors import BadRequest, WrongMediaType
+
+DIGEST_HEADER = "X-Content-Sha256"
+
+
+def check_raw(request: web.Request) -> None:
+    """Raise for a body that is not the bare file."""
+    if request.content_type.startswith("multipart/"):
+        raise WrongMediaType("PUT takes the bare file; send forms with POST")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise WrongMediaType("compressed bodies are not taken here; send the file as it is")
+    if "Content-Range" in request.headers:
+        raise BadRequest("PUT takes whole files, not ranges of them")
+
+
+async def receive_raw(request: web.Request, received: list[Received]) -> None:
+    """Read the body into `received`, which holds the file even when this raises.
+
+    Its name is the last part of the path, or `filename` in the query; its digest is in the header
+    `X-Content-Sha256` or in the query as `sha256`. Raises BadRequest, TooLarge, OverQuota.
+    """
+    name = request.match_info.get("filename") or request.query.get("filename")
+    text = request.headers.get(DIGEST_HEADER) or request.query.get("sha256")
+    digests = [digest_of(text)] if text else []
+    received.append(begin(request, name=name, media_type=request.headers.get("Content-Type", "")))
+    await say_continue(request)
+    try:
+        await take(request, received[0], request.content.readany)
+    except (BadHttpMessage, ClientPayloadError) as err:
+        raise BadRequest("the body is malformed or not complete; send the file again") from err
+    compare(request, received, digests)

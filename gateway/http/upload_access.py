@@ -1,0 +1,84 @@
+"""What lets an upload in: a one-time link, or a credential with a session."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.access.principal import Principal
+from gateway.appkeys import GRANTS, METRICS, SESSIONS, SIGNER
+from gateway.http.auth import authenticate
+from gateway.mcp.exchange import SESSION_HEADER, note_of
+from shared.clock import now_s
+from shared.errors import BadRequest, Forbidden, SessionGone, WorkerDown
+from shared.ids import is_id
+from shared.state.sessions import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What lets one upload in; with a credential `nonce` is ""."""
+
+    scope: str
+    nonce: str = ""
+    ttl_ms: int = 0
+
+
+async def authorize(request: web.Request, server: str) -> Grant:
+    """Whose files these will be. Raises Unauthorized, Forbidden, SessionGone, SessionConflict, BadRequest."""
+    header = request.headers.get(SESSION_HEADER)
+    if "sig" in request.query:
+        metrics = request.app[METRICS]
+        try:
+            link = request.app[SIGNER].verify(
+                request.query, purpose="upload", server=server, target="", now_s=now_s()
+            )
+        except Forbidden:
+            metrics.credential(server=server, operation="validate", result="error")
+            raise
+        metrics.credential(server=server, operation="validate", result="success")
+        if header not in (None, link.scope):
+            raise Forbidden("this upload link belongs to another session than the header names")
+        return Grant(link.scope, link.nonce, int((link.expires_s - now_s()) * 1000))
+    principal = await authenticate(request, server)
+    if header is None:
+        return await _scope_of(request, server, principal)
+    caller = Caller(header if is_id(header) else "x" * 16, server, principal.name)
+    _ = await request.app[SESSIONS].open_call(caller)
+    return Grant(caller.session_id)
+
+
+async def _scope_of(request: web.Request, server: str, principal: Principal) -> Grant:
+    """The scope of a caller that sends no session id. Raises BadRequest when it has none."""
+    scope = request.app[SIGNER].scope_of(server, principal.name)
+    try:
+        _ = await request.app[SESSIONS].open_call(Caller(scope, server, principal.name))
+    except SessionGone:
+        raise BadRequest(f"send the header {SESSION_HEADER}, or use a link from the get_upload_url tool") from None
+    return Grant(scope)
+
+
+@asynccontextmanager
+async def claimed(request: web.Request, grant: Grant, server: str) -> AsyncIterator[None]:
+    """Hold the one-time link: spent when the block succeeds, given back when it fails for certain.
+
+    A finalisation whose outcome is unknown (no worker answered, the client left in the middle of it) keeps
+    the link closed: opening it again could store the files twice.
+    """
+    grants, metrics = request.app[GRANTS], request.app[METRICS]
+    if not grant.nonce:
+        yield
+        return
+    await grants.claim(grant.nonce, scope=grant.scope, server=server, ttl_ms=grant.ttl_ms)
+    metrics.nonce(server=server, operation="reserve", result="success")
+    try:
+        yield
+    except WorkerDown:
+        raise
+    except BaseException:
+        if "finalising" not in note_of(request).counts:
+            await grants.give_back(grant.nonce)
+        raise
+    await grants.spend(grant.nonce)
+    metrics.nonce(server=server, operation="consume", result="success")
