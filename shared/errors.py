@@ -5,6 +5,8 @@ answers; the job frame turns them into outcomes. Anything else that is raised is
 Reasons are API: each is listed in docs/errors.md and never renamed.
 """
 
+from typing import Any
+
 
 class LongshoreError(Exception):
     """Base of the family. `str(error)` is a sentence for the caller and never holds a secret or a path."""
@@ -12,6 +14,11 @@ class LongshoreError(Exception):
     status = 500
     code = -32603
     reason = "internal"
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What a JSON-RPC error says in `data` beside the reason."""
+        return {}
 
 
 class Refused(LongshoreError):
@@ -57,6 +64,38 @@ class UnsupportedRevision(BadRequest):
 
     code = -32000
     reason = "unsupported_revision"
+
+
+class HeaderMismatch(BadRequest):
+    """Headers of the stateless revision that are missing, malformed or say other than the body
+    (MCP 2026-07-28 basic/transports/streamable-http §Server Validation)."""
+
+    code = -32020
+    reason = "header_mismatch"
+
+
+class UnsupportedVersion(BadRequest):
+    """A stateless revision that is not spoken here (MCP 2026-07-28 basic/versioning)."""
+
+    code = -32022
+    reason = "unsupported_version"
+
+    def __init__(self, *, requested: str, supported: tuple[str, ...]) -> None:
+        super().__init__(f"this revision is not spoken here; {', '.join(supported)} is")
+        self._details = {"supported": list(supported), "requested": requested}
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The versions, as the revision wants them said."""
+        return self._details
+
+
+class MethodNotFound(Refused):
+    """A method that the server does not have; the stateless revision says so with a status, too."""
+
+    status = 404
+    code = -32601
+    reason = "method_not_found"
 
 
 class Unauthorized(Refused):

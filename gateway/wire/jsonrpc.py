@@ -23,7 +23,7 @@ def result(request_id: MessageId, value: Any) -> bytes:
 
 def error(request_id: MessageId, err: LongshoreError) -> bytes:
     """A response with an error of the family; `data.reason` is the stable, machine-readable part."""
-    body = {"code": err.code, "message": str(err), "data": {"reason": err.reason}}
+    body = {"code": err.code, "message": str(err), "data": {"reason": err.reason, **err.details}}
     return _encode({"jsonrpc": "2.0", "id": request_id, "error": body})
 
 

@@ -1,0 +1,36 @@
+"""Header values that carry any text: as it is, or in base64 between the sentinel marks. Pure.
+
+MCP 2026-07-28 basic/transports/streamable-http §Value Encoding.
+"""
+
+import base64
+import binascii
+import re
+
+_OPENS, _CLOSES = "=?base64?", "?="
+_PLAIN = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+
+
+def encode(text: str) -> str:
+    """`text` as a header value: itself where that survives HTTP, else its sentinel form."""
+    if not text or (_PLAIN.fullmatch(text) and not _is_marked(text)):
+        return text
+    return f"{_OPENS}{base64.b64encode(text.encode('utf-8', 'surrogatepass')).decode()}{_CLOSES}"
+
+
+def decode(value: str) -> str | None:
+    """The text that `value` carries; None when it is marked and what stands between the marks is malformed."""
+    if not _is_marked(value):
+        return value
+    inner = value[len(_OPENS):-len(_CLOSES)]
+    try:
+        data = base64.b64decode(inner, validate=True)
+        text = data.decode()
+    except (binascii.Error, UnicodeError, ValueError):
+        return None
+    # One text has one form: base64 with stray bits at its end would be a second one.
+    return text if base64.b64encode(data).decode() == inner else None
+
+
+def _is_marked(value: str) -> bool:
+    return len(value) >= len(_OPENS) + len(_CLOSES) and value.startswith(_OPENS) and value.endswith(_CLOSES)

@@ -1,0 +1,146 @@
+"""The stateless revision on the wire: its `_meta` keys, the headers that mirror a body, and their check. Pure.
+
+MCP 2026-07-28 basic §_meta and basic/transports/streamable-http §Server Validation.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from gateway.wire import header_values, param_headers
+from gateway.wire.envelope import HANDSHAKE_VERSIONS, Envelope, Kind
+from shared.errors import BadRequest, HeaderMismatch, InvalidParams, UnsupportedVersion
+
+VERSION = "2026-07-28"
+SUPPORTED = (VERSION,)
+
+PROTOCOL_KEY = "io.modelcontextprotocol/protocolVersion"
+CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities"
+CLIENT_INFO_KEY = "io.modelcontextprotocol/clientInfo"
+LOG_LEVEL_KEY = "io.modelcontextprotocol/logLevel"
+SERVER_INFO_KEY = "io.modelcontextprotocol/serverInfo"
+SUBSCRIPTION_KEY = "io.modelcontextprotocol/subscriptionId"
+WORKSPACE_KEY = "io.longshore/workspace"
+
+VERSION_HEADER = "MCP-Protocol-Version"
+METHOD_HEADER = "Mcp-Method"
+NAME_HEADER = "Mcp-Name"
+_MIRRORS = {name.lower(): name for name in (VERSION_HEADER, METHOD_HEADER, NAME_HEADER)}
+
+HEADER_MISMATCH = -32020
+MISSING_CAPABILITY = -32021
+UNSUPPORTED_VERSION = -32022
+
+_LAST_HANDSHAKE = max(HANDSHAKE_VERSIONS)
+
+
+class _Meta(msgspec.Struct):
+    protocol: Any = msgspec.field(default=msgspec.UNSET, name=PROTOCOL_KEY)
+    capabilities: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw, name=CAPABILITIES_KEY)
+    workspace: Any = msgspec.field(default=None, name=WORKSPACE_KEY)
+
+
+class _Params(msgspec.Struct):
+    meta: _Meta = msgspec.field(name="_meta")
+
+
+class _Request(msgspec.Struct):
+    params: _Params
+
+
+_requests = msgspec.json.Decoder(_Request)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the `_meta` of a request says about its hop."""
+
+    capabilities: msgspec.Raw    # of the client, an object or whatever it sent
+    workspace: str               # "" when it names none
+
+
+def is_modern(envelope: Envelope, version_header: str | None) -> bool:
+    """Whether a message is of the stateless revision, or of a later one."""
+    if version_header is not None and version_header not in HANDSHAKE_VERSIONS and version_header > _LAST_HANDSHAKE:
+        return True
+    return envelope.stateless or envelope.method == "server/discover"
+
+
+def name_of(method: str, params: Envelope) -> str:
+    """What `Mcp-Name` says for a message, "" for none."""
+    if method in ("tools/call", "prompts/get"):
+        return params.name
+    return params.uri if method == "resources/read" else ""
+
+
+def headers_of(method: str, *, name: str = "", arguments: Mapping[str, Any] | None = None,
+               wanted: list[param_headers.Mirrored] | None = None) -> dict[str, str]:
+    """The headers that mirror the body of one request: `name` is `params.name` or `params.uri` where `Mcp-Name`
+    carries it, `wanted` what the tool's schema wants mirrored of its `arguments`."""
+    headers = {VERSION_HEADER: VERSION, METHOD_HEADER: header_values.encode(method)}
+    if name:
+        headers[NAME_HEADER] = header_values.encode(name)
+    if wanted and arguments:
+        headers |= param_headers.of(wanted, arguments)
+    return headers
+
+
+def opened(envelope: Envelope, body: bytes, headers: Mapping[str, str]) -> Opened:
+    """What a modern message says of itself, checked in the order that the revision has.
+
+    Raises InvalidParams without the required `_meta` keys, HeaderMismatch when the headers say other than the
+    body, UnsupportedVersion, and BadRequest for a response, which no client sends in this revision.
+    """
+    if envelope.kind is Kind.RESPONSE:
+        raise BadRequest("this revision has no responses from clients; send the request again with inputResponses")
+    mirrors = _mirrors(headers)
+    if envelope.kind is Kind.NOTIFICATION:
+        _check_version(mirrors.get(VERSION_HEADER, ""))
+        return Opened(msgspec.Raw(b"{}"), "")
+    meta = _meta_of(body)
+    if mirrors.get(VERSION_HEADER) != meta.protocol:
+        raise HeaderMismatch(f"the header {VERSION_HEADER} and {PROTOCOL_KEY} of the body differ")
+    if header_values.decode(mirrors.get(METHOD_HEADER, "")) != envelope.method:
+        raise HeaderMismatch(f"the header {METHOD_HEADER} and the method of the body differ")
+    name = name_of(envelope.method, envelope)
+    if (name or envelope.method in _NAMED) and header_values.decode(mirrors.get(NAME_HEADER, "")) != name:
+        raise HeaderMismatch(f"the header {NAME_HEADER} and the name or uri of the body differ")
+    _check_version(meta.protocol)
+    if not isinstance(meta.workspace, (str, type(None))):
+        raise InvalidParams(f"{WORKSPACE_KEY} must be a string")
+    return Opened(meta.capabilities, meta.workspace or "")
+
+
+_NAMED = frozenset({"tools/call", "prompts/get", "resources/read"})
+
+
+def _meta_of(body: bytes) -> _Meta:
+    try:
+        meta = _requests.decode(body).params.meta
+    except (msgspec.DecodeError, RecursionError):
+        raise InvalidParams(f"params._meta must be an object with {PROTOCOL_KEY} and {CAPABILITIES_KEY}") from None
+    missing = [key for key, is_there in (
+        (PROTOCOL_KEY, meta.protocol is not msgspec.UNSET), (CAPABILITIES_KEY, bool(bytes(meta.capabilities))),
+    ) if not is_there]
+    if missing:
+        raise InvalidParams(f"params._meta lacks {' and '.join(missing)}")
+    return meta
+
+
+def _check_version(version: str) -> None:
+    if version not in SUPPORTED:
+        raise UnsupportedVersion(requested=version, supported=SUPPORTED)
+
+
+def _mirrors(headers: Mapping[str, str]) -> dict[str, str]:
+    """The mirroring headers. One that is there twice would be read two ways."""
+    found: dict[str, str] = {}
+    for key, value in headers.items():
+        name = _MIRRORS.get(key.lower())
+        if name is not None and name in found:
+            raise HeaderMismatch(f"the header {name} is there twice")
+        if name is not None:
+            found[name] = value
+    return found

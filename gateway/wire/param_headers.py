@@ -1,0 +1,92 @@
+"""`Mcp-Param-*`: tool arguments that a tool's schema wants mirrored in headers (`x-mcp-header`). Pure.
+
+MCP 2026-07-28 server/tools and basic/transports/streamable-http §Custom Headers.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.wire import header_values
+
+PREFIX = "Mcp-Param-"
+_KEY = "x-mcp-header"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TYPES = frozenset({"string", "integer", "boolean"})
+# Where JSON Schema 2020-12 holds further schemas, beside `properties`: an annotation there cannot be reached.
+_ONE = ("items", "contains", "additionalProperties", "unevaluatedItems", "unevaluatedProperties", "propertyNames",
+        "not", "if", "then", "else", "contentSchema")
+_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
+_MAPS = ("patternProperties", "dependentSchemas", "$defs", "definitions")
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """One argument that travels in a header too."""
+
+    path: tuple[str, ...]    # the properties that lead to it
+    header: str              # the whole name
+
+
+def mirrored(schema: Any) -> list[Mirrored] | None:
+    """The arguments that `schema`, a tool's `inputSchema`, wants mirrored; None when it breaks a rule, and clients
+    must not use the tool."""
+    found: list[Mirrored] = []
+    seen: set[str] = set()
+    for path, node in _positions(schema):
+        if _KEY not in node:
+            continue
+        token, kind = node[_KEY], node.get("type")
+        if not path or not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            return None
+        if not isinstance(kind, str) or kind not in _TYPES or token.lower() in seen:
+            return None
+        seen.add(token.lower())
+        found.append(Mirrored(path, PREFIX + token))
+    return found
+
+
+def of(wanted: list[Mirrored], arguments: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of a call with these arguments; none for one that is absent, null or no scalar."""
+    headers = {}
+    for one in wanted:
+        text = _text(_at(arguments, one.path))
+        if text is not None:
+            headers[one.header] = header_values.encode(text)
+    return headers
+
+
+def _at(arguments: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        if not isinstance(arguments, Mapping):
+            return None
+        arguments = arguments.get(name)
+    return arguments
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, (str, int, float)):
+        return None
+    try:
+        return str(value)
+    except ValueError:       # more digits than Python writes
+        return None
+
+
+def _positions(schema: Any) -> Iterator[tuple[tuple[str, ...] | None, dict[str, Any]]]:
+    """Every schema in `schema` with the properties that lead to it, None where something else does."""
+    left: list[tuple[tuple[str, ...] | None, Any]] = [((), schema)]
+    while left:
+        path, node = left.pop()
+        if not isinstance(node, dict):
+            continue
+        yield path, node
+        properties = node.get("properties")
+        if isinstance(properties, dict):
+            left += [(None if path is None else (*path, name), below) for name, below in properties.items()]
+        left += [(None, node[key]) for key in _ONE if key in node]
+        left += [(None, below) for key in _LISTS if isinstance(node.get(key), list) for below in node[key]]
+        left += [(None, below) for key in _MAPS if isinstance(node.get(key), dict) for below in node[key].values()]
