@@ -28,6 +28,7 @@ from shared.state.link import RedisLink
 from shared.state.queue import Queue
 from shared.state.renewal import RenewalStore
 from shared.state.sessions import SessionStore
+from shared.state.upload_waits import UploadWaits
 from shared.state.workers import Workers
 from shared.tasks import Tasks
 
@@ -95,6 +96,7 @@ RENEWALS = web.AppKey("renewals", RenewalStore)
 EXPIRY = web.AppKey("expiry", ExpiryStore)
 SESSIONS = web.AppKey("sessions", SessionStore)
 GRANTS = web.AppKey("grants", GrantStore)
+UPLOAD_WAITS = web.AppKey("upload_waits", UploadWaits)
 FILES = web.AppKey("files", FileStore)
 QUEUE = web.AppKey("queue", Queue)
 WORKERS = web.AppKey("workers", Workers)

@@ -31,6 +31,7 @@ from gateway.appkeys import (
     STARTUP,
     STREAMS,
     TASKS,
+    UPLOAD_WAITS,
     WORKERS,
     Mounted,
 )
@@ -62,6 +63,7 @@ from shared.state.quota import FileLimits
 from shared.state.renewal import RenewalStore
 from shared.state.secrets import signing_secret
 from shared.state.sessions import SessionLimits, SessionStore
+from shared.state.upload_waits import UploadWaits
 from shared.state.workers import Workers
 from shared.tasks import Tasks
 
@@ -102,12 +104,14 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     if limiter.is_on:
         tasks.spawn(limiter.keep(), name="renew_places")
     app[FAILURES] = Failures(config.limits.failed_credentials_per_minute, store)
-    app[GRANTS] = GrantStore(scripts, link, keys)
+    grants = app[GRANTS] = GrantStore(scripts, link, keys)
+    waits = app[UPLOAD_WAITS] = UploadWaits(address, keys, grants, tasks)
     app[WORKERS] = Workers(scripts, link, keys)
     queue = app[QUEUE] = Queue(scripts, link, keys, new_id(), tasks, on_enqueued=app[METRICS].job_enqueued)
     queue.listen(address)
     app[SIGNER] = Signer([config.signing_secret_setting() or await signing_secret(link, keys)])
     yield
+    await waits.close()
     await queue.close()
     await link.close()
 

@@ -89,8 +89,14 @@ class Keys:
         return f"{self.base}:sessions"
 
     def grant(self, nonce: str) -> str:
-        """String, `claimed` or `spent`: a one-time upload link in use or used up. TTL past the link's own."""
+        """Hash, a one-time upload link in use or used up: state `claimed`, `batch` or `spent`, its scope, the ids of
+        the files it made, and of a batch how many uploads were begun and are open. TTL an hour past the link's own.
+        Written by gateways."""
         return f"{self.base}:grant:{nonce}"
+
+    def wake_uploads(self) -> str:
+        """Channel: what an upload link was used for has changed; the message is its nonce."""
+        return f"{self.base}:wake:uploads"
 
     def limit(self, digest: str) -> str:
         """Hash, what a principal or address has taken of its limits: how full its buckets of requests and of bytes

@@ -60,25 +60,27 @@ async def _scope_of(request: web.Request, server: str, principal: Principal) -> 
 
 
 @asynccontextmanager
-async def claimed(request: web.Request, grant: Grant, server: str) -> AsyncIterator[None]:
-    """Hold the one-time link: spent when the block succeeds, given back when it fails for certain.
+async def claimed(request: web.Request, grant: Grant, server: str) -> AsyncIterator[list[str]]:
+    """Hold the one-time link, for a block that notes the ids of the files it made: spent when the block succeeds,
+    given back when it fails for certain.
 
     A finalisation whose outcome is unknown (no worker answered, the client left in the middle of it) keeps
     the link closed: opening it again could store the files twice.
     """
     grants, metrics = request.app[GRANTS], request.app[METRICS]
     if not grant.nonce:
-        yield
+        yield []
         return
     await grants.claim(grant.nonce, scope=grant.scope, server=server, ttl_ms=grant.ttl_ms)
     metrics.nonce(server=server, operation="reserve", result="success")
+    made: list[str] = []
     try:
-        yield
+        yield made
     except WorkerDown:
         raise
     except BaseException:
         if "finalising" not in note_of(request).counts:
             await grants.give_back(grant.nonce)
         raise
-    await grants.spend(grant.nonce)
+    await grants.spend(grant.nonce, made)
     metrics.nonce(server=server, operation="consume", result="success")

@@ -2,13 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from gateway.appkeys import BLOBS, CONFIG, METRICS, QUEUE, SERVERS
-from gateway.files.handles import upload_handle
+from gateway.files.uploaded import describe_uploads
 from gateway.http.incoming import Received
 from gateway.http.limiting import within_limits
 from gateway.http.multipart import MOST_FORM_BYTES, receive
@@ -17,7 +16,6 @@ from gateway.http.upload_access import authorize, claimed
 from gateway.limiter import Passage
 from gateway.mcp.exchange import note_of
 from shared import layout
-from shared.config import Config
 from shared.errors import BadRequest, LongshoreError, NotFound, StoreDown, WorkerDown, WrongMediaType
 from shared.jobs import FinaliseUpload, UploadsDone
 from shared.records import UploadRecord
@@ -79,10 +77,12 @@ def _check_length(request: web.Request, size_bytes: int | None) -> None:
 
 async def _serve(request: web.Request, server: str, receive_body: _Receive) -> web.StreamResponse:
     grant = await authorize(request, server)
-    async with within_limits(request, "transfer", scope=grant.scope) as passage, claimed(request, grant, server):
+    limits = within_limits(request, "transfer", scope=grant.scope)
+    async with limits as passage, claimed(request, grant, server) as made:
         records = await _take_in(request, passage, receive_body, scope=grant.scope, server=server)
+        made += [record.id for record in records]
     request.app[METRICS].uploaded(server=server, files=len(records), size_bytes=sum(r.size_bytes for r in records))
-    answer = _answer(request.app[CONFIG], server, grant.scope, records)
+    answer = describe_uploads(request.app[CONFIG].uploads.uri_scheme, server, grant.scope, records)
     return web.Response(body=_encode(answer), content_type="application/json")
 
 
@@ -113,24 +113,3 @@ async def _take_in(
     if not isinstance(outcome, UploadsDone):
         raise WorkerDown("the storage worker answered something else than an upload; try again")
     return outcome.records
-
-
-def _answer(config: Config, server: str, scope: str, records: list[UploadRecord]) -> dict[str, Any]:
-    """The answer's body: see docs/http-api.md."""
-    uploads = [
-        {
-            "upload_handle": upload_handle(config.uploads.uri_scheme, record), "upload_id": record.id,
-            "filename": record.name, "mime_type": record.media_type, "size_bytes": record.size_bytes,
-            "sha256": record.sha256,
-        }
-        for record in records
-    ]
-    answer: dict[str, Any] = {
-        "server_id": server, "session_id": scope, "uploads": uploads,
-        "upload_handles": [entry["upload_handle"] for entry in uploads], "count": len(uploads),
-    }
-    if len(uploads) == 1:
-        only = dict(uploads[0])
-        answer["upload_handle"] = only.pop("upload_handle")
-        answer["upload"] = only
-    return answer

@@ -1,4 +1,4 @@
-"""Lists that longshore adds to: the helper tool, the workflow document and the session's artifacts.
+"""Lists that longshore adds to: the helper tools, the workflow document and the session's artifacts.
 
 What the upstream lists keeps its bytes and order; ours follow on its last page.
 """
@@ -26,9 +26,9 @@ _list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 async def tools(exchange: Exchange) -> web.StreamResponse:
-    """`tools/list`: the upstream's pages, the helper tool at the end of the last."""
+    """`tools/list`: the upstream's pages, the helper tools at the end of the last."""
     mounted = exchange.mounted
-    ours = [own.upload_tool(mounted.server)] if mounted.adapters.takes_uploads else []
+    ours = own.helper_tools(mounted.server) if mounted.adapters.takes_uploads else []
     if ours and capabilities.TOOLS not in exchange.session.flags:
         return web.Response(
             body=jsonrpc.result(exchange.envelope.id, {"tools": ours}), content_type="application/json"

@@ -8,7 +8,7 @@ from aiohttp import web
 from gateway.appkeys import BLOBS, FILES, LEASES, METRICS, SIGNER
 from gateway.files import arguments, stored
 from gateway.files.adapters import ToolAdapters
-from gateway.mcp import capture, links
+from gateway.mcp import awaiting, capture, links
 from gateway.mcp.exchange import Exchange, lease_id
 from gateway.mcp.relay import relay
 from gateway.mcp.sending import sent
@@ -28,6 +28,8 @@ async def call(exchange: Exchange) -> web.StreamResponse:
     adapters, name = exchange.mounted.adapters, exchange.envelope.name
     if adapters.takes_uploads and name == own.upload_tool_name(exchange.mounted.server):
         return await _upload_link(exchange)
+    if adapters.takes_uploads and name == own.await_tool_name(exchange.mounted.server):
+        return await awaiting.await_upload(exchange)
     tool = adapters.by_tool.get(name, _PLAIN)
     started_s = monotonic_s()
     outcome: Result = "error"

@@ -1,4 +1,4 @@
-"""The helper tool and the workflow document of a server that takes uploads. Pure."""
+"""The helper tools and the workflow document of a server that takes uploads. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,8 @@ from shared.config import Config, Server, UploadConsumer
 from shared.signing import Link, Signer
 
 WORKFLOW_URI = "doc://upload_workflow.md"
+AWAIT_DEFAULT_S = 45.0       # clients give a call up after a minute
+AWAIT_MOST_S = 50.0
 WORKFLOW_ENTRY: dict[str, Any] = {
     "uri": WORKFLOW_URI,
     "name": "upload_workflow.md",
@@ -31,6 +33,49 @@ def upload_tool_name(server: Server) -> str:
     return f"{server.prefix}_get_upload_url"
 
 
+def await_tool_name(server: Server) -> str:
+    """The name of the tool that waits for uploaded files."""
+    return f"{server.prefix}_await_upload"
+
+
+def helper_tools(server: Server) -> list[dict[str, Any]]:
+    """Our own entries of `tools/list`."""
+    return [upload_tool(server), await_tool(server)]
+
+
+def await_tool(server: Server) -> dict[str, Any]:
+    """The waiting tool as an entry of `tools/list`."""
+    return {
+        "name": await_tool_name(server),
+        "title": "Wait for uploaded files",
+        "description": (
+            f"Waits until the files of an upload link from {upload_tool_name(server)} are there and returns their "
+            "upload handles, so that you notice when somebody else uploads them. While nothing is there after "
+            "wait_seconds the status is waiting or receiving: call it again."
+        ),
+        "inputSchema": {
+            "type": "object",
+            "properties": {
+                "link_id": {"type": "string", "description": "link_id (or upload_url) of the upload link"},
+                "wait_seconds": {
+                    "type": "number", "minimum": 0, "maximum": AWAIT_MOST_S, "default": AWAIT_DEFAULT_S,
+                    "description": "How long to wait before answering that nothing is there yet",
+                },
+            },
+            "required": ["link_id"],
+            "additionalProperties": False,
+        },
+        "annotations": {"readOnlyHint": True, "openWorldHint": False},
+    }
+
+
+def await_note(server: Server, status: str) -> str:
+    """What to do next, for the model."""
+    if status == "complete":
+        return "Pass the upload_handles to tools instead of paths."
+    return f"The files are not there yet; call {await_tool_name(server)} again, or ask whether they were sent."
+
+
 def upload_tool(server: Server) -> dict[str, Any]:
     """The helper tool as an entry of `tools/list`."""
     return {
@@ -51,11 +96,15 @@ def upload_ticket(config: Config, server: Server, issued: UploadLink, signer: Si
     query = urlencode(signer.query(issued.link))
     url = f"{issued.base_url}{config.core.upload_path}/{quote(server.id, safe='')}?{query}"
     digest = " -F 'sha256=<hex sha256 of FILE>'" if config.uploads.require_sha256 else ""
+    raw_digest = "&sha256=<hex sha256 of FILE>" if config.uploads.require_sha256 else ""
     second = digest.replace("FILE", "FILE2") if digest else ""
     return {
         "server_id": server.id,
         "tool_name": upload_tool_name(server),
         "upload_url": url,
+        "link_id": issued.link.nonce,
+        "await_tool_name": await_tool_name(server),
+        "expires_at": issued.link.expires_s,
         "method": "POST",
         "headers": {"Mcp-Session-Id": issued.session_id} if issued.has_session else {},
         "auth_mode": "signed_upload_credentials",
@@ -69,6 +118,7 @@ def upload_ticket(config: Config, server: Server, issued: UploadLink, signer: Si
         "session_id": issued.session_id,
         "example_curl": f"curl -sS -X POST '{url}' -F 'file=@FILE'{digest}",
         "example_curl_multiple": f"curl -sS -X POST '{url}' -F 'file=@FILE'{digest} -F 'file=@FILE2'{second}",
+        "example_curl_raw": f"curl -sS -T FILE '{url.replace('?', '/?', 1)}{raw_digest}'",
         "note": (
             "The link works once, without any header, and the time to live counts to the start of the transfer. "
             "The answer holds upload_handles; pass them to tools instead of paths."
@@ -103,6 +153,8 @@ def workflow_text(config: Config, server: Server) -> str:
         "",
         *consumers,
         "",
+        f"When somebody else sends the file, call `{await_tool_name(server)}` with the `link_id` of the link: it "
+        "answers with the handles once they are there.",
         f"A handle works in this session only, and for {life} since its last use.",
         "",
     ])

@@ -1,12 +1,27 @@
 """One-time upload links: claimed when a transfer starts, spent when it succeeds, given back when it fails."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from shared.errors import Forbidden
 from shared.keys import Keys
 from shared.lua import Script, Scripts
-from shared.state.link import RedisLink
+from shared.state.link import Arg, RedisLink
 
 _CLAIM = Script("claim_grant")
+_SPEND = Script("spend_grant")
+_GIVE_BACK = Script("give_back_grant")
 _REMEMBER_MS = 3_600_000     # a claim whose gateway died stays closed: its outcome is unknown
+_MOST_OF_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUse:
+    """What became of a link so far."""
+
+    scope: str = ""                  # "" while nobody has used it
+    is_complete: bool = False        # it made files, and no transfer of its is under way
+    file_ids: tuple[str, ...] = ()
 
 
 class GrantStore:
@@ -17,10 +32,14 @@ class GrantStore:
         self._link = link
         self._keys = keys
 
-    async def claim(self, nonce: str, *, scope: str, server: str, ttl_ms: int) -> None:
-        """Take the link for one transfer. `ttl_ms` is what is left of its life. Raises Forbidden."""
+    async def claim(self, nonce: str, *, scope: str, server: str, ttl_ms: int, batch: bool = False) -> None:
+        """Take the link for one transfer, or for one more of a batch. `ttl_ms` is what is left of its life.
+
+        Raises Forbidden.
+        """
         keys = [self._keys.grant(nonce), self._keys.session(scope)]
-        (status,) = await self._scripts.run(_CLAIM, keys, [server, ttl_ms + _REMEMBER_MS])
+        args: list[Arg] = [server, ttl_ms + _REMEMBER_MS, scope, _MOST_OF_BATCH if batch else 0]
+        (status,) = await self._scripts.run(_CLAIM, keys, args)
         if status == 1:
             raise Forbidden("the session that this upload link was made for has ended; ask for a new link")
         if status == 2:
@@ -28,10 +47,22 @@ class GrantStore:
         if status == 3:
             raise Forbidden("this upload link was used before; ask for a new link")
 
-    async def spend(self, nonce: str) -> None:
-        """Close the link for good: its files are there. Safe to repeat."""
-        await self._link.call("SET", self._keys.grant(nonce), "spent", "XX", "KEEPTTL")
+    async def spend(self, nonce: str, file_ids: Sequence[str] = ()) -> None:
+        """Note that the transfer made these files, and wake who waits for them. A link for one request is closed
+        for good. Safe to repeat for that; once for each upload of a batch."""
+        await self._scripts.run(_SPEND, [self._keys.grant(nonce)], [self._keys.wake_uploads(), nonce, *file_ids])
 
     async def give_back(self, nonce: str) -> None:
-        """Open the link again: the transfer failed and left nothing. Safe to repeat."""
-        await self._link.call("DEL", self._keys.grant(nonce))
+        """Open the link again: the transfer failed and left nothing. Once for each transfer of a batch."""
+        await self._scripts.run(_GIVE_BACK, [self._keys.grant(nonce)], [self._keys.wake_uploads(), nonce])
+
+    async def use_of(self, nonce: str) -> LinkUse:
+        """What became of the link; remembered for an hour past its own end."""
+        state, scope, files, still_open = await self._link.call(
+            "HMGET", self._keys.grant(nonce), "state", "scope", "files", "open"
+        )
+        if state is None:
+            return LinkUse()
+        ids = tuple(bytes(files).decode().split(",")) if files else ()
+        is_complete = bool(ids) and (state == b"spent" or int(still_open or 0) <= 0)
+        return LinkUse(bytes(scope).decode(), is_complete, ids)

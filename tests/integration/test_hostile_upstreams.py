@@ -213,7 +213,7 @@ async def test_a_line_of_ten_megabytes_passes_as_it_came(client: Client, upstrea
 
     assert relayed.body == event.replace(b"%d", b"%d" % relayed.message["id"], 1)
     assert len(read.message["result"]["x"]) == _TEN_MB
-    assert [tool["name"] for tool in read.message["result"]["tools"]] == ["files_get_upload_url"]
+    assert [tool["name"] for tool in read.message["result"]["tools"]] == ["files_get_upload_url", "files_await_upload"]
 
 
 async def test_a_line_without_end_is_given_up_at_64_mib(patient: Client, upstream: ScriptedUpstream) -> None:

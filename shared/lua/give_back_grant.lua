@@ -1,0 +1,15 @@
+-- Open a link again whose transfer failed and left nothing; of a batch, give one upload back.
+-- KEYS[1]  hash, the link's state (keys.grant)
+-- ARGV     channel (keys.wake_uploads), the link's nonce
+-- returns  {given back 0|1}
+local state, files, begun = unpack(redis.call('HMGET', KEYS[1], 'state', 'files', 'begun'))
+if state == 'claimed' or (state == 'batch' and not files and begun == '1') then
+  redis.call('DEL', KEYS[1])
+elseif state == 'batch' then
+  redis.call('HINCRBY', KEYS[1], 'begun', -1)
+  redis.call('HINCRBY', KEYS[1], 'open', -1)
+else
+  return {0}
+end
+redis.call('PUBLISH', ARGV[1], ARGV[2])
+return {1}

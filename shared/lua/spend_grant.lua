@@ -1,0 +1,18 @@
+-- Note the files that a claimed link made, and wake who waits for them. A link that was not claimed stays as it is.
+-- KEYS[1]  hash, the link's state (keys.grant)
+-- ARGV     channel (keys.wake_uploads), the link's nonce, ids of the files
+-- returns  {noted 0|1}
+local state, files = unpack(redis.call('HMGET', KEYS[1], 'state', 'files'))
+if state ~= 'claimed' and state ~= 'batch' then return {0} end
+local ids = files and {files} or {}
+for n = 3, #ARGV do
+  if not (files and string.find(files, ARGV[n], 1, true)) then ids[#ids + 1] = ARGV[n] end
+end
+redis.call('HSET', KEYS[1], 'files', table.concat(ids, ','))
+if state == 'claimed' then
+  redis.call('HSET', KEYS[1], 'state', 'spent')
+else
+  redis.call('HINCRBY', KEYS[1], 'open', -1)
+end
+redis.call('PUBLISH', ARGV[1], ARGV[2])
+return {1}
