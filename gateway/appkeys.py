@@ -27,6 +27,7 @@ from shared.state.grants import GrantStore
 from shared.state.link import RedisLink
 from shared.state.queue import Queue
 from shared.state.renewal import RenewalStore
+from shared.state.resumable import ResumableStore
 from shared.state.sessions import SessionStore
 from shared.state.upload_waits import UploadWaits
 from shared.state.workers import Workers
@@ -96,6 +97,7 @@ RENEWALS = web.AppKey("renewals", RenewalStore)
 EXPIRY = web.AppKey("expiry", ExpiryStore)
 SESSIONS = web.AppKey("sessions", SessionStore)
 GRANTS = web.AppKey("grants", GrantStore)
+RESUMABLE = web.AppKey("resumable", ResumableStore)
 UPLOAD_WAITS = web.AppKey("upload_waits", UploadWaits)
 FILES = web.AppKey("files", FileStore)
 QUEUE = web.AppKey("queue", Queue)

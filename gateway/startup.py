@@ -25,6 +25,7 @@ from gateway.appkeys import (
     METRICS,
     QUEUE,
     RENEWALS,
+    RESUMABLE,
     SERVERS,
     SESSIONS,
     SIGNER,
@@ -59,8 +60,9 @@ from shared.state.grants import GrantStore
 from shared.state.limits import LimitStore
 from shared.state.link import RedisLink
 from shared.state.queue import Queue
-from shared.state.quota import FileLimits
+from shared.state.quota import LEAST_GRACE_S, FileLimits
 from shared.state.renewal import RenewalStore
+from shared.state.resumable import ResumableStore
 from shared.state.secrets import signing_secret
 from shared.state.sessions import SessionLimits, SessionStore
 from shared.state.upload_waits import UploadWaits
@@ -106,6 +108,8 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     app[FAILURES] = Failures(config.limits.failed_credentials_per_minute, store)
     grants = app[GRANTS] = GrantStore(scripts, link, keys)
     waits = app[UPLOAD_WAITS] = UploadWaits(address, keys, grants, tasks)
+    life_s = max(config.storage.orphan_sweeper_grace_seconds, LEAST_GRACE_S)  # then the sweeper takes the bytes
+    app[RESUMABLE] = ResumableStore(scripts, link, keys, ttl_ms=life_s * 1000)
     app[WORKERS] = Workers(scripts, link, keys)
     queue = app[QUEUE] = Queue(scripts, link, keys, new_id(), tasks, on_enqueued=app[METRICS].job_enqueued)
     queue.listen(address)

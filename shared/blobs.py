@@ -18,6 +18,7 @@ from shared import layout, moving
 from shared.blob_writer import BlobWriter
 from shared.errors import Unavailable
 from shared.folders import Folders
+from shared.part_writer import PartWriter
 from shared.storage_errors import error_of_os
 
 _THREADS = 4                 # of its own, so that name lookups never queue behind disk writes
@@ -57,6 +58,14 @@ class Blobs:
     def writer(self, staged_name: str) -> BlobWriter:
         """Receive a new file into `staging/`; `staged_name` was never used before."""
         return BlobWriter(self.folders, self._pool, staged_name)
+
+    async def create_staged(self, staged_name: str) -> None:
+        """An empty file in `staging/`, for `part_writer`; `staged_name` was never used before."""
+        os.close(await self.run(self.folders.create_file, layout.staging_parts(staged_name)))
+
+    def part_writer(self, staged_name: str, *, offset: int, checksum: str) -> PartWriter:
+        """Go on with a file in `staging/`; `checksum` names the algorithm for what is written now, "" for none."""
+        return PartWriter(self.folders, self._pool, staged_name, offset=offset, checksum=checksum)
 
     async def open_read(self, parts: Parts) -> int:
         """A descriptor of the regular file at `parts`, the caller's to close."""

@@ -163,6 +163,34 @@ class SessionConflict(Refused):
     reason = "session_conflict"
 
 
+class OffsetConflict(Refused):
+    """A resumable upload is at another offset than the request (tus 1.0.0 §PATCH)."""
+
+    status = 409
+    reason = "offset_conflict"
+
+
+class UnsupportedTus(Refused):
+    """A version of the tus protocol that is not spoken here."""
+
+    status = 412
+    reason = "unsupported_tus"
+
+
+class UploadBusy(Unavailable):
+    """Somebody else writes this resumable upload."""
+
+    status = 423
+    reason = "upload_busy"
+
+
+class ChecksumMismatch(Unavailable):
+    """The bytes that arrived are not those that were sent (tus 1.0.0 §Checksum); none were kept."""
+
+    status = 460
+    reason = "checksum_mismatch"
+
+
 class NotAcceptable(Refused):
     """The `Accept` header rules out every answer we could give."""
 

@@ -55,6 +55,12 @@ class Folders:
         os.fchmod(fd, self._file_mode)
         return fd
 
+    def open_to_write(self, parts: Sequence[str]) -> int:
+        """A descriptor of the regular file that is at `parts`, for writing."""
+        with self.place(parts) as (folder, name):
+            _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=False))
+            return os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+
     def unlink(self, parts: Sequence[str]) -> None:
         """Unlink the file or link at `parts`, if it is there."""
         with contextlib.suppress(FileNotFoundError), self.place(parts) as (folder, name):

@@ -94,6 +94,11 @@ class Keys:
         Written by gateways."""
         return f"{self.base}:grant:{nonce}"
 
+    def resumable(self, capability: str) -> str:
+        """Hash, a resumable upload: record, offset on disk, its writer and until when it may write, done. TTL the
+        sweeper's grace time from the last byte on. Written by gateways."""
+        return f"{self.base}:resumable:{capability}"
+
     def wake_uploads(self) -> str:
         """Channel: what an upload link was used for has changed; the message is its nonce."""
         return f"{self.base}:wake:uploads"

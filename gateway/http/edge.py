@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from gateway.appkeys import CONFIG, DOOR, GROUPS, LIMITER, MCP_GROUP, METRICS, NOTE, CutOff, Note
+from gateway.http import tus
 from gateway.http.auth import authenticate
 from gateway.http.limiting import within_limits
 from gateway.http.origins import Origins
@@ -102,6 +103,7 @@ def _failed(request: web.Request, note: Note, err: LongshoreError) -> web.Respon
     answer = answer_error(note, err)
     if challenge := request.app[DOOR].challenge(err, note.server):
         answer.headers["WWW-Authenticate"] = challenge
+    answer.headers.update(tus.said_with_errors(request.headers))
     return answer
 
 

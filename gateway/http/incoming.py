@@ -109,3 +109,7 @@ async def say_continue(request: web.Request) -> None:
     """Answer Expect: 100-continue now, after the checks (RFC 9110 §10.1.1)."""
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+async def go_ahead(_request: web.Request) -> None:
+    """Expect: 100-continue is answered by the handler, once it is known that the body is wanted."""

@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 from shared.config import Config
 from shared.errors import Forbidden
 
-_EXPOSED = "Mcp-Session-Id, WWW-Authenticate, Retry-After, Content-Disposition, ETag"
+_EXPOSED = (
+    "Mcp-Session-Id, WWW-Authenticate, Retry-After, Content-Disposition, ETag, Location, Upload-Offset, Upload-Length, "
+    "Upload-Expires, Upload-Metadata, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm"
+)
 _PREFLIGHT_S = 600
 
 

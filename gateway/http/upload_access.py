@@ -1,17 +1,17 @@
 """What lets an upload in: a one-time link, or a credential with a session."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from gateway.access.principal import Principal
-from gateway.appkeys import GRANTS, METRICS, SESSIONS, SIGNER
+from gateway.appkeys import CONFIG, GRANTS, METRICS, SERVERS, SESSIONS, SIGNER
 from gateway.http.auth import authenticate
 from gateway.mcp.exchange import SESSION_HEADER, note_of
 from shared.clock import now_s
-from shared.errors import BadRequest, Forbidden, SessionGone, WorkerDown
+from shared.errors import BadRequest, Forbidden, LongshoreError, NotFound, SessionGone, WorkerDown
 from shared.ids import is_id
 from shared.state.sessions import Caller
 
@@ -57,6 +57,22 @@ async def _scope_of(request: web.Request, server: str, principal: Principal) -> 
     except SessionGone:
         raise BadRequest(f"send the header {SESSION_HEADER}, or use a link from the get_upload_url tool") from None
     return Grant(scope)
+
+
+@contextmanager
+def counted(request: web.Request) -> Iterator[str]:
+    """The server that takes the upload; a refusal is counted. Raises NotFound, BadRequest."""
+    server, note = request.match_info["server"], note_of(request)
+    if server not in request.app[SERVERS]:
+        raise NotFound("no server of this id is configured here")
+    note.server = server
+    try:
+        if not request.app[CONFIG].uploads.enabled:
+            raise BadRequest("uploads are disabled here (uploads.enabled)")
+        yield server
+    except LongshoreError as err:
+        request.app[METRICS].upload_failed(server=server, reason=err.reason)
+        raise
 
 
 @asynccontextmanager

@@ -1,22 +1,23 @@
 """{core.upload_path}/{server}: files over plain HTTP, all of a request or none."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, CONFIG, METRICS, QUEUE, SERVERS
+from gateway.appkeys import BLOBS, CONFIG, METRICS, QUEUE
 from gateway.files.uploaded import describe_uploads
+from gateway.http import resumable
 from gateway.http.incoming import Received
 from gateway.http.limiting import within_limits
 from gateway.http.multipart import MOST_FORM_BYTES, receive
 from gateway.http.raw_body import check_raw, receive_raw
-from gateway.http.upload_access import authorize, claimed
+from gateway.http.tus import VERSION_HEADER
+from gateway.http.upload_access import authorize, claimed, counted
 from gateway.limiter import Passage
 from gateway.mcp.exchange import note_of
 from shared import layout
-from shared.errors import BadRequest, LongshoreError, NotFound, StoreDown, WorkerDown, WrongMediaType
+from shared.errors import LongshoreError, StoreDown, WorkerDown, WrongMediaType
 from shared.jobs import FinaliseUpload, UploadsDone
 from shared.records import UploadRecord
 from shared.state.quota import FileLimits
@@ -28,38 +29,23 @@ _Receive = Callable[[web.Request, list[Received]], Awaitable[None]]
 
 
 async def upload(request: web.Request) -> web.StreamResponse:
-    """POST: a form of files. Receive, finalise, answer with handles; all is checked before the body is read."""
-    with _counted(request) as server:
+    """POST: a form of files, or the beginning of a resumable upload.
+
+    Receives, finalises, answers with handles; everything is checked before the body is read.
+    """
+    with counted(request) as server:
+        if VERSION_HEADER in request.headers:
+            return await resumable.create(request, server)
         _check_form(request)
         return await _serve(request, server, receive)
 
 
 async def put(request: web.Request) -> web.StreamResponse:
     """PUT …[/{filename}]: one file as it is, for scripts. Answers as a form of one file."""
-    with _counted(request) as server:
+    with counted(request) as server:
         check_raw(request)
         _check_length(request, request.content_length)
         return await _serve(request, server, receive_raw)
-
-
-async def go_ahead(_request: web.Request) -> None:
-    """Expect: 100-continue is answered by the handler, once it is known that the body is wanted."""
-
-
-@contextmanager
-def _counted(request: web.Request) -> Iterator[str]:
-    """The server that takes the upload; a refusal is counted. Raises NotFound, BadRequest."""
-    server, note = request.match_info["server"], note_of(request)
-    if server not in request.app[SERVERS]:
-        raise NotFound("no server of this id is configured here")
-    note.server = server
-    try:
-        if not request.app[CONFIG].uploads.enabled:
-            raise BadRequest("uploads are disabled here (uploads.enabled)")
-        yield server
-    except LongshoreError as err:
-        request.app[METRICS].upload_failed(server=server, reason=err.reason)
-        raise
 
 
 def _check_form(request: web.Request) -> None:

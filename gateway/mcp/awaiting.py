@@ -105,7 +105,7 @@ async def _tool_result(exchange: Exchange, nonce: str, seen: LinkUse) -> dict[st
     status = "complete" if seen.is_complete else "receiving" if seen.scope else "waiting"
     server, scope = exchange.mounted.server, exchange.caller.session_id
     records: list[UploadRecord] = []
-    if seen.is_complete:
+    if seen.file_ids:
         try:
             found = await exchange.request.app[FILES].use(scope, list(seen.file_ids))
         except NotFound:

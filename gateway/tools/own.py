@@ -104,6 +104,7 @@ def upload_ticket(config: Config, server: Server, issued: UploadLink, signer: Si
         "upload_url": url,
         "link_id": issued.link.nonce,
         "await_tool_name": await_tool_name(server),
+        "resumable": config.uploads.resumable,
         "expires_at": issued.link.expires_s,
         "method": "POST",
         "headers": {"Mcp-Session-Id": issued.session_id} if issued.has_session else {},

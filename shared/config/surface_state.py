@@ -99,7 +99,7 @@ UPLOADS = (
     Row("uploads.uri_scheme", WORKS, Scheme(), "upload://", "What handles begin with."),
     Row("uploads.data_uri_max_bytes", LATER, Size(), 256 * 1024, "The largest `data:` URI in place of a handle.",
         off=(0,)),
-    Row("uploads.resumable", LATER, ON_OFF, True, "Lets interrupted uploads continue (tus).", off=(False,)),
+    Row("uploads.resumable", WORKS, ON_OFF, True, "Lets interrupted uploads continue (tus)."),
 )
 
 ARTIFACTS = (

@@ -4,15 +4,17 @@
 -- returns  {noted 0|1}
 local state, files = unpack(redis.call('HMGET', KEYS[1], 'state', 'files'))
 if state ~= 'claimed' and state ~= 'batch' then return {0} end
-local ids = files and {files} or {}
+local ids, new = files and {files} or {}, 0
 for n = 3, #ARGV do
-  if not (files and string.find(files, ARGV[n], 1, true)) then ids[#ids + 1] = ARGV[n] end
+  if not (files and string.find(files, ARGV[n], 1, true)) then
+    ids[#ids + 1], new = ARGV[n], new + 1
+  end
 end
 redis.call('HSET', KEYS[1], 'files', table.concat(ids, ','))
 if state == 'claimed' then
   redis.call('HSET', KEYS[1], 'state', 'spent')
 else
-  redis.call('HINCRBY', KEYS[1], 'open', -1)
+  redis.call('HINCRBY', KEYS[1], 'open', -new)
 end
 redis.call('PUBLISH', ARGV[1], ARGV[2])
 return {1}

@@ -49,7 +49,7 @@ class GrantStore:
 
     async def spend(self, nonce: str, file_ids: Sequence[str] = ()) -> None:
         """Note that the transfer made these files, and wake who waits for them. A link for one request is closed
-        for good. Safe to repeat for that; once for each upload of a batch."""
+        for good. Safe to repeat."""
         await self._scripts.run(_SPEND, [self._keys.grant(nonce)], [self._keys.wake_uploads(), nonce, *file_ids])
 
     async def give_back(self, nonce: str) -> None:

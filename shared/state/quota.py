@@ -6,6 +6,8 @@ from shared.config import Config
 from shared.errors import OverQuota
 from shared.records import ArtifactRecord, FileRecord
 
+LEAST_GRACE_S = 60           # a job that brings a file in may take so long from the file to its record
+
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:

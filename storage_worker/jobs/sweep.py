@@ -8,6 +8,7 @@ from itertools import islice
 import structlog
 
 from shared.jobs import CycleDone, Sweep
+from shared.state.quota import LEAST_GRACE_S
 from storage_worker.frame import job
 from storage_worker.leftovers import Leftover, walk
 from storage_worker.stores import Stores
@@ -16,7 +17,6 @@ from storage_worker.unlinking import unlink_folder
 log = structlog.get_logger(__name__)
 
 _SLICE = 200
-_LEAST_GRACE_S = 60          # a job that brings a file in may take so long from the file to its record
 
 
 @job(Sweep, timeout_s=600.0, keep_result_s=0)
@@ -27,7 +27,7 @@ async def sweep(stores: Stores, _order: Sweep) -> CycleDone:
     and asks Redis about each, so that its memory does not grow with what exists. Repeatable: what is gone
     is not found again. Raises Unavailable.
     """
-    grace_ns = max(stores.policy.orphan_grace_s, _LEAST_GRACE_S) * 1_000_000_000
+    grace_ns = max(stores.policy.orphan_grace_s, LEAST_GRACE_S) * 1_000_000_000
     leftovers = walk(stores.blobs.folders, await stores.blobs.stamp_ns() - grace_ns)
     removed = 0
     while found := await stores.blobs.run(_next, leftovers):

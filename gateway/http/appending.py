@@ -1,0 +1,182 @@
+"""The bytes of one request onto a resumable upload, and what follows its last one."""
+
+import asyncio
+import contextlib
+import hmac
+from collections.abc import Coroutine
+from typing import Any
+
+from aiohttp import web
+
+from gateway.appkeys import BLOBS, GRANTS, METRICS, QUEUE, RESUMABLE, TASKS
+from gateway.http.tus import Checksum
+from gateway.limiter import Passage
+from shared import ids, layout
+from shared.clock import monotonic_s
+from shared.errors import (
+    BadRequest,
+    ChecksumMismatch,
+    LongshoreError,
+    SlowRequest,
+    StoreDown,
+    TooLarge,
+    WorkerDown,
+)
+from shared.jobs import FinaliseUpload, StagedFile
+from shared.part_writer import PartWriter
+from shared.state.resumable import Progress, ResumableUpload
+
+WRITE_MS = 10_000            # a writer that says nothing for so long is taken for dead
+_FINISH_MS = 45_000
+_FINALISE_S = 30.0
+_TICK_S = 2.0
+_SILENCE_S = 60.0
+_NOTE_BYTES = 16 * 1024 * 1024   # what a gateway that is killed may lose at most
+
+
+class Appending:
+    """One request that writes an upload which it has taken. `run` gives it back, whatever happens."""
+
+    def __init__(self, request: web.Request, capability: str, writer: str, progress: Progress) -> None:
+        self._request = request
+        self._store = request.app[RESUMABLE]
+        self._capability = capability
+        self._token = writer
+        self._upload = progress.upload
+        self._start = self._noted = self._taken = progress.offset
+        self._noted_s = monotonic_s()
+
+    async def run(self, passage: Passage, checksum: Checksum) -> int:
+        """Take the body in, and make the file visible when that was its last byte. Returns the new offset.
+
+        What came before the client broke off is kept, unless there is a checksum that it cannot pass.
+        Raises ChecksumMismatch, TooLarge, SlowRequest, UploadBusy, and what finalising may.
+        """
+        upload = self._upload
+        writer = self._request.app[BLOBS].part_writer(
+            upload.file_id, offset=self._start, checksum=checksum.algorithm
+        )
+        try:
+            try:
+                await self._receive(writer, keep=not checksum.algorithm)
+                self._noted = await self._flushed(writer, checksum)
+            except BaseException:
+                await self._let_go(writer, keep=not checksum.algorithm)
+                raise
+            finally:
+                passage.size_bytes = self._taken - self._start
+            if self._noted == upload.size_bytes:
+                await finish(self._request, self._capability, self._token, upload, writer=writer)
+            else:
+                await self._store.advance(self._capability, writer=self._token, offset=self._noted)
+        finally:
+            await writer.close()
+        return self._noted
+
+    async def _receive(self, writer: PartWriter, *, keep: bool) -> None:
+        heard_s = monotonic_s()
+        while True:
+            try:
+                async with asyncio.timeout(_TICK_S):
+                    chunk = await self._request.content.readany()
+            except TimeoutError:
+                if monotonic_s() - heard_s > _SILENCE_S:
+                    raise SlowRequest(f"nothing of the file came for {_SILENCE_S:g} seconds; go on with it") from None
+                await self._note(writer, keep=keep)
+                continue
+            if not chunk:
+                return
+            heard_s = monotonic_s()
+            if self._taken + len(chunk) > self._upload.size_bytes:
+                raise TooLarge("the body goes beyond the length that the upload was created with (Upload-Length)")
+            if heard_s - self._noted_s > _TICK_S or self._taken - self._noted >= _NOTE_BYTES:
+                await self._note(writer, keep=keep)
+            self._taken += len(chunk)
+            await writer.write(chunk)
+
+    async def _note(self, writer: PartWriter, *, keep: bool) -> None:
+        """Say that we still write, and how far we are on disk. Raises UploadBusy when another has taken over."""
+        if keep:
+            self._noted = await writer.flush()
+        await self._store.advance(self._capability, writer=self._token, offset=self._noted, for_ms=WRITE_MS)
+        self._noted_s = monotonic_s()
+
+    async def _flushed(self, writer: PartWriter, checksum: Checksum) -> int:
+        offset = await writer.flush()
+        if checksum.algorithm and not hmac.compare_digest(await writer.checksum(), checksum.digest):
+            raise ChecksumMismatch("the bytes that arrived do not have the checksum that was sent; send them again")
+        return offset
+
+    async def _let_go(self, writer: PartWriter, *, keep: bool) -> None:
+        with contextlib.suppress(LongshoreError):    # then it is given back when the time of the writer is over
+            if keep:
+                self._noted = await writer.flush()
+            await self._store.advance(self._capability, writer=self._token, offset=self._noted)
+
+
+async def finish(
+    request: web.Request, capability: str, writer_token: str, upload: ResumableUpload, *,
+    writer: PartWriter | None = None,
+) -> None:
+    """Make the file of a complete upload visible, also when the client leaves meanwhile. Safe to repeat after an
+    outcome that is unknown: the file keeps its id. Raises BadRequest, WorkerDown, and what the worker refuses."""
+    whole = writer or request.app[BLOBS].part_writer(upload.file_id, offset=upload.size_bytes, checksum="")
+    finishing: asyncio.Task[LongshoreError | None] = request.app[TASKS].start(
+        _told(_finish(request.app, capability, writer_token, upload, whole)), name="finish_resumable"
+    )
+    if (refusal := await asyncio.shield(finishing)) is not None:
+        raise refusal
+
+
+async def _told(work: Coroutine[Any, Any, None]) -> LongshoreError | None:
+    """What refused the work: an error that nobody waits for any more is no failure of the task."""
+    try:
+        await work
+    except LongshoreError as err:
+        return err
+    return None
+
+
+async def _finish(
+    app: web.Application, capability: str, token: str, upload: ResumableUpload, whole: PartWriter
+) -> None:
+    store, size = app[RESUMABLE], upload.size_bytes
+    await store.advance(capability, writer=token, offset=size, for_ms=_FINISH_MS)
+    try:
+        sha256 = await whole.whole_sha256()
+        if upload.sha256 not in ("", sha256):
+            raise BadRequest("the sha256 of the file does not match what arrived; upload it again")
+        await store.advance(capability, writer=token, offset=size, for_ms=_FINISH_MS)
+        _ = await app[QUEUE].run(_order(upload, sha256), timeout_s=_FINALISE_S)
+    except (WorkerDown, StoreDown):
+        await store.advance(capability, writer=token, offset=size)
+        raise
+    except LongshoreError:
+        await discard(app, capability, upload)
+        raise
+    if upload.nonce:
+        await app[GRANTS].spend(upload.nonce, [upload.file_id])
+    await store.advance(capability, writer=token, offset=size, is_done=True)
+    app[METRICS].uploaded(server=upload.server, files=1, size_bytes=size)
+
+
+def _order(upload: ResumableUpload, sha256: str) -> FinaliseUpload:
+    file = StagedFile(
+        id=upload.file_id, staged_name=upload.file_id, name=upload.name, stored_name=layout.safe_name(upload.name),
+        media_type=upload.media_type, size_bytes=upload.size_bytes, sha256=sha256,
+    )
+    return FinaliseUpload(scope=upload.scope, server=upload.server, files=[file])
+
+
+async def discard(app: web.Application, capability: str, upload: ResumableUpload) -> None:
+    """Leave nothing of an upload whose writer we are; its link opens another in its place."""
+    await app[RESUMABLE].drop(capability)
+    await app[BLOBS].discard(layout.staging_parts(upload.file_id))
+    if upload.nonce:
+        await app[GRANTS].give_back(upload.nonce)
+
+
+async def take(request: web.Request, capability: str, *, offset: int | None) -> tuple[str, Progress]:
+    """Become the writer: its token, and where the upload is. Raises NotFound, OffsetConflict, UploadBusy."""
+    token = ids.new_id()
+    return token, await request.app[RESUMABLE].take(capability, writer=token, offset=offset, for_ms=WRITE_MS)

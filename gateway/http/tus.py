@@ -1,0 +1,97 @@
+"""The headers of the tus resumable upload protocol 1.0.0, read and written. Pure.
+
+Extensions: creation, creation-with-upload, expiration, checksum, termination.
+"""
+
+import hashlib
+from base64 import b64decode
+from binascii import Error
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from shared.errors import BadRequest, UnsupportedTus, WrongMediaType
+
+VERSION = "1.0.0"
+VERSION_HEADER = "Tus-Resumable"
+MEDIA_TYPE = "application/offset+octet-stream"
+ALGORITHMS = ("sha256", "sha1", "sha512")
+_DIGEST_BYTES = {name: hashlib.new(name, usedforsecurity=False).digest_size for name in ALGORITHMS}
+_EXTENSIONS = "creation,creation-with-upload,expiration,checksum,termination"
+_MOST_DIGITS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """What `Upload-Checksum` says of a request's body; no algorithm: nothing."""
+
+    algorithm: str = ""
+    digest: bytes = b""
+
+
+def capabilities(*, max_size_bytes: int) -> dict[str, str]:
+    """The answer to OPTIONS."""
+    return {
+        VERSION_HEADER: VERSION, "Tus-Version": VERSION, "Tus-Extension": _EXTENSIONS,
+        "Tus-Max-Size": str(max_size_bytes), "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
+    }
+
+
+def said_with_errors(headers: Mapping[str, str]) -> dict[str, str]:
+    """What an error says to a client that speaks tus."""
+    return {VERSION_HEADER: VERSION, "Tus-Version": VERSION} if VERSION_HEADER in headers else {}
+
+
+def check_version(headers: Mapping[str, str]) -> None:
+    """Raises UnsupportedTus."""
+    if headers.get(VERSION_HEADER) != VERSION:
+        raise UnsupportedTus(f"send {VERSION_HEADER}: {VERSION}, the only version that is spoken here")
+
+
+def check_media_type(content_type: str) -> None:
+    """Raises WrongMediaType for a body that is not the file's bytes."""
+    if content_type != MEDIA_TYPE:
+        raise WrongMediaType(f"send the bytes as Content-Type: {MEDIA_TYPE}")
+
+
+def number(headers: Mapping[str, str], name: str) -> int:
+    """A header that must be a number of bytes. Raises BadRequest."""
+    text = headers.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        raise BadRequest(f"the header {name} is missing or is not a number of bytes")
+    return int(text)
+
+
+def metadata(text: str) -> dict[str, str]:
+    """`Upload-Metadata`, decoded. Raises BadRequest."""
+    found: dict[str, str] = {}
+    for pair in text.split(",") if text.strip() else ():
+        name, _, value = pair.strip().partition(" ")
+        if not name or name in found:
+            raise BadRequest("Upload-Metadata has a key that is empty or there twice")
+        try:
+            found[name] = b64decode(value.encode(), validate=True).decode()
+        except (Error, UnicodeError):
+            raise BadRequest("a value in Upload-Metadata is not UTF-8 in base64") from None
+    return found
+
+
+def checksum(text: str | None) -> Checksum:
+    """`Upload-Checksum`. Raises BadRequest."""
+    if text is None:
+        return Checksum()
+    algorithm, _, value = text.strip().partition(" ")
+    if algorithm not in ALGORITHMS:
+        raise BadRequest(f"Upload-Checksum takes {', '.join(ALGORITHMS)}")
+    try:
+        digest = b64decode(value.encode(), validate=True)
+    except (Error, UnicodeError):
+        digest = b""
+    if len(digest) != _DIGEST_BYTES[algorithm]:
+        raise BadRequest("the digest in Upload-Checksum is not one of its algorithm in base64")
+    return Checksum(algorithm, digest)
+
+
+def expires(now_s: float, ttl_ms: int) -> str:
+    """`Upload-Expires` of an upload that gets nothing more."""
+    return formatdate(now_s + ttl_ms / 1000, usegmt=True)

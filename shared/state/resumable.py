@@ -1,0 +1,105 @@
+"""Resumable uploads under way: how far each has come, and who writes it. Any gateway goes on with any of them."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from shared.errors import NotFound, OffsetConflict, Unavailable, UploadBusy
+from shared.keys import Keys
+from shared.lua import Script, Scripts
+from shared.records import Record, encode
+from shared.state.link import Arg, RedisLink
+
+_BEGIN = Script("begin_resumable")
+_TAKE = Script("take_resumable")
+_ADVANCE = Script("advance_resumable")
+_GONE = "no upload is under way at this address; it may have expired or been terminated: begin again"
+
+
+class ResumableUpload(Record, frozen=True, kw_only=True, tag=3):
+    """A file that comes in several requests, each of which may meet another gateway.
+
+    Written once when the upload is created. Redis: a field of `keys.resumable`, which dies when nothing comes.
+    """
+
+    file_id: str             # of the record that it will become; its name in `staging/` too
+    scope: str               # the session id
+    server: str
+    name: str                # as the client named it
+    media_type: str          # as the client declared it, "" when it did not
+    size_bytes: int
+    sha256: str = ""         # lowercase hex, "" when the client did not say
+    nonce: str = ""          # of the link that let it in, "" for a credential
+    metadata: str = ""       # `Upload-Metadata` as it was sent
+
+
+_decoder = msgspec.msgpack.Decoder(ResumableUpload)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where an upload is."""
+
+    upload: ResumableUpload
+    offset: int              # bytes that are on disk
+    is_done: bool            # the file is visible
+    is_written: bool = False # somebody writes, or did until just now
+
+
+class ResumableStore:
+    """Resumable uploads by capability: 32 random characters, which whoever continues the upload must know."""
+
+    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, *, ttl_ms: int) -> None:
+        self._scripts = scripts
+        self._link = link
+        self._keys = keys
+        self.ttl_ms = ttl_ms     # life after the last byte
+
+    async def begin(self, capability: str, upload: ResumableUpload) -> None:
+        """Remember a new upload. Its file is there already."""
+        await self._scripts.run(_BEGIN, [self._keys.resumable(capability)], [encode(upload), self.ttl_ms])
+
+    async def look(self, capability: str) -> Progress:
+        """Where the upload is. Raises NotFound."""
+        record, offset, done, writer = await self._link.call(
+            "HMGET", self._keys.resumable(capability), "record", "offset", "done", "writer"
+        )
+        if record is None:
+            raise NotFound(_GONE)
+        return Progress(_decode(record), int(offset), done is not None, writer is not None)
+
+    async def take(self, capability: str, *, writer: str, offset: int | None, for_ms: int) -> Progress:
+        """Become the only writer for so long, at this offset or wherever the upload is; a finished one is just
+        looked at. Raises NotFound, OffsetConflict, UploadBusy."""
+        args: list[Arg] = [writer, -1 if offset is None else offset, for_ms]
+        status, *rest = await self._scripts.run(_TAKE, [self._keys.resumable(capability)], args)
+        if status == 0:
+            raise NotFound(_GONE)
+        if status == 1:
+            raise OffsetConflict(f"the upload is at byte {int(rest[0])}; go on from there")
+        if status == 2:
+            raise UploadBusy("another request writes this upload; ask where it is and go on when that one has ended")
+        if offset is not None and int(rest[1]) != offset:
+            raise OffsetConflict("the upload is complete")
+        return Progress(_decode(rest[0]), int(rest[1]), bool(rest[2]))
+
+    async def advance(
+        self, capability: str, *, writer: str, offset: int, for_ms: int = 0, is_done: bool = False
+    ) -> None:
+        """Note how far the upload has come on disk, and go on writing for so long or end. UploadBusy when the
+        writer is another by now: then nothing more may be written."""
+        args: list[Arg] = [writer, offset, for_ms, self.ttl_ms, int(is_done)]
+        (noted,) = await self._scripts.run(_ADVANCE, [self._keys.resumable(capability)], args)
+        if not noted:
+            raise UploadBusy("another request has taken this upload over, or it was terminated")
+
+    async def drop(self, capability: str) -> None:
+        """Forget the upload; its writer alone may ask for that."""
+        await self._link.call("DEL", self._keys.resumable(capability))
+
+
+def _decode(record: bytes) -> ResumableUpload:
+    try:
+        return _decoder.decode(record)
+    except msgspec.ValidationError as err:
+        raise Unavailable("this upload was begun by a longshore of another version; begin again") from err
