@@ -71,6 +71,7 @@ class Note:
     session_id: str = ""
     method: str = ""               # JSON-RPC method, as far as it is one that we know
     message_id: MessageId = None   # of the JSON-RPC request, for errors
+    is_modern: bool = False        # the message is of the stateless revision, and so are its errors
     is_message: bool = False       # errors are answered as JSON-RPC
     in_tool_call: bool = False     # errors that the caller can correct are answered as tool results
     executing: bool = False        # the message was accepted: upstream failures are answers, not HTTP errors

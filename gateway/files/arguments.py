@@ -23,6 +23,11 @@ class Slot:
     handle: handles.Handle
     as_uri: bool
 
+    @property
+    def text(self) -> str:
+        """What stands there now."""
+        return str(self.container[self.key])  # type: ignore[index]
+
     def fill(self, path: PurePosixPath) -> None:
         """Replace the handle by `path`."""
         self.container[self.key] = path.as_uri() if self.as_uri else str(path)  # type: ignore[index]

@@ -20,6 +20,7 @@ from shared.errors import (
     ArtifactMissing,
     LongshoreError,
     MethodNotAllowed,
+    MethodNotFound,
     NotFound,
     OverQuota,
     Refused,
@@ -145,11 +146,16 @@ def answer_error(note: Note, err: LongshoreError) -> web.Response:
         body = error_message(note, err)
         # A call that was accepted has its failure as its answer: SDK clients hang on a bare 5xx.
         executed = note.executing and isinstance(err, _OF_EXECUTION)
-        status = 200 if executed else err.status
+        status = 200 if executed else _status_of(note, err)
     headers: dict[str, str] = {}
     if isinstance(err, Unavailable) and status in (429, 503):
         headers["Retry-After"] = str(err.retry_after_s)
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
+
+
+def _status_of(note: Note, err: LongshoreError) -> int:
+    """In the stateless revision, 404 says that there is no such method."""
+    return 400 if note.is_modern and err.status == 404 and not isinstance(err, MethodNotFound) else err.status
 
 
 def _count(request: web.Request, note: Note, status: int) -> None:

@@ -14,10 +14,10 @@ from gateway.appkeys import STREAMS, Mounted, Note
 from gateway.mcp.exchange import Exchange, Sink, caller_of, lease_id, may_change_lists, note_of, open_session
 from gateway.mcp.relay import STREAM_HEADERS, error_message
 from gateway.wire import envelope as wire
-from gateway.wire import sse
+from gateway.wire import modern, sse
 from gateway.wire.envelope import Envelope, Kind
 from shared import ids
-from shared.errors import BadRequest, LongshoreError, ParseError
+from shared.errors import BadRequest, LongshoreError, ParseError, UnsupportedRevision
 
 _REVISION = "2025-03-26"
 _MOST_MEMBERS = 100
@@ -61,7 +61,8 @@ def _members(request: web.Request, body: bytes) -> list[tuple[Envelope, bytes]]:
         raise BadRequest(f"a batch holds 1 to {_MOST_MEMBERS} messages; this one has {len(raws)}")
     members = [(wire.parse(bytes(raw)), bytes(raw)) for raw in raws]
     for member, _ in members:
-        wire.refuse_stateless(member, None)
+        if modern.is_modern(member, None):
+            raise UnsupportedRevision("a message of the stateless revision stands alone; send one message a request")
         if member.method == "initialize":
             raise BadRequest("initialize must not be part of a batch")
     asked = [member.id for member, _ in members if member.kind is Kind.REQUEST]

@@ -45,6 +45,13 @@ def negotiated(response: bytes) -> Negotiated | None:
     return Negotiated(result.protocol, flags)
 
 
+def flags_of(response: bytes) -> str:
+    """What the result says that the upstream has, whatever else it says; "" for an error."""
+    result = jsonrpc.open_object(jsonrpc.open_object(response).get("result", msgspec.Raw(b"{}")))
+    found = jsonrpc.open_object(result.get("capabilities", msgspec.Raw(b"{}")))
+    return "".join(flag for flag, name in ((TOOLS, "tools"), (RESOURCES, "resources")) if name in found)
+
+
 def with_ours(response: bytes, adapters: Adapters, flags: str) -> bytes:
     """The response with the capabilities that our features need; the same bytes when none is missing."""
     missing = []

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from gateway.appkeys import CONFIG, LEASES, QUEUE, SESSIONS, TASKS, Mounted
-from gateway.mcp import batch, capabilities, handshake, listing, toolcall
+from gateway.mcp import batch, capabilities, discovery, handshake, listing, stateless, toolcall
 from gateway.mcp.exchange import (
     SESSION_HEADER,
     VERSION_HEADER,
@@ -28,6 +28,7 @@ from gateway.mcp.sending import sent
 from gateway.upstream import probe
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import envelope as wire
+from gateway.wire import modern
 from gateway.wire.envelope import Kind
 from shared import ids
 from shared.errors import BadRequest, NotAcceptable, SlowRequest, TooLarge, UpstreamDown, WrongMediaType
@@ -42,6 +43,8 @@ _HANDLERS: dict[str, Callable[[Exchange], Awaitable[web.StreamResponse]]] = {
     "resources/templates/list": listing.upstreams,
     "resources/list": listing.resources,
     "resources/read": listing.read,
+    "server/discover": discovery.discover,
+    "subscriptions/listen": discovery.listen,
 }
 
 
@@ -54,7 +57,8 @@ async def post(mounted: Mounted, request: web.Request) -> web.StreamResponse:
         return await batch.post(mounted, request, body, _handle)
     message = wire.parse(body)
     note.message_id, note.method = message.id, message.method if message.method in _KNOWN_METHODS else "other"
-    wire.refuse_stateless(message, request.headers.get(VERSION_HEADER))
+    if modern.is_modern(message, request.headers.get(VERSION_HEADER)):
+        return await stateless.post(mounted, request, message, body, _handle)
     if message.method == "initialize" and message.kind is Kind.REQUEST:
         return await handshake.initialize(mounted, request, message, body)
     caller = caller_of(request, mounted)
@@ -101,6 +105,7 @@ async def _one_way(exchange: Exchange) -> web.StreamResponse:
 
 async def get(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     """GET: the standing stream of server-initiated messages, or the resumption of a broken one."""
+    stateless.refuse_verb(request)
     if "text/event-stream" not in request.headers.get("Accept", "") and "*/*" not in request.headers.get("Accept", ""):
         raise NotAcceptable("a GET on this path opens an event stream; send Accept: text/event-stream")
     caller = caller_of(request, mounted)
@@ -141,6 +146,7 @@ def is_lost(session: OpenSession) -> bool:
 
 async def delete(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     """DELETE: end the session for good, its files with it; the upstream's own session is ended in passing."""
+    stateless.refuse_verb(request)
     if SESSION_HEADER not in request.headers:
         raise BadRequest(f"send the header {SESSION_HEADER} of the session to end")
     caller = caller_of(request, mounted)
@@ -181,4 +187,5 @@ _KNOWN_METHODS = frozenset({
     "resources/subscribe", "resources/unsubscribe", "prompts/list", "prompts/get", "completion/complete",
     "logging/setLevel", "notifications/initialized", "notifications/cancelled", "notifications/progress",
     "notifications/roots/list_changed", "server/discover", "tasks/get", "tasks/result", "tasks/list", "tasks/cancel",
+    "subscriptions/listen",
 })

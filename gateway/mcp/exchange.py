@@ -1,17 +1,18 @@
 """One message on its way: what arrived, in which session, and where it goes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
 
 from aiohttp import web
 
 from gateway.access.principal import Principal
-from gateway.appkeys import CONFIG, NOTE, SESSIONS, SIGNER, Mounted, Note
+from gateway.appkeys import CONFIG, NOTE, SESSIONS, SIGNER, TASKS, Mounted, Note
 from gateway.lists import METHODS
 from gateway.upstream import headers
-from gateway.wire.envelope import Envelope, Kind
+from gateway.wire import header_values, param_headers
+from gateway.wire.envelope import Envelope, Kind, MessageId
 from shared.config import Config
 from shared.errors import BadRequest, SessionGone, StoreDown, Unauthorized
 from shared.ids import is_id
@@ -31,6 +32,23 @@ class Sink:
 
 
 @dataclass(slots=True)
+class Stateless:
+    """How a message of the stateless revision travels on."""
+
+    headers: dict[str, str]      # that mirror the body, for an upstream of the same revision
+    asked_id: MessageId          # under which the upstream knows it
+    is_translated: bool = False  # the upstream is of the session era
+    log_level: str = ""          # of the log messages that the client wants, "" for none
+
+    def mirror(self, before: str, now: str) -> None:
+        """Let the headers that carry the argument `before` carry `now`."""
+        prefix = param_headers.PREFIX.lower()
+        for name, value in self.headers.items():
+            if name.lower().startswith(prefix) and header_values.decode(value) == before:
+                self.headers[name] = header_values.encode(now)
+
+
+@dataclass(slots=True)
 class Exchange:
     """A message in a live session, with all that its handling needs."""
 
@@ -43,6 +61,7 @@ class Exchange:
     note: Note
     sink: Sink | None = None     # where messages go instead of into an answer of their own
     answered: bool = False       # the sink has the response
+    stateless: Stateless | None = None   # the message is of the stateless revision
 
     @property
     def config(self) -> Config:
@@ -62,10 +81,25 @@ class Exchange:
 
     def upstream_headers(self) -> dict[str, str]:
         """Headers for the upstream's side of this session."""
-        return upstream_headers(self.request, self.mounted, self.session.upstream_id)
+        found = upstream_headers(self.request, self.mounted, self.session.upstream_id)
+        if self.stateless is not None:
+            found |= self.stateless.headers
+            if self.stateless.is_translated:
+                found[VERSION_HEADER] = self.session.protocol
+        return found
+
+    def spawn(self, work: Coroutine[None, None, None], *, name: str) -> None:
+        """Do `work` beside the call, and after it."""
+        self.request.app[TASKS].spawn(work, name=name)
+
+    @property
+    def asked_id(self) -> MessageId:
+        """The id under which the upstream knows the message."""
+        return self.envelope.id if self.stateless is None else self.stateless.asked_id
 
 
-_WAIT_FOR_WORK = frozenset({"tasks/result"})   # which may be hours away, as the revision 2025-11-25 has it
+# What may be hours away, as the revisions have it.
+_WAIT_FOR_WORK = frozenset({"tasks/result", "subscriptions/listen"})
 
 
 def lease_id(note: Note, message: Envelope) -> str:
@@ -73,7 +107,7 @@ def lease_id(note: Note, message: Envelope) -> str:
     return note.request_id if message.kind is Kind.REQUEST and message.method not in _LEASELESS else ""
 
 
-_LEASELESS = frozenset({"ping"})
+_LEASELESS = frozenset({"ping", "subscriptions/listen"})
 
 
 def may_change_lists(message: Envelope) -> bool:
@@ -81,7 +115,10 @@ def may_change_lists(message: Envelope) -> bool:
     return message.kind is Kind.REQUEST and message.method not in _READING
 
 
-_READING = METHODS | {"ping", "resources/read", "prompts/get", "completion/complete", "logging/setLevel"}
+_READING = METHODS | {
+    "ping", "server/discover", "subscriptions/listen", "resources/read", "prompts/get", "completion/complete",
+    "logging/setLevel",
+}
 
 
 def note_of(request: web.Request) -> Note:
@@ -109,12 +146,21 @@ def caller_of(request: web.Request, mounted: Mounted) -> Caller:
     return Caller(session_id, mounted.server.id, principal)
 
 
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """How a scope begins."""
+
+    flags: str
+    init_params: bytes
+
+
 async def open_session(
-    request: web.Request, caller: Caller, *, lease: str = "", may_change_lists: bool = False
+    request: web.Request, caller: Caller, *, lease: str = "", may_change_lists: bool = False, begin: Begin | None = None
 ) -> OpenSession:
     """The caller's session, validated and leased. Raises as `SessionStore.open_call`, or BadRequest.
 
-    A caller without session id begins its scope with the `initialize` that it sent before.
+    A caller without session id begins its scope with the `initialize` that it sent before, or with `begin` where
+    its revision has none.
     """
     sessions = request.app[SESSIONS]
     opened = partial(sessions.open_call, caller, lease=lease, may_change_lists=may_change_lists)
@@ -122,9 +168,11 @@ async def open_session(
         try:
             return await opened()
         except SessionGone:
-            if SESSION_HEADER in request.headers:
+            if begin is None and SESSION_HEADER in request.headers:
                 raise
-        if not await sessions.adopt(caller):
+        if begin is not None:
+            await sessions.begin(caller, flags=begin.flags, init_params=begin.init_params)
+        elif not await sessions.adopt(caller):
             raise BadRequest(f"the header {SESSION_HEADER} is missing; start a session with initialize")
         return await opened()
     except (asyncio.CancelledError, StoreDown):

@@ -13,10 +13,11 @@ from gateway.files import handles, results
 from gateway.lists import Fetch, Key, fingerprint
 from gateway.mcp import capabilities, reading
 from gateway.mcp.exchange import Exchange
+from gateway.mcp.own_answers import head_of, own_result
 from gateway.mcp.relay import relay
 from gateway.mcp.sending import sent
 from gateway.tools import own
-from gateway.wire import jsonrpc
+from gateway.wire import jsonrpc, result_fields
 from shared.errors import InvalidParams, NotFound, UpstreamDown
 from shared.records import ArtifactRecord
 
@@ -30,9 +31,7 @@ async def tools(exchange: Exchange) -> web.StreamResponse:
     mounted = exchange.mounted
     ours = own.helper_tools(mounted.server) if mounted.adapters.takes_uploads else []
     if ours and capabilities.TOOLS not in exchange.session.flags:
-        return web.Response(
-            body=jsonrpc.result(exchange.envelope.id, {"tools": ours}), content_type="application/json"
-        )
+        return own_result(exchange, {"tools": ours})
     return await _with_ours(exchange, "tools", ours, next_cursor=None)
 
 
@@ -50,7 +49,7 @@ async def resources(exchange: Exchange) -> web.StreamResponse:
     page: dict[str, Any] = {"resources": entries}
     if next_cursor is not None:
         page["nextCursor"] = next_cursor
-    return web.Response(body=jsonrpc.result(exchange.envelope.id, page), content_type="application/json")
+    return own_result(exchange, page)
 
 
 async def read(exchange: Exchange) -> web.StreamResponse:
@@ -59,14 +58,13 @@ async def read(exchange: Exchange) -> web.StreamResponse:
     if uri == own.WORKFLOW_URI and adapters.takes_uploads:
         text = own.workflow_text(config, exchange.mounted.server)
         contents = [{"uri": uri, "mimeType": "text/markdown", "text": text}]
-        body = jsonrpc.result(exchange.envelope.id, {"contents": contents})
-        return web.Response(body=body, content_type="application/json")
+        return own_result(exchange, {"contents": contents})
     if adapters.exposes_artifacts and handles.begins_with(uri, (config.artifacts.uri_scheme,)):
         record = await _artifact_at(exchange, uri)
         if exchange.sink is not None:
             body = await reading.whole(exchange.request, record, uri, exchange.envelope.id)
             return web.Response(body=body, content_type="application/json")
-        return await reading.send(exchange.request, record, uri, exchange.envelope.id)
+        return await reading.send(exchange.request, record, uri, exchange.envelope.id, head=head_of(exchange))
     async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
         return await relay(exchange, answer)
 
@@ -112,7 +110,7 @@ async def _with_ours(
 ) -> web.StreamResponse:
     """The upstream's list, kept or fetched, with ours at its end."""
     cache = exchange.request.app[LISTS]
-    if not cache.is_on:
+    if not cache.is_on or exchange.stateless is not None:    # whose lists say themselves how long they may be kept
         return await _fetched(exchange, name, ours, next_cursor, None)
     key = _key(exchange)
     kept = await cache.find(key)
@@ -132,9 +130,13 @@ async def _fetched(
     async def change(response: bytes) -> bytes:
         if fetch is not None and (result := jsonrpc.open_object(response).get("result")) is not None:
             fetch.keep(result)
-        return _merged(response, name, ours, next_cursor) if ours else response
+        if not ours:
+            return response
+        return _merged(response, name, ours, next_cursor, is_modern=exchange.stateless is not None)
 
     async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
+        if answer.status == 404 and ours and exchange.stateless is not None:   # it has no such lists itself
+            return own_result(exchange, {name: ours} | ({"nextCursor": next_cursor} if next_cursor else {}))
         return await relay(exchange, answer, change=change if ours or fetch is not None else None)
 
 
@@ -147,7 +149,9 @@ def _key(exchange: Exchange) -> Key:
     return (exchange.caller.server, headers, session.protocol, envelope.method, envelope.cursor)
 
 
-def _merged(response: bytes, name: str, ours: list[dict[str, Any]], next_cursor: str | None) -> bytes:
+def _merged(
+    response: bytes, name: str, ours: list[dict[str, Any]], next_cursor: str | None, *, is_modern: bool = False
+) -> bytes:
     message = jsonrpc.open_object(response)
     if "result" not in message:
         return response
@@ -161,5 +165,5 @@ def _merged(response: bytes, name: str, ours: list[dict[str, Any]], next_cursor:
     result[name] = jsonrpc.raw([*theirs, *ours])
     if next_cursor is not None:
         result["nextCursor"] = jsonrpc.raw(next_cursor)
-    message["result"] = jsonrpc.raw(result)
+    message["result"] = jsonrpc.raw(result_fields.kept_private(result) if is_modern else result)
     return jsonrpc.close_object(message)

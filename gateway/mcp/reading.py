@@ -4,6 +4,7 @@ import base64
 import codecs
 import os
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -22,16 +23,19 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def send(
-    request: web.Request, record: ArtifactRecord, uri: str, message_id: MessageId
+    request: web.Request, record: ArtifactRecord, uri: str, message_id: MessageId, *, head: dict[str, Any]
 ) -> web.StreamResponse:
-    """Answer with the file as text where it is UTF-8, else as base64. Raises NotFound when it is not there."""
+    """Answer with the file as text where it is UTF-8, else as base64. Raises NotFound when it is not there.
+
+    `head` are fields that the client's revision has in a result.
+    """
     blobs, files = request.app[BLOBS], request.app[FILES]
     fd = await stored.opened(blobs, files, record)
     try:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         request[NOTE].head_sent = True
         await response.prepare(request)
-        async for part in _parts(blobs, fd, record, uri, message_id):
+        async for part in _parts(blobs, fd, record, uri, message_id, head):
             await response.write(part)
         await response.write_eof()
         return response
@@ -46,18 +50,18 @@ async def whole(request: web.Request, record: ArtifactRecord, uri: str, message_
         raise TooLarge(f"files of more than {_MOST_WHOLE_BYTES} bytes are not read within a batch; ask for it alone")
     fd = await stored.opened(blobs, files, record)
     try:
-        return b"".join([part async for part in _parts(blobs, fd, record, uri, message_id)])
+        return b"".join([part async for part in _parts(blobs, fd, record, uri, message_id, {})])
     finally:
         os.close(fd)
 
 
 async def _parts(
-    blobs: Blobs, fd: int, record: ArtifactRecord, uri: str, message_id: MessageId
+    blobs: Blobs, fd: int, record: ArtifactRecord, uri: str, message_id: MessageId, head: dict[str, Any]
 ) -> AsyncIterator[bytes]:
     """The response, a chunk of the file at a time."""
     as_text = is_text(record)
     entry = {"uri": uri, "mimeType": record.media_type, "text" if as_text else "blob": ""}
-    frame = _encode({"jsonrpc": "2.0", "id": message_id, "result": {"contents": [entry]}})
+    frame = _encode({"jsonrpc": "2.0", "id": message_id, "result": {**head, "contents": [entry]}})
     yield frame[:-len(_END)]
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     left = record.size_bytes

@@ -4,22 +4,27 @@ Without a change, bytes pass through as they come, and a slow client slows the u
 the response to this request is held; everything else on an SSE stream passes at once.
 """
 
-from collections.abc import Awaitable, Callable
-
 import structlog
 from aiohttp import web
 
 from gateway.appkeys import LISTS, SESSIONS, STREAMS, TASKS, CutOff, Note
 from gateway.lists import CHANGED
 from gateway.mcp.exchange import Exchange, Sink
+from gateway.mcp.translating import Change, passes, translated
 from gateway.upstream.client import UpstreamAnswer
-from gateway.wire import jsonrpc, sse
+from gateway.wire import jsonrpc, result_fields, sse
 from gateway.wire.envelope import Kind
-from shared.errors import ArtifactMissing, LongshoreError, OverQuota, ToolInputError, UpstreamDown
+from shared.errors import (
+    ArtifactMissing,
+    InvalidParams,
+    LongshoreError,
+    NotFound,
+    OverQuota,
+    ToolInputError,
+    UpstreamDown,
+)
 
 log = structlog.get_logger(__name__)
-
-Change = Callable[[bytes], Awaitable[bytes]]
 
 _MESSAGES = frozenset({"application/json", "text/event-stream"})
 _MAX_EVENT_BYTES = 64 * 1024 * 1024
@@ -36,6 +41,10 @@ async def relay(
     """
     check_kind(answer, asked=exchange.envelope.kind is Kind.REQUEST)
     headers = {} if headers is None else headers
+    if exchange.stateless is not None and exchange.stateless.is_translated:
+        change = translated(exchange, change)
+        if answer.status != 200 and answer.content_type == "application/json":
+            return await _refused(exchange, answer, change)
     if exchange.sink is not None:
         return await _into(exchange.sink, exchange, answer, change)
     if change is not None and answer.status == 200:
@@ -143,10 +152,10 @@ async def _stream_changed(
     try:
         async for chunk in answer.chunks():
             for event in parser.feed(chunk):
-                if jsonrpc.answers(event.data, exchange.envelope.id):
+                if jsonrpc.answers(event.data, exchange.asked_id):
                     data = await change(event.data)
                     await stream.write(event.source if data is event.data else event.with_data(data))
-                else:
+                elif passes(exchange, event.data):
                     _watch_lists(exchange.request, exchange.note, event.source)
                     await stream.write(event.source)
         await stream.write(parser.rest())
@@ -175,8 +184,16 @@ async def _break_off(response: web.StreamResponse, note: Note, err: LongshoreErr
         await response.write(sse.event(error_message(note, err)))
 
 
+async def _refused(exchange: Exchange, answer: UpstreamAnswer, change: Change) -> web.StreamResponse:
+    body = await change(await answer.read())
+    return web.Response(status=answer.status, body=body, content_type="application/json", headers=answer.said)
+
+
 def error_message(note: Note, err: LongshoreError) -> bytes:
     """The JSON-RPC form of an error of this request: a tool result where the caller can correct it."""
     if note.in_tool_call and isinstance(err, (ToolInputError, ArtifactMissing, OverQuota)):
-        return jsonrpc.tool_error(note.message_id, err)
-    return jsonrpc.error(note.message_id, err)
+        head = result_fields.head("tools/call") if note.is_modern else None
+        return jsonrpc.tool_error(note.message_id, err, head=head)
+    # The stateless revision has no code of its own for what is not there.
+    no_such = note.is_modern and isinstance(err, NotFound) and err.code == NotFound.code
+    return jsonrpc.error(note.message_id, err, code=InvalidParams.code if no_such else None)

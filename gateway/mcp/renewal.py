@@ -6,13 +6,15 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from gateway.appkeys import RENEWALS, Mounted
+from gateway.appkeys import RENEWALS, TASKS, Mounted
 from gateway.mcp import capabilities
 from gateway.mcp.exchange import upstream_headers
+from gateway.upstream import probe
 from gateway.upstream.ask import ask_raw, tell
+from gateway.wire import jsonrpc
 from shared import ids
 from shared.clock import monotonic_s
-from shared.errors import LongshoreError, UpstreamDown
+from shared.errors import LongshoreError, UpstreamDown, UpstreamTimeout
 from shared.state.renewal import Open, Opened, Use
 from shared.state.sessions import Caller
 
@@ -33,7 +35,7 @@ async def renew(request: web.Request, mounted: Mounted, caller: Caller, *, lost:
         told = await store.ask(caller.session_id, lost=lost, token=token, within_ms=int(_WITHIN_S * 1000))
         if isinstance(told, Open):
             try:
-                new = await _open(request, mounted, told)
+                new = await opened(request, mounted, told)
             except (LongshoreError, TimeoutError, asyncio.CancelledError):
                 await store.give_up(caller.session_id, token)
                 raise
@@ -45,12 +47,9 @@ async def renew(request: web.Request, mounted: Mounted, caller: Caller, *, lost:
     raise UpstreamDown("the upstream server's session was lost, and no new one could be opened in time")
 
 
-async def _open(request: web.Request, mounted: Mounted, told: Open) -> Opened:
+async def opened(request: web.Request, mounted: Mounted, told: Open) -> Opened:
     """Handshake with the stored parameters, those of a restored session being our own."""
-    headers = upstream_headers(request, mounted, "")
-    headers.pop("MCP-Protocol-Version", None)
-    headers.pop("Last-Event-ID", None)
-    headers["Accept"] = "application/json, text/event-stream"
+    headers = _headers(request, mounted)
     is_restored = not told.protocol
     async with asyncio.timeout(_WITHIN_S):
         response, new = await ask_raw(mounted.client, headers, "initialize", msgspec.Raw(told.init_params))
@@ -61,3 +60,29 @@ async def _open(request: web.Request, mounted: Mounted, told: Open) -> Opened:
         await tell(mounted.client, headers, "notifications/initialized")
     flags = found.flags + (capabilities.SESSIONS if new else "") or capabilities.TOOLS
     return Opened(new, found.protocol, flags if is_restored else "")
+
+
+async def introduced(request: web.Request, mounted: Mounted, init_params: bytes) -> jsonrpc.RawMap:
+    """The result of an `initialize` whose session is ended at once. Raises UpstreamDown."""
+    headers = _headers(request, mounted)
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            response, new = await ask_raw(mounted.client, headers, "initialize", msgspec.Raw(init_params))
+    except TimeoutError:
+        raise UpstreamTimeout(f"the upstream server did not answer initialize within {_WITHIN_S:g} s") from None
+    found = capabilities.negotiated(response)
+    if new and found is not None:
+        ended = {**headers, "MCP-Protocol-Version": found.protocol, "Mcp-Session-Id": new}
+        request.app[TASKS].spawn(probe.end(mounted.client, ended), name="end_upstream_session")
+    message = jsonrpc.open_object(response)
+    if found is None or "result" not in message:
+        raise UpstreamDown("the upstream server refused initialize")
+    return jsonrpc.open_object(message["result"])
+
+
+def _headers(request: web.Request, mounted: Mounted) -> dict[str, str]:
+    headers = upstream_headers(request, mounted, "")
+    headers.pop("MCP-Protocol-Version", None)
+    headers.pop("Last-Event-ID", None)
+    headers["Accept"] = "application/json, text/event-stream"
+    return headers

@@ -1,5 +1,6 @@
 """One message on its way upstream, sent again when the upstream had lost its session before it ran."""
 
+import asyncio
 from contextlib import suppress
 from types import TracebackType
 
@@ -44,6 +45,10 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
             except UpstreamTimeout:
                 _cancel_upstream(exchange)
                 raise
+            except asyncio.CancelledError:
+                if _is_cancelled_by_leaving(exchange):
+                    _cancel_upstream(exchange, "the client went away")
+                raise
             self._running = running
             if not lost or not left or not await self._is_lost(answer):
                 return answer
@@ -60,6 +65,10 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
             # It ran out on the way, or on an open stream, which was told so there.
             if isinstance(err, UpstreamTimeout) or self._exchange.note.reason == UpstreamTimeout.reason:
                 _cancel_upstream(self._exchange)
+            elif isinstance(err, (asyncio.CancelledError, ConnectionError)) and _is_cancelled_by_leaving(
+                self._exchange
+            ):
+                _cancel_upstream(self._exchange, "the client went away")
 
     async def _is_lost(self, answer: UpstreamAnswer) -> bool:
         if answer.status == 404:
@@ -74,10 +83,18 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
             raise
 
 
-def _cancel_upstream(exchange: Exchange) -> None:
+def _is_cancelled_by_leaving(exchange: Exchange) -> bool:
+    """A client of the stateless revision cancels by closing its connection (MCP 2026-07-28 basic/patterns/
+    cancellation); an upstream of that revision sees the same of ours."""
+    return exchange.stateless is not None and exchange.stateless.is_translated
+
+
+def _cancel_upstream(exchange: Exchange, reason: str = "timed out") -> None:
     """Tell the upstream to stop (MCP 2025-11-25 basic/utilities/cancellation); nobody waits for it."""
+    if exchange.stateless is not None and not exchange.stateless.is_translated:
+        return
     client, headers = exchange.mounted.client, exchange.upstream_headers()
-    params = {"requestId": exchange.envelope.id, "reason": "timed out"}
+    params = {"requestId": exchange.asked_id, "reason": reason}
 
     async def cancel() -> None:
         with suppress(LongshoreError):  # it did not answer before, either

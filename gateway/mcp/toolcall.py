@@ -10,6 +10,7 @@ from gateway.files import arguments, stored
 from gateway.files.adapters import ToolAdapters
 from gateway.mcp import awaiting, capture, links
 from gateway.mcp.exchange import Exchange, lease_id
+from gateway.mcp.own_answers import own_result
 from gateway.mcp.relay import relay
 from gateway.mcp.sending import sent
 from gateway.tally import Result
@@ -55,8 +56,7 @@ async def _upload_link(exchange: Exchange) -> web.StreamResponse:
     ticket = own.upload_ticket(config, exchange.mounted.server, issued, request.app[SIGNER])
     request.app[METRICS].credential(server=exchange.caller.server, operation="issue", result="success")
     text = msgspec.json.encode(ticket).decode()
-    result = {"content": [{"type": "text", "text": text}], "structuredContent": ticket}
-    return web.Response(body=jsonrpc.result(exchange.envelope.id, result), content_type="application/json")
+    return own_result(exchange, {"content": [{"type": "text", "text": text}], "structuredContent": ticket})
 
 
 async def _adapted(exchange: Exchange, tool: ToolAdapters) -> web.StreamResponse:
@@ -81,7 +81,10 @@ async def _adapted(exchange: Exchange, tool: ToolAdapters) -> web.StreamResponse
             "a file handle of this call is unknown or has expired; upload the file again and use its new handle"
         ) from err
     for slot, record in zip(slots, records, strict=True):
+        handle = slot.text
         slot.fill(arguments.path_of(record, root))
+        if exchange.stateless is not None:
+            exchange.stateless.mirror(handle, slot.text)
     pending = await capture.begin(exchange, tool.producer, given) if tool.producer is not None else None
     params["arguments"] = jsonrpc.raw(given)
     message["params"] = jsonrpc.raw(params)

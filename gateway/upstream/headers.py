@@ -11,7 +11,7 @@ _PROTOCOL_HEADERS = ("MCP-Protocol-Version", "Last-Event-ID")
 _OF_THE_HOP = frozenset({
     "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect",
     "accept-encoding", "mcp-session-id", "content-type", "accept", "proxy-authorization", "mcp-protocol-version",
-    "last-event-id",
+    "last-event-id", "mcp-method", "mcp-name", "x-longshore-workspace",
 })
 
 

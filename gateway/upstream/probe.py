@@ -46,6 +46,7 @@ class Monitor:
     server: Server
     readiness: Readiness = "starting"
     detail: str = ""
+    era: Literal["modern", "legacy"] | None = None     # None: not known, or doubted
     latency_ms: float | None = None
     tools: frozenset[str] = frozenset()
     ready: asyncio.Event = field(default_factory=asyncio.Event)     # settled, one way or the other
@@ -84,6 +85,7 @@ async def watch(monitor: Monitor, client: UpstreamClient, on_settled: Callable[[
         on_settled(monitor)
         await monitor.doubted.wait()
         monitor.doubted.clear()
+        monitor.era = None
         monitor.ready.clear()
 
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import msgspec
 
-from shared.errors import BadRequest, ParseError, UnsupportedRevision
+from shared.errors import BadRequest, ParseError
 
 # Revisions that begin with `initialize`; a version header that names another asks for the stateless wire.
 HANDSHAKE_VERSIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"})
-_LAST_HANDSHAKE = "2025-11-25"
 # Everything but brackets that count: strings, closed or not, and what stands between them. Possessive, and matching
 # whatever comes: a body made for it would otherwise cost quadratic time, or memory of a hundred times its size.
 _NOT_NESTING = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.?)*+"?)++', re.DOTALL)
@@ -160,14 +159,3 @@ def _names(params: Any) -> dict[str, Any]:
     names = {key: params[key] for key in ("name", "uri", "cursor") if isinstance(params.get(key), str)}
     stateless = isinstance(meta, dict) and meta.get("io.modelcontextprotocol/protocolVersion") is not None
     return names | {"stateless": stateless}
-
-
-def refuse_stateless(envelope: Envelope, version_header: str | None) -> None:
-    """Raise UnsupportedRevision for a message of the stateless revision (2026-07-28 and later)."""
-    later = version_header is not None and version_header not in HANDSHAKE_VERSIONS and (
-        version_header > _LAST_HANDSHAKE
-    )
-    if later or envelope.stateless or envelope.method == "server/discover":
-        raise UnsupportedRevision(
-            f"this mount speaks MCP revisions up to {_LAST_HANDSHAKE}; start a session with initialize"
-        )

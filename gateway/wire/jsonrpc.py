@@ -21,17 +21,20 @@ def result(request_id: MessageId, value: Any) -> bytes:
     return _encode({"jsonrpc": "2.0", "id": request_id, "result": value})
 
 
-def error(request_id: MessageId, err: LongshoreError) -> bytes:
-    """A response with an error of the family; `data.reason` is the stable, machine-readable part."""
-    body = {"code": err.code, "message": str(err), "data": {"reason": err.reason, **err.details}}
+def error(request_id: MessageId, err: LongshoreError, *, code: int | None = None) -> bytes:
+    """A response with an error of the family; `data.reason` is the stable, machine-readable part. `code` is
+    another than the error's own, where a revision has another."""
+    code = err.code if code is None else code
+    body = {"code": code, "message": str(err), "data": {"reason": err.reason, **err.details}}
     return _encode({"jsonrpc": "2.0", "id": request_id, "error": body})
 
 
-def tool_error(request_id: MessageId, err: LongshoreError) -> bytes:
+def tool_error(request_id: MessageId, err: LongshoreError, *, head: dict[str, Any] | None = None) -> bytes:
     """A tool result with `isError: true`, which the model reads and can correct
-    (MCP 2025-11-25 server/tools §Error Handling)."""
+    (MCP 2025-11-25 server/tools §Error Handling). `head` are fields that a revision adds."""
     content = [{"type": "text", "text": str(err)}]
-    return result(request_id, {"content": content, "isError": True, "_meta": {"longshore/reason": err.reason}})
+    said = {"content": content, "isError": True, "_meta": {"longshore/reason": err.reason}}
+    return result(request_id, {**(head or {}), **said})
 
 
 def raw(value: Any) -> msgspec.Raw:

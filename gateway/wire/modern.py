@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire import header_values, param_headers
+from gateway.wire import header_values, jsonrpc, param_headers
 from gateway.wire.envelope import HANDSHAKE_VERSIONS, Envelope, Kind
 from shared.errors import BadRequest, HeaderMismatch, InvalidParams, UnsupportedVersion
 
@@ -63,9 +63,25 @@ class Opened:
 
 def is_modern(envelope: Envelope, version_header: str | None) -> bool:
     """Whether a message is of the stateless revision, or of a later one."""
-    if version_header is not None and version_header not in HANDSHAKE_VERSIONS and version_header > _LAST_HANDSHAKE:
+    if version_header is not None and is_modern_version(version_header):
         return True
     return envelope.stateless or envelope.method == "server/discover"
+
+
+def is_modern_version(version: str) -> bool:
+    """Whether `version` is of the stateless era: later than all that begin with `initialize`."""
+    return version not in HANDSHAKE_VERSIONS and version > _LAST_HANDSHAKE
+
+
+def without_workspace(body: bytes) -> bytes:
+    """A request without the key that is for this gateway alone."""
+    message = jsonrpc.open_object(body)
+    params = jsonrpc.open_object(message["params"])
+    meta = jsonrpc.open_object(params["_meta"])
+    del meta[WORKSPACE_KEY]
+    params["_meta"] = jsonrpc.raw(meta)
+    message["params"] = jsonrpc.raw(params)
+    return jsonrpc.close_object(message)
 
 
 def name_of(method: str, params: Envelope) -> str:

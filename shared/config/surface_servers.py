@@ -41,8 +41,9 @@ SERVER = (
     Row("servers[].tool_defaults.allow_raw_output", WORKS, _SWITCH_OR_NULL, None,
         "Whether an artifact's bytes go into the tool result too. " + _INHERITS),
     Row("servers[].disabled_tools", LATER, ListOf(item=Expression()), (), "Tools that are hidden."),
-    Row("servers[].sessionless_clients", LATER, Choice(words=("per_principal", "per_call", "refuse")),
-        "per_principal", "What a caller without a session has in common with its other calls.", off=("refuse",)),
+    Row("servers[].sessionless_clients", WORKS, Choice(words=("per_principal", "per_call", "refuse")),
+        "per_principal", "The upstream session that callers of the stateless revision get where the upstream has "
+        "sessions: one for each principal and workspace, one for each call, or none."),
     Row("servers[].required_scopes", WORKS, ListOf(item=Scope()), (),
         "Scopes that a token of the authorization server must have here, besides core.auth.oauth.scopes."),
     Row("servers[].pass_client_token", WORKS, ON_OFF, False,

@@ -13,6 +13,7 @@ _OPEN = Script("open_call")
 _END = Script("end_session")
 _RENEW = Script("renew_lease")
 _ADOPT = Script("adopt_session")
+_BEGIN = Script("begin_scope")
 _LISTS_CHANGED = Script("lists_changed")
 
 _UNUSED_MS = 3_600_000       # a session that was opened and never used is nobody's
@@ -112,6 +113,19 @@ class SessionStore:
         if done == 2:
             raise TooMany("no more sessions can be active; end one or try again later")
         return bool(done)
+
+    async def begin(self, caller: Caller, *, flags: str, init_params: bytes) -> None:
+        """Begin the scope `caller.session_id` of a caller of the stateless revision. Raises TooMany. Safe to repeat.
+
+        Its upstream side is opened when a call needs it, with `init_params`.
+        """
+        keys = self._keys
+        done = await self._scripts.run(
+            _BEGIN, [keys.session(caller.session_id), keys.sessions()],
+            [caller.session_id, caller.server, caller.principal, flags, init_params, self._limits.max_active],
+        )
+        if not done:
+            raise TooMany("no more sessions can be active; end one or try again later")
 
     async def open_call(self, caller: Caller, *, lease: str = "", may_change_lists: bool = False) -> OpenSession:
         """Validate, touch and (with a `lease` id) take a place. Safe to repeat with the same lease.

@@ -27,49 +27,74 @@ async def upstream(tmp_path: Path) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{port}/mcp"
 
 
-async def test_a_client_in_auto_mode_falls_back_and_works(tmp_path: Path, upstream: str) -> None:
-    """Directly it speaks the stateless revision; through longshore the last one that has sessions."""
+@pytest.mark.parametrize("mode", ["auto", _MODERN])
+async def test_a_client_speaks_the_stateless_revision_through(tmp_path: Path, upstream: str, mode: str) -> None:
+    """As it does directly, the tools and what the server says of itself included."""
     async with (
         one_of_each(tmp_path, [server("harbour", upstream)]) as (_, gateway),
-        Client(upstream, mode="auto") as direct,
-        Client(gateway.mount("harbour"), mode="auto") as client,
+        Client(gateway.mount("harbour"), mode=mode) as client,
     ):
-        versions = (direct.protocol_version, client.protocol_version)
-        names = [one.server_info.name for one in (direct, client) if one.server_info is not None]
-        instructions = (direct.instructions, client.instructions)
+        version, instructions = client.protocol_version, client.instructions
         tools = [tool.name for tool in (await client.list_tools()).tools]
         result = await client.call_tool("tide", {"harbour": "Brest"})
 
-    assert versions == (_MODERN, wire.VERSION)
-    assert names == ["both-eras", "both-eras"]
-    assert instructions == ("Ask for the tide.", "Ask for the tide.")
+    assert version == _MODERN
+    assert instructions == ("Ask for the tide." if mode == "auto" else None)
     assert tools == ["tide"]
     [block] = result.content
     assert isinstance(block, TextContent)
     assert block.text == "high water in Brest"
 
 
-@pytest.mark.parametrize("by_header", [True, False])
-async def test_a_request_of_the_stateless_revision_is_refused_and_not_forwarded(
-    tmp_path: Path, upstream: str, by_header: bool
+async def test_a_client_of_the_session_era_keeps_its_session_beside_it(tmp_path: Path, upstream: str) -> None:
+    async with (
+        one_of_each(tmp_path, [server("harbour", upstream)]) as (_, gateway),
+        Client(gateway.mount("harbour"), mode="auto") as modern,
+        Client(gateway.mount("harbour"), mode="legacy") as legacy,
+    ):
+        versions = (modern.protocol_version, legacy.protocol_version)
+        results = [await one.call_tool("tide", {"harbour": "Brest"}) for one in (modern, legacy)]
+
+    assert versions == (_MODERN, wire.VERSION)
+    assert results[0].content == results[1].content
+
+
+async def test_headers_that_say_other_than_the_body_are_refused_as_the_server_does(
+    tmp_path: Path, upstream: str
 ) -> None:
-    """400 with a JSON-RPC error whose code the revision does not define, so that clients fall back."""
+    """The same statuses and codes, with and without longshore."""
     meta = {
-        "io.modelcontextprotocol/protocolVersion": _MODERN,
-        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/protocolVersion": _MODERN, "io.modelcontextprotocol/clientCapabilities": {},
         "io.modelcontextprotocol/clientInfo": {"name": "wire", "version": "1"},
     }
     params = {"name": "tide", "arguments": {"harbour": "Brest"}, "_meta": meta}
-    message = {"jsonrpc": "2.0", "id": 4, "method": "tools/call", "params": params}
-    headers = {"MCP-Protocol-Version": _MODERN, "Mcp-Method": "tools/call", "Mcp-Name": "tide"} if by_header else {}
+    call = {"jsonrpc": "2.0", "id": 4, "method": "tools/call", "params": params}
+    said = {"MCP-Protocol-Version": _MODERN, "Mcp-Method": "tools/call", "Mcp-Name": "tide"}
+    later = {**call, "params": {**params, "_meta": {**meta, "io.modelcontextprotocol/protocolVersion": "2031-01-01"}}}
+    without = {**call, "params": {**params, "_meta": {}}}
+    unknown = {**call, "method": "harbours/sink"}
+    cases = {
+        "as it should be": (call, said),
+        "another method": (call, {**said, "Mcp-Method": "tools/list"}),
+        "another name": (call, {**said, "Mcp-Name": "ebb"}),
+        "no name": (call, {key: value for key, value in said.items() if key != "Mcp-Name"}),
+        "another version": (later, said),
+        "an unknown version": (later, {**said, "MCP-Protocol-Version": "2031-01-01"}),
+        "no meta": (without, said),
+        "an unknown method": (unknown, {**said, "Mcp-Method": "harbours/sink"}),
+    }
+    found: dict[str, list[tuple[int, int | None]]] = {}
     async with one_of_each(tmp_path, [server("harbour", upstream)]) as (_, gateway), aiohttp.ClientSession() as http:
-        async with wire.post(http, upstream, message, headers) as answer:
-            direct = answer.status
-        async with wire.post(http, gateway.mount("harbour"), message, headers) as answer:
-            status, session_id, body = answer.status, answer.headers.get("Mcp-Session-Id"), await answer.json()
+        for name, (message, headers) in cases.items():
+            for url in (upstream, gateway.mount("harbour")):
+                async with wire.post(http, url, message, headers) as answer:
+                    assert "Mcp-Session-Id" not in answer.headers
+                    body = await wire.response_in(answer, 4)
+                found.setdefault(name, []).append((answer.status, body.get("error", {}).get("code")))
 
-    assert direct == (200 if by_header else 400)
-    assert status == 400
-    assert session_id is None
-    assert body["id"] == 4
-    assert body["error"]["code"] not in _CODES_OF_THE_REVISION
+    assert {name: through for name, (_, through) in found.items()} == {
+        "as it should be": (200, None), "another method": (400, -32020), "another name": (400, -32020),
+        "no name": (400, -32020), "another version": (400, -32020), "an unknown version": (400, -32022),
+        "no meta": (400, -32602), "an unknown method": (404, -32601),
+    }
+    assert [name for name, (direct, through) in found.items() if direct != through] == []

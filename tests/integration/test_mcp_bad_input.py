@@ -89,17 +89,16 @@ async def test_a_body_over_the_limit_is_413_before_it_is_read(
         ),
     ],
 )
-async def test_the_stateless_revision_is_refused_so_that_clients_fall_back(
+async def test_a_message_of_the_stateless_revision_that_lacks_what_it_needs_goes_nowhere(
     shared_backing: Backing, upstream: ScriptedUpstream, message: dict[str, object], header: str | None
 ) -> None:
-    """The code is none of the revision's own (-32020, -32021, -32022), which a client would take for an era."""
     async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
         sent = len(upstream.seen)
         extra = {"MCP-Protocol-Version": header} if header else {}
 
         answer = await client.post({"jsonrpc": "2.0", **message}, extra)
 
-        assert (answer.status, answer.message["error"]["code"], answer.message["id"]) == (400, -32000, 1)
+        assert (answer.status, answer.message["error"]["code"], answer.message["id"]) == (400, -32602, 1)
         assert len(upstream.seen) == sent
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.envelope import Envelope, Kind, parse, refuse_stateless
-from shared.errors import BadRequest, ParseError, UnsupportedRevision
+from gateway.wire.envelope import Envelope, Kind, parse
+from gateway.wire.modern import is_modern
+from shared.errors import BadRequest, ParseError
 
 _PROTOCOL = "io.modelcontextprotocol/protocolVersion"
 
@@ -161,11 +162,12 @@ def test_a_batch_is_told_what_to_do() -> None:
         (b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"%s":"2026-07-28"}}}' % _PROTOCOL.encode(), None),
     ],
 )
-def test_messages_of_the_stateless_revision_are_refused(body: bytes, version: str | None) -> None:
-    with pytest.raises(UnsupportedRevision, match="initialize"):
-        refuse_stateless(parse(body), version)
+def test_messages_of_the_stateless_revision_are_known(body: bytes, version: str | None) -> None:
+    assert is_modern(parse(body), version)
 
 
 @pytest.mark.parametrize("version", [None, "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2025-01-01"])
 def test_messages_of_the_session_revisions_are_not(version: str | None) -> None:
-    refuse_stateless(parse(b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"progressToken":1}}}'), version)
+    message = parse(b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"progressToken":1}}}')
+
+    assert not is_modern(message, version)

@@ -1,0 +1,40 @@
+"""What an upstream of the stateless revision offers and how it tells of changes: `server/discover` with what is
+ours, `subscriptions/listen` as it comes."""
+
+from aiohttp import web
+
+from gateway.appkeys import LEASES
+from gateway.mcp import capabilities
+from gateway.mcp.exchange import Exchange
+from gateway.mcp.relay import check_kind, relay, relay_bytes
+from gateway.mcp.sending import sent
+from gateway.wire import jsonrpc, result_fields
+from shared import ids
+
+
+async def discover(exchange: Exchange) -> web.StreamResponse:
+    """`server/discover`: the upstream's answer, with the capabilities that our features need."""
+    adapters = exchange.mounted.adapters
+
+    async def change(response: bytes) -> bytes:
+        changed = capabilities.with_ours(response, adapters, capabilities.flags_of(response))
+        if changed is response:
+            return response
+        message = jsonrpc.open_object(changed)
+        message["result"] = jsonrpc.raw(result_fields.kept_private(jsonrpc.open_object(message["result"])))
+        return jsonrpc.close_object(message)
+
+    async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
+        return await relay(exchange, answer, change=change)
+
+
+async def listen(exchange: Exchange) -> web.StreamResponse:
+    """`subscriptions/listen`: the upstream's stream of changes, which holds the scope while it is open."""
+    request, leases, lease = exchange.request, exchange.request.app[LEASES], ids.new_id()
+    try:
+        await leases.begin_stream(exchange.caller.session_id, lease)
+        async with sent(exchange, exchange.body, within_s=None) as answer:
+            check_kind(answer, asked=True)
+            return await relay_bytes(request, answer, exchange.note, headers={}, standing=True)
+    finally:
+        leases.end_stream(exchange.caller.session_id, lease)

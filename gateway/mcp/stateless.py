@@ -1,0 +1,158 @@
+"""Messages of the stateless revision on a mount: checked, given their scope, and sent on in the upstream's era.
+
+MCP 2026-07-28 basic/transports/streamable-http. The caller has no session: its principal on this server is its
+scope, and within it a workspace where it names one.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from aiohttp import web
+
+from gateway.appkeys import SIGNER, Mounted
+from gateway.mcp import capabilities, renewal
+from gateway.mcp.exchange import (
+    VERSION_HEADER,
+    Begin,
+    Exchange,
+    Stateless,
+    lease_id,
+    may_change_lists,
+    note_of,
+    open_session,
+    principal_of,
+    upstream_headers,
+)
+from gateway.upstream import probe
+from gateway.upstream.era import era_of
+from gateway.wire import jsonrpc, modern, param_headers, result_fields, to_legacy
+from gateway.wire.envelope import Envelope, Kind
+from shared.errors import BadRequest, InvalidParams, MethodNotFound, NotAcceptable, UnsupportedRevision
+from shared.state.renewal import Open
+from shared.state.sessions import Caller, OpenSession
+
+WORKSPACE_HEADER = "X-Longshore-Workspace"
+_WORKSPACE = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_INIT_PARAMS = (
+    b'{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"longshore","version":"1"}}'
+)
+_BEGIN = Begin(capabilities.UNKNOWN, _INIT_PARAMS)
+Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
+
+
+async def post(
+    mounted: Mounted, request: web.Request, message: Envelope, body: bytes, handle: Handle
+) -> web.StreamResponse:
+    """One message, handled by `handle` as those of sessions are, once it stands in the scope of its caller."""
+    note_of(request).is_modern = True
+    opened = modern.opened(message, body, request.headers)
+    _check_accept(request.headers.get("Accept", ""))
+    if message.kind is Kind.NOTIFICATION:    # the revision defines none: what a client says so is for nobody
+        return web.Response(status=202)
+    caller = _caller_of(request, mounted, _workspace_of(request, opened))
+    note_of(request).executing = message.kind is Kind.REQUEST
+    era = await era_of(mounted.monitor, mounted.client, upstream_headers(request, mounted, ""))
+    if era == "legacy":
+        return await _to_session(mounted, request, caller, (message, body), handle)
+    session = await _open(request, caller, message)
+    exchange = Exchange(
+        request, mounted, caller, replace(session, upstream_id="", flags=capabilities.TOOLS + capabilities.RESOURCES),
+        message, modern.without_workspace(body) if opened.workspace else body, note_of(request),
+        stateless=Stateless(_mirrors(request, message), message.id),
+    )
+    return await handle(exchange)
+
+
+def refuse_verb(request: web.Request) -> None:
+    """Raise 405 for a GET or DELETE of a revision that has neither."""
+    version = request.headers.get(VERSION_HEADER)
+    if version is not None and modern.is_modern_version(version):
+        raise web.HTTPMethodNotAllowed(request.method, ["POST"])
+
+
+async def _to_session(
+    mounted: Mounted, request: web.Request, caller: Caller, came: tuple[Envelope, bytes], handle: Handle
+) -> web.StreamResponse:
+    """The message within a session that the upstream has with this scope, or with this call alone."""
+    message, body = came
+    policy = mounted.server.sessionless_clients
+    if policy == "refuse":
+        raise UnsupportedRevision("this server takes callers with a session only; start one with initialize")
+    if message.method in to_legacy.FOREIGN:
+        raise MethodNotFound(f"this server has no method {message.method} in this revision")
+    if message.method == "server/discover":
+        return await _discover(mounted, request, message)
+    session = await _open(request, caller, message)
+    note = note_of(request)
+    asked = f"longshore-{note.request_id}"
+    stateless = Stateless({}, asked, is_translated=True, log_level=to_legacy.log_level(body))
+    exchange = Exchange(
+        request, mounted, caller, session, message, to_legacy.request(body, asked), note, stateless=stateless
+    )
+    if policy == "per_call":
+        return await _in_own_session(exchange, handle)
+    if not session.protocol:     # never used so far: what its upstream can do shows when it is opened
+        await renewal.renew(request, mounted, caller, lost="")
+        exchange.session = await _open(request, caller, message)
+    return await handle(exchange)
+
+
+async def _in_own_session(exchange: Exchange, handle: Handle) -> web.StreamResponse:
+    """One call in an upstream session of its own, which is ended after it."""
+    new = await renewal.opened(exchange.request, exchange.mounted, Open(_INIT_PARAMS, ""))
+    exchange.session = replace(
+        exchange.session, upstream_id=new.upstream_id, protocol=new.protocol,
+        flags=new.flags.replace(capabilities.SESSIONS, ""),
+    )
+    try:
+        return await handle(exchange)
+    finally:
+        if new.upstream_id:
+            end = probe.end(exchange.mounted.client, exchange.upstream_headers())
+            exchange.spawn(end, name="end_upstream_session")
+
+
+async def _discover(mounted: Mounted, request: web.Request, message: Envelope) -> web.StreamResponse:
+    """What a session-era upstream says at `initialize`, as the answer to `server/discover`."""
+    initialized = await renewal.introduced(request, mounted, _INIT_PARAMS)
+    found = jsonrpc.result(message.id, result_fields.discovered(initialized))
+    body = capabilities.with_ours(found, mounted.adapters, capabilities.flags_of(found))
+    return web.Response(body=body, content_type="application/json")
+
+
+async def _open(request: web.Request, caller: Caller, message: Envelope) -> OpenSession:
+    """The record of the caller's scope, begun where there is none."""
+    lease, may_change = lease_id(note_of(request), message), may_change_lists(message)
+    return await open_session(request, caller, lease=lease, may_change_lists=may_change, begin=_BEGIN)
+
+
+def _caller_of(request: web.Request, mounted: Mounted, workspace: str) -> Caller:
+    principal = principal_of(request).name
+    whose = f"{principal}\n{workspace}" if workspace else principal
+    scope = request.app[SIGNER].scope_of(mounted.server.id, whose)
+    note_of(request).session_id = scope
+    return Caller(scope, mounted.server.id, principal)
+
+
+def _workspace_of(request: web.Request, opened: modern.Opened) -> str:
+    """The workspace that the caller names, in its header or in the message. Raises InvalidParams, BadRequest."""
+    named = request.headers.get(WORKSPACE_HEADER, "")
+    if named and opened.workspace and named != opened.workspace:
+        raise BadRequest(f"the header {WORKSPACE_HEADER} and {modern.WORKSPACE_KEY} name two workspaces")
+    workspace = named or opened.workspace
+    if workspace and not _WORKSPACE.fullmatch(workspace):
+        raise InvalidParams("a workspace is named with up to 128 letters, digits, dots, dashes and underscores")
+    return workspace
+
+
+def _mirrors(request: web.Request, message: Envelope) -> dict[str, str]:
+    """The headers that mirror the body, `Mcp-Param-*` as they came."""
+    headers = modern.headers_of(message.method, name=modern.name_of(message.method, message))
+    prefix = param_headers.PREFIX.lower()
+    return headers | {key: value for key, value in request.headers.items() if key.lower().startswith(prefix)}
+
+
+def _check_accept(accept: str) -> None:
+    if "*/*" not in accept and not ("application/json" in accept and "text/event-stream" in accept):
+        raise NotAcceptable("send Accept: application/json, text/event-stream")

@@ -1,0 +1,56 @@
+"""What the stateless revision adds to a result: its type, how long it may be kept, and who made it. Pure.
+
+MCP 2026-07-28 basic §ResultType and server/utilities/caching.
+"""
+
+from typing import Any
+
+from gateway.wire import jsonrpc
+from gateway.wire.modern import SERVER_INFO_KEY
+
+CACHEABLE = frozenset({
+    "server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read",
+})
+_PRIVATE = {"ttlMs": 0, "cacheScope": "private"}
+
+
+def head(method: str) -> dict[str, Any]:
+    """The fields of a result to `method` that is the gateway's own or has something of a caller in it."""
+    return {"resultType": "complete", **(_PRIVATE if method in CACHEABLE else {})}
+
+
+def completed(result: jsonrpc.RawMap, method: str) -> jsonrpc.RawMap:
+    """A result of a server of the session era, as one of this revision."""
+    return {name: jsonrpc.raw(value) for name, value in head(method).items()} | {
+        name: value for name, value in result.items() if name not in _SET
+    }
+
+
+_SET = frozenset({"resultType", *_PRIVATE})
+
+
+def kept_private(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
+    """`result` with something of a caller put in: kept by nobody else, and not beyond the next look."""
+    return result | {name: jsonrpc.raw(value) for name, value in _PRIVATE.items()}
+
+
+def discovered(initialized: jsonrpc.RawMap) -> dict[str, Any]:
+    """The result of `server/discover` for a server whose `initialize` result this is.
+
+    Without what has no meaning over a bridge: tasks, subscriptions and notices of changed lists.
+    """
+    found = jsonrpc.open_object(initialized.get("capabilities", jsonrpc.raw({})))
+    found.pop("tasks", None)
+    for name in ("tools", "prompts", "resources"):
+        if name in found:
+            kept = {key: value for key, value in jsonrpc.open_object(found[name]).items() if key not in _PUSHED}
+            found[name] = jsonrpc.raw(kept)
+    said: dict[str, Any] = {**head("server/discover"), "supportedVersions": ["2026-07-28"], "capabilities": found}
+    if "instructions" in initialized:
+        said["instructions"] = initialized["instructions"]
+    if "serverInfo" in initialized:
+        said["_meta"] = {SERVER_INFO_KEY: initialized["serverInfo"]}
+    return said
+
+
+_PUSHED = frozenset({"listChanged", "subscribe"})

@@ -1,0 +1,112 @@
+"""A message of the stateless revision for a server of the session era, and its answer on the way back. Pure."""
+
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from gateway.wire import jsonrpc, modern, result_fields
+from gateway.wire.envelope import MessageId
+from shared.errors import InvalidParams, NotFound
+
+# Of the session era alone, or of this revision alone: a server of the other knows nothing of it.
+FOREIGN = frozenset({
+    "initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "subscriptions/listen",
+    "tasks/get", "tasks/result", "tasks/list", "tasks/cancel",
+})
+_OF_THE_HOP = (
+    modern.PROTOCOL_KEY, modern.CAPABILITIES_KEY, modern.CLIENT_INFO_KEY, modern.LOG_LEVEL_KEY, modern.WORKSPACE_KEY,
+)
+_URL_ELICITATION_REQUIRED = -32042
+_LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+
+
+class Aside(Enum):
+    """What to do with a message that is not the answer."""
+
+    FORWARD = "forward"
+    DROP = "drop"
+    REFUSE = "refuse"            # a request of the server's: it waits for an answer
+
+
+
+class _Log(msgspec.Struct):
+    level: Any = None
+
+
+class _Message(msgspec.Struct):
+    method: Any = None
+    id: Any = msgspec.UNSET
+    params: _Log | None = None
+
+
+_message = msgspec.json.Decoder(_Message)
+
+
+def request(body: bytes, message_id: MessageId) -> bytes:
+    """The message under another id, which no other caller of the same session has, without the keys of its hop."""
+    message = jsonrpc.open_object(body)
+    params = jsonrpc.open_object(message["params"])
+    meta = jsonrpc.open_object(params["_meta"])
+    for key in _OF_THE_HOP:
+        meta.pop(key, None)
+    if meta:
+        params["_meta"] = jsonrpc.raw(meta)
+    else:
+        del params["_meta"]
+    message |= {"id": jsonrpc.raw(message_id), "params": jsonrpc.raw(params)}
+    return jsonrpc.close_object(message)
+
+
+def log_level(body: bytes) -> str:
+    """The log level that the message asks for, "" for none."""
+    level = jsonrpc.open_object(jsonrpc.open_object(jsonrpc.open_object(body)["params"])["_meta"]).get(
+        modern.LOG_LEVEL_KEY, msgspec.Raw(b'""')
+    )
+    named = level and msgspec.json.decode(level)
+    if named == "" or named in _LEVELS:
+        return str(named)
+    raise InvalidParams(f"{modern.LOG_LEVEL_KEY} must be one of {', '.join(_LEVELS)}")
+
+
+def response(data: bytes, message_id: MessageId, method: str) -> bytes:
+    """The server's answer, as one of the stateless revision to the request of this id."""
+    message = jsonrpc.open_object(data)
+    message["id"] = jsonrpc.raw(message_id)
+    if "result" in message:
+        message["result"] = jsonrpc.raw(result_fields.completed(jsonrpc.open_object(message["result"]), method))
+    elif "error" in message:
+        error = jsonrpc.open_object(message["error"])
+        code = msgspec.json.decode(error.get("code", msgspec.Raw(b"null")))
+        if code == NotFound.code:
+            error["code"] = jsonrpc.raw(InvalidParams.code)
+        elif code == _URL_ELICITATION_REQUIRED:
+            error["code"] = jsonrpc.raw(-32603)
+        message["error"] = jsonrpc.raw(error)
+    return jsonrpc.close_object(message)
+
+
+def aside(data: bytes, level: str) -> Aside:
+    """What becomes of a message that the server sends while it answers. `level` is of the log messages that the
+    client wants, "" for none."""
+    try:
+        message = _message.decode(data)
+    except msgspec.DecodeError:
+        return Aside.DROP
+    if message.method is None:
+        return Aside.DROP                        # an answer to somebody else
+    if message.id is not msgspec.UNSET:
+        return Aside.REFUSE
+    if message.method == "notifications/message":
+        said = message.params.level if message.params is not None else None
+        wanted = level and said in _LEVELS and _LEVELS.index(said) >= _LEVELS.index(level)
+        return Aside.FORWARD if wanted else Aside.DROP
+    return Aside.FORWARD if message.method == "notifications/progress" else Aside.DROP
+
+
+def refusal(data: bytes) -> bytes:
+    """The answer to a request of the server's that cannot be passed on."""
+    error = {"code": -32601, "message": "the client of this call takes no requests while it runs"}
+    return jsonrpc.close_object({
+        "jsonrpc": jsonrpc.raw("2.0"), "id": jsonrpc.open_object(data)["id"], "error": jsonrpc.raw(error),
+    })

@@ -1,0 +1,301 @@
+"""Clients of the stateless revision in front of servers of both eras."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+import aiohttp.web
+import msgspec
+import pytest
+
+from tests.fixtures.gateway import ACCEPT, Answer, Backing, connected, consumer, entry, producer
+from tests.fixtures.gateway import Client as SessionClient
+from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, stream, writes
+
+_VERSION = "2026-07-28"
+_PREFIX = "io.modelcontextprotocol/"
+_NAMES = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+
+
+class Modern:
+    """A client that has no session: every request says all there is to say."""
+
+    def __init__(self, client: SessionClient) -> None:
+        self.client = client
+        self._next_id = 0
+
+    async def request(
+        self, method: str, params: dict[str, Any] | None = None, *, meta: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        self._next_id += 1
+        own = {f"{_PREFIX}protocolVersion": _VERSION, f"{_PREFIX}clientCapabilities": {}, **(meta or {})}
+        message = {
+            "jsonrpc": "2.0", "id": self._next_id, "method": method, "params": {**(params or {}), "_meta": own},
+        }
+        head = {**ACCEPT, "Content-Type": "application/json", "MCP-Protocol-Version": _VERSION, "Mcp-Method": method}
+        if method in _NAMES:
+            head["Mcp-Name"] = str((params or {})[_NAMES[method]])
+        url, data = self.client.base + self.client.mount, msgspec.json.encode(message)
+        async with self.client.http.post(url, data=data, headers={**head, **(headers or {})}) as response:
+            return Answer(response.status, dict(response.headers), await response.read())
+
+    async def result(self, method: str, params: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+        answer = await self.request(method, params, **more)
+        assert answer.status == 200, answer
+        assert "Mcp-Session-Id" not in answer.headers
+        found: dict[str, Any] = answer.message["result"]
+        assert found["resultType"] == "complete"
+        return found
+
+
+async def _discovers(seen: Seen) -> dict[str, Any]:
+    return result(seen, {
+        "resultType": "complete", "supportedVersions": [_VERSION], "capabilities": {"tools": {}}, "ttlMs": 60000,
+        "cacheScope": "public",
+    })
+
+
+async def _completes(seen: Seen) -> dict[str, Any]:
+    return result(seen, {"resultType": "complete", "content": [{"type": "text", "text": "done"}]})
+
+
+async def _lists(seen: Seen) -> dict[str, Any]:
+    return result(seen, {"resultType": "complete", "tools": [], "ttlMs": 60000, "cacheScope": "public"})
+
+
+@pytest.fixture
+def modern_upstream(upstream: ScriptedUpstream) -> ScriptedUpstream:
+    upstream.behaviours |= {"server/discover": _discovers, "tools/call": _completes, "tools/list": _lists}
+    return upstream
+
+
+async def test_a_call_passes_to_a_server_of_the_same_revision_as_it_is(
+    shared_backing: Backing, modern_upstream: ScriptedUpstream
+) -> None:
+    async with connected(shared_backing.config(entry(modern_upstream.url)), initialize=False) as client:
+        said = await Modern(client).result(
+            "tools/call", {"name": "größe"}, meta={"traceparent": "00-1-2-01"},
+            headers={"Mcp-Name": "=?base64?Z3LDtsOfZQ==?=", "Mcp-Param-Region": "eu", "X-Longshore-Workspace": "blue"},
+        )
+
+    seen = modern_upstream.last("tools/call")
+    assert said["content"][0]["text"] == "done"
+    assert seen.message["params"]["_meta"]["traceparent"] == "00-1-2-01"
+    assert seen.message["id"] == 1
+    named = {name: value for name, value in seen.request.headers.items() if name.lower().startswith(("mcp-", "x-"))}
+    assert named == {
+        "MCP-Protocol-Version": _VERSION, "Mcp-Method": "tools/call", "Mcp-Name": "=?base64?Z3LDtsOfZQ==?=",
+        "Mcp-Param-Region": "eu",
+    }
+
+
+async def test_a_workspace_named_in_the_message_stays_here(
+    shared_backing: Backing, modern_upstream: ScriptedUpstream
+) -> None:
+    async with connected(shared_backing.config(entry(modern_upstream.url)), initialize=False) as client:
+        await Modern(client).result("tools/call", {"name": "echo"}, meta={"io.longshore/workspace": "blue"})
+        refused = await Modern(client).request(
+            "tools/call", {"name": "echo"}, meta={"io.longshore/workspace": "blue/../red"}
+        )
+
+    assert set(modern_upstream.last("tools/call").params["_meta"]) == {
+        f"{_PREFIX}protocolVersion", f"{_PREFIX}clientCapabilities",
+    }
+    assert (refused.status, refused.message["error"]["code"]) == (400, -32602)
+
+
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+async def test_files_travel_in_both_directions_and_stay_in_their_workspace(
+    shared_backing: Backing, upstream: ScriptedUpstream, era: str
+) -> None:
+    upstream.behaviours |= {"tools/call": writes(b"kept"), "tools/list": _lists}
+    if era == "modern":
+        upstream.behaviours["server/discover"] = _discovers
+    config = shared_backing.config(entry(upstream.url, consumer("read"), producer("write")))
+    async with connected(config, initialize=False) as client:
+        modern, blue = Modern(client), {"X-Longshore-Workspace": f"blue-{era}"}
+        discovered = await modern.result("server/discover", headers=blue)
+        listed = await modern.result("tools/list", headers=blue)
+        ticket = await modern.result("tools/call", {"name": "files_get_upload_url"}, headers=blue)
+        uploaded = await client.upload(ticket["structuredContent"]["upload_url"], ("a.txt", b"a"))
+        handle = {"path": uploaded.message["upload_handle"]}
+        written = await modern.request("tools/call", {"name": "write", "arguments": {"path": "b.txt"}}, headers=blue)
+        uri = written.message["result"]["_meta"]["artifact"]["artifact_uri"]
+        read = await modern.result("resources/read", {"uri": uri}, headers=blue)
+        foreign = await modern.request("resources/read", {"uri": uri})
+        upstream.behaviours["tools/call"] = _completes
+        await modern.result(
+            "tools/call", {"name": "read", "arguments": handle}, headers={**blue, "Mcp-Param-Path": handle["path"]}
+        )
+        used = upstream.last("tools/call")
+        elsewhere = await modern.result("tools/call", {"name": "read", "arguments": handle})
+
+    assert set(discovered["capabilities"]) == {"tools", "resources"}
+    assert (discovered["cacheScope"], discovered["ttlMs"]) == ("private", 0)
+    assert [tool["name"] for tool in listed["tools"]] == ["files_get_upload_url", "files_await_upload"]
+    assert (listed["cacheScope"], listed["ttlMs"]) == ("private", 0)
+    assert read["contents"][0]["text"] == "kept"
+    assert (foreign.status, foreign.message["error"]["code"]) == (400, -32602)
+    assert used.params["arguments"]["path"].endswith("/a.txt")
+    if era == "modern":
+        assert used.request.headers["Mcp-Param-Path"] == used.params["arguments"]["path"]
+    assert elsewhere["isError"] is True
+
+
+async def test_a_session_era_server_keeps_one_session_a_workspace(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
+        modern = Modern(client)
+        for workspace in ("one", "one", "two"):
+            await modern.result("tools/call", {"name": "echo"}, headers={"X-Longshore-Workspace": workspace})
+
+    calls = upstream.calls("tools/call")
+    first, second, other = (seen.request.headers["Mcp-Session-Id"] for seen in calls)
+    assert first == second != other
+    assert {seen.request.headers["MCP-Protocol-Version"] for seen in calls} == {"2025-11-25"}
+    assert len({seen.message["id"] for seen in calls}) == 3
+    assert not any("_meta" in seen.params for seen in calls)
+
+
+async def test_many_first_calls_at_once_open_one_session(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
+        headers = {"X-Longshore-Workspace": "crowd"}
+        await asyncio.gather(*(
+            Modern(client).result("tools/call", {"name": "echo"}, headers=headers) for _ in range(8)
+        ))
+
+    assert len({seen.request.headers["Mcp-Session-Id"] for seen in upstream.calls("tools/call")}) == 1
+
+
+async def test_a_lost_session_is_opened_again(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    lost: list[str] = []
+
+    async def forgetful(seen: Seen) -> Any:
+        if not lost:
+            lost.append(seen.request.headers["Mcp-Session-Id"])
+            return aiohttp.web.Response(status=404)
+        return result(seen, {"content": []})
+
+    upstream.behaviours["tools/call"] = forgetful
+    async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
+        await Modern(client).result("tools/call", {"name": "echo"}, headers={"X-Longshore-Workspace": "lost"})
+
+    assert upstream.last("tools/call").request.headers["Mcp-Session-Id"] not in lost
+
+
+async def test_a_session_a_call_is_ended_after_it(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    config = shared_backing.config(entry(upstream.url, sessionless_clients="per_call"))
+    async with connected(config, initialize=False) as client:
+        modern = Modern(client)
+        for _ in range(2):
+            await modern.result("tools/call", {"name": "echo"})
+        used = [seen.request.headers["Mcp-Session-Id"] for seen in upstream.calls("tools/call")]
+        async with asyncio.timeout(5):
+            while not set(used) <= set(upstream.deleted):
+                await asyncio.sleep(0.01)
+
+    assert len(set(used)) == 2
+
+
+async def test_a_server_that_wants_sessions_says_so(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    config = shared_backing.config(entry(upstream.url, sessionless_clients="refuse"))
+    async with connected(config, initialize=False) as client:
+        answer = await Modern(client).request("server/discover")
+
+    assert (answer.status, answer.reason) == (400, "unsupported_revision")
+
+
+async def test_a_request_of_the_server_in_mid_call_is_refused_at_once_and_the_call_goes_on(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    refused = asyncio.Event()
+    asked = {"jsonrpc": "2.0", "id": 77, "method": "elicitation/create", "params": {}}
+    logged = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "error", "data": "x"}}
+    progress = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 1, "progress": 1}}
+
+    async def asks(seen: Seen) -> Any:
+        response = aiohttp.web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(seen.request)
+        for message in (asked, logged, progress):
+            await response.write(b"data: " + msgspec.json.encode(message) + b"\n\n")
+        async with asyncio.timeout(5):
+            await refused.wait()
+        await response.write(b"data: " + msgspec.json.encode(result(seen, {"content": []})) + b"\n\n")
+        await response.write_eof()
+        return response
+
+    async def takes(seen: Seen) -> None:
+        assert seen.message["id"] == 77
+        assert seen.message["error"]["code"] == -32601
+        refused.set()
+
+    upstream.behaviours |= {"tools/call": asks, "": takes}
+    async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
+        answer = await Modern(client).request("tools/call", {"name": "ask"})
+
+    assert answer.message["result"] == {"resultType": "complete", "content": []}
+    assert b"notifications/progress" in answer.body
+    assert b"notifications/message" not in answer.body
+    assert b"elicitation" not in answer.body
+
+
+async def test_a_client_that_leaves_cancels_its_call(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    async def works(seen: Seen) -> Any:
+        await asyncio.Event().wait()
+
+    upstream.behaviours["tools/call"] = works
+    async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None) as leaving:
+                async def leave() -> None:
+                    await upstream.until("tools/call")
+                    leaving.reschedule(0)
+
+                await asyncio.gather(Modern(client).request("tools/call", {"name": "work"}), leave())
+        cancelled = await upstream.until("notifications/cancelled")
+        running = upstream.last("tools/call")
+
+    assert cancelled.params["requestId"] == running.message["id"]
+
+
+async def test_errors_of_a_session_era_server_are_those_of_the_revision(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    async def absent(seen: Seen) -> dict[str, Any]:
+        return {"jsonrpc": "2.0", "id": seen.message["id"], "error": {"code": -32002, "message": "no such resource"}}
+
+    upstream.behaviours["resources/read"] = absent
+    async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
+        modern = Modern(client)
+        gone = await modern.request("resources/read", {"uri": "file:///nothing"})
+        ping = await modern.request("ping")
+
+    assert gone.message == {"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "no such resource"}}
+    assert (ping.status, ping.message["error"]["code"]) == (404, -32601)
+
+
+@pytest.mark.parametrize("verb", ["GET", "DELETE"])
+async def test_the_revision_has_no_other_verbs(
+    shared_backing: Backing, upstream: ScriptedUpstream, verb: str
+) -> None:
+    async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
+        headers = {**ACCEPT, "MCP-Protocol-Version": _VERSION}
+        async with client.http.request(verb, client.base + client.mount, headers=headers) as answer:
+            assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+
+
+async def test_a_stream_of_changes_passes_as_it_comes(
+    shared_backing: Backing, modern_upstream: ScriptedUpstream
+) -> None:
+    event = b'data: {"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{}}\n\n'
+
+    async def acknowledges(seen: Seen) -> Any:
+        return await stream(seen, event)
+
+    modern_upstream.behaviours["subscriptions/listen"] = acknowledges
+    async with connected(shared_backing.config(entry(modern_upstream.url)), initialize=False) as client:
+        answer = await Modern(client).request("subscriptions/listen", {"notifications": {}})
+
+    assert answer.body == event
