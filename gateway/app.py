@@ -13,6 +13,7 @@ from gateway.http.admin import admin_app
 from gateway.http.edge import ORIGINS, add_cors_headers, edge
 from gateway.http.listening import drop_silent
 from gateway.http.origins import Origins
+from gateway.http.runner import PublicRunner
 from gateway.http.slow_readers import let_go
 from gateway.lists import ListCache
 from gateway.streams import Streams
@@ -52,7 +53,7 @@ async def _drain(app: web.Application) -> None:
 
 def public_runner(config: Config, metrics: Metrics) -> web.AppRunner:
     """The public side as it is served."""
-    return web.AppRunner(
+    return PublicRunner(
         build(config, metrics), handler_cancellation=True, access_log=None, keepalive_timeout=_KEEPALIVE_S,
         lingering_time=_LINGER_S, shutdown_timeout=float(config.core.shutdown_grace_seconds),
     )
