@@ -27,6 +27,7 @@ from shared.state.grants import GrantStore
 from shared.state.link import RedisLink
 from shared.state.queue import Queue
 from shared.state.renewal import RenewalStore
+from shared.state.reservations import ReservationStore
 from shared.state.resumable import ResumableStore
 from shared.state.sessions import SessionStore
 from shared.state.upload_waits import UploadWaits
@@ -101,6 +102,7 @@ GRANTS = web.AppKey("grants", GrantStore)
 RESUMABLE = web.AppKey("resumable", ResumableStore)
 UPLOAD_WAITS = web.AppKey("upload_waits", UploadWaits)
 FILES = web.AppKey("files", FileStore)
+RESERVATIONS = web.AppKey("reservations", ReservationStore)
 QUEUE = web.AppKey("queue", Queue)
 WORKERS = web.AppKey("workers", Workers)
 BLOBS = web.AppKey("blobs", Blobs)

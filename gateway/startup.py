@@ -25,6 +25,7 @@ from gateway.appkeys import (
     METRICS,
     QUEUE,
     RENEWALS,
+    RESERVATIONS,
     RESUMABLE,
     SERVERS,
     SESSIONS,
@@ -62,6 +63,7 @@ from shared.state.link import RedisLink
 from shared.state.queue import Queue
 from shared.state.quota import LEAST_GRACE_S, FileLimits
 from shared.state.renewal import RenewalStore
+from shared.state.reservations import ReservationStore
 from shared.state.resumable import ResumableStore
 from shared.state.secrets import signing_secret
 from shared.state.sessions import SessionLimits, SessionStore
@@ -99,6 +101,7 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     app[EXPIRY] = ExpiryStore(scripts, link, keys, limits)
     app[RENEWALS] = RenewalStore(scripts, keys)
     app[FILES] = FileStore(scripts, link, keys, FileLimits.of(config))
+    app[RESERVATIONS] = ReservationStore(scripts, link, keys, FileLimits.of(config))
     leases = app[LEASES] = Leases(app[SESSIONS], app[FILES])
     tasks.spawn(leases.keep(), name="renew_leases")
     store = LimitStore(scripts, link, keys)

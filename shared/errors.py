@@ -239,7 +239,7 @@ class OverQuota(Refused):
     def __init__(self, *, wanted_bytes: int, used_bytes: int, budget_bytes: int) -> None:
         super().__init__(
             f"{wanted_bytes} bytes do not fit: {used_bytes} of {budget_bytes} are in use and cannot give way; "
-            "send less, or wait for running calls to end"
+            "send less, or wait for running calls and uploads to end"
         )
 
 

@@ -30,6 +30,7 @@ class FinaliseUpload(msgspec.Struct, frozen=True, kw_only=True, tag="finalise_up
     scope: str
     server: str
     files: list[StagedFile]
+    reservation: str = ""   # of their bytes, where their size was declared; the commit ends it
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):

@@ -52,6 +52,15 @@ class Keys:
         """Integer, bytes of all finalised files. Changed only together with `files`."""
         return f"{self.base}:used_total"
 
+    def reserved(self, scope: str) -> str:
+        """Sorted set, bytes set aside for the scope's uploads under way: `<token>:<bytes>` by expiry in ms of Redis
+        time. TTL a lease's time. Written by gateways, emptied by the commit as well."""
+        return f"{self.base}:reserved:{scope}"
+
+    def reserved_total(self) -> str:
+        """Sorted set, the same of all scopes. Changed only together with `reserved`."""
+        return f"{self.base}:reserved_total"
+
     def due(self) -> str:
         """Sorted set, what falls due when, in ms of Redis time.
 

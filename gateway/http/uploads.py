@@ -12,6 +12,7 @@ from gateway.http.incoming import Received
 from gateway.http.limiting import within_limits
 from gateway.http.multipart import MOST_FORM_BYTES, receive
 from gateway.http.raw_body import check_raw, receive_raw
+from gateway.http.reserving import declared_bytes, reserved
 from gateway.http.tus import VERSION_HEADER
 from gateway.http.upload_access import authorize, claimed, counted
 from gateway.limiter import Passage
@@ -64,8 +65,10 @@ def _check_length(request: web.Request, size_bytes: int | None) -> None:
 async def _serve(request: web.Request, server: str, receive_body: _Receive) -> web.StreamResponse:
     grant = await authorize(request, server)
     limits = within_limits(request, "transfer", scope=grant.scope)
-    async with limits as passage, claimed(request, grant, server) as made:
-        records = await _take_in(request, passage, receive_body, scope=grant.scope, server=server)
+    room = reserved(request, grant.scope, declared_bytes(request))
+    async with limits as passage, claimed(request, grant, server) as made, room as reservation:
+        order = FinaliseUpload(scope=grant.scope, server=server, files=[], reservation=reservation)
+        records = await _take_in(request, passage, receive_body, order)
         made += [record.id for record in records]
     request.app[METRICS].uploaded(server=server, files=len(records), size_bytes=sum(r.size_bytes for r in records))
     answer = describe_uploads(request.app[CONFIG].uploads.uri_scheme, server, grant.scope, records)
@@ -73,7 +76,7 @@ async def _serve(request: web.Request, server: str, receive_body: _Receive) -> w
 
 
 async def _take_in(
-    request: web.Request, passage: Passage, receive_body: _Receive, *, scope: str, server: str
+    request: web.Request, passage: Passage, receive_body: _Receive, order: FinaliseUpload
 ) -> list[UploadRecord]:
     blobs = request.app[BLOBS]
     received: list[Received] = []
@@ -81,7 +84,7 @@ async def _take_in(
     try:
         await receive_body(request, received)
         counts["finalising"] = 1
-        order = FinaliseUpload(scope=scope, server=server, files=[part.staged() for part in received])
+        order = msgspec.structs.replace(order, files=[part.staged() for part in received])
         try:
             outcome = await request.app[QUEUE].run(order, timeout_s=_FINALISE_S)
         except (WorkerDown, StoreDown):      # the job may run all the same

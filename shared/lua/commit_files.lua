@@ -9,8 +9,11 @@
 -- KEYS[5]  sorted set, what falls due when, by the server's clock (keys.due)
 -- KEYS[6]  sorted set, uploads by their end (keys.upload_ends)
 -- KEYS[7]  sorted set, artifacts by their end (keys.artifact_ends)
+-- KEYS[8]  sorted set, the scope's reservations by the expiry of their lease (keys.reserved)
+-- KEYS[9]  sorted set, those of all scopes (keys.reserved_total)
 -- ARGV     scope; bytes that the scope may use, bytes that all may, artifacts that the scope may have (-1: any);
 --          u or a, the kind that gives way first; what the keys of files, used_bytes and uses begin with;
+--          the reservation of these files, which ends with the commit, or '';
 --          then for each file: u or a, id, time to live in ms or 0 for the session's, size in bytes, record
 -- returns  {0} session gone, {1, {record as stored, ...}, {record evicted, ...}} done,
 --          {2, limit, in use, budget} refused by limit 1 the scope's bytes, 2 all bytes, 3 artifacts,
@@ -24,8 +27,16 @@ local budget = {tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])}
 local files_of, used_of, uses_of = ARGV[6], ARGV[7], ARGV[8]
 local ends = {u = KEYS[6], a = KEYS[7]}
 
+local function reserved(key)  -- bytes set aside for other uploads
+  local bytes = 0
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. now, '+inf')) do
+    if member ~= ARGV[9] then bytes = bytes + tonumber(string.match(member, '(%d+)$')) end
+  end
+  return bytes
+end
+
 local new, added = {}, {0, 0, 0}
-for n = 9, #ARGV, 5 do
+for n = 10, #ARGV, 5 do
   if redis.call('HEXISTS', KEYS[2], ARGV[n + 1]) == 0 then
     new[ARGV[n + 1]] = true
     added[1], added[2] = added[1] + ARGV[n + 3], added[2] + ARGV[n + 3]
@@ -33,6 +44,9 @@ for n = 9, #ARGV, 5 do
   end
 end
 local used = {tonumber(redis.call('GET', KEYS[3]) or '0'), tonumber(redis.call('GET', KEYS[4]) or '0'), 0}
+for limit = 1, 2 do
+  if budget[limit] >= 0 and added[limit] > 0 then used[limit] = used[limit] + reserved(KEYS[7 + limit]) end
+end
 local victims, chosen, stale, busy = {}, {}, {}, {}
 
 local function over(limit)
@@ -131,8 +145,12 @@ for n, victim in ipairs(victims) do
 end
 if short then return {3, evicted} end
 
+if ARGV[9] ~= '' then
+  redis.call('ZREM', KEYS[8], ARGV[9])
+  redis.call('ZREM', KEYS[9], ARGV[9])
+end
 local stored = {}
-for n = 9, #ARGV, 5 do
+for n = 10, #ARGV, 5 do
   local kind, id, ttl_ms, size = ARGV[n], ARGV[n + 1], tonumber(ARGV[n + 2]), ARGV[n + 3]
   if new[id] then
     redis.call('HSET', KEYS[2], id, ARGV[n + 4])

@@ -69,23 +69,27 @@ class FileStore:
         if not reserved:
             raise _session_gone()
 
-    async def commit(self, scope: str, records: Sequence[FileRecord], *, ttl_ms: int | None = None) -> Commit:
+    async def commit(
+        self, scope: str, records: Sequence[FileRecord], *, ttl_ms: int | None = None, reservation: str = ""
+    ) -> Commit:
         """Make `records` visible, all or none, charge their bytes, and evict what the limits then leave no room
         for: files that were used least recently, none that a call uses.
 
         Safe to repeat: what was committed before stays as it was and is what this returns. `ttl_ms` in place
-        of the configured times; 0: as long as the session. Raises SessionGone, OverQuota.
+        of the configured times; 0: as long as the session. `reservation` ends with it; those of others are
+        bytes in use. Raises SessionGone, OverQuota.
         """
         keys, limits = self._keys, self._limits
         status, *rest = await self._scripts.run(
             _COMMIT,
             [
                 keys.session(scope), keys.files(scope), keys.used_bytes(scope), keys.used_total(), keys.due(),
-                keys.upload_ends(), keys.artifact_ends(),
+                keys.upload_ends(), keys.artifact_ends(), keys.reserved(scope), keys.reserved_total(),
             ],
             [
                 scope, _or_any(limits.session_bytes), _or_any(limits.total_bytes), _or_any(limits.session_artifacts),
                 "u" if limits.uploads_go_first else "a", keys.files(""), keys.used_bytes(""), keys.uses(""),
+                reservation,
                 *(field for record in records for field in _fields(record, limits, ttl_ms)),
             ],
         )

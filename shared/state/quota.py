@@ -33,13 +33,18 @@ class FileLimits:
             uploads_go_first=config.sessions.eviction_policy == "lru_uploads_then_artifacts",
         )
 
+    @property
+    def budgets(self) -> tuple[int | None, int | None]:
+        """Bytes that one scope and that all scopes may use."""
+        return self.session_bytes, self.total_bytes
+
     def ttl_ms(self, record: FileRecord) -> int:
         """How long `record` lives from its last use on; 0: as long as its session."""
         return self.artifact_ttl_ms if isinstance(record, ArtifactRecord) else self.upload_ttl_ms
 
     def check_possible(self, wanted_bytes: int) -> None:
         """Raises OverQuota for more bytes than fit even when everything else is evicted. Pure: asks nobody."""
-        for budget in (self.session_bytes, self.total_bytes):
+        for budget in self.budgets:
             if budget is not None and wanted_bytes > budget:
                 raise OverQuota(wanted_bytes=wanted_bytes, used_bytes=0, budget_bytes=budget)
 

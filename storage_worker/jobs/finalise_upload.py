@@ -24,7 +24,7 @@ async def finalise_upload(stores: Stores, order: FinaliseUpload) -> UploadsDone:
     try:
         records = [await _record(stores, order, file) for file in order.files]
         await stores.blobs.move_in([Move(file.staged_name, _target(order, file)) for file in order.files])
-        stored = await commit(stores, order.scope, records)
+        stored = await commit(stores, order.scope, records, reservation=order.reservation)
     except Refused:
         await _undo(stores, order)
         raise
