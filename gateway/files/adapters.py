@@ -43,3 +43,10 @@ class Adapters:
         }
         exposes = expose and any(producer.expose_as_resource for producer in producers.values())
         return cls(by_tool, bool(consumers), exposes)
+
+    def file_arguments(self) -> dict[str, tuple[str, ...]]:
+        """Where the tools that read files take them: dotted argument paths, by tool."""
+        return {
+            name: tuple(dict.fromkeys(adapter.file_path_argument for adapter in tool.consumers))
+            for name, tool in self.by_tool.items() if tool.consumers
+        }

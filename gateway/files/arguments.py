@@ -39,7 +39,7 @@ def find(arguments: dict[str, Any], adapter: UploadConsumer, *, schemes: tuple[s
     Raises ToolInputError for a malformed handle and for one of another scope.
     """
     slots: list[Slot] = []
-    for container, key in _places(arguments, adapter.file_path_argument.split(".")):
+    for container, key in places(arguments, adapter.file_path_argument.split(".")):
         text = container[key]  # type: ignore[index]
         if not isinstance(text, str) or not handles.begins_with(text, schemes):
             continue
@@ -58,7 +58,7 @@ def find(arguments: dict[str, Any], adapter: UploadConsumer, *, schemes: tuple[s
     return slots
 
 
-def _places(value: Any, path: list[str]) -> Iterator[tuple[dict[str, Any] | list[Any], str | int]]:
+def places(value: Any, path: list[str]) -> Iterator[tuple[dict[str, Any] | list[Any], str | int]]:
     """Leaves at `path`: a list on the way is entered at a numeric segment, else in each of its items."""
     head, *rest = path
     if isinstance(value, list):
@@ -67,7 +67,7 @@ def _places(value: Any, path: list[str]) -> Iterator[tuple[dict[str, Any] | list
                 yield from _enter(value, int(head), rest)
         else:
             for item in value:
-                yield from _places(item, path)
+                yield from places(item, path)
     elif isinstance(value, dict) and head in value:
         yield from _enter(value, head, rest)
 
@@ -77,7 +77,7 @@ def _enter(
 ) -> Iterator[tuple[dict[str, Any] | list[Any], str | int]]:
     value = container[key]  # type: ignore[index]
     if rest:
-        yield from _places(value, rest)
+        yield from places(value, rest)
     elif isinstance(value, list):
         yield from ((value, index) for index in range(len(value)))
     else:

@@ -5,25 +5,25 @@ What the upstream lists keeps its bytes and order; ours follow on its last page.
 
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from gateway.appkeys import FILES, LISTS
 from gateway.files import handles, results
 from gateway.lists import Fetch, Key, fingerprint
 from gateway.mcp import capabilities, reading
+from gateway.mcp.additions import Additions, Each
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.own_answers import head_of, own_result
 from gateway.mcp.relay import relay
 from gateway.mcp.sending import sent
 from gateway.tools import own
-from gateway.wire import jsonrpc, result_fields
-from shared.errors import InvalidParams, NotFound, UpstreamDown
+from gateway.tools.describe import Describer
+from gateway.wire import jsonrpc
+from shared.errors import InvalidParams, NotFound
 from shared.records import ArtifactRecord
 
 _PAGE = 200
 _CURSOR = "longshore-artifacts:"
-_list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 async def tools(exchange: Exchange) -> web.StreamResponse:
@@ -32,7 +32,9 @@ async def tools(exchange: Exchange) -> web.StreamResponse:
     ours = own.helper_tools(mounted.server) if mounted.adapters.takes_uploads else []
     if ours and capabilities.TOOLS not in exchange.session.flags:
         return own_result(exchange, {"tools": ours})
-    return await _with_ours(exchange, "tools", ours, next_cursor=None)
+    describer = Describer(exchange.config, mounted.server, mounted.adapters.file_arguments())
+    each = describer.described if describer.changes_any else None
+    return await _with_ours(exchange, "tools", ours, next_cursor=None, each=each)
 
 
 async def resources(exchange: Exchange) -> web.StreamResponse:
@@ -106,38 +108,36 @@ async def upstreams(exchange: Exchange) -> web.StreamResponse:
 
 
 async def _with_ours(
-    exchange: Exchange, name: str, ours: list[dict[str, Any]], *, next_cursor: str | None
+    exchange: Exchange, name: str, ours: list[dict[str, Any]], *, next_cursor: str | None, each: Each | None = None
 ) -> web.StreamResponse:
-    """The upstream's list, kept or fetched, with ours at its end."""
+    """The upstream's list, kept or fetched, its entries changed by `each`, with ours at its end."""
+    added = Additions(name, ours, next_cursor, each, is_modern=exchange.stateless is not None)
     cache = exchange.request.app[LISTS]
     if not cache.is_on or exchange.stateless is not None:    # whose lists say themselves how long they may be kept
-        return await _fetched(exchange, name, ours, next_cursor, None)
+        return await _fetched(exchange, added, None)
     key = _key(exchange)
     kept = await cache.find(key)
     if kept is not None:
-        response = _merged(jsonrpc.result(exchange.envelope.id, kept), name, ours, next_cursor)
-        return web.Response(body=response, content_type="application/json")
+        response = jsonrpc.result(exchange.envelope.id, kept)
+        body = added.merged(response) if added.changes_any else response
+        return web.Response(body=body, content_type="application/json")
     fetch = cache.begin(key)
     try:
-        return await _fetched(exchange, name, ours, next_cursor, fetch)
+        return await _fetched(exchange, added, fetch)
     finally:
         fetch.end()
 
 
-async def _fetched(
-    exchange: Exchange, name: str, ours: list[dict[str, Any]], next_cursor: str | None, fetch: Fetch | None
-) -> web.StreamResponse:
+async def _fetched(exchange: Exchange, added: Additions, fetch: Fetch | None) -> web.StreamResponse:
     async def change(response: bytes) -> bytes:
         if fetch is not None and (result := jsonrpc.open_object(response).get("result")) is not None:
             fetch.keep(result)
-        if not ours:
-            return response
-        return _merged(response, name, ours, next_cursor, is_modern=exchange.stateless is not None)
+        return added.merged(response) if added.changes_any else response
 
     async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
-        if answer.status == 404 and ours and exchange.stateless is not None:   # it has no such lists itself
-            return own_result(exchange, {name: ours} | ({"nextCursor": next_cursor} if next_cursor else {}))
-        return await relay(exchange, answer, change=change if ours or fetch is not None else None)
+        if answer.status == 404 and added.ours and exchange.stateless is not None:   # it has no such lists itself
+            return own_result(exchange, added.alone())
+        return await relay(exchange, answer, change=change if added.changes_any or fetch is not None else None)
 
 
 def _key(exchange: Exchange) -> Key:
@@ -147,23 +147,3 @@ def _key(exchange: Exchange) -> Key:
         return (exchange.caller.server, exchange.caller.session_id, session.lists, envelope.method, envelope.cursor)
     headers = fingerprint(exchange.upstream_headers())
     return (exchange.caller.server, headers, session.protocol, envelope.method, envelope.cursor)
-
-
-def _merged(
-    response: bytes, name: str, ours: list[dict[str, Any]], next_cursor: str | None, *, is_modern: bool = False
-) -> bytes:
-    message = jsonrpc.open_object(response)
-    if "result" not in message:
-        return response
-    result = jsonrpc.open_object(message["result"])
-    if name not in result or bytes(result.get("nextCursor", b"null")) not in (b"null", b'""'):
-        return response
-    try:
-        theirs = _list.decode(result[name])
-    except msgspec.DecodeError:
-        raise UpstreamDown(f"the upstream server's list of {name} is malformed") from None
-    result[name] = jsonrpc.raw([*theirs, *ours])
-    if next_cursor is not None:
-        result["nextCursor"] = jsonrpc.raw(next_cursor)
-    message["result"] = jsonrpc.raw(result_fields.kept_private(result) if is_modern else result)
-    return jsonrpc.close_object(message)

@@ -8,7 +8,7 @@ from aiohttp import web
 from gateway.appkeys import BLOBS, FILES, LEASES, METRICS, SIGNER
 from gateway.files import arguments, stored
 from gateway.files.adapters import ToolAdapters
-from gateway.mcp import awaiting, capture, links
+from gateway.mcp import awaiting, capture, inline, links
 from gateway.mcp.exchange import Exchange, lease_id
 from gateway.mcp.own_answers import own_result
 from gateway.mcp.relay import relay
@@ -64,6 +64,7 @@ async def _adapted(exchange: Exchange, tool: ToolAdapters) -> web.StreamResponse
     message = jsonrpc.open_object(exchange.body)
     params = jsonrpc.open_object(message["params"])
     given = _arguments_of(params)
+    await inline.store(exchange, given, tool.consumers)
     root = capture.storage_root(exchange)
     slots = [
         slot

@@ -1,7 +1,7 @@
 """Rows of the `servers` section."""
 
 from shared.config.kinds import Choice, Kind, ListOf, MapOf, Size, Switch, Value, Whole
-from shared.config.row import LATER, REQUIRED, WORKS, Row
+from shared.config.row import LATER, REQUIRED, WORKS, Row, Standing
 from shared.config.surface_core import (
     BLOCK_ACTIONS,
     BLOCK_STRATEGIES,
@@ -53,8 +53,8 @@ SERVER = (
 )
 
 
-def _inherited(path: str, kind: Kind, off: tuple[Value, ...] = ()) -> Row:
-    return Row(f"servers[].{path}", LATER, kind, None, f"Null inherits `core.{path}`.", off=off)
+def _inherited(path: str, kind: Kind, off: tuple[Value, ...] = (), standing: Standing = LATER) -> Row:
+    return Row(f"servers[].{path}", standing, kind, None, f"Null inherits `core.{path}`.", off=off)
 
 
 INHERITED = (
@@ -65,8 +65,8 @@ INHERITED = (
     _inherited("upstream_ping.open_cooldown_seconds", ONE_OR_NULL),
     _inherited("upstream_ping.half_open_probe_allowance", ONE_OR_NULL),
     _inherited("code_mode_enabled", _SWITCH_OR_NULL, (False,)),
-    _inherited("shorten_descriptions", _SWITCH_OR_NULL, (False,)),
-    _inherited("short_description_max_tokens", Whole(least=1, nullable=True)),
+    _inherited("shorten_descriptions", _SWITCH_OR_NULL, standing=WORKS),
+    _inherited("short_description_max_tokens", Whole(least=1, nullable=True), standing=WORKS),
     _inherited("tool_description_policy.mode", Choice(words=DESCRIPTION_MODES, nullable=True), ("preserve",)),
     _inherited("tool_description_policy.max_tool_description_chars", ONE_OR_NULL),
     _inherited("tool_description_policy.max_schema_description_chars", ONE_OR_NULL),

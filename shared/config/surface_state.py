@@ -97,8 +97,8 @@ UPLOADS = (
         "How long an upload lives after its last use. Null: as long as its session."),
     Row("uploads.require_sha256", WORKS, ON_OFF, False, "Refuses files that come without their sha256."),
     Row("uploads.uri_scheme", WORKS, Scheme(), "upload://", "What handles begin with."),
-    Row("uploads.data_uri_max_bytes", LATER, Size(), 256 * 1024, "The largest `data:` URI in place of a handle.",
-        off=(0,)),
+    Row("uploads.data_uri_max_bytes", WORKS, Size(), 256 * 1024,
+        "The largest file that a `data:` URI may hold in place of a handle. 0: none."),
     Row("uploads.resumable", WORKS, ON_OFF, True, "Lets interrupted uploads continue (tus)."),
 )
 

@@ -1,0 +1,53 @@
+"""What longshore adds to an upstream's list, and changes in its entries. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from gateway.wire import jsonrpc, result_fields
+from shared.errors import UpstreamDown
+
+Each = Callable[[msgspec.Raw], msgspec.Raw]
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """Ours follow on the upstream's last page; each of its entries may be changed on every page."""
+
+    name: str                        # of the list in the result
+    ours: list[dict[str, Any]]
+    next_cursor: str | None = None   # of ours that do not fit on the page
+    each: Each | None = None
+    is_modern: bool = False          # the client's revision has results say how long they may be kept
+
+    @property
+    def changes_any(self) -> bool:
+        """Whether a page may come out different."""
+        return bool(self.ours) or self.each is not None
+
+    def alone(self) -> dict[str, Any]:
+        """The result where the upstream has no such list."""
+        return {self.name: self.ours} | ({"nextCursor": self.next_cursor} if self.next_cursor else {})
+
+    def merged(self, response: bytes) -> bytes:
+        """The upstream's response with them. Raises UpstreamDown where its list is malformed."""
+        message = jsonrpc.open_object(response)
+        if "result" not in message:
+            return response
+        result = jsonrpc.open_object(message["result"])
+        is_last = bytes(result.get("nextCursor", b"null")) in (b"null", b'""')
+        ours = self.ours if is_last else []
+        if self.name not in result or not (ours or self.each):
+            return response
+        try:
+            theirs = _list.decode(result[self.name])
+        except msgspec.DecodeError:
+            raise UpstreamDown(f"the upstream server's list of {self.name} is malformed") from None
+        result[self.name] = jsonrpc.raw([*(map(self.each, theirs) if self.each else theirs), *ours])
+        if is_last and self.next_cursor is not None:
+            result["nextCursor"] = jsonrpc.raw(self.next_cursor)
+        message["result"] = jsonrpc.raw(result_fields.kept_private(result) if self.is_modern and ours else result)
+        return jsonrpc.close_object(message)

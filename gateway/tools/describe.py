@@ -1,0 +1,107 @@
+"""What a tool that takes files says of itself in `tools/list`: its own words, then what to pass. Pure.
+
+Only the two descriptions change: the tool's and the argument's. Everything else keeps its bytes and order.
+"""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from gateway.tools import own
+from gateway.wire import jsonrpc
+from gateway.wire.jsonrpc import RawMap
+from shared.config import Config, Server
+from shared.errors import UpstreamDown
+
+_text = msgspec.json.Decoder(str)
+_WORDS = re.compile(r"\s*\S+")
+
+
+class Describer:
+    """Rewrites the entries of one server's tool list. Built for each list; holds what does not change within it."""
+
+    def __init__(self, config: Config, server: Server, file_arguments: Mapping[str, tuple[str, ...]]) -> None:
+        self._file_arguments = file_arguments   # dotted paths, by tool
+        self._words = _most_words(config, server)
+        scheme, limit = config.uploads.uri_scheme, config.uploads.data_uri_max_bytes
+        tool = own.upload_tool_name(server)
+        inline = f" A data: URI of up to {limit} bytes works too." if limit else ""
+        self._of_argument = (
+            f"Pass a handle ({scheme}...) from {tool}, or the {config.artifacts.uri_scheme}... URI of a file that a "
+            f"tool made in this session, not a path of yours.{inline}"
+        )
+        self._of_tool = f"Takes files: upload them with {tool} first, then pass their handles in"
+
+    @property
+    def changes_any(self) -> bool:
+        """Whether some entry may come out different."""
+        return self._words is not None or bool(self._file_arguments)
+
+    def described(self, entry: msgspec.Raw) -> msgspec.Raw:
+        """The entry with its descriptions extended. One that is not of the expected shape stays as it is."""
+        try:
+            return self._described(entry)
+        except (UpstreamDown, msgspec.DecodeError, UnicodeDecodeError):
+            return entry
+
+    def _described(self, entry: msgspec.Raw) -> msgspec.Raw:
+        tool = jsonrpc.open_object(entry)
+        arguments = self._file_arguments.get(_text.decode(tool["name"]), ()) if "name" in tool else ()
+        if self._words is None and not arguments:
+            return entry
+        said = _text.decode(tool["description"]) if "description" in tool else ""
+        said = _shortened(said, self._words)
+        if arguments:
+            said = _joined(said, f"{self._of_tool} {', '.join(arguments)}.")
+        if said:
+            tool["description"] = jsonrpc.raw(said)
+        for argument in arguments if "inputSchema" in tool else ():
+            tool["inputSchema"] = self._argument(tool["inputSchema"], argument.split("."))
+        return jsonrpc.raw(tool)
+
+    def _argument(self, schema: msgspec.Raw, path: list[str]) -> msgspec.Raw:
+        """The schema with the argument at `path` described; as it is where it does not lead there in plain sight."""
+        found = jsonrpc.open_object(schema)
+        if not path:
+            said = _text.decode(found["description"]) if "description" in found else ""
+            found["description"] = jsonrpc.raw(_joined(said, self._of_argument))
+            return jsonrpc.raw(found)
+        inner = _properties(found)
+        if path[0] in inner:
+            inner[path[0]] = self._argument(inner[path[0]], path[1:])
+            found["properties"] = jsonrpc.raw(inner)
+        elif bytes(found.get("items", b"")).startswith(b"{"):
+            rest = path[1:] if path[0].isdecimal() else path
+            found["items"] = self._argument(found["items"], rest)
+        else:
+            return schema
+        return jsonrpc.raw(found)
+
+
+def _properties(schema: RawMap) -> RawMap:
+    return jsonrpc.open_object(schema["properties"]) if "properties" in schema else {}
+
+
+def _joined(said: str, more: str) -> str:
+    return f"{said.rstrip()}\n\n{more}" if said.strip() else more
+
+
+def _most_words(config: Config, server: Server) -> int | None:
+    """How many words a description may keep, None for all."""
+    shortens = config.core.shorten_descriptions if server.shorten_descriptions is None else server.shorten_descriptions
+    if not shortens:
+        return None
+    return server.short_description_max_tokens or config.core.short_description_max_tokens
+
+
+def _shortened(text: str, most: int | None) -> str:
+    """The first `most` words of `text`, a word counted as a token."""
+    if most is None:
+        return text
+    end = 0
+    for count, word in enumerate(_WORDS.finditer(text)):
+        if count == most:
+            return text[:end].strip() + "…"
+        end = word.end()
+    return text
