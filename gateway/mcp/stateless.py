@@ -25,7 +25,7 @@ from gateway.mcp.exchange import (
     upstream_headers,
 )
 from gateway.upstream import probe
-from gateway.upstream.era import era_of
+from gateway.upstream.era import era_of, known_era
 from gateway.wire import jsonrpc, modern, param_headers, result_fields, to_legacy
 from gateway.wire.envelope import Envelope, Kind
 from shared.errors import BadRequest, InvalidParams, MethodNotFound, NotAcceptable, UnsupportedRevision
@@ -52,7 +52,9 @@ async def post(
         return web.Response(status=202)
     caller = _caller_of(request, mounted, _workspace_of(request, opened))
     note_of(request).executing = message.kind is Kind.REQUEST
-    era = await era_of(mounted.monitor, mounted.client, upstream_headers(request, mounted, ""))
+    era = known_era(mounted.monitor) or await era_of(
+        mounted.monitor, mounted.client, upstream_headers(request, mounted, "")
+    )
     if era == "legacy":
         return await _to_session(mounted, request, caller, (message, body), handle)
     session = await _open(request, caller, message)

@@ -11,11 +11,13 @@ import msgspec
 from gateway.upstream.client import UpstreamAnswer, UpstreamClient
 from gateway.upstream.probe import Monitor
 from gateway.wire import modern, sse
+from shared.clock import monotonic_s
 from shared.errors import UpstreamDown
 
 Era = Literal["modern", "legacy"]
 
 _WITHIN_S = 10.0
+_KEPT_S = 60.0               # then it may have been replaced by a server of the other era
 _MAX_BYTES = 1024 * 1024
 _ID = "longshore-era"
 _BODY = msgspec.json.encode({
@@ -45,19 +47,22 @@ _decoder = msgspec.json.Decoder(_Message)
 
 
 async def era_of(monitor: Monitor, client: UpstreamClient, headers: dict[str, str]) -> Era:
-    """The era of the upstream, found out where it is not known. `headers` are a caller's that may travel.
+    """The era of the upstream, found out. `headers` are a caller's that may travel.
 
     Raises UpstreamDown when it cannot be told.
     """
-    if monitor.era is not None:
-        return monitor.era
     asked = {**headers, **modern.headers_of("server/discover"), "Accept": "application/json, text/event-stream"}
     async with client.exchange("POST", asked, _BODY, within_s=_WITHIN_S) as answer:
         if answer.status in (401, 403, 429) or answer.status >= 500:
             raise UpstreamDown(f"the upstream server answered server/discover with HTTP status {answer.status}")
         era = verdict(answer.status, await _message_of(answer))
-    monitor.era = era
+    monitor.era, monitor.era_until_s = era, monotonic_s() + _KEPT_S
     return era
+
+
+def known_era(monitor: Monitor) -> Era | None:
+    """The era of the upstream where it was found out lately."""
+    return monitor.era if monotonic_s() < monitor.era_until_s else None
 
 
 def verdict(status: int, message: bytes) -> Era:

@@ -47,6 +47,7 @@ class Monitor:
     readiness: Readiness = "starting"
     detail: str = ""
     era: Literal["modern", "legacy"] | None = None     # None: not known, or doubted
+    era_until_s: float = 0.0
     latency_ms: float | None = None
     tools: frozenset[str] = frozenset()
     ready: asyncio.Event = field(default_factory=asyncio.Event)     # settled, one way or the other

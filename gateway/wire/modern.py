@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from multidict import MultiMapping
 
 from gateway.wire import header_values, jsonrpc, param_headers
 from gateway.wire.envelope import HANDSHAKE_VERSIONS, Envelope, Kind
@@ -27,7 +28,7 @@ WORKSPACE_KEY = "io.longshore/workspace"
 VERSION_HEADER = "MCP-Protocol-Version"
 METHOD_HEADER = "Mcp-Method"
 NAME_HEADER = "Mcp-Name"
-_MIRRORS = {name.lower(): name for name in (VERSION_HEADER, METHOD_HEADER, NAME_HEADER)}
+_MIRRORS = (VERSION_HEADER, METHOD_HEADER, NAME_HEADER)
 
 HEADER_MISMATCH = -32020
 MISSING_CAPABILITY = -32021
@@ -103,7 +104,7 @@ def headers_of(method: str, *, name: str = "", arguments: Mapping[str, Any] | No
     return headers
 
 
-def opened(envelope: Envelope, body: bytes, headers: Mapping[str, str]) -> Opened:
+def opened(envelope: Envelope, body: bytes, headers: MultiMapping[str]) -> Opened:
     """What a modern message says of itself, checked in the order that the revision has.
 
     Raises InvalidParams without the required `_meta` keys, HeaderMismatch when the headers say other than the
@@ -150,13 +151,13 @@ def _check_version(version: str) -> None:
         raise UnsupportedVersion(requested=version, supported=SUPPORTED)
 
 
-def _mirrors(headers: Mapping[str, str]) -> dict[str, str]:
+def _mirrors(headers: MultiMapping[str]) -> dict[str, str]:
     """The mirroring headers. One that is there twice would be read two ways."""
     found: dict[str, str] = {}
-    for key, value in headers.items():
-        name = _MIRRORS.get(key.lower())
-        if name is not None and name in found:
+    for name in _MIRRORS:
+        values = headers.getall(name, ())
+        if len(values) > 1:
             raise HeaderMismatch(f"the header {name} is there twice")
-        if name is not None:
-            found[name] = value
+        if values:
+            found[name] = values[0]
     return found

@@ -21,7 +21,7 @@ def _opened(headers: Any, *, meta: Any = _META, method: str = "tools/call", **pa
     if meta is not None:
         params["_meta"] = meta
     body = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-    return modern.opened(wire.parse(body), body, headers)
+    return modern.opened(wire.parse(body), body, CIMultiDict(headers))
 
 
 @given(st.text())
@@ -109,7 +109,7 @@ def test_a_response_is_refused() -> None:
     body = b'{"jsonrpc":"2.0","id":1,"result":{}}'
 
     with pytest.raises(BadRequest, match="inputResponses"):
-        modern.opened(wire.parse(body), body, _CALL)
+        modern.opened(wire.parse(body), body, CIMultiDict(_CALL))
 
 
 _JSON = st.recursive(
@@ -124,7 +124,7 @@ def test_whatever_comes_is_opened_or_refused_within_the_family(params: Any, head
     body = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
 
     try:
-        modern.opened(wire.parse(body), body, headers)
+        modern.opened(wire.parse(body), body, CIMultiDict(headers))
     except LongshoreError as err:
         assert err.status == 400
 
