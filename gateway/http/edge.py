@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from gateway.appkeys import CONFIG, DOOR, GROUPS, LIMITER, MCP_GROUP, METRICS, NOTE, CutOff, Note
-from gateway.http import tus
+from gateway.http import page, tus
 from gateway.http.auth import authenticate
 from gateway.http.limiting import within_limits
 from gateway.http.origins import Origins
@@ -74,7 +74,7 @@ async def _answer(request: web.Request, handler: Handler, note: Note) -> web.Str
         origins = request.app[ORIGINS]
         if request.method == "OPTIONS" and (allowed := origins.preflight(request.headers)) is not None:
             return web.Response(status=204, headers=allowed)
-        origins.check(request.headers)
+        origins.check(request.headers, own_page=_is_own_page(request, note))
         if note.route_group not in _PUBLIC:
             note.principal = await authenticate(request, note.server if note.is_message else None)
             if request.app[LIMITER].is_on:
@@ -91,6 +91,11 @@ async def _answer(request: web.Request, handler: Handler, note: Note) -> web.Str
         return _failed(request, note, Bug(note.request_id))
 
 
+def _is_own_page(request: web.Request, note: Note) -> bool:
+    """Whether the request may come from an upload page of ours under whatever name: its link is all that counts."""
+    return note.route_group == "upload" and ("sig" in request.query or "upload" in request.match_info)
+
+
 async def _limited(handler: Handler, principal: str, request: web.Request) -> web.StreamResponse:
     kind: Kind = "call" if request[NOTE].is_message and request.method == "POST" else "other"
     async with within_limits(request, kind, principal=principal):
@@ -101,6 +106,9 @@ def _failed(request: web.Request, note: Note, err: LongshoreError) -> web.Respon
     note.reason = err.reason
     if note.head_sent:
         return _cut_off(request)
+    if note.route_group == "upload" and page.is_wanted(request.headers):
+        text = page.refused_page(str(err))
+        return web.Response(text=text, status=err.status, content_type="text/html", headers=page.HEADERS)
     answer = answer_error(note, err)
     if challenge := request.app[DOOR].challenge(err, note.server):
         answer.headers["WWW-Authenticate"] = challenge

@@ -49,13 +49,16 @@ class Origins:
             methods=", ".join(cors.allowed_methods), headers=cors.allowed_headers, credentials=cors.allow_credentials,
         )
 
-    def check(self, headers: Mapping[str, str]) -> None:
-        """Raise Forbidden for a request that a page of another site may have sent."""
+    def check(self, headers: Mapping[str, str], *, own_page: bool = False) -> None:
+        """Raise Forbidden for a request that a page of another site may have sent; with `own_page`, one that we
+        served under this very name may."""
         host = headers.get("Host", "")
         if self.hosts is not None and not self._knows_host(_name(host)):
             raise Forbidden("this Host is not one of ours; add it to core.allowed_hosts or set core.public_base_url")
         origin = headers.get("Origin")
-        if origin is not None and not self._knows_origin(origin.lower(), host.lower()):
+        if origin is None or (own_page and host and origin.lower().partition("://")[2] == host.lower()):
+            return
+        if not self._knows_origin(origin.lower(), host.lower()):
             raise Forbidden("pages of this Origin may not call; add it to core.cors.allowed_origins")
 
     def cors_headers(self, origin: str | None) -> dict[str, str]:

@@ -21,6 +21,7 @@ def add_routes(app: web.Application, config: Config, servers: dict[str, Mounted]
     upload = app.router.add_resource(config.core.upload_path + "/{server}")
     upload.add_route("POST", uploads.upload, expect_handler=go_ahead)
     upload.add_route("PUT", uploads.put, expect_handler=go_ahead)
+    upload.add_route("GET", uploads.show)
     upload.add_route("OPTIONS", resumable.options)
     groups[upload.canonical] = Group("upload")
     for last in ("/", "/{filename}"):

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, CONFIG, METRICS, QUEUE
+from gateway.appkeys import BLOBS, CONFIG, METRICS, QUEUE, SIGNER
 from gateway.files.uploaded import describe_uploads
-from gateway.http import resumable
+from gateway.http import page, resumable
 from gateway.http.incoming import Received
 from gateway.http.limiting import within_limits
 from gateway.http.multipart import MOST_FORM_BYTES, receive
@@ -18,7 +18,8 @@ from gateway.http.upload_access import authorize, claimed, counted
 from gateway.limiter import Passage
 from gateway.mcp.exchange import note_of
 from shared import layout
-from shared.errors import LongshoreError, StoreDown, WorkerDown, WrongMediaType
+from shared.clock import now_s
+from shared.errors import BadRequest, LongshoreError, NotAcceptable, StoreDown, WorkerDown, WrongMediaType
 from shared.jobs import FinaliseUpload, UploadsDone
 from shared.records import UploadRecord
 from shared.state.quota import FileLimits
@@ -39,6 +40,18 @@ async def upload(request: web.Request) -> web.StreamResponse:
             return await resumable.create(request, server)
         _check_form(request)
         return await _serve(request, server, receive)
+
+
+async def show(request: web.Request) -> web.StreamResponse:
+    """GET: the page of a link that somebody opens in a browser. Raises Forbidden for a link that is none."""
+    if not page.is_wanted(request.headers):
+        raise NotAcceptable("open this link in a browser, or send files by POST or PUT")
+    with counted(request) as server:
+        if "sig" not in request.query:
+            raise BadRequest("open the whole link that you were given")
+        _ = request.app[SIGNER].verify(request.query, purpose="upload", server=server, target="", now_s=now_s())
+        text = page.upload_page(request.app[CONFIG], server)
+        return web.Response(text=text, content_type="text/html", headers=page.HEADERS)
 
 
 async def put(request: web.Request) -> web.StreamResponse:
@@ -72,6 +85,8 @@ async def _serve(request: web.Request, server: str, receive_body: _Receive) -> w
         made += [record.id for record in records]
     request.app[METRICS].uploaded(server=server, files=len(records), size_bytes=sum(r.size_bytes for r in records))
     answer = describe_uploads(request.app[CONFIG].uploads.uri_scheme, server, grant.scope, records)
+    if page.is_wanted(request.headers):
+        return web.Response(text=page.sent_page(answer), content_type="text/html", headers=page.HEADERS)
     return web.Response(body=_encode(answer), content_type="application/json")
 
 

@@ -102,6 +102,7 @@ def upload_ticket(config: Config, server: Server, issued: UploadLink, signer: Si
         "server_id": server.id,
         "tool_name": upload_tool_name(server),
         "upload_url": url,
+        "page_url": url,
         "link_id": issued.link.nonce,
         "await_tool_name": await_tool_name(server),
         "resumable": config.uploads.resumable,
@@ -154,6 +155,7 @@ def workflow_text(config: Config, server: Server) -> str:
         "",
         *consumers,
         "",
+        "A person can open `page_url` in a browser and send files there. "
         f"When somebody else sends the file, call `{await_tool_name(server)}` with the `link_id` of the link: it "
         "answers with the handles once they are there.",
         f"A handle works in this session only, and for {life} since its last use.",

@@ -1,0 +1,89 @@
+"""The pages that people see who open an upload link in a browser. Pure but for reading our own assets.
+
+Nothing is loaded from anywhere, and only our own script and style run: the policy names their digests. The
+link stays in the address; the page repeats no part of it.
+"""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from shared.config import Config
+
+_ASSETS = files(__package__).joinpath("assets")
+_STYLE = _ASSETS.joinpath("upload.css").read_text()
+_SCRIPT = _ASSETS.joinpath("upload.js").read_text()
+
+
+def _source(text: str) -> str:
+    return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+HEADERS = {
+    "Content-Security-Policy": (
+        f"default-src 'none'; script-src {_source(_SCRIPT)}; style-src {_source(_STYLE)}; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "same-origin",        # no-referrer would make the form's Origin null
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def is_wanted(headers: Mapping[str, str]) -> bool:
+    """Whether a browser asks, which shows pages to people."""
+    return "text/html" in headers.get("Accept", "")
+
+
+def upload_page(config: Config, server: str) -> str:
+    """What is asked for, and the form: it works as it is, and better with the script."""
+    uploads = config.uploads
+    script = f"<script>{_SCRIPT}</script>" if uploads.resumable else ""
+    digest = ""
+    if uploads.require_sha256:
+        digest = '<p><label>SHA-256 of the file <input name="sha256" pattern="[0-9a-fA-F]{64}"></label></p>'
+        digest = f"<noscript>{digest}</noscript>" if script else digest
+    return _page(
+        f"Send files to {escape(server)}",
+        f"""<p>Whoever gave you this link asks for one or more files, for the tools of <b>{escape(server)}</b>.
+Each may have up to {_size(uploads.max_file_bytes)}. The link works once.</p>
+<form method="post" enctype="multipart/form-data" data-sha256="{'required' if uploads.require_sha256 else ''}">
+<div class="drop"><p>Drop files here, or choose them:</p>
+<input type="file" name="file" multiple required aria-label="Files to send"></div>{digest}
+<button class="send">Send</button></form><ul></ul><p role="status"></p>{script}""",
+    )
+
+
+def sent_page(answer: Mapping[str, Any]) -> str:
+    """The handles of a form that was sent without the script."""
+    rows = "".join(
+        f'<li><div class="name">{escape(entry["filename"])}</div><small>{_size(entry["size_bytes"])}, sent</small>'
+        f'<code data-handle="{escape(entry["upload_handle"])}">{escape(entry["upload_handle"])}</code></li>'
+        for entry in answer["uploads"]
+    )
+    return _page("Sent", f"<p>The files are there. Their handles, should you be asked for them:</p><ul>{rows}</ul>")
+
+
+def refused_page(sentence: str) -> str:
+    """Why nothing was sent."""
+    return _page("That did not work", f'<p class="bad">{escape(sentence)}</p>')
+
+
+def _page(title: str, body: str) -> str:
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{_STYLE}</style></head><body><main><h1>{title}</h1>{body}</main></body></html>"
+    )
+
+
+def _size(size_bytes: int) -> str:
+    size, unit = float(size_bytes), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.4g} {unit}"
