@@ -7,10 +7,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 from mcp.client.client import Client
+from mcp.shared.exceptions import MCPError
 from mcp_types import TextContent
 
 from tests.e2e import wire
-from tests.e2e.stack import one_of_each, server
+from tests.e2e.stack import one_of_each, server, stack
+from tests.fixtures.node import everything
 from tests.fixtures.processes import free_port, run, until_listening
 
 _MODERN = "2026-07-28"
@@ -98,3 +100,42 @@ async def test_headers_that_say_other_than_the_body_are_refused_as_the_server_do
         "no meta": (400, -32602), "an unknown method": (404, -32601),
     }
     assert [name for name, (direct, through) in found.items() if direct != through] == []
+
+
+async def test_a_client_that_has_no_sessions_works_with_a_server_that_has_nothing_else(tmp_path: Path) -> None:
+    """Through two gateways in turn: whichever opened the upstream session, the other goes on with it."""
+    async with everything(tmp_path) as upstream:
+        with stack(tmp_path, [server("everything", upstream.url)]) as made:
+            made.start_worker()
+            bases = [(await made.start_gateway()).base for _ in range(2)]
+            seen = []
+            for base in bases * 2:
+                async with Client(f"{base}/mcp/everything", mode=_MODERN) as client:
+                    seen.append(await _visit(client))
+        async with Client(upstream.url, mode="legacy") as client:
+            direct = await _visit(client)
+
+    assert seen == [direct] * 4
+
+
+async def _visit(client: Client) -> dict[str, object]:
+    steps: list[float] = []
+
+    async def progressed(progress: float, total: float | None, message: str | None) -> None:
+        steps.append(progress)
+
+    tools = [tool.name for tool in (await client.list_tools()).tools]
+    echoed = await client.call_tool("echo", {"message": "ahoy"})
+    await client.call_tool(
+        "trigger-long-running-operation", {"duration": 0.2, "steps": 4}, progress_callback=progressed
+    )
+    prompts = [prompt.name for prompt in (await client.list_prompts()).prompts]
+    prompt = await client.get_prompt("simple-prompt")
+    resources = [str(resource.uri) for resource in (await client.list_resources()).resources]
+    read = await client.read_resource(resources[0])
+    with pytest.raises(MCPError):
+        await client.read_resource("demo://resource/nothing/of/the/kind")
+    return {
+        "tools": tools, "echoed": echoed.content, "progress": steps, "prompts": prompts,
+        "prompt": prompt.messages, "resources": resources, "read": read.contents,
+    }
