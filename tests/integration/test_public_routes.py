@@ -1,0 +1,72 @@
+"""What answers without a credential while auth is on: this list, and nothing that is not in it."""
+
+import re
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from aiohttp.web_urldispatcher import AbstractRoute
+
+from gateway.app import public_runner
+from shared.metrics import Metrics
+from tests.fixtures.gateway import ACCEPT, Backing, entry
+from tests.fixtures.upstreams import ScriptedUpstream
+
+# A new public route is one line here, and a reason beside it.
+_PUBLIC = {
+    ("GET", "/healthz"),                                             # says no address without a credential
+    ("GET", "/.well-known/oauth-protected-resource"),                # where clients learn how to get one
+    ("GET", "/.well-known/oauth-protected-resource/mcp/files"),
+    ("GET", "/.well-known/oauth-protected-resource/mcp/files/"),
+    ("OPTIONS", "/upload/{server}"),                                 # what the tus protocol here is capable of
+}
+# Its address is the secret: whoever has none that is under way learns nothing. Found by the path's pattern.
+_BY_ADDRESS = "/upload/{server}/resumable/{upload}"
+_AUTH: dict[str, Any] = {"enabled": True, "token": "of-the-tests", "oauth": {"issuer": "http://127.0.0.1:9"}}
+_CORE = {"auth": _AUTH, "public_base_url": "http://files.test", "allow_artifacts_download": True}
+_VALUES = {"server": "files", "session": "A" * 32, "artifact": "B" * 22, "upload": "C" * 32}
+_TUS = {
+    "Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0", "Upload-Offset": "0",
+    "X-HTTP-Method-Override": "PATCH",
+}
+
+
+async def test_no_other_route_answers_without_a_credential(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """By link, uploads and downloads are open to whoever has it: none is sent here."""
+    runner = public_runner(shared_backing.config(entry(upstream.url), core=_CORE), Metrics())
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        routes = {_name(route): _path(route) for route in runner.app.router.routes()}
+        async with aiohttp.ClientSession(base, headers=ACCEPT) as http:
+            statuses = {name: await _status(http, name, path) for name, path in routes.items()}
+    finally:
+        await runner.cleanup()
+
+    mounts = {(method, path) for method in ("POST", "GET", "DELETE") for path in ("/mcp/files", "/mcp/files/")}
+    assert mounts | {("POST", "/upload/{server}")} <= routes.keys()
+    guarded = {name: status for name, status in statuses.items() if name not in _PUBLIC}
+    assert guarded == {name: 404 if name[1] == _BY_ADDRESS else 401 for name in guarded}
+    assert {name for name, status in statuses.items() if status in (200, 204, 503)} == _PUBLIC
+
+
+async def _status(http: aiohttp.ClientSession, route: tuple[str, str], path: str) -> int:
+    """The status of a request in which nothing but the credential is missing."""
+    method, pattern = route
+    form = {"Content-Type": "multipart/form-data; boundary=b" if method == "POST" else "application/json"}
+    headers = _TUS if pattern == _BY_ADDRESS else form
+    body = b"{}" if method in ("POST", "PUT", "PATCH") else None
+    async with http.request(method, path, data=body, headers=headers) as answer:
+        return answer.status
+
+
+def _name(route: AbstractRoute) -> tuple[str, str]:
+    assert route.resource is not None
+    return route.method, route.resource.canonical
+
+
+def _path(route: AbstractRoute) -> str:
+    return re.sub(r"\{(\w+)\}", lambda found: _VALUES.get(found[1], "x.txt"), _name(route)[1])
