@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from tests.e2e.stack import one_of_each, server
+from tests.fixtures.balancer import round_robin
 from tests.fixtures.everything_server import everything_server
-from tests.fixtures.node import CONFORMANCE
+from tests.fixtures.login import access_token
+from tests.fixtures.node import CONFORMANCE, authorization_server
 from tests.fixtures.processes import run
 
 # Results of one scenario go to a folder of its name and the time of its start.
@@ -81,6 +83,35 @@ async def test_what_passes_of_the_stateless_revision_directly_passes_through_lon
 
 # The SDK's server compares a header before the whitespace around it is gone; aiohttp takes it away first.
 _BETTER = {("http-header-validation", "sep-2243-server-accepts-whitespace-header-value", "FAILURE")}
+
+
+async def test_every_required_scenario_passes_with_authorization_on(tmp_path: Path) -> None:
+    """The suite itself sends no credential: what stands between it and the gateway adds one, from a real login."""
+    selection, base = ("--requirements", "2025-11-25"), "http://127.0.0.1:${TEST_PORT}"
+    async with everything_server(tmp_path) as url, authorization_server(tmp_path) as issuer:
+        oauth = {"issuer": issuer, "scopes": ["files:use"]}
+        core = {"public_base_url": base, "auth": {"enabled": True, "oauth": oauth}}
+        async with one_of_each(tmp_path, [server("everything", url)], core=core) as (_, gateway):
+            mount = gateway.mount("everything")
+            token = await access_token(mount)
+            async with round_robin([int(gateway.base.rsplit(":", 1)[1])]) as between:
+                between.adds = f"Authorization: Bearer {token}\r\n".encode()
+                found = await _findings(f"{between.base}/mcp/everything", selection, tmp_path / "through")
+
+    assert len(found) == 33
+    assert _shortcomings(found) == {}
+
+
+async def test_the_suite_has_no_scenario_of_its_own_for_servers_with_authorization(tmp_path: Path) -> None:
+    """Else it should be run above. All that it has are for clients or for authorization servers."""
+    with run([*CONFORMANCE, "list"], folder=tmp_path) as suite:
+        await asyncio.to_thread(suite.wait, within_s=_SUITE_S)
+        listed = suite.output()
+
+    of_servers, of_clients = listed.split("Client scenarios")
+    assert "  - server-initialize " in of_servers
+    assert re.findall("auth|oauth|token|scope", of_servers) == []
+    assert "  - auth/scope-step-up " in of_clients
 
 
 async def _findings(url: str, selection: tuple[str, str], folder: Path) -> Findings:

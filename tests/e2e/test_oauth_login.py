@@ -3,62 +3,19 @@
 import asyncio
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urljoin, urlsplit
 
-import aiohttp
 import msgspec
 import pytest
 from mcp import Client
-from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
-from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
-from pydantic import AnyUrl
 
 from shared.config import Config
 from tests.fixtures.gateway import Backing, entry, gateway
+from tests.fixtures.login import Memory, login
 from tests.fixtures.node import OAUTH_CLIENT, authorization_server
 from tests.fixtures.processes import free_port
 from tests.fixtures.upstreams import ScriptedUpstream
-
-_CALLBACK = "http://127.0.0.1:9/callback"
-
-
-class _Memory:
-    """What the client keeps between its requests."""
-
-    tokens: OAuthToken | None = None
-    client: OAuthClientInformationFull | None = None
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self.client
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self.client = client_info
-
-
-class _Browser:
-    """Goes where it is sent, until it is sent back to the client."""
-
-    arrived = ""
-
-    async def go(self, url: str) -> None:
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
-            while not url.startswith(_CALLBACK):
-                async with http.get(url, allow_redirects=False) as answer:
-                    assert "Location" in answer.headers, (url, answer.status, await answer.text())
-                    url = urljoin(url, answer.headers["Location"])
-        self.arrived = url
-
-    async def result(self) -> AuthorizationCodeResult:
-        query = {name: values[0] for name, values in parse_qs(urlsplit(self.arrived).query).items()}
-        return AuthorizationCodeResult(code=query["code"], state=query.get("state"), iss=query.get("iss"))
 
 
 def _config(backing: Backing, upstream: ScriptedUpstream, issuer: str, port: int) -> Config:
@@ -73,18 +30,14 @@ def _config(backing: Backing, upstream: ScriptedUpstream, issuer: str, port: int
 async def test_the_python_client_logs_in(
     shared_backing: Backing, upstream: ScriptedUpstream, tmp_path: Path, tokens: str, slash: str
 ) -> None:
-    port, memory, browser = free_port(), _Memory(), _Browser()
+    port, memory = free_port(), Memory()
     async with (
         authorization_server(tmp_path, tokens=tokens) as issuer,
         gateway(_config(shared_backing, upstream, issuer, port), port=port) as base,
     ):
         url = f"{base}/mcp/files{slash}"
-        metadata = OAuthClientMetadata(
-            redirect_uris=[AnyUrl(_CALLBACK)], token_endpoint_auth_method="none", application_type="native"
-        )
-        provider = OAuthClientProvider(url, metadata, memory, browser.go, browser.result)
         async with (
-            create_mcp_http_client(auth=provider) as http,
+            create_mcp_http_client(auth=login(url, memory)) as http,
             Client(streamable_http_client(url, http_client=http)) as client,
         ):
             names = [tool.name for tool in (await client.list_tools()).tools]

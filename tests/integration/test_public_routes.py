@@ -20,7 +20,8 @@ _PUBLIC = {
     ("GET", "/.well-known/oauth-protected-resource/mcp/files/"),
     ("OPTIONS", "/upload/{server}"),                                 # what the tus protocol here is capable of
 }
-# Its address is the secret: whoever has none that is under way learns nothing. Found by the path's pattern.
+_BY_LINK_ALONE = {("GET", "/upload/{server}"): 400}    # the page of a link: a credential opens none
+# The address is the secret: whoever has none that is under way learns nothing. Found by the path's pattern.
 _BY_ADDRESS = "/upload/{server}/resumable/{upload}"
 _AUTH: dict[str, Any] = {"enabled": True, "token": "of-the-tests", "oauth": {"issuer": "http://127.0.0.1:9"}}
 _CORE = {"auth": _AUTH, "public_base_url": "http://files.test", "allow_artifacts_download": True}
@@ -41,7 +42,7 @@ async def test_no_other_route_answers_without_a_credential(
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         base = f"http://127.0.0.1:{runner.addresses[0][1]}"
         routes = {_name(route): _path(route) for route in runner.app.router.routes()}
-        async with aiohttp.ClientSession(base, headers=ACCEPT) as http:
+        async with aiohttp.ClientSession(base, headers={"Accept": f"{ACCEPT['Accept']}, text/html"}) as http:
             statuses = {name: await _status(http, name, path) for name, path in routes.items()}
     finally:
         await runner.cleanup()
@@ -49,7 +50,8 @@ async def test_no_other_route_answers_without_a_credential(
     mounts = {(method, path) for method in ("POST", "GET", "DELETE") for path in ("/mcp/files", "/mcp/files/")}
     assert mounts | {("POST", "/upload/{server}")} <= routes.keys()
     guarded = {name: status for name, status in statuses.items() if name not in _PUBLIC}
-    assert guarded == {name: 404 if name[1] == _BY_ADDRESS else 401 for name in guarded}
+    refused = {name: 404 if name[1] == _BY_ADDRESS else 401 for name in guarded}
+    assert guarded == refused | _BY_LINK_ALONE
     assert {name for name, status in statuses.items() if status in (200, 204, 503)} == _PUBLIC
 
 
