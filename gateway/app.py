@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 
 from gateway import startup
-from gateway.appkeys import CONFIG, LISTS, METRICS, STARTUP, STREAMS, Startup
+from gateway.appkeys import CONFIG, LISTS, METRICS, STARTUP, STREAMS, VITALS, Startup
 from gateway.http.admin import admin_app
 from gateway.http.edge import ORIGINS, add_cors_headers, edge
 from gateway.http.listening import drop_silent
@@ -33,9 +33,10 @@ def build(config: Config, metrics: Metrics) -> web.Application:
     """The application. Needs a running loop; nothing is opened before it starts."""
     app = web.Application(middlewares=[edge], client_max_size=config.core.max_body_bytes)
     app[CONFIG] = config
-    app[METRICS] = Tally(metrics.gateway)
+    app[METRICS], app[VITALS] = Tally(metrics.gateway), metrics.vitals
     app[STARTUP] = Startup()
-    app[STREAMS] = Streams()
+    streams = app[STREAMS] = Streams()
+    app[METRICS].streams_of(lambda: streams.count)
     app[LISTS] = ListCache(config.core.upstream_metadata_cache_ttl_seconds)
     app[ORIGINS] = Origins.of(config)
     if config.core.cors.enabled:
@@ -78,7 +79,7 @@ async def serve(config: Config) -> None:
     watching = Tasks()
     admin = web.AppRunner(admin_app(metrics.registry), access_log=None)
     try:
-        if config.core.admin_port:
+        if config.core.admin_port and config.telemetry.prometheus.enabled:
             await admin.setup()
             await web.TCPSite(admin, config.core.admin_host, config.core.admin_port).start()
         await runner.setup()

@@ -33,6 +33,7 @@ from shared.state.sessions import SessionStore
 from shared.state.upload_waits import UploadWaits
 from shared.state.workers import Workers
 from shared.tasks import Tasks
+from shared.vitals import Vitals
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ WORKERS = web.AppKey("workers", Workers)
 BLOBS = web.AppKey("blobs", Blobs)
 SIGNER = web.AppKey("signer", Signer)
 METRICS = web.AppKey("metrics", Tally)
+VITALS = web.AppKey("vitals", Vitals)
 LISTS = web.AppKey("lists", ListCache)
 STREAMS = web.AppKey("streams", Streams)
 STARTUP = web.AppKey("startup", Startup)

@@ -34,6 +34,7 @@ from gateway.appkeys import (
     STREAMS,
     TASKS,
     UPLOAD_WAITS,
+    VITALS,
     WORKERS,
     Mounted,
 )
@@ -53,6 +54,7 @@ from shared.config import Config, Server
 from shared.ids import new_id
 from shared.keys import Keys
 from shared.lua import Scripts
+from shared.pulse import take_pulse
 from shared.signing import Signer
 from shared.state.address import configured_address
 from shared.state.expiry import ExpiryStore
@@ -67,6 +69,7 @@ from shared.state.reservations import ReservationStore
 from shared.state.resumable import ResumableStore
 from shared.state.secrets import signing_secret
 from shared.state.sessions import SessionLimits, SessionStore
+from shared.state.totals import TotalsStore
 from shared.state.upload_waits import UploadWaits
 from shared.state.workers import Workers
 from shared.tasks import Tasks
@@ -100,6 +103,7 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     app[SESSIONS] = SessionStore(scripts, link, keys, limits)
     app[EXPIRY] = ExpiryStore(scripts, link, keys, limits)
     app[RENEWALS] = RenewalStore(scripts, keys)
+    tasks.spawn(take_pulse(TotalsStore(scripts, keys), app[VITALS]), name="pulse")
     app[FILES] = FileStore(scripts, link, keys, FileLimits.of(config))
     app[RESERVATIONS] = ReservationStore(scripts, link, keys, FileLimits.of(config))
     leases = app[LEASES] = Leases(app[SESSIONS], app[FILES])

@@ -7,7 +7,7 @@ waiting for it would hold the process for its whole grace time.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -23,10 +23,11 @@ _ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 class OpenStream:
     """One stream to a client. Everything that goes out on it goes through `write`."""
 
-    __slots__ = ("_between_events", "_response", "_writing", "wrote_s")
+    __slots__ = ("_between_events", "_on_first", "_response", "_writing", "wrote_s")
 
-    def __init__(self, response: web.StreamResponse) -> None:
+    def __init__(self, response: web.StreamResponse, on_first: Callable[[], None] | None = None) -> None:
         self._response = response
+        self._on_first = on_first
         self._between_events = True
         self._writing = False
         self.wrote_s = monotonic_s()
@@ -40,6 +41,9 @@ class OpenStream:
             await self._response.write(chunk)
         finally:
             self._writing = False
+        if self._on_first is not None:
+            self._on_first()
+            self._on_first = None
 
     async def comment(self) -> None:
         """Say that the stream is alive, unless it is in the middle of something or its client takes nothing."""
@@ -62,9 +66,9 @@ class Streams:
         """Streams open now."""
         return len(self._open)
 
-    def add(self, response: web.StreamResponse) -> OpenStream:
-        """A stream whose head is sent."""
-        stream = OpenStream(response)
+    def add(self, response: web.StreamResponse, on_first: Callable[[], None] | None = None) -> OpenStream:
+        """A stream whose head is sent. `on_first` is called once its first bytes are."""
+        stream = OpenStream(response, on_first)
         self._open.add(stream)
         return stream
 

@@ -1,5 +1,6 @@
 """What the gateway counts, one method an event; label values are bounded here or by the caller."""
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from prometheus_client import Counter, Histogram
@@ -30,6 +31,7 @@ class Tally:
         self._http: dict[tuple[str, str, str, int], _Timed] = {}
         self._refused: dict[tuple[str, ...], Counter] = {}
         self._tools: dict[tuple[str, str, str], _Timed] = {}
+        self._bytes: dict[str, tuple[Counter, Counter]] = {}
 
     def http_request(self, *, server: str, method: str, route_group: str, status: int, duration_s: float) -> None:
         """One request at the edge. Other methods than HTTP's own count as OTHER."""
@@ -100,6 +102,23 @@ class Tally:
     def job_enqueued(self, job: str) -> None:
         """A job handed to the workers."""
         self._metrics.jobs_enqueued.labels(job).inc()
+
+    def streams_of(self, count: Callable[[], int]) -> None:
+        """Where to read how many streams are open."""
+        self._metrics.streams_open.set_function(count)
+
+    def first_byte(self, *, server: str, after_s: float) -> None:
+        """The first bytes of a stream that answers a request."""
+        self._metrics.first_byte_seconds.labels(server).observe(after_s)
+
+    def messages(self, *, server: str, received: int, sent: int) -> None:
+        """Bytes of one request's body and of its answer's."""
+        found = self._bytes.get(server)
+        if found is None:
+            of = self._metrics.message_bytes.labels
+            found = self._bytes[server] = of(server, "received"), of(server, "sent")
+        found[0].inc(received)
+        found[1].inc(sent)
 
     def session_event(self, *, server: str, event: str) -> None:
         """A session transition, from a fixed list."""

@@ -4,9 +4,11 @@ Names and labels are API: dashboards of the reference product read them. Labels 
 of the configuration (`global` or `unknown` where there is none), route templates, fixed lists of results.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from functools import cached_property
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from shared.vitals import Vitals
 
 _HTTP = (
     "server_id", "http_request_method", "adapter_route_group", "http_response_status_code",
@@ -76,7 +78,16 @@ class GatewayMetrics:
             "adapter_adapter_wiring_not_ready_servers", "Servers not ready after the last pass.", ["server_id"],
             registry=registry,
         )
-        self.sessions = counter("adapter_sessions_lifecycle_total", "Session transitions.", "server_id", "event")
+        self.sessions = _lifecycle(registry)
+        self.streams_open = Gauge("longshore_streams_open", "Event streams open to clients.", registry=registry)
+        self.first_byte_seconds = seconds(
+            "longshore_stream_first_byte_seconds", "From a request to the first bytes of the stream that answers it.",
+            "server_id",
+        )
+        self.message_bytes = counter(
+            "longshore_message_bytes_total", "Bytes of MCP messages, by whether clients sent or got them.",
+            "server_id", "direction",
+        )
         self.jobs_enqueued = counter("longshore_jobs_enqueued_total", "Jobs handed to the workers.", "job")
 
 
@@ -95,9 +106,11 @@ class WorkerMetrics:
             "longshore_job_wait_seconds", "Time from when a job was due to when a worker claimed it.",
             registry=registry, buckets=_JOB_BUCKETS,
         )
-        self.queue_depth = Gauge(
-            "longshore_queue_depth", "Jobs in the queue, running ones included.", registry=registry
+        self.job_finish_seconds = Histogram(
+            "longshore_job_finish_seconds", "Time from a job's being enqueued to its end, retries included.", ["job"],
+            registry=registry, buckets=_JOB_BUCKETS,
         )
+        self.sessions = _lifecycle(registry)
         self.jobs_lost = Counter(
             "longshore_job_claims_lost_total", "Claims that passed to another worker while this one ran the job.",
             registry=registry,
@@ -112,18 +125,26 @@ class WorkerMetrics:
 
 
 class Metrics:
-    """Every family of one process. Built once at start-up; `registry` is what the admin port serves."""
+    """Every family of one process; a side's families exist once they are asked for. Built once at start-up;
+    `registry` is what the admin port serves."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.gateway = GatewayMetrics(self.registry)
-        self.worker = WorkerMetrics(self.registry)
-        build = Gauge("longshore_build_info", "The running version.", ["version"], registry=self.registry)
-        build.labels(version=_version()).set(1)
+        self.vitals = Vitals(self.registry)
+
+    @cached_property
+    def gateway(self) -> GatewayMetrics:
+        """What a gateway counts."""
+        return GatewayMetrics(self.registry)
+
+    @cached_property
+    def worker(self) -> WorkerMetrics:
+        """What a worker counts."""
+        return WorkerMetrics(self.registry)
 
 
-def _version() -> str:
-    try:
-        return version("longshore")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "unknown"
+def _lifecycle(registry: CollectorRegistry) -> Counter:
+    """Gateways see sessions begin, workers see them end."""
+    return Counter(
+        "adapter_sessions_lifecycle_total", "Session transitions.", ["server_id", "event"], registry=registry
+    )

@@ -51,7 +51,6 @@ class Heartbeat:
 
     async def _beat(self) -> None:
         beat = await self._workers.beat(self._worker.worker_id, self._worker.running)
-        self._metrics.queue_depth.set(beat.queued)
         if beat.lost:
             self._metrics.jobs_lost.inc(beat.lost)
         await self._awakening.begin()

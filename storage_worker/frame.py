@@ -14,7 +14,7 @@ import structlog
 from arq import Retry
 from arq.worker import Function, func
 
-from shared.clock import monotonic_s
+from shared.clock import monotonic_s, now_s
 from shared.errors import Refused, Unavailable, WorkerDown
 from shared.ids import new_id
 from shared.jobs import Cleanup, CycleDone, JobRefused, NothingFound, Outcome, Payload
@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 P = TypeVar("P", bound=Payload)
 
 _RETRY_AFTER_S = (0.1, 0.5, 2.0)
+_GIVEN_UP = frozenset({502, 503, 504})       # `Unavailable`, after its tries
+_TRANSITIONS = {"tombstoned_sessions": "idle_expired_tombstoned", "expired_sessions": "idle_expired_deleted"}
 _SLACK_S = 5.0               # arq's own limit lies beyond ours, so that ours answers
 
 
@@ -64,7 +66,11 @@ class Frame:
         decoder = msgspec.msgpack.Decoder(job.payload)
 
         async def run(ctx: dict[str, Any], body: bytes) -> Outcome:
-            return await self._run(job, decoder, body, tries=ctx["job_try"])
+            outcome = await self._run(job, decoder, body, tries=ctx["job_try"])
+            # Both are clocks of hosts, and may differ: a job never ends before it was enqueued.
+            since_s = max(0.0, now_s() - ctx["enqueue_time"].timestamp())
+            self._metrics.job_finish_seconds.labels(job.name).observe(since_s)
+            return outcome
 
         return func(run, name=job.name, timeout=job.timeout_s + _SLACK_S, keep_result=job.keep_result_s)
 
@@ -87,6 +93,8 @@ class Frame:
         if isinstance(outcome, CycleDone):
             for kind, count in outcome.removed.items():
                 self._metrics.cleanup_removed.labels(server_id="global", bucket=kind).inc(count)
+                if (event := _TRANSITIONS.get(kind)) is not None and count:
+                    self._metrics.sessions.labels("global", event).inc(count)
         if job.payload is Cleanup:
             status = "success" if isinstance(outcome, CycleDone) else "error"
             self._metrics.cleanup_cycles.labels(server_id="global", status=status).inc()
@@ -117,5 +125,7 @@ class Frame:
 
 def _result(outcome: Outcome) -> str:
     if isinstance(outcome, JobRefused):
-        return "failed" if outcome.reason == "internal" else "refused"
+        if outcome.reason == "internal":
+            return "failed"
+        return "dead" if outcome.status in _GIVEN_UP else "refused"
     return "nothing_found" if isinstance(outcome, NothingFound) else "done"

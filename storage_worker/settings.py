@@ -19,6 +19,7 @@ from shared.jobs import Cleanup, Sweep
 from shared.keys import Keys
 from shared.lua import Scripts
 from shared.metrics import Metrics, WorkerMetrics
+from shared.pulse import take_pulse
 from shared.state.address import RedisAddress, configured_address
 from shared.state.due import Due
 from shared.state.expiry import ExpiryStore
@@ -29,8 +30,10 @@ from shared.state.quota import FileLimits
 from shared.state.reconciliation import ReconciliationStore
 from shared.state.sessions import SessionLimits
 from shared.state.subscribe import Subscription
+from shared.state.totals import TotalsStore
 from shared.state.workers import Workers
 from shared.tasks import Tasks
+from shared.vitals import Vitals
 from storage_worker.attribution import Attribution
 from storage_worker.awakening import Awakening
 from storage_worker.beat import Every, Heartbeat
@@ -63,9 +66,11 @@ async def serve(config: Config, admin_port: int | None = None) -> None:
         loop.add_signal_handler(signum, stopped.set)
     metrics = Metrics()
     port = config.core.admin_port if admin_port is None else admin_port
+    if not config.telemetry.prometheus.enabled:
+        port = 0
     try:
         with _admin(config.core.admin_host, port, metrics.registry):
-            async with running_worker(config, metrics.worker):
+            async with running_worker(config, metrics.worker, metrics.vitals):
                 await stopped.wait()
                 log.info("worker_stopping")
     finally:
@@ -74,7 +79,9 @@ async def serve(config: Config, admin_port: int | None = None) -> None:
 
 
 @asynccontextmanager
-async def running_worker(config: Config, metrics: WorkerMetrics) -> AsyncIterator[WakeWorker]:
+async def running_worker(
+    config: Config, metrics: WorkerMetrics, vitals: Vitals | None = None
+) -> AsyncIterator[WakeWorker]:
     """A worker that runs while the block does, and lets its jobs end before the block is left."""
     logging.getLogger("arq").setLevel(logging.WARNING)  # below that it writes the arguments of jobs
     address, keys = configured_address(config), Keys(config.state_persistence.redis.key_base)
@@ -95,6 +102,8 @@ async def running_worker(config: Config, metrics: WorkerMetrics) -> AsyncIterato
         awakening = Awakening(config.state_persistence.reconciliation.mode, found, periodic)
         heartbeat = Heartbeat(worker, workers, periodic, metrics, _periodic_jobs(config), awakening)
         _ = tasks.start(heartbeat.run(), name="heartbeat")
+        if vitals is not None:
+            tasks.spawn(take_pulse(TotalsStore(scripts, keys), vitals), name="pulse")
         subscription = Subscription(
             address, [keys.wake_workers()], tasks, on_message=lambda _: worker.wake(), on_ready=worker.wake
         )

@@ -53,7 +53,7 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request its note and principal, and its errors their form."""
     note = request[NOTE] = Note(request_id=ids.new_id(), started_s=monotonic_s())
     structlog.contextvars.bind_contextvars(request_id=note.request_id)
-    status = 499    # nginx's status for a client that went away
+    status, response = 499, None    # nginx's status for a client that went away
     try:
         response = await _answer(request, handler, note)
         status = response.status
@@ -61,6 +61,8 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     finally:
         structlog.contextvars.clear_contextvars()
         _count(request, note, status)
+        if note.is_message:
+            _measure(request, note, response)
 
 
 async def add_cors_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -164,6 +166,13 @@ def answer_error(note: Note, err: LongshoreError) -> web.Response:
 def _status_of(note: Note, err: LongshoreError) -> int:
     """In the stateless revision, 404 says that there is no such method."""
     return 400 if note.is_modern and err.status == 404 and not isinstance(err, MethodNotFound) else err.status
+
+
+def _measure(request: web.Request, note: Note, response: web.StreamResponse | None) -> None:
+    """What went through the proxy. A body that is still to be written is known already."""
+    body = response.body if isinstance(response, web.Response) else None
+    sent = len(body) if isinstance(body, bytes | bytearray) else response.body_length if response is not None else 0
+    request.app[METRICS].messages(server=note.server, received=request.content.total_bytes, sent=sent)
 
 
 def _count(request: web.Request, note: Note, status: int) -> None:

@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from functools import partial
 
 from aiohttp import web
 
 from gateway.access.principal import Principal
-from gateway.appkeys import CONFIG, NOTE, SESSIONS, SIGNER, TASKS, Mounted, Note
+from gateway.appkeys import CONFIG, METRICS, NOTE, SESSIONS, SIGNER, TASKS, Mounted, Note
 from gateway.lists import METHODS
 from gateway.upstream import headers
 from gateway.wire import header_values, param_headers
@@ -163,7 +162,13 @@ async def open_session(
     its revision has none.
     """
     sessions = request.app[SESSIONS]
-    opened = partial(sessions.open_call, caller, lease=lease, may_change_lists=may_change_lists)
+
+    async def opened() -> OpenSession:
+        session = await sessions.open_call(caller, lease=lease, may_change_lists=may_change_lists)
+        if session.revived:
+            request.app[METRICS].session_event(server=caller.server, event="revived")
+        return session
+
     try:
         try:
             return await opened()

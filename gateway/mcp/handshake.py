@@ -54,6 +54,8 @@ async def _settle(
         )
     )
     app[METRICS].session_event(server=caller.server, event="created")
+    if principal_of(exchange.request).authenticated:
+        app[METRICS].session_event(server=caller.server, event="auth_context_bound")
     if mounted.monitor.readiness == "waits_for_caller":
         headers = upstream_headers(exchange.request, mounted, "")
         app[TASKS].spawn(probe.probe(mounted.monitor, mounted.client, headers), name="probe_with_caller")

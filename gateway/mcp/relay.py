@@ -4,16 +4,19 @@ Without a change, bytes pass through as they come, and a slow client slows the u
 the response to this request is held; everything else on an SSE stream passes at once.
 """
 
+from functools import partial
+
 import structlog
 from aiohttp import web
 
-from gateway.appkeys import LISTS, SESSIONS, STREAMS, TASKS, CutOff, Note
+from gateway.appkeys import LISTS, METRICS, SESSIONS, STREAMS, TASKS, CutOff, Note
 from gateway.lists import CHANGED
 from gateway.mcp.exchange import Exchange, Sink
 from gateway.mcp.translating import Change, passes, translated
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import jsonrpc, result_fields, sse
 from gateway.wire.envelope import Kind
+from shared.clock import monotonic_s
 from shared.errors import (
     ArtifactMissing,
     InvalidParams,
@@ -127,7 +130,7 @@ async def _copy_stream(
     request: web.Request, answer: UpstreamAnswer, response: web.StreamResponse, note: Note, *, standing: bool
 ) -> None:
     streams = request.app[STREAMS]
-    stream = streams.add(response)
+    stream = streams.add(response, None if standing else partial(_first_byte, request, note))
 
     async def copy() -> None:
         async for chunk in answer.chunks():
@@ -147,7 +150,7 @@ async def _stream_changed(
     exchange.note.head_sent = True
     await response.prepare(exchange.request)
     streams = exchange.request.app[STREAMS]
-    stream = streams.add(response)
+    stream = streams.add(response, partial(_first_byte, exchange.request, exchange.note))
     parser = sse.Parser(_MAX_EVENT_BYTES)
     try:
         async for chunk in answer.chunks():
@@ -165,6 +168,10 @@ async def _stream_changed(
         streams.remove(stream)
     await response.write_eof()
     return response
+
+
+def _first_byte(request: web.Request, note: Note) -> None:
+    request.app[METRICS].first_byte(server=note.server, after_s=monotonic_s() - note.started_s)
 
 
 def _watch_lists(request: web.Request, note: Note, data: bytes) -> None:

@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
+import msgspec
 import pytest
 
+from shared.config import Prometheus, Telemetry
 from shared.ids import new_id
 from shared.jobs import ArtifactDone, Candidate, FinaliseArtifact, FinaliseUpload, Outcome, RemoveScope, UploadsDone
 from shared.layout import artifact_parts, upload_parts
@@ -177,7 +179,7 @@ async def test_metrics_are_served_while_the_worker_runs(server: RedisServer, tmp
 
     assert 'longshore_jobs_finished_total{job="remove_scope",result="done"} 1.0' in text
     assert "longshore_queue_depth" in text
-    assert 'longshore_build_info{version="' in text
+    assert 'longshore_build_info{python="' in text
 
 
 async def test_an_admin_port_that_is_taken_does_not_stop_the_worker(server: RedisServer, tmp_path: Path) -> None:
@@ -197,3 +199,17 @@ def test_no_two_processes_share_their_families() -> None:
     one.gateway.upload_files.labels(server_id="s1").inc()
 
     assert two.registry.get_sample_value("adapter_upload_files_total", {"server_id": "s1"}) is None
+
+
+async def test_metrics_that_are_switched_off_are_not_served(server: RedisServer, tmp_path: Path) -> None:
+    port = free_port()
+    config = msgspec.structs.replace(
+        worker_config(server.url, tmp_path), telemetry=Telemetry(prometheus=Prometheus(enabled=False))
+    )
+    async with _state(server) as state, asyncio.TaskGroup() as group:
+        serving = group.create_task(serve(config, admin_port=port))
+        await until_workers(state, 1)
+
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+        serving.cancel()

@@ -102,20 +102,21 @@ async def test_what_may_help_is_tried_again(state: State, tmp_path: Path) -> Non
 
 
 async def test_trying_again_ends_and_says_why(state: State, tmp_path: Path) -> None:
-    runs = 0
+    metrics, runs = Metrics(), 0
 
     async def work(_stores: Stores, _order: Cleanup) -> CycleDone:
         nonlocal runs
         runs += 1
         raise Unavailable("the volume is asleep")
 
-    async with _working(state, tmp_path, work) as queue:
+    async with _working(state, tmp_path, work, metrics=metrics) as queue:
         with pytest.raises(Unavailable, match="asleep"):
             await queue.run(Cleanup(), timeout_s=20)
         queued = await state.link.call("ZCARD", state.keys.queue())
 
     assert runs == 4
     assert queued == 0
+    assert (_runs(metrics, "retried"), _runs(metrics, "dead")) == (3, 1)
 
 
 async def test_a_job_that_takes_too_long_is_given_up(state: State, tmp_path: Path) -> None:

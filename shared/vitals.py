@@ -1,0 +1,56 @@
+"""Families that gateways and workers share: the process itself, its Redis, and what all processes share in it."""
+
+import platform
+import socket
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+
+from shared.state.totals import Totals
+
+_SHORT_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+
+class Vitals:
+    """The totals are the same in every process: take their `max`, never their `sum`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, registry=registry)
+
+        self.sessions = gauge("longshore_sessions", "Live sessions, of all gateways.")
+        self.files = gauge("longshore_files", "Files in storage.", "kind")
+        self.stored_bytes = gauge("longshore_stored_bytes", "Bytes of the files in storage.")
+        self.queue_depth = gauge("longshore_queue_depth", "Jobs in the queue, running ones included.")
+        self.queue_age = gauge(
+            "longshore_queue_age_seconds", "How long the job that waits longest has been due; 0 where none waits."
+        )
+        self.workers = gauge("longshore_workers", "Workers that live.")
+        self.redis_up = gauge("longshore_redis_up", "1 while Redis answers this process.")
+        self.redis_seconds = Histogram(
+            "longshore_redis_round_trip_seconds", "Time that Redis took to answer, asked once a second.",
+            registry=registry, buckets=_SHORT_BUCKETS,
+        )
+        self.loop_lag = Histogram(
+            "longshore_event_loop_lag_seconds", "How late the event loop came back to a task, asked once a second.",
+            registry=registry, buckets=_SHORT_BUCKETS,
+        )
+        build = gauge("longshore_build_info", "What runs, and where.", "version", "python", "replica")
+        build.labels(_version(), platform.python_version(), socket.gethostname()).set(1)
+
+    def show(self, totals: Totals) -> None:
+        """Set the totals."""
+        self.sessions.set(totals.sessions)
+        self.files.labels("upload").set(totals.uploads)
+        self.files.labels("artifact").set(totals.artifacts)
+        self.stored_bytes.set(totals.stored_bytes)
+        self.queue_depth.set(totals.queued)
+        self.queue_age.set(totals.oldest_due_ms / 1000)
+        self.workers.set(totals.workers)
+
+
+def _version() -> str:
+    try:
+        return version("longshore")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "unknown"
