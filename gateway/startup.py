@@ -175,7 +175,7 @@ def mount(server: Server, config: Config) -> Mounted:
         monitor=Monitor(server),
         adapters=Adapters.of(
             server, uploads=config.uploads.enabled, artifacts=config.artifacts.enabled,
-            expose=config.artifacts.expose_as_resources,
+            expose=config.artifacts.expose_as_resources, spills=config.spill_over_bytes(server) is not None,
         ),
     )
 

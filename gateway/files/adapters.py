@@ -22,9 +22,11 @@ class Adapters:
     exposes_artifacts: bool      # some tool's artifacts are MCP resources
 
     @classmethod
-    def of(cls, server: Server, *, uploads: bool, artifacts: bool, expose: bool) -> "Adapters":
+    def of(
+        cls, server: Server, *, uploads: bool, artifacts: bool, expose: bool, spills: bool = False
+    ) -> "Adapters":
         """Index `server.adapters`; the flags are the configuration's `uploads.enabled`, `artifacts.enabled` and
-        `artifacts.expose_as_resources`.
+        `artifacts.expose_as_resources`, and whether large results become artifacts.
 
         The first producer that names a tool is the one that captures from it.
         """
@@ -41,7 +43,7 @@ class Adapters:
         by_tool = {
             tool: ToolAdapters(tuple(consumers.get(tool, ())), producers.get(tool)) for tool in {*consumers, *producers}
         }
-        exposes = expose and any(producer.expose_as_resource for producer in producers.values())
+        exposes = expose and (spills or any(producer.expose_as_resource for producer in producers.values()))
         return cls(by_tool, bool(consumers), exposes)
 
     def file_arguments(self) -> dict[str, tuple[str, ...]]:

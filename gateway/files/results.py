@@ -27,6 +27,15 @@ class Presentation:
 
 def attach(result: RawMap, record: ArtifactRecord, shown: Presentation) -> None:
     """Add the artifact to `result`, keeping all that the tool said. Raises UpstreamDown where it is no tool result."""
+    meta = {} if _is_absent(result, "_meta") else jsonrpc.open_object(result["_meta"])
+    meta["artifact"] = jsonrpc.raw(meta_of(record, shown))
+    result["_meta"] = msgspec.Raw(jsonrpc.close_object(meta))
+    blocks = [] if _is_absent(result, "content") else _open_list(result["content"])
+    result["content"] = jsonrpc.raw([*blocks, *_blocks(record, shown)])
+
+
+def meta_of(record: ArtifactRecord, shown: Presentation) -> dict[str, Any]:
+    """The artifact as the `_meta` of a result tells it."""
     artifact: dict[str, Any] = {
         "artifact_uri": shown.uri,
         "artifact_id": record.id,
@@ -37,11 +46,7 @@ def attach(result: RawMap, record: ArtifactRecord, shown: Presentation) -> None:
     }
     if shown.download_url is not None:
         artifact["download_url"] = shown.download_url
-    meta = {} if _is_absent(result, "_meta") else jsonrpc.open_object(result["_meta"])
-    meta["artifact"] = jsonrpc.raw(artifact)
-    result["_meta"] = msgspec.Raw(jsonrpc.close_object(meta))
-    blocks = [] if _is_absent(result, "content") else _open_list(result["content"])
-    result["content"] = jsonrpc.raw([*blocks, *_blocks(record, shown)])
+    return artifact
 
 
 def _is_absent(result: RawMap, name: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from gateway.appkeys import BLOBS, CONFIG, FILES, QUEUE, TASKS
+from gateway.appkeys import BLOBS, FILES, QUEUE, TASKS
 from gateway.files import arguments, candidates, handles, results, stored
 from gateway.files.candidates import ToolResult
 from gateway.mcp import links
@@ -34,6 +34,7 @@ class Pending:
     injected: str = ""           # the path in the arguments, as workers see it; "" when none was injected
     name: str = ""
     settled: bool = False
+    record: ArtifactRecord | None = None     # of what was captured
 
 
 def storage_root(exchange: Exchange) -> PurePosixPath:
@@ -83,7 +84,7 @@ async def finish(exchange: Exchange, pending: Pending, response: bytes) -> bytes
             return response
         why = "; ".join(refusals) or "its answer names none"
         raise ArtifactMissing(f"the tool ran, but no file of its could be captured: {why}")
-    pending.settled = True
+    pending.settled, pending.record = True, record
     results.attach(result, record, await _presentation(exchange, pending, record))
     message["result"] = jsonrpc.raw(result)
     return jsonrpc.close_object(message)
@@ -164,9 +165,15 @@ async def _presentation(exchange: Exchange, pending: Pending, record: ArtifactRe
     if config.allow_raw_output(exchange.mounted.server, pending.producer) and record.size_bytes <= _MOST_RAW_BYTES:
         fd = await stored.opened(request.app[BLOBS], request.app[FILES], record)
         raw = await request.app[BLOBS].run(_read_all, fd)
+    return shown(exchange, record, raw)
+
+
+def shown(exchange: Exchange, record: ArtifactRecord, raw: bytes | None = None) -> results.Presentation:
+    """How this caller is shown the artifact."""
+    config, request = exchange.config, exchange.request
     return results.Presentation(
         uri=handles.artifact_uri(config.artifacts.uri_scheme, record),
-        download_url=links.download_url(request, record) if request.app[CONFIG].core.allow_artifacts_download else None,
+        download_url=links.download_url(request, record) if config.core.allow_artifacts_download else None,
         is_resource=exchange.mounted.adapters.exposes_artifacts and record.expose,
         has_links=exchange.session.protocol >= _FIRST_WITH_LINKS,
         raw=raw,

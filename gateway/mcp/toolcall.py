@@ -8,7 +8,7 @@ from aiohttp import web
 from gateway.appkeys import BLOBS, FILES, LEASES, METRICS, SIGNER
 from gateway.files import arguments, stored
 from gateway.files.adapters import ToolAdapters
-from gateway.mcp import awaiting, capture, inline, links
+from gateway.mcp import awaiting, capture, inline, links, spilling
 from gateway.mcp.exchange import Exchange, lease_id
 from gateway.mcp.own_answers import own_result
 from gateway.mcp.relay import relay
@@ -119,12 +119,19 @@ async def _send(
     adapter = tool.producer or (tool.consumers[0] if tool.consumers else None)
     timeout_s = exchange.config.tool_timeout_s(exchange.mounted.server, adapter)
 
+    spills_over = exchange.config.spill_over_bytes(exchange.mounted.server)
+
     async def capturing(response: bytes) -> bytes:
-        return response if pending is None else await capture.finish(exchange, pending, response)
+        changed = response if pending is None else await capture.finish(exchange, pending, response)
+        if spills_over is None or len(response) <= spills_over:
+            return changed
+        return await spilling.spilled(
+            exchange, changed, spills_over, captured=None if pending is None else pending.record
+        )
 
     try:
         async with sent(exchange, body or exchange.body, within_s=timeout_s) as answer:
-            return await relay(exchange, answer, change=capturing if pending else None)
+            return await relay(exchange, answer, change=capturing if pending or spills_over else None)
     finally:
         if pending is not None:
             capture.abandon(exchange, pending)

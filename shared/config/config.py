@@ -57,6 +57,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         words += [server.tool_defaults.allow_raw_output, self.core.defaults.allow_raw_output]
         return next((word for word in words if word is not None), False)
 
+    def spill_over_bytes(self, server: Server) -> int | None:
+        """Above which size blocks of tool results become artifacts, None for never: the server's word, else all's."""
+        if not self.artifacts.enabled:
+            return None
+        own = server.spill_over_bytes
+        return (self.artifacts.spill_over_bytes if own is None else own) or None
+
     def handle_schemes(self, adapter: UploadConsumer) -> tuple[str, ...]:
         """Schemes of the handles that `adapter` turns into paths: its own and the one handles are minted with."""
         return tuple(dict.fromkeys((adapter.uri_scheme, self.uploads.uri_scheme)))

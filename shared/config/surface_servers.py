@@ -49,7 +49,8 @@ SERVER = (
     Row("servers[].pass_client_token", WORKS, ON_OFF, False,
         "Passes the token of the authorization server on as `Authorization`. Only for an upstream that the same token "
         "is meant for; static tokens never travel."),
-    Row("servers[].spill_over_bytes", LATER, Size(nullable=True), None, "As artifacts.spill_over_bytes."),
+    Row("servers[].spill_over_bytes", WORKS, Size(nullable=True), None,
+        "As artifacts.spill_over_bytes. Null inherits that; 0: never."),
 )
 
 

@@ -110,8 +110,9 @@ ARTIFACTS = (
         "Artifacts that a session may have at once. Beyond, the one that was used least recently gives way."),
     Row("artifacts.expose_as_resources", WORKS, ON_OFF, True, "Lists artifacts as MCP resources."),
     Row("artifacts.uri_scheme", WORKS, Scheme(), "artifact://", "What their URIs begin with."),
-    Row("artifacts.spill_over_bytes", LATER, Size(nullable=True), None,
-        "Tool results above this size become artifacts. Null: never."),
+    Row("artifacts.spill_over_bytes", WORKS, Size(nullable=True), None,
+        "Blocks of tool results above this size, text or bytes, become artifacts, with a preview in their place. "
+        "Null or 0: never."),
     Row("files.sep_2631", LATER, Switch(), False, "File arguments as SEP-2631 describes them."),
     Row("files.openai_file_params", LATER, Switch(), False, "File arguments as OpenAI clients send them."),
 )

@@ -1,0 +1,115 @@
+"""Blocks of a tool result that are too large for a client: found, and replaced by a preview and a link. Pure."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from gateway.files import results
+from gateway.files.results import Presentation
+from gateway.wire import jsonrpc
+from gateway.wire.jsonrpc import RawMap
+from shared.records import ArtifactRecord
+
+_PREVIEW_LINES = 20
+_PREVIEW_CHARS = 1000
+
+
+class _Resource(msgspec.Struct):
+    uri: str = ""
+    mime_type: str | None = msgspec.field(default=None, name="mimeType")
+    blob: str | None = None
+    text: str | None = None
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    data: str | None = None
+    mime_type: str | None = msgspec.field(default=None, name="mimeType")
+    resource: _Resource | None = None
+
+
+_blocks = msgspec.json.Decoder(list[msgspec.Raw])
+_block = msgspec.json.Decoder(_Block)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """The file inside one large block."""
+
+    data: bytes
+    media_type: str          # as the tool declared it
+    name: str                # of the resource, "" when it has none
+    preview: str             # the beginning of a text, "" for bytes
+
+
+def blocks_of(result: RawMap) -> list[msgspec.Raw]:
+    """The content blocks, none where it is no tool result."""
+    try:
+        return _blocks.decode(result["content"]) if "content" in result else []
+    except _UNREADABLE:
+        return []
+
+
+def large(raw: msgspec.Raw, limit_bytes: int) -> Large | None:
+    """What the block holds where that is text or bytes of more than `limit_bytes`."""
+    if len(bytes(raw)) <= limit_bytes:
+        return None
+    try:
+        block = _block.decode(raw)
+    except _UNREADABLE:
+        return None
+    found = _found(block)
+    return found if found is not None and len(found.data) > limit_bytes else None
+
+
+def _found(block: _Block) -> Large | None:
+    resource = block.resource
+    if block.type == "text" and block.text is not None:
+        return _of_text(block.text, "text/plain", "")
+    if block.type in ("image", "audio") and block.data is not None:
+        return _of_base64(block.data, block.mime_type or "", "")
+    if block.type != "resource" or resource is None:
+        return None
+    name = resource.uri.rsplit("/", 1)[-1]
+    if resource.text is not None:
+        return _of_text(resource.text, resource.mime_type or "text/plain", name)
+    return _of_base64(resource.blob, resource.mime_type or "", name) if resource.blob is not None else None
+
+
+def _of_text(text: str, media_type: str, name: str) -> Large:
+    preview = "\n".join(text[:_PREVIEW_CHARS].split("\n")[:_PREVIEW_LINES])
+    return Large(text.encode(), media_type, name, preview)
+
+
+def _of_base64(data: str, media_type: str, name: str) -> Large | None:
+    try:
+        return Large(base64.b64decode(data, validate=True), media_type, name, "")
+    except (binascii.Error, ValueError):
+        return None          # broken: the client's to see as it is
+
+
+def stand_ins(record: ArtifactRecord, shown: Presentation, preview: str) -> list[dict[str, Any]]:
+    """What takes the place of a block that was kept as an artifact."""
+    where = f"the whole is kept as {shown.uri}"
+    if shown.download_url is not None:
+        where += f"; download it: {shown.download_url}"
+    size = f"{record.size_bytes} bytes of {record.media_type}"
+    text = f"{preview}\n… [{size}; {where}]" if preview else f"[{size}; {where}]"
+    link = [{"type": "resource_link", **results.describe(record, shown.uri)}]
+    return [{"type": "text", "text": text}, *(link if shown.is_resource and shown.has_links else [])]
+
+
+def put(result: RawMap, blocks: list[Any], kept: list[dict[str, Any]]) -> None:
+    """Set the content, and list the artifacts in `_meta`; one that is there already stays the first."""
+    meta: RawMap = jsonrpc.open_object(result["_meta"]) if bytes(result.get("_meta", b"null")) != b"null" else {}
+    known = [*([meta["artifact"]] if "artifact" in meta else []), *map(jsonrpc.raw, kept)]
+    if known:
+        meta["artifact"] = known[0]
+        meta["artifacts"] = jsonrpc.raw(known)
+        result["_meta"] = msgspec.Raw(jsonrpc.close_object(meta))
+    result["content"] = jsonrpc.raw(blocks)

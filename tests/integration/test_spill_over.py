@@ -1,0 +1,108 @@
+"""Tool results that are too large for their client."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.fixtures.gateway import Backing, Client, backing, connected, entry, producer
+from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, stream
+
+_PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
+_IMAGE = {"type": "image", "mimeType": "image/png", "data": base64.b64encode(_PNG).decode()}
+_TEXT = "\n".join(f"line {n} „eins“" for n in range(200_000))
+_SPILLS = {"spill_over_bytes": 50_000}
+_DOWNLOADS = {"allow_artifacts_download": True}
+
+
+def _says(upstream: ScriptedUpstream, *blocks: dict[str, Any], **more: Any) -> None:
+    async def behave(seen: Seen) -> Reply:
+        return result(seen, {"content": list(blocks), **more})
+
+    upstream.behaviours["tools/call"] = behave
+
+
+async def _read(client: Client, uri: str) -> bytes:
+    (content,) = (await client.result("resources/read", {"uri": uri}))["contents"]
+    return content["text"].encode() if "text" in content else base64.b64decode(content["blob"])
+
+
+async def test_large_blocks_become_artifacts_and_small_ones_stay(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    small = {"type": "text", "text": "small", "annotations": {"priority": 1}}
+    _says(upstream, small, {"type": "text", "text": _TEXT}, _IMAGE, structuredContent={"n": 1}, _meta={"own": 2})
+    config = shared_backing.config(entry(upstream.url), artifacts=_SPILLS, core=_DOWNLOADS)
+    async with connected(config) as client:
+        answer = await client.request("tools/call", {"name": "any", "arguments": {}})
+        said = answer.message["result"]
+        kept = said["_meta"]["artifacts"]
+        read = [await _read(client, artifact["artifact_uri"]) for artifact in kept]
+        listed = (await client.result("resources/list"))["resources"]
+        async with client.http.get(kept[1]["download_url"]) as download:
+            downloaded = await download.read()
+
+    assert len(answer.body) < 10_000
+    assert read == [_TEXT.encode(), _PNG]
+    assert downloaded == _PNG
+    assert said["content"][0] == small
+    assert said["content"][1]["text"].startswith("line 0 „eins“\nline 1")
+    assert kept[0]["artifact_uri"] in said["content"][1]["text"]
+    assert [block["type"] for block in said["content"]] == ["text", "text", "resource_link", "text", "resource_link"]
+    assert [artifact["mime_type"] for artifact in kept] == ["text/plain", "image/png"]
+    assert said["_meta"]["artifact"] == kept[0]
+    assert (said["_meta"]["own"], said["structuredContent"]) == (2, {"n": 1})
+    assert {entry["uri"] for entry in listed} == {artifact["artifact_uri"] for artifact in kept}
+
+
+async def test_a_stream_is_spared_too(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    async def behave(seen: Seen) -> Reply:
+        said = msgspec.json.encode(result(seen, {"content": [{"type": "text", "text": _TEXT}]}))
+        return await stream(seen, b"data: " + said + b"\n\n")
+
+    upstream.behaviours["tools/call"] = behave
+    async with connected(shared_backing.config(entry(upstream.url, **_SPILLS))) as client:
+        said = await client.call("any")
+        read = await _read(client, said["_meta"]["artifact"]["artifact_uri"])
+
+    assert read == _TEXT.encode()
+
+
+@pytest.mark.parametrize("off", [None, 0])
+async def test_a_server_may_be_left_out(shared_backing: Backing, upstream: ScriptedUpstream, off: int | None) -> None:
+    _says(upstream, {"type": "text", "text": _TEXT})
+    for_all = {} if off is None else _SPILLS
+    config = shared_backing.config(entry(upstream.url, spill_over_bytes=off), artifacts=for_all)
+    async with connected(config) as client:
+        said = await client.call("any")
+
+    assert said == {"content": [{"type": "text", "text": _TEXT}]}
+
+
+async def test_what_an_adapter_has_captured_is_not_kept_twice(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    _says(upstream, _IMAGE)
+    adapter = producer("shoot", None, output_locator={"mode": "embedded"})
+    async with connected(shared_backing.config(entry(upstream.url, adapter, **_SPILLS))) as client:
+        said = await client.call("shoot")
+        listed = (await client.result("resources/list"))["resources"]
+
+    artifact = said["_meta"]["artifact"]
+    assert [entry["uri"] for entry in listed] == [artifact["artifact_uri"]]
+    assert [block["type"] for block in said["content"]] == ["text", "resource_link"]
+    assert said["_meta"]["artifacts"] == [artifact]
+
+
+async def test_a_block_without_room_stays_as_it_is(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    _says(upstream, {"type": "text", "text": _TEXT}, {"type": "image", "mimeType": "image/png", "data": "%" * 60_000})
+    quota = {"max_total_session_size": 100_000}
+    with backing(tmp_path, sessions=quota) as small:
+        async with connected(small.config(entry(upstream.url, **_SPILLS), sessions=quota)) as client:
+            said = await client.call("any")
+
+    assert said["content"] == [
+        {"type": "text", "text": _TEXT}, {"type": "image", "mimeType": "image/png", "data": "%" * 60_000}
+    ]
