@@ -19,6 +19,7 @@ from shared.records import ArtifactRecord
 
 _FINALISE_S = 30.0
 _MOST_RAW_BYTES = 16 * 1024 * 1024
+_COMPLETE = b'"complete"'
 _FIRST_WITH_LINKS = "2025-06-18"      # the revision that brought `resource_link`
 _GRACE_AFTER_CALL_S = 60
 _LONGEST_CALL_S = 86_400
@@ -75,6 +76,8 @@ async def finish(exchange: Exchange, pending: Pending, response: bytes) -> bytes
     if "result" not in message or not pending.producer.persist:
         return response
     result = jsonrpc.open_object(message["result"])
+    if bytes(result.get("resultType", _COMPLETE)) != _COMPLETE:
+        return response          # the tool has not run to its end: it wants to be asked again
     said = ToolResult.decode(bytes(message["result"]))
     if said.is_error:
         return response
@@ -175,7 +178,7 @@ def shown(exchange: Exchange, record: ArtifactRecord, raw: bytes | None = None) 
         uri=handles.artifact_uri(config.artifacts.uri_scheme, record),
         download_url=links.download_url(request, record) if config.core.allow_artifacts_download else None,
         is_resource=exchange.mounted.adapters.exposes_artifacts and record.expose,
-        has_links=exchange.session.protocol >= _FIRST_WITH_LINKS,
+        has_links=exchange.stateless is not None or exchange.session.protocol >= _FIRST_WITH_LINKS,
         raw=raw,
     )
 

@@ -291,6 +291,35 @@ async def test_errors_of_a_session_era_server_are_those_of_the_revision(
     assert (ping.status, ping.message["error"]["code"]) == (404, -32601)
 
 
+async def test_a_tool_that_wants_input_is_asked_again_and_its_file_is_captured_then(
+    shared_backing: Backing, modern_upstream: ScriptedUpstream
+) -> None:
+    """What the server wants to know and what it wants back pass as they are."""
+    wanted = {"who": {"method": "elicitation/create", "params": {"message": "Who?"}}}
+    write = writes(b"kept")
+
+    async def asks_first(seen: Seen) -> Any:
+        if "inputResponses" in seen.params:
+            return await write(seen)
+        return result(seen, {"resultType": "input_required", "inputRequests": wanted, "requestState": "sealed"})
+
+    modern_upstream.behaviours["tools/call"] = asks_first
+    async with connected(
+        shared_backing.config(entry(modern_upstream.url, producer("write"))), initialize=False
+    ) as client:
+        modern, call = Modern(client), {"name": "write", "arguments": {"path": "b.txt"}}
+        asked = await modern.request("tools/call", call)
+        answers = {"inputResponses": {"who": {"action": "accept"}}, "requestState": "sealed"}
+        done = await modern.request("tools/call", {**call, **answers})
+
+    assert asked.message["result"] == {
+        "resultType": "input_required", "inputRequests": wanted, "requestState": "sealed",
+    }
+    assert modern_upstream.last("tools/call").params["inputResponses"] == answers["inputResponses"]
+    assert modern_upstream.last("tools/call").params["requestState"] == "sealed"
+    assert "resource_link" in {block["type"] for block in done.message["result"]["content"]}
+
+
 @pytest.mark.parametrize("verb", ["GET", "DELETE"])
 async def test_the_revision_has_no_other_verbs(
     shared_backing: Backing, upstream: ScriptedUpstream, verb: str
