@@ -120,7 +120,8 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     app[WORKERS] = Workers(scripts, link, keys)
     queue = app[QUEUE] = Queue(scripts, link, keys, new_id(), tasks, on_enqueued=app[METRICS].job_enqueued)
     queue.listen(address)
-    app[SIGNER] = Signer([config.signing_secret_setting() or await signing_secret(link, keys)])
+    secret = config.signing_secret_setting() or await signing_secret(link, keys)
+    app[SIGNER] = Signer([secret, *config.former_signing_secrets()])
     yield
     await waits.close()
     await queue.close()

@@ -51,7 +51,7 @@ def _value(row: Row, value: Value) -> Plain:
     if isinstance(value, dict):
         return {name: MASK if row.secret else _atom(item) for name, item in value.items()}
     if isinstance(value, tuple):
-        return [_atom(item) for item in value]
+        return [MASK if row.secret else _atom(item) for item in value]
     if value is None or row.secret:
         return None if value is None else MASK
     if isinstance(row.kind, Mode):

@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Coroutine
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from gateway.appkeys import BLOBS, GRANTS, METRICS, QUEUE, RESUMABLE, TASKS
@@ -37,12 +38,15 @@ _NOTE_BYTES = 16 * 1024 * 1024   # what a gateway that is killed may lose at mos
 class Appending:
     """One request that writes an upload which it has taken. `run` gives it back, whatever happens."""
 
-    def __init__(self, request: web.Request, capability: str, writer: str, progress: Progress) -> None:
+    def __init__(
+        self, request: web.Request, capability: str, writer: str, progress: Progress, reservation: str
+    ) -> None:
         self._request = request
         self._store = request.app[RESUMABLE]
         self._capability = capability
         self._token = writer
         self._upload = progress.upload
+        self._reservation = reservation
         self._start = self._noted = self._taken = progress.offset
         self._noted_s = monotonic_s()
 
@@ -66,7 +70,8 @@ class Appending:
             finally:
                 passage.size_bytes = self._taken - self._start
             if self._noted == upload.size_bytes:
-                await finish(self._request, self._capability, self._token, upload, writer=writer)
+                order = _order(upload, self._reservation)
+                await _finished(self._request, self._capability, self._token, upload, order, writer)
             else:
                 await self._store.advance(self._capability, writer=self._token, offset=self._noted)
         finally:
@@ -114,16 +119,20 @@ class Appending:
             await self._store.advance(self._capability, writer=self._token, offset=self._noted)
 
 
-async def finish(
-    request: web.Request, capability: str, writer_token: str, upload: ResumableUpload, *,
-    writer: PartWriter | None = None,
+async def finish(request: web.Request, capability: str, token: str, upload: ResumableUpload) -> None:
+    """Make the file of a complete upload visible. Safe to repeat after an outcome that is unknown: the file keeps
+    its id. Raises BadRequest, WorkerDown, and what the worker refuses."""
+    whole = request.app[BLOBS].part_writer(upload.file_id, offset=upload.size_bytes, checksum="")
+    await _finished(request, capability, token, upload, _order(upload, ""), whole)
+
+
+async def _finished(
+    request: web.Request, capability: str, token: str, upload: ResumableUpload, order: FinaliseUpload,
+    whole: PartWriter,
 ) -> None:
-    """Make the file of a complete upload visible, also when the client leaves meanwhile. Safe to repeat after an
-    outcome that is unknown: the file keeps its id. Raises BadRequest, WorkerDown, and what the worker refuses."""
-    whole = writer or request.app[BLOBS].part_writer(upload.file_id, offset=upload.size_bytes, checksum="")
-    finishing: asyncio.Task[LongshoreError | None] = request.app[TASKS].start(
-        _told(_finish(request.app, capability, writer_token, upload, whole)), name="finish_resumable"
-    )
+    """As `finish`, and to its end when the client leaves meanwhile."""
+    work = _finish(request.app, capability, token, upload, order, whole)
+    finishing: asyncio.Task[LongshoreError | None] = request.app[TASKS].start(_told(work), name="finish_resumable")
     if (refusal := await asyncio.shield(finishing)) is not None:
         raise refusal
 
@@ -138,7 +147,8 @@ async def _told(work: Coroutine[Any, Any, None]) -> LongshoreError | None:
 
 
 async def _finish(
-    app: web.Application, capability: str, token: str, upload: ResumableUpload, whole: PartWriter
+    app: web.Application, capability: str, token: str, upload: ResumableUpload, order: FinaliseUpload,
+    whole: PartWriter,
 ) -> None:
     store, size = app[RESUMABLE], upload.size_bytes
     await store.advance(capability, writer=token, offset=size, for_ms=_FINISH_MS)
@@ -147,7 +157,7 @@ async def _finish(
         if upload.sha256 not in ("", sha256):
             raise BadRequest("the sha256 of the file does not match what arrived; upload it again")
         await store.advance(capability, writer=token, offset=size, for_ms=_FINISH_MS)
-        _ = await app[QUEUE].run(_order(upload, sha256), timeout_s=_FINALISE_S)
+        _ = await app[QUEUE].run(_with_digest(order, sha256), timeout_s=_FINALISE_S)
     except (WorkerDown, StoreDown):
         await store.advance(capability, writer=token, offset=size)
         raise
@@ -160,12 +170,17 @@ async def _finish(
     app[METRICS].uploaded(server=upload.server, files=1, size_bytes=size)
 
 
-def _order(upload: ResumableUpload, sha256: str) -> FinaliseUpload:
+def _with_digest(order: FinaliseUpload, sha256: str) -> FinaliseUpload:
+    return msgspec.structs.replace(order, files=[msgspec.structs.replace(order.files[0], sha256=sha256)])
+
+
+def _order(upload: ResumableUpload, reservation: str) -> FinaliseUpload:
+    """The order, but for the digest."""
     file = StagedFile(
         id=upload.file_id, staged_name=upload.file_id, name=upload.name, stored_name=layout.safe_name(upload.name),
-        media_type=upload.media_type, size_bytes=upload.size_bytes, sha256=sha256,
+        media_type=upload.media_type, size_bytes=upload.size_bytes, sha256=upload.sha256,
     )
-    return FinaliseUpload(scope=upload.scope, server=upload.server, files=[file])
+    return FinaliseUpload(scope=upload.scope, server=upload.server, files=[file], reservation=reservation)
 
 
 async def discard(app: web.Application, capability: str, upload: ResumableUpload) -> None:

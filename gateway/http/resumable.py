@@ -4,6 +4,8 @@ The address of an upload is its capability: whoever knows it may go on with the 
 became of it, through any gateway. Nothing else is asked for there; a session header, when sent, must match.
 """
 
+from contextlib import AbstractAsyncContextManager
+
 import msgspec
 from aiohttp import web
 
@@ -13,6 +15,7 @@ from gateway.http import tus
 from gateway.http.appending import Appending, discard, finish, take
 from gateway.http.incoming import digest_of, display_name, say_continue
 from gateway.http.limiting import within_limits
+from gateway.http.reserving import reserved
 from gateway.http.upload_access import Grant, authorize, counted
 from gateway.mcp.exchange import SESSION_HEADER
 from shared import ids, layout
@@ -44,13 +47,14 @@ async def create(request: web.Request, server: str) -> web.StreamResponse:
         tus.check_media_type(request.content_type)
     checksum = tus.checksum(request.headers.get("Upload-Checksum"))
     grant = await authorize(request, server)
-    capability = await _begin(request, grant, upload)
-    offset = 0
-    if has_body or not upload.size_bytes:
-        token, progress = await take(request, capability, offset=0)
-        async with within_limits(request, "transfer", scope=grant.scope) as passage:
+    limits, room = within_limits(request, "transfer", scope=grant.scope), _room(request, grant.scope, upload)
+    async with limits as passage, room as reservation:
+        capability = await _begin(request, grant, upload)
+        offset = 0
+        if has_body or not upload.size_bytes:
+            token, progress = await take(request, capability, offset=0)
             await say_continue(request)
-            offset = await Appending(request, capability, token, progress).run(passage, checksum)
+            offset = await Appending(request, capability, token, progress, reservation).run(passage, checksum)
     # Relative, so that it holds under whatever name and prefix the client reached us.
     location = f"{request.path.rsplit('/', 1)[1]}/resumable/{capability}"
     headers = {"Location": location, **_headers(request, upload, offset), **_NO_STORE}
@@ -84,11 +88,13 @@ async def patch(request: web.Request) -> web.StreamResponse:
         coming_bytes = request.content_length or 0
         if offset == found.offset and offset + coming_bytes > found.upload.size_bytes:
             raise TooLarge("the body goes beyond the length that the upload was created with (Upload-Length)")
-        async with within_limits(request, "transfer", scope=found.upload.scope) as passage:
+        scope = found.upload.scope
+        limits, room = within_limits(request, "transfer", scope=scope), _room(request, scope, found.upload)
+        async with limits as passage, room as reservation:
             token, progress = await take(request, capability, offset=offset)
             if not progress.is_done:
                 await say_continue(request)
-                offset = await Appending(request, capability, token, progress).run(passage, checksum)
+                offset = await Appending(request, capability, token, progress, reservation).run(passage, checksum)
         return web.Response(status=204, headers=_headers(request, found.upload, offset))
 
 
@@ -173,6 +179,11 @@ async def _begin(request: web.Request, grant: Grant, upload: ResumableUpload) ->
             await grants.give_back(grant.nonce)
         raise
     return capability
+
+
+def _room(request: web.Request, scope: str, upload: ResumableUpload) -> AbstractAsyncContextManager[str]:
+    """Room for the whole file while one of its requests runs: in between it holds none. Raises OverQuota."""
+    return reserved(request, scope, upload.size_bytes)
 
 
 async def _found(request: web.Request, server: str) -> Progress:

@@ -88,12 +88,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """The configured secret that signs links; None: one is generated and kept in Redis."""
         return self.core.auth.signing_secret or self.core.auth.token
 
+    def former_signing_secrets(self) -> tuple[str, ...]:
+        """What signed links before, and still verifies them."""
+        return self.core.auth.previous_signing_secrets
+
     def secrets(self) -> tuple[str, ...]:
         """Every secret of the configuration, for keeping them out of logs; those inside URLs too."""
         redis = self.state_persistence.redis
         found: list[str | None] = [self.core.auth.token, self.core.auth.signing_secret, redis.password]
         found.append(redis.sentinel.password)
         found.append(self.core.auth.oauth.introspection.client_secret)
+        found += self.core.auth.previous_signing_secrets
         found += (token.token for token in self.core.auth.tokens)
         found += self.telemetry.headers.values()
         urls = [redis.url, self.redis_url_variable, self.telemetry.endpoint, self.telemetry.logs_endpoint]

@@ -91,6 +91,7 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None = None
     signed_upload_ttl_seconds: int = 120
     signing_secret: str | None = None
+    previous_signing_secrets: tuple[str, ...] = ()  # newest first
     tokens: tuple[NamedToken, ...] = ()
     oauth: OAuth = OAuth()
 

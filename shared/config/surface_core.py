@@ -56,6 +56,9 @@ CALLERS = (
     Row("core.auth.signed_upload_ttl_seconds", WORKS, AT_LEAST_ONE, 120, "How long a one-time upload link is valid."),
     Row("core.auth.signing_secret", WORKS, Text(nullable=True, trim=False), None,
         "Signs links. Null: the token, or a generated secret that all processes share.", secret=True),
+    Row("core.auth.previous_signing_secrets", WORKS, ListOf(item=Text(trim=False)), (),
+        "Secrets that `signing_secret` had before, newest first: links that they signed still hold. The last one "
+        "names the scopes of callers that send no session id; without it such callers start anew.", secret=True),
     Row("core.auth.tokens[].name", WORKS, PrincipalName(), REQUIRED,
         "Whom the token belongs to: the principal that sessions and files are bound to. Unique."),
     Row("core.auth.tokens[].token", WORKS, Credential(nullable=True), None, "The token.", secret=True),

@@ -274,3 +274,33 @@ async def test_they_can_be_switched_off(shared_backing: Backing, upstream: Scrip
         answer, _ = await _create(client, await client.upload_url())
 
     assert (answer.status, answer.reason) == (400, "bad_request")
+
+
+async def test_two_that_exceed_a_quota_together_are_not_both_begun_with(
+    fresh_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """Room is held while a request of an upload runs."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> Any:
+        yield _CONTENT[:2_000_000]
+        begun.set()
+        await go_on.wait()
+        yield _CONTENT[2_000_000:]
+
+    config = fresh_backing.config(
+        entry(upstream.url, consumer("read")), sessions={"max_total_session_size": "8Mi"},
+    )
+    async with connected(config) as client:
+        link = await client.upload_url()
+        (_, first), (_, second) = await _create(client, link), await _create(client, link)
+        sending = asyncio.gather(_patch(client, first, 0, slow()))
+        await begun.wait()
+        async with asyncio.timeout(10):
+            while not await _offset(client, first):
+                await asyncio.sleep(0.05)
+        refused = await _patch(client, second, 0, _CONTENT)
+        go_on.set()
+        (taken,) = await sending
+
+    assert (refused.status, refused.reason, taken.status) == (507, "over_quota", 204)

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from tests.fixtures.gateway import Answer, Backing, Client, Headers, connected, consumer, entry
+from shared.config import Config
+from tests.fixtures.gateway import Answer, Backing, Client, Headers, connected, consumer, entry, gateway
 from tests.fixtures.upstreams import ScriptedUpstream
 
 _CONTENT = b"\x00\x01 some bytes" * 50_000
@@ -105,6 +106,25 @@ async def test_what_is_no_bare_file_is_refused_and_leaves_nothing(
         assert answered == status
         assert fresh_backing.stored() == []
         assert (await _put(client, url, b"")).message["upload"]["filename"] == "file"
+
+
+async def test_links_outlive_a_rotation_of_the_signing_secret(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    served = entry(upstream.url, consumer("read"))
+
+    def config(**auth: Any) -> Config:
+        return shared_backing.config(served, core={"auth": auth})
+
+    async with connected(config(signing_secret="old")) as client:
+        link = await client.upload_url()
+        rotated = config(signing_secret="new", previous_signing_secrets=["old"])
+        async with gateway(rotated) as after, gateway(config(signing_secret="new")) as without:
+            refused = await _put(client, link.replace(client.base, without), b"abc")
+            taken = await _put(client, link.replace(client.base, after), b"abc")
+            again = await _put(client, link, b"abc")
+
+    assert (refused.status, taken.status, again.status) == (403, 200, 403)
 
 
 async def test_a_body_that_is_cut_leaves_nothing_and_the_link_good(

@@ -150,14 +150,18 @@ def test_links_are_signed_with_the_secret_else_the_token(auth: Auth, secret: str
 
 def test_every_secret_is_known() -> None:
     config = msgspec.structs.replace(
-        _config(Redis(host="h", password="redis123"), auth=Auth(token="token123", signing_secret="sign1234")),
+        _config(
+            Redis(host="h", password="redis123"),
+            auth=Auth(token="token123", signing_secret="sign1234", previous_signing_secrets=("former12",)),
+        ),
         servers=(_server(url=_URL),),
         redis_url_variable="redis://:variable1@h",
     )
 
     known = set(config.secrets())
 
-    assert {"token123", "sign1234", "redis123", "static123", "p@ss1234", "p%40ss1234", "query12", "variable1"} <= known
+    assert {"token123", "sign1234", "former12", "redis123", "static123"} <= known
+    assert {"p@ss1234", "p%40ss1234", "query12", "variable1"} <= known
 
 
 @pytest.mark.parametrize(

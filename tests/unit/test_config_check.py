@@ -10,6 +10,7 @@ from shared.config.load import load_config, parse_config
 _SECRETS = {
     "TOKEN": "token-hunter2",
     "SIGNING": "signing-hunter2",
+    "FORMER": "former-hunter2",
     "PASSWORD": "password-hunter2",
     "KEY": "key-hunter2",
     "UPSTREAM": "http://user:upstream-hunter2@u/mcp?key=query-hunter2",
@@ -17,7 +18,7 @@ _SECRETS = {
 }
 _FULL = """
 core:
-  auth: {enabled: true, token: "${TOKEN}", signing_secret: "${SIGNING}"}
+  auth: {enabled: true, token: "${TOKEN}", signing_secret: "${SIGNING}", previous_signing_secrets: ["${FORMER}"]}
   code_mode_enabled: false
 state_persistence: {type: redis, redis: {host: h, password: "${PASSWORD}"}}
 storage: {lock_mode: redis}
@@ -56,7 +57,7 @@ def test_no_secret_is_shown() -> None:
     shown = render_effective(parse_config(_FULL, environ=_SECRETS))
 
     assert "hunter2" not in shown
-    assert len(re.findall(r"\*{8}", shown)) == 7
+    assert len(re.findall(r"\*{8}", shown)) == 8
 
 
 def test_what_has_no_effect_is_said_behind_the_configuration() -> None:
