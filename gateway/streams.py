@@ -45,6 +45,12 @@ class OpenStream:
             self._on_first()
             self._on_first = None
 
+    async def close(self, farewell: bytes) -> None:
+        """Say a last event, unless the stream is in the middle of one."""
+        if farewell and self._between_events:
+            with contextlib.suppress(ConnectionError):
+                await self.write(farewell)
+
     async def comment(self) -> None:
         """Say that the stream is alive, unless it is in the middle of something or its client takes nothing."""
         if self._between_events and not self._writing:
@@ -84,8 +90,8 @@ class Streams:
             for stream in [stream for stream in self._open if stream.wrote_s < before_s]:
                 await stream.comment()
 
-    async def hold(self, work: Awaitable[None]) -> None:
-        """Do `work` until it ends by itself or `end` is called, which ends it without an error."""
+    async def hold(self, work: Awaitable[None]) -> bool:
+        """Do `work` until it ends by itself (True) or `end` is called (False), which ends it without an error."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0 if self._ended else None) as limit:
                 self._held.add(limit)
@@ -93,6 +99,8 @@ class Streams:
                     await work
                 finally:
                     self._held.discard(limit)
+            return True
+        return False
 
     def end(self) -> None:
         """End every standing stream, and each that is still to come, at once."""

@@ -8,7 +8,8 @@ from gateway.mcp import capabilities
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.relay import check_kind, relay, relay_bytes
 from gateway.mcp.sending import sent
-from gateway.wire import jsonrpc, result_fields
+from gateway.wire import jsonrpc, modern, result_fields, sse
+from gateway.wire.envelope import MessageId
 from shared import ids
 
 
@@ -35,6 +36,14 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
         await leases.begin_stream(exchange.caller.session_id, lease)
         async with sent(exchange, exchange.body, within_s=None) as answer:
             check_kind(answer, asked=True)
-            return await relay_bytes(request, answer, exchange.note, headers={}, standing=True)
+            return await relay_bytes(
+                request, answer, exchange.note, headers={}, standing=True, farewell=_farewell(exchange.envelope.id)
+            )
     finally:
         leases.end_stream(exchange.caller.session_id, lease)
+
+
+def _farewell(listen_id: MessageId) -> bytes:
+    """The result that ends a stream of changes in good order (MCP 2026-07-28 basic/patterns/subscriptions)."""
+    head = result_fields.head("subscriptions/listen")
+    return sse.event(jsonrpc.result(listen_id, {**head, "_meta": {modern.SUBSCRIPTION_KEY: listen_id}}))

@@ -99,9 +99,11 @@ async def _into(
 
 
 async def relay_bytes(
-    request: web.Request, answer: UpstreamAnswer, note: Note, *, headers: dict[str, str], standing: bool = False
+    request: web.Request, answer: UpstreamAnswer, note: Note, *, headers: dict[str, str], standing: bool = False,
+    farewell: bytes = b"",
 ) -> web.StreamResponse:
-    """Pass the answer through untouched; a short body in one write. A `standing` stream ends when we drain."""
+    """Pass the answer through untouched; a short body in one write. A `standing` stream ends when we drain, with the
+    event `farewell`."""
     if answer.media_type:
         headers = {**headers, "Content-Type": answer.media_type}
     headers |= answer.said
@@ -116,7 +118,7 @@ async def relay_bytes(
     await response.prepare(request)
     try:
         if answer.is_stream:
-            await _copy_stream(request, answer, response, note, standing=standing)
+            await _copy_stream(request, answer, response, note, farewell=farewell if standing else None)
         else:
             async for chunk in answer.chunks():
                 await response.write(chunk)
@@ -127,10 +129,11 @@ async def relay_bytes(
 
 
 async def _copy_stream(
-    request: web.Request, answer: UpstreamAnswer, response: web.StreamResponse, note: Note, *, standing: bool
+    request: web.Request, answer: UpstreamAnswer, response: web.StreamResponse, note: Note, *, farewell: bytes | None
 ) -> None:
+    """Copy until the end; with a `farewell`, b"" being a silent one, until we drain."""
     streams = request.app[STREAMS]
-    stream = streams.add(response, None if standing else partial(_first_byte, request, note))
+    stream = streams.add(response, None if farewell is not None else partial(_first_byte, request, note))
 
     async def copy() -> None:
         async for chunk in answer.chunks():
@@ -138,7 +141,10 @@ async def _copy_stream(
             await stream.write(chunk)
 
     try:
-        await (streams.hold(copy()) if standing else copy())
+        if farewell is None:
+            await copy()
+        elif not await streams.hold(copy()):
+            await stream.close(farewell)
     finally:
         streams.remove(stream)
 

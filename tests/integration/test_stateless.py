@@ -8,6 +8,8 @@ import aiohttp.web
 import msgspec
 import pytest
 
+from gateway.app import public_runner
+from shared.metrics import Metrics
 from tests.fixtures.gateway import ACCEPT, Answer, Backing, connected, consumer, entry, producer
 from tests.fixtures.gateway import Client as SessionClient
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, stream, writes
@@ -343,3 +345,34 @@ async def test_a_stream_of_changes_passes_as_it_comes(
         answer = await Modern(client).request("subscriptions/listen", {"notifications": {}})
 
     assert answer.body == event
+
+
+async def test_a_stream_of_changes_ends_with_its_result_when_the_gateway_drains(
+    shared_backing: Backing, modern_upstream: ScriptedUpstream
+) -> None:
+    async def stands(seen: Seen) -> Any:
+        response = aiohttp.web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(seen.request)
+        await response.write(b": here\n\n")
+        await asyncio.Event().wait()
+
+    modern_upstream.behaviours["subscriptions/listen"] = stands
+    runner = public_runner(shared_backing.config(entry(modern_upstream.url)), Metrics())
+    await runner.setup()
+    site = aiohttp.web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    async with aiohttp.ClientSession() as http:
+        modern = Modern(SessionClient(http, f"http://{host}:{port}", "/mcp/files"))
+        answer, _ = await asyncio.gather(
+            modern.request("subscriptions/listen", {"notifications": {}}), _drain(runner, modern_upstream)
+        )
+
+    assert answer.message == {"jsonrpc": "2.0", "id": 1, "result": {
+        "resultType": "complete", "_meta": {f"{_PREFIX}subscriptionId": 1},
+    }}
+
+
+async def _drain(runner: aiohttp.web.AppRunner, upstream: ScriptedUpstream) -> None:
+    await upstream.until("subscriptions/listen")
+    await runner.cleanup()
