@@ -88,6 +88,14 @@ class Keys:
         """
         return f"{self.base}:uses:{scope}"
 
+    def dropped(self, scope: str) -> str:
+        """Sorted set, ids of the scope's files whose records were dropped, by that time in ms of Redis time.
+
+        TTL ten minutes. Written with the drop. A job that runs again must not commit them anew: whoever dropped
+        the record is about to unlink the file.
+        """
+        return f"{self.base}:dropped:{scope}"
+
     def checked(self, kind: str) -> str:
         """String, how far the search for records without file has come in one of the two sets of ends. Written by
         workers, never expires."""

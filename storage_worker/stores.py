@@ -12,10 +12,8 @@ from shared.state.files import FileStore
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the configuration says about files. Times in ms; 0: as long as the session."""
+    """What the configuration says about the files that jobs come upon."""
 
-    upload_ttl_ms: int
-    artifact_ttl_ms: int
     orphan_grace_s: int
     capture_roots: tuple[Path, ...]  # folders outside storage.root from which a tool's file may be captured
 
@@ -36,8 +34,6 @@ def policy_of(config: Config) -> Policy:
     storage = config.storage
     free = storage.artifact_locator_policy == "allow_configured_roots"
     return Policy(
-        upload_ttl_ms=(config.uploads.ttl_seconds or 0) * 1000,
-        artifact_ttl_ms=(config.artifacts.ttl_seconds or 0) * 1000,
         orphan_grace_s=storage.orphan_sweeper_grace_seconds,
         capture_roots=tuple(map(Path, storage.artifact_locator_allowed_roots)) if free else (),
     )

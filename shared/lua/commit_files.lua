@@ -12,32 +12,35 @@
 -- KEYS[8]  sorted set, the scope's reservations by the expiry of their lease (keys.reserved)
 -- KEYS[9]  sorted set, those of all scopes (keys.reserved_total)
 -- ARGV     scope; bytes that the scope may use, bytes that all may, artifacts that the scope may have (-1: any);
---          u or a, the kind that gives way first; what the keys of files, used_bytes and uses begin with;
+--          u or a, the kind that gives way first; what the keys of files, used_bytes, uses and dropped begin with;
 --          the reservation of these files, which ends with the commit, or '';
 --          then for each file: u or a, id, time to live in ms or 0 for the session's, size in bytes, record
 -- returns  {0} session gone, {1, {record as stored, ...}, {record evicted, ...}} done,
 --          {2, limit, in use, budget} refused by limit 1 the scope's bytes, 2 all bytes, 3 artifacts,
---          {3, {record evicted, ...}} some room was made: run it again
+--          {3, {record evicted, ...}} some room was made: run it again, {4} one of them was dropped lately
 if redis.call('HGET', KEYS[1], 'state') ~= 'live' then return {0} end
-local MOST, FOREVER = 1000, 1e15
+local MOST, FOREVER, REMEMBER_MS = 1000, 1e15, 600000
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local scope, kinds = ARGV[1], ARGV[5] == 'a' and {'a', 'u'} or {'u', 'a'}
 local budget = {tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])}
-local files_of, used_of, uses_of = ARGV[6], ARGV[7], ARGV[8]
+local files_of, used_of, uses_of, dropped_of = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local reservation = ARGV[10]
 local ends = {u = KEYS[6], a = KEYS[7]}
 
 local function reserved(key)  -- bytes set aside for other uploads
   local bytes = 0
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. now, '+inf')) do
-    if member ~= ARGV[9] then bytes = bytes + tonumber(string.match(member, '(%d+)$')) end
+    if member ~= reservation then bytes = bytes + tonumber(string.match(member, '(%d+)$')) end
   end
   return bytes
 end
 
 local new, added = {}, {0, 0, 0}
-for n = 10, #ARGV, 5 do
+for n = 11, #ARGV, 5 do
   if redis.call('HEXISTS', KEYS[2], ARGV[n + 1]) == 0 then
+    -- Committed before and gone since: its file is being unlinked, and a record would point at nothing.
+    if redis.call('ZSCORE', dropped_of .. scope, ARGV[n + 1]) then return {4} end
     new[ARGV[n + 1]] = true
     added[1], added[2] = added[1] + ARGV[n + 3], added[2] + ARGV[n + 3]
     if ARGV[n] == 'a' then added[3] = added[3] + 1 end
@@ -137,6 +140,9 @@ for n, victim in ipairs(victims) do
   local kind, owner, id, size, record = unpack(victim)
   redis.call('ZREM', ends[kind], owner .. ':' .. id)
   redis.call('HDEL', files_of .. owner, id)
+  redis.call('ZREMRANGEBYSCORE', dropped_of .. owner, '-inf', now - REMEMBER_MS)
+  redis.call('ZADD', dropped_of .. owner, now, id)
+  redis.call('PEXPIRE', dropped_of .. owner, REMEMBER_MS)
   redis.call('DECRBY', KEYS[4], size)
   if redis.call('DECRBY', used_of .. owner, size) == 0 and redis.call('EXISTS', files_of .. owner) == 0 then
     redis.call('DEL', used_of .. owner)
@@ -145,12 +151,12 @@ for n, victim in ipairs(victims) do
 end
 if short then return {3, evicted} end
 
-if ARGV[9] ~= '' then
-  redis.call('ZREM', KEYS[8], ARGV[9])
-  redis.call('ZREM', KEYS[9], ARGV[9])
+if reservation ~= '' then
+  redis.call('ZREM', KEYS[8], reservation)
+  redis.call('ZREM', KEYS[9], reservation)
 end
 local stored = {}
-for n = 10, #ARGV, 5 do
+for n = 11, #ARGV, 5 do
   local kind, id, ttl_ms, size = ARGV[n], ARGV[n + 1], tonumber(ARGV[n + 2]), ARGV[n + 3]
   if new[id] then
     redis.call('HSET', KEYS[2], id, ARGV[n + 4])

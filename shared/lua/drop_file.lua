@@ -6,12 +6,14 @@
 -- KEYS[4]  sorted set, uploads by their end (keys.upload_ends)
 -- KEYS[5]  sorted set, artifacts by their end (keys.artifact_ends)
 -- KEYS[6]  sorted set, files that calls use by the expiry of the call's lease (keys.uses)
+-- KEYS[7]  sorted set, files that were dropped lately (keys.dropped)
 -- ARGV     scope, file id, only when due 0|1
 -- returns  dropped 0|1
+local REMEMBER_MS = 600000  -- longer than any job may run again
 local id, member = ARGV[2], ARGV[1] .. ':' .. ARGV[2]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if ARGV[3] == '1' then
-  local clock = redis.call('TIME')
-  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
   local set, ends = KEYS[4], redis.call('ZSCORE', KEYS[4], member)
   if not ends then
     set, ends = KEYS[5], redis.call('ZSCORE', KEYS[5], member)
@@ -31,6 +33,9 @@ local record = redis.call('HGET', KEYS[1], id)
 if not record then return 0 end
 local size = cmsgpack.unpack(record)['size_bytes']
 redis.call('HDEL', KEYS[1], id)
+redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', now - REMEMBER_MS)
+redis.call('ZADD', KEYS[7], now, id)
+redis.call('PEXPIRE', KEYS[7], REMEMBER_MS)
 redis.call('DECRBY', KEYS[3], size)
 if redis.call('DECRBY', KEYS[2], size) == 0 and redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('DEL', KEYS[2])

@@ -77,7 +77,7 @@ class FileStore:
 
         Safe to repeat: what was committed before stays as it was and is what this returns. `ttl_ms` in place
         of the configured times; 0: as long as the session. `reservation` ends with it; those of others are
-        bytes in use. Raises SessionGone, OverQuota.
+        bytes in use. Raises SessionGone, OverQuota; NotFound for a file that was committed and dropped since.
         """
         keys, limits = self._keys, self._limits
         status, *rest = await self._scripts.run(
@@ -89,12 +89,14 @@ class FileStore:
             [
                 scope, _or_any(limits.session_bytes), _or_any(limits.total_bytes), _or_any(limits.session_artifacts),
                 "u" if limits.uploads_go_first else "a", keys.files(""), keys.used_bytes(""), keys.uses(""),
-                reservation,
+                keys.dropped(""), reservation,
                 *(field for record in records for field in _fields(record, limits, ttl_ms)),
             ],
         )
         if status == 0:
             raise _session_gone()
+        if status == 4:
+            raise NotFound("this file was taken, and has gone again since; send it again")
         if status == 2:
             raise _no_room(records, *rest)
         if status == 3:
@@ -158,7 +160,7 @@ class FileStore:
             _DROP,
             [
                 keys.files(scope), keys.used_bytes(scope), keys.used_total(), keys.upload_ends(),
-                keys.artifact_ends(), keys.uses(scope),
+                keys.artifact_ends(), keys.uses(scope), keys.dropped(scope),
             ],
             [scope, file_id, int(only_due)],
         )

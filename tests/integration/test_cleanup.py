@@ -124,6 +124,23 @@ async def test_what_a_tool_left_unfinished_goes_when_its_grace_is_over(world: Wo
     assert not folder.exists()
 
 
+async def test_a_tombstone_takes_both_kinds_of_files_and_their_ends_with_it(world: World) -> None:
+    link, keys = world.state.link, world.state.keys
+    other = await world.state.open_session()
+    await world.committed(upload_record(world.scope), artifact_record(world.scope), ttl_ms=LONG_MS)
+    kept = artifact_record(other, size_bytes=7)
+    await world.committed(kept, ttl_ms=LONG_MS)
+    await link.call("HSET", keys.session(world.scope), "state", "expired")
+    await link.call("ZADD", keys.due(), 1, f"t:{world.scope}")
+
+    removed = await world.cycle()
+
+    assert removed == {"removed_tombstones": 1}
+    assert list(await world.state.ends()) == [f"{other}:{kept.id}"]
+    assert await world.state.files.used(world.scope) == UsedBytes(scope=0, total=7)
+    assert files_below(world.root) == [place(kept)]
+
+
 async def test_due_sessions_do_not_hide_the_files_behind_them(world: World) -> None:
     """Also where the index names sessions that live no more."""
     due = world.state.keys.due()

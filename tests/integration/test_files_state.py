@@ -237,6 +237,39 @@ async def test_a_due_file_stays_while_a_call_uses_it(state: State) -> None:
         await state.files.get(scope, other.id)
 
 
+async def test_a_due_file_in_use_is_looked_at_again_when_the_last_lease_ends(server: RedisServer) -> None:
+    """Of two calls with leases of different length; calls that use its neighbour do not count."""
+    async with opened_state(server.address, FileLimits(lease_ms=60_000)) as short, opened_state(
+        server.address, FileLimits(lease_ms=600_000)
+    ) as long:
+        scope = await short.open_session()
+        record, neighbour, idle = upload_record(scope), artifact_record(scope), upload_record(scope)
+        await short.files.commit(scope, [record, neighbour, idle], ttl_ms=30)
+        await long.files.use(scope, [neighbour.id, record.id], lease="long", ttl_ms=30)
+        await short.files.use(scope, [record.id], lease="short", ttl_ms=30)
+        await _until_due(short, 3)
+
+        dropped = [await short.files.drop(scope, file.id, only_due=True) for file in (record, neighbour, idle)]
+
+        ends, now_ms = await short.ends(), await short.now_ms()
+        assert dropped == [False, False, True]
+        assert set(ends) == {f"{scope}:{record.id}", f"{scope}:{neighbour.id}"}
+        assert all(590_000 < end - now_ms <= 600_000 for end in ends.values())
+        assert await short.files.used(scope) == UsedBytes(200, 200)
+
+
+async def test_a_file_that_is_lost_is_dropped_though_a_call_uses_it(state: State) -> None:
+    scope = await state.open_session()
+    record = artifact_record(scope)
+    await state.files.commit(scope, [record], ttl_ms=LONG_MS)
+    await state.files.use(scope, [record.id], lease="call")
+
+    assert await state.files.drop(scope, record.id)
+
+    assert await state.ends() == {}
+    assert await state.files.used(scope) == UsedBytes(0, 0)
+
+
 async def test_a_file_is_free_when_the_last_call_that_uses_it_ends(state: State) -> None:
     scope = await state.open_session()
     record = upload_record(scope)

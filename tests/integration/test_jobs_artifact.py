@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import SessionGone
+from shared.errors import NotFound, SessionGone
 from shared.ids import new_id
 from shared.jobs import ArtifactDone, Candidate, FinaliseArtifact, NothingFound
 from shared.layout import artifact_parts, upload_parts
@@ -403,12 +403,27 @@ async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up(world: Wo
     places[source].write_bytes(PNG)
     first = await world.captured(candidates[source])
     await world.state.files.drop(world.scope, world.artifact_id)
+    await world.state.link.call("DEL", world.state.keys.dropped(world.scope))  # as if it had never been committed
 
     second = await world.captured(candidates[source])
 
     assert (second.name, second.stored_name, second.sha256) == (first.name, first.stored_name, first.sha256)
     assert (await world.state.files.used(world.scope)).scope == len(PNG)
     assert len(files_below(world.root)) == 1
+
+
+@pytest.mark.parametrize("source", ["injected", "located", "staged"])
+async def test_a_run_after_its_artifact_gave_way_commits_nothing(world: World, source: str) -> None:
+    """The record was dropped and the file is about to be unlinked: a record made now would point at nothing."""
+    candidates, places = _ways(world)
+    places[source].write_bytes(PNG)
+    await world.captured(candidates[source])
+    await world.state.files.drop(world.scope, world.artifact_id)
+
+    with pytest.raises(NotFound, match="gone again"):
+        await world.run(candidates[source])
+
+    assert await _nothing_is_left(world)
 
 
 @pytest.mark.parametrize("source", ["injected", "located", "staged"])
@@ -434,6 +449,22 @@ async def test_a_session_that_ended_meanwhile_keeps_no_artifact(world: World) ->
         await world.run(_injected(world, "shot.png"))
 
     assert await _nothing_is_left(world)
+
+
+@pytest.mark.parametrize("source", ["injected", "located", "staged"])
+async def test_a_refused_artifact_leaves_nothing_wherever_it_came_from(world: World, source: str) -> None:
+    """Nor what was embedded besides; the tool's own file stays the tool's."""
+    candidates, places = _ways(world)
+    places[source].write_bytes(PNG)
+    (world.root / "staging/beside").write_bytes(PNG)
+    await world.state.end_session(world.scope)
+
+    with pytest.raises(SessionGone):
+        await world.run(candidates[source], Candidate(source="staged", path="beside", name="beside"))
+
+    assert await _nothing_is_left(world)
+    assert files_below(world.root) == []
+    assert places["located"].exists() == (source == "located")
 
 
 async def test_nothing_found_leaves_no_reservation_and_no_staged_bytes(world: World) -> None:

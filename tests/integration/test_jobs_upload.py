@@ -107,6 +107,21 @@ async def test_a_run_that_was_broken_off_after_moving_is_taken_up(world: World) 
     assert (await world.state.files.used(world.scope)).scope == 6
 
 
+async def test_a_run_after_one_of_its_files_was_dropped_commits_nothing_anew(world: World) -> None:
+    """Whoever dropped the record is about to unlink the file: a record made now would point at nothing."""
+    order = await upload_order(world.stores.blobs, world.scope, b"one", b"seven77")
+    done = await _run(world, order)
+    await world.state.files.drop(world.scope, order.files[0].id)
+
+    with pytest.raises(NotFound, match="gone again"):
+        await _run(world, order)
+
+    kept = done.records[1]
+    assert await world.state.files.known(world.scope, [file.id for file in order.files]) == [False, True]
+    assert await world.state.files.used(world.scope) == UsedBytes(7, 7)
+    assert files_below(world.root) == ["/".join(upload_parts(world.scope, kept.id, kept.stored_name))]
+
+
 async def test_one_file_that_is_short_refuses_the_whole_batch(world: World) -> None:
     order = await upload_order(world.stores.blobs, world.scope, b"one", b"two", b"three")
     (world.root / "staging" / order.files[1].staged_name).write_bytes(b"t")

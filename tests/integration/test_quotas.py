@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import BadRequest, OverQuota
+from shared.errors import BadRequest, NotFound, OverQuota
 from shared.ids import new_id
 from shared.jobs import Candidate, FinaliseArtifact
 from shared.records import ArtifactRecord, FileRecord, UploadRecord
@@ -221,6 +221,23 @@ async def test_a_commit_that_is_repeated_evicts_once(world: Opened) -> None:
         assert [len(done.evicted) for done in commits] == [1, 0, 0]
         assert all(done.stored == [new] for done in commits)
         assert await _left(w, files) == [1]
+
+
+async def test_jobs_that_run_again_while_their_files_give_way_leave_no_record_without_file(world: Opened) -> None:
+    """Twelve uploads of which three fit, each run again and again beside the others' evictions."""
+    async with world(FileLimits(session_bytes=30)) as made:
+        orders = [await upload_order(made.stores.blobs, made.scope, b"x" * 10) for _ in range(12)]
+
+        for _ in range(4):
+            runs = [finalise_upload.work(made.stores, order) for order in orders for _ in range(3)]
+            ends = await asyncio.gather(*runs, return_exceptions=True)
+            assert [end for end in ends if isinstance(end, BaseException) and not isinstance(end, NotFound)] == []
+
+        ids = [order.files[0].id for order in orders]
+        left = [n for n, known in enumerate(await made.state.files.known(made.scope, ids)) if known]
+        records = await made.state.files.use(made.scope, [ids[n] for n in left])
+        assert files_below(made.root) == sorted(place(record) for record in records)
+        assert await made.state.files.used(made.scope) == UsedBytes(10 * len(left), 10 * len(left))
 
 
 async def test_an_empty_file_fits_where_nothing_else_does(world: Opened) -> None:
