@@ -133,10 +133,13 @@ async def test_a_tombstone_takes_both_kinds_of_files_and_their_ends_with_it(worl
     await link.call("HSET", keys.session(world.scope), "state", "expired")
     await link.call("ZADD", keys.due(), 1, f"t:{world.scope}")
 
-    removed = await world.cycle()
+    removed = await world.state.expiry.remove_tombstone(world.scope)
+    ends = list(await world.state.ends())  # before the cursor finds what names no record
+    age(world.root)
+    await world.sweep()
 
-    assert removed == {"removed_tombstones": 1}
-    assert list(await world.state.ends()) == [f"{other}:{kept.id}"]
+    assert removed
+    assert ends == [f"{other}:{kept.id}"]
     assert await world.state.files.used(world.scope) == UsedBytes(scope=0, total=7)
     assert files_below(world.root) == [place(kept)]
 
