@@ -21,12 +21,12 @@ class Additions:
     ours: list[dict[str, Any]]
     next_cursor: str | None = None   # of ours that do not fit on the page
     each: Each | None = None
-    is_modern: bool = False          # the client's revision has results say how long they may be kept
+    is_private: bool = False         # the result has to say that it is this caller's, on every page
 
     @property
     def changes_any(self) -> bool:
         """Whether a page may come out different."""
-        return bool(self.ours) or self.each is not None
+        return bool(self.ours) or self.each is not None or self.is_private
 
     def alone(self) -> dict[str, Any]:
         """The result where the upstream has no such list."""
@@ -40,7 +40,7 @@ class Additions:
         result = jsonrpc.open_object(message["result"])
         is_last = bytes(result.get("nextCursor", b"null")) in (b"null", b'""')
         ours = self.ours if is_last else []
-        if self.name not in result or not (ours or self.each):
+        if self.name not in result or not (ours or self.each or self.is_private):
             return response
         try:
             theirs = _list.decode(result[self.name])
@@ -49,5 +49,5 @@ class Additions:
         result[self.name] = jsonrpc.raw([*(map(self.each, theirs) if self.each else theirs), *ours])
         if is_last and self.next_cursor is not None:
             result["nextCursor"] = jsonrpc.raw(self.next_cursor)
-        message["result"] = jsonrpc.raw(result_fields.kept_private(result) if self.is_modern and ours else result)
+        message["result"] = jsonrpc.raw(result_fields.kept_private(result) if self.is_private else result)
         return jsonrpc.close_object(message)

@@ -111,7 +111,10 @@ async def _with_ours(
     exchange: Exchange, name: str, ours: list[dict[str, Any]], *, next_cursor: str | None, each: Each | None = None
 ) -> web.StreamResponse:
     """The upstream's list, kept or fetched, its entries changed by `each`, with ours at its end."""
-    added = Additions(name, ours, next_cursor, each, is_modern=exchange.stateless is not None)
+    files_come = name == "resources" and exchange.mounted.adapters.exposes_artifacts
+    added = Additions(
+        name, ours, next_cursor, each, is_private=exchange.stateless is not None and (bool(ours) or files_come)
+    )
     cache = exchange.request.app[LISTS]
     if not cache.is_on or exchange.stateless is not None:    # whose lists say themselves how long they may be kept
         return await _fetched(exchange, added, None)

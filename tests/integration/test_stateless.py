@@ -332,6 +332,28 @@ async def test_the_revision_has_no_other_verbs(
             assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
 
+async def test_every_page_of_a_list_that_ends_with_ours_is_the_callers_own(
+    shared_backing: Backing, modern_upstream: ScriptedUpstream
+) -> None:
+    async def pages(seen: Seen) -> dict[str, Any]:
+        more = {} if "cursor" in seen.params else {"nextCursor": "2"}
+        return result(seen, {
+            "resultType": "complete", "resources": [], "ttlMs": 60000, "cacheScope": "public", **more,
+        })
+
+    modern_upstream.behaviours |= {"resources/list": pages, "prompts/list": pages}
+    async with connected(
+        shared_backing.config(entry(modern_upstream.url, producer("write"))), initialize=False
+    ) as client:
+        modern = Modern(client)
+        first = await modern.result("resources/list")
+        last = await modern.result("resources/list", {"cursor": first["nextCursor"]})
+        theirs = await modern.result("prompts/list")
+
+    assert [(page["cacheScope"], page["ttlMs"]) for page in (first, last)] == [("private", 0)] * 2
+    assert (theirs["cacheScope"], theirs["ttlMs"]) == ("public", 60000)
+
+
 async def test_a_stream_of_changes_passes_as_it_comes(
     shared_backing: Backing, modern_upstream: ScriptedUpstream
 ) -> None:
