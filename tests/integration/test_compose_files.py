@@ -42,12 +42,14 @@ def test_images_are_pinned_and_ours_run_as_an_ordinary_user() -> None:
     assert {services[name]["user"] for name in ("gateway", "worker", "playwright")} == {"1000:1000"}
 
 
-def test_every_variable_has_a_default_and_only_the_balancer_and_prometheus_are_published() -> None:
+def test_every_variable_has_a_default_and_only_what_people_open_is_published() -> None:
     services = compose.document({})["services"]
 
     published = {name: one["ports"] for name, one in services.items() if "ports" in one}
 
-    assert published == {"balancer": ["127.0.0.1:8932:8932"], "prometheus": ["127.0.0.1:9090:9090"]}
+    assert published == {
+        "balancer": ["127.0.0.1:8932:8932"], "prometheus": ["127.0.0.1:9090:9090"], "grafana": ["127.0.0.1:3000:3000"],
+    }
     assert not [name for name, one in services.items() if "container_name" in one], "would stop --scale"
 
 

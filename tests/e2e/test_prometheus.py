@@ -1,0 +1,55 @@
+"""A real Prometheus reads gateway and worker: dashboards find their data, and alerts fire when they should."""
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.fixtures.observed import PROMETHEUS, PROMTOOL, observed, prometheus
+from tests.fixtures.processes import REPOSITORY
+
+_DASHBOARDS = sorted((REPOSITORY / "deploy" / "grafana" / "dashboards").glob("*.json"))
+needs_prometheus = pytest.mark.skipif(not (PROMETHEUS and PROMTOOL), reason="needs prometheus: tests/setup.sh")
+
+
+def _queries() -> Iterator[tuple[str, str]]:
+    for file in _DASHBOARDS:
+        for panel in msgspec.json.decode(file.read_bytes())["panels"]:
+            for target in panel["targets"]:
+                yield f"{file.stem}: {panel['title']}", target["expr"].replace("$__rate_interval", "1m")
+
+
+@needs_prometheus
+async def test_every_panel_has_data_after_a_file_journey(tmp_path: Path) -> None:
+    async with observed(tmp_path) as seen, prometheus(tmp_path, seen) as server:
+        await seen.world.journey()
+        for metric in ("adapter_artifact_downloads", "longshore_jobs_finished", "adapter_cleanup_cycles"):
+            await server.until(f"sum(rate({metric}_total[1m]))")    # two scrapes have it
+        found = {name: await server.query(expression) for name, expression in _queries()}
+        up = await server.query('sum by (job) (up{job=~"longshore.*"})')
+
+    assert len(found) >= 40
+    assert not [name for name, series in found.items() if not series]
+    assert {one["metric"]["job"]: one["value"][1] for one in up} == {"longshore-gateway": "1", "longshore-worker": "1"}
+
+
+@needs_prometheus
+@pytest.mark.parametrize("words", [("test", "rules", "tests/prometheus/alerts.yml"),
+                                   ("check", "rules", "deploy/prometheus-rules.yml")], ids=["alerts", "syntax"])
+async def test_rules_hold(words: tuple[str, ...]) -> None:
+    assert PROMTOOL is not None
+    done = await asyncio.to_thread(
+        subprocess.run, [PROMTOOL, *words], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_dashboards_are_told_apart_and_name_the_provisioned_source() -> None:
+    boards = [msgspec.json.decode(file.read_bytes()) for file in _DASHBOARDS]
+
+    assert len({board["uid"] for board in boards}) == len(boards) == 5
+    assert {panel["datasource"]["uid"] for board in boards for panel in board["panels"]} == {"prometheus"}
