@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.appkeys import BLOBS, CONFIG
 from shared import ids, layout
 from shared.blob_writer import BlobWriter
+from shared.config import Config
 from shared.errors import BadRequest, SlowRequest, TooLarge
 from shared.jobs import StagedFile
 from shared.state.quota import FileLimits
@@ -54,15 +55,21 @@ async def take(
     Raises TooLarge as soon as it passes `uploads.max_file_bytes`, OverQuota as soon as it cannot fit behind
     `before_bytes` of the same request whatever else gives way, SlowRequest.
     """
-    config = request.app[CONFIG]
-    limit, quota, size = config.uploads.max_file_bytes, FileLimits.of(config), 0
+    config, size = request.app[CONFIG], 0
+    quota = FileLimits.of(config)
     while chunk := await _in_time(read):
         size += len(chunk)
-        if size > limit:
-            raise TooLarge(f"a file is larger than {limit} bytes, which is the limit (uploads.max_file_bytes)")
+        check_size(config, size)
         quota.check_possible(before_bytes + size)
         await entry.writer.write(chunk)
     entry.size_bytes, entry.sha256 = await entry.writer.finish()
+
+
+def check_size(config: Config, size_bytes: int) -> None:
+    """Raise TooLarge for a file that no upload may have."""
+    limit = config.uploads.max_file_bytes
+    if size_bytes > limit:
+        raise TooLarge(f"a file is larger than {limit} bytes, which is the limit (uploads.max_file_bytes)")
 
 
 async def _in_time(read: Callable[[], Awaitable[bytes]]) -> bytes:

@@ -50,6 +50,8 @@ async def _parts(
         if part.headers.get("Content-Transfer-Encoding", "binary").lower() not in ("binary", "8bit", "7bit"):
             raise BadRequest("send files as they are, without Content-Transfer-Encoding")
         if part.name == "sha256":
+            if len(digests) >= _MOST_FILES:
+                raise BadRequest(f"one request may hold {_MOST_FILES} sha256 fields")
             digests.append(await _digest(part))
         elif part.name == "file":
             if len(received) >= _MOST_FILES:

@@ -4,14 +4,16 @@ from aiohttp import web
 from aiohttp.client_exceptions import ClientPayloadError
 from aiohttp.http_exceptions import BadHttpMessage
 
-from gateway.http.incoming import Received, begin, compare, digest_of, say_continue, take
+from gateway.appkeys import CONFIG
+from gateway.http.incoming import Received, begin, check_size, compare, digest_of, say_continue, take
 from shared.errors import BadRequest, WrongMediaType
 
 DIGEST_HEADER = "X-Content-Sha256"
 
 
 def check_raw(request: web.Request) -> None:
-    """Raise for a body that is not the bare file."""
+    """Raise for a body that is not the bare file, or that says it is too large."""
+    check_size(request.app[CONFIG], request.content_length or 0)
     if request.content_type.startswith("multipart/"):
         raise WrongMediaType("PUT takes the bare file; send forms with POST")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":

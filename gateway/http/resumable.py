@@ -13,7 +13,7 @@ from gateway.appkeys import BLOBS, CONFIG, FILES, GRANTS, RESUMABLE
 from gateway.files.uploaded import describe_uploads
 from gateway.http import tus
 from gateway.http.appending import Appending, discard, finish, take
-from gateway.http.incoming import digest_of, display_name, say_continue
+from gateway.http.incoming import check_size, digest_of, display_name, say_continue
 from gateway.http.limiting import within_limits
 from gateway.http.reserving import reserved
 from gateway.http.upload_access import Grant, authorize, counted
@@ -148,9 +148,7 @@ def _described(request: web.Request, server: str) -> ResumableUpload:
     if "Upload-Defer-Length" in request.headers:
         raise BadRequest("the length must be known at the beginning; send Upload-Length")
     size, text = tus.number(request.headers, "Upload-Length"), request.headers.get("Upload-Metadata", "")
-    limit = config.uploads.max_file_bytes
-    if size > limit:
-        raise TooLarge(f"the file is larger than {limit} bytes, which is the limit (uploads.max_file_bytes)")
+    check_size(config, size)
     FileLimits.of(config).check_possible(size)
     facts = tus.metadata(text)
     sha256 = digest_of(facts["sha256"]) if facts.get("sha256") else ""

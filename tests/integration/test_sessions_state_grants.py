@@ -48,6 +48,46 @@ async def test_exactly_one_of_fifty_transfers_gets_the_link(state: State, other:
     assert sum(isinstance(outcome, Forbidden) for outcome in outcomes) == 49
 
 
+async def test_a_link_is_for_one_request_or_for_a_batch(state: State, other: State) -> None:
+    """Whoever comes first decides which."""
+    scope, nonce, stores = await state.open_session(), new_id(), [_store(state), _store(other)]
+
+    outcomes = await asyncio.gather(
+        *(
+            stores[n % 2].claim(nonce, scope=scope, server="s1", ttl_ms=_TTL_MS, batch=n % 3 != 0)
+            for n in range(1, 61)
+        ),
+        return_exceptions=True,
+    )
+
+    assert outcomes.count(None) == 40
+    assert [isinstance(outcomes[n - 1], Forbidden) for n in range(3, 61, 3)] == [True] * 20
+
+
+async def test_a_batch_is_complete_when_none_of_it_is_open(state: State) -> None:
+    scope, nonce, store = await state.open_session(), new_id(), _store(state)
+    for _ in range(3):
+        await store.claim(nonce, scope=scope, server="s1", ttl_ms=_TTL_MS, batch=True)
+
+    await asyncio.gather(*(store.spend(nonce, ["f" * 22]) for _ in range(5)))
+    await store.give_back(nonce)
+    assert not (await store.use_of(nonce)).is_complete
+    await store.spend(nonce, ["g" * 22])
+
+    used = await store.use_of(nonce)
+    assert (used.is_complete, used.scope, used.file_ids) == (True, scope, ("f" * 22, "g" * 22))
+
+
+async def test_a_batch_that_is_given_back_whole_is_a_fresh_link(state: State) -> None:
+    scope, nonce, store = await state.open_session(), new_id(), _store(state)
+    for _ in range(2):
+        await store.claim(nonce, scope=scope, server="s1", ttl_ms=_TTL_MS, batch=True)
+    for _ in range(2):
+        await store.give_back(nonce)
+
+    await _claim(store, nonce, scope)
+
+
 async def test_links_do_not_stand_in_each_others_way(state: State) -> None:
     scope, store = await state.open_session(), _store(state)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,13 @@ _BAD_BODIES: list[tuple[str, bytes, dict[str, str], int, str]] = [
      _form('Content-Type: multipart/mixed; boundary=z\r\nContent-Disposition: form-data; name="file"\r\n\r\n--z--'),
      _BOUNDARY, 400, "nested"),
     ("too many files", _form(*(_FILE.format(n) for n in range(101))), _BOUNDARY, 400, "100 files"),
+    ("10,000 files", _form(*(_FILE.format(n) for n in range(10_000))), _BOUNDARY, 400, "100 files"),
+    ("10,000 digests",
+     _form(*['Content-Disposition: form-data; name="sha256"\r\n\r\n' + "0" * 64] * 10_000), _BOUNDARY, 400,
+     "100 sha256"),
+    ("10,000 unknown parts", _form(*["Content-Type: text/plain\r\n\r\nx"] * 10_000), _BOUNDARY, 400, "field"),
+    ("quoted-printable part", _form("Content-Transfer-Encoding: quoted-printable\r\n" + _FILE.format("a")), _BOUNDARY,
+     400, "Encoding"),
     ("too large", _form(_FILE.format("a") + "x" * 100_000), _BOUNDARY, 413, "limit"),
     ("second too large", _form(_FILE.format("a"), _FILE.format("b") + "x" * 100_000), _BOUNDARY, 413, "limit"),
 ]
@@ -317,5 +325,5 @@ async def test_an_unknown_server_is_404(shared_backing: Backing, upstream: Scrip
 
 
 async def _post(client: Client, url: str, body: bytes, headers: dict[str, str]) -> Answer:
-    async with client.http.post(url, data=body, headers=headers) as answer:
+    async with client.http.post(url, data=io.BytesIO(body), headers=headers) as answer:
         return Answer(answer.status, {}, await answer.read())

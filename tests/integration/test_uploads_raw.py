@@ -157,6 +157,23 @@ async def test_a_file_too_large_is_refused(fresh_backing: Backing, upstream: Scr
         assert fresh_backing.stored() == []
 
 
+@pytest.mark.parametrize("size", [10**6, 2**63, 10**30])
+async def test_a_size_that_cannot_be_is_refused_before_a_byte_is_sent(
+    fresh_backing: Backing, upstream: ScriptedUpstream, size: int
+) -> None:
+    config = fresh_backing.config(entry(upstream.url, consumer("read")), uploads={"max_file_bytes": "64Ki"})
+    async with connected(config) as client:
+        url = await client.upload_url()
+        parts = urlsplit(url)
+        head = f"PUT {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {size}\r\n"
+        async with asyncio.timeout(5):
+            status = await _raw(parts.netloc, f"{head}Expect: 100-continue\r\n\r\n".encode())
+
+        assert status in (400, 413)
+        assert fresh_backing.stored() == []
+        assert (await _put(client, url, b"abc")).status == 200
+
+
 async def _raw(netloc: str, request: bytes) -> int:
     reader, writer = await asyncio.open_connection(*netloc.split(":"))
     writer.write(request)
