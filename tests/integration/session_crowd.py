@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from shared.errors import NotFound, OverQuota, SessionGone, TooMany
 from shared.ids import new_id, new_session_id
 from shared.jobs import Candidate, FinaliseArtifact, FinaliseUpload
@@ -18,6 +20,7 @@ from shared.records import ArtifactRecord, FileRecord, decode_file
 from shared.state.address import RedisAddress
 from shared.state.expiry import ExpiryStore
 from shared.state.quota import FileLimits
+from shared.state.reservations import ReservationStore
 from shared.state.sessions import Caller, SessionLimits, SessionStart, SessionStore
 from storage_worker.jobs.finalise_artifact import finalise_artifact
 from storage_worker.jobs.finalise_upload import finalise_upload
@@ -38,7 +41,8 @@ _SLACK_MS = 20_000           # of a lease, for the time that the test itself tak
 _ADVANCE = """
 for _, key in ipairs(redis.call('KEYS', ARGV[1] .. ':*')) do
   local kind = string.match(string.sub(key, #ARGV[1] + 2), '^[^:]+')
-  if kind == 'due' or kind == 'ends' or kind == 'leases' or kind == 'streams' or kind == 'uses' then
+  if kind == 'due' or kind == 'ends' or kind == 'leases' or kind == 'streams' or kind == 'uses'
+    or kind == 'dropped' or kind == 'reserved' or kind == 'reserved_total' then
     local members = redis.call('ZRANGE', key, 0, -1)
     for _, member in ipairs(members) do redis.call('ZINCRBY', key, -tonumber(ARGV[2]), member) end
   end
@@ -67,6 +71,7 @@ class Crowd:
 
     world: World
     sessions: SessionStore
+    reservations: ReservationStore
     callers: list[Caller] = field(default_factory=list)
     ended: set[str] = field(default_factory=set)
     records: list[FileRecord] = field(default_factory=list)
@@ -111,11 +116,19 @@ class Crowd:
             call.left_ms = MINUTE_MS if call.left_ms > 0 else 0
 
     async def upload(self, number: int, size: int) -> None:
-        """A batch of one to three files; a large `size` is a worker that is killed on the way."""
-        caller = self._caller(number)
+        """A batch of one to three files, some of them declared; a large `size` is a worker that is killed on the
+        way, and one time in four its gateway, which gives nothing back, too."""
+        scope = self._caller(number).session_id
         contents = [b"u" * (size * (n + 1) % 700) for n in range(1 + number % 3)]
-        order = await upload_order(self.world.stores.blobs, caller.session_id, *contents)
-        await self._job(lambda: self._finalise_upload(order), size)
+        declared = sum(map(len, contents)) if number % 2 else 0
+        reservation = await self.reservations.reserve(scope, declared) if declared else ""
+        try:
+            order = await upload_order(self.world.stores.blobs, scope, *contents)
+            order = msgspec.structs.replace(order, reservation=reservation)
+            await self._job(lambda: self._finalise_upload(order), size)
+        finally:
+            if size % 4:
+                self.reservations.give_back(scope, reservation)
 
     async def _finalise_upload(self, order: FinaliseUpload) -> None:
         done = await finalise_upload.work(self.world.stores, order)
@@ -163,6 +176,11 @@ class Crowd:
         if self.broken:
             await self.broken.pop(number % len(self.broken))()
 
+    async def repeat(self, number: int, _size: int) -> None:
+        """A worker was killed between the end of a job and saying so: the job runs again, beside all others."""
+        if self.finished:
+            await self.finished[number % len(self.finished)]()
+
     # What does not go on beside others.
 
     async def advance(self, by_ms: int) -> None:
@@ -170,12 +188,6 @@ class Crowd:
         await self.world.state.link.call("EVAL", _ADVANCE, 0, self.world.state.keys.base, by_ms)
         for call in self.calls:
             call.left_ms -= by_ms
-
-    async def repeat(self, number: int) -> None:
-        """A worker was killed between the end of a job and saying so: the job runs again."""
-        if self.finished:
-            with contextlib.suppress(*_EXPECTED):
-                await self.finished[number % len(self.finished)]()
 
     async def sweep(self) -> None:
         """Two workers sweep at once, long after everything was written."""
@@ -268,6 +280,7 @@ class Crowd:
         assert (await self.world.state.files.used("none")).total == 0
         assert await self.world.state.ends() == {}
         assert await self._due() == []
+        assert await self.world.state.link.call("EXISTS", self.world.state.keys.reserved_total()) == 0
 
     async def recorded(self) -> list[FileRecord]:
         link, keys = self.world.state.link, self.world.state.keys
@@ -291,7 +304,7 @@ class Crowd:
 
 OPERATIONS = (  # the more often, the more of it
     *("upload",) * 6, *("call",) * 6, *("artifact",) * 5, *("read",) * 2, *("close",) * 3, *("clean_up",) * 2,
-    *("create",) * 2, "renew", "retry", "end",
+    *("create",) * 2, *("repeat",) * 3, "renew", "retry", "end",
 )
 
 
@@ -304,4 +317,5 @@ async def opened_crowd(address: RedisAddress, root: Path) -> AsyncIterator[Crowd
         expiry = ExpiryStore(state.scripts, state.link, state.keys, SESSIONS)
         stores = dataclasses.replace(world.stores, expiry=expiry)
         sessions = SessionStore(state.scripts, state.link, state.keys, SESSIONS)
-        yield Crowd(dataclasses.replace(world, stores=stores), sessions)
+        reservations = ReservationStore(state.scripts, state.link, state.keys, FILES)
+        yield Crowd(dataclasses.replace(world, stores=stores), sessions, reservations)

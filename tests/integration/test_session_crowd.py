@@ -42,10 +42,6 @@ class Crowded(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self._runner.run(self._crowd.advance(seconds * MINUTE_MS // 60))
 
-    @rule(number=st.sampled_from(range(40)))
-    def a_job_runs_again(self, number: int) -> None:
-        self._runner.run(self._crowd.repeat(number))
-
     @rule()
     def swept(self) -> None:
         self._runner.run(self._crowd.sweep())
