@@ -133,6 +133,17 @@ class Blobs:
         except OSError as err:
             raise error_of_os(err) from err
 
+    async def run_out(self, work: Callable[..., R], *args: object) -> R:
+        """As `run`, but cancelling waits for what the thread has begun: its descriptors can be closed afterwards."""
+        running = asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            raise
+        except OSError as err:
+            raise error_of_os(err) from err
+
     def close(self) -> None:
         """Let what runs end, begin nothing more."""
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway.appkeys import BLOBS, FILES, METRICS, SERVERS, SESSIONS, SIGNER, CutOff
 from gateway.files import stored
+from gateway.http import sendfile
 from gateway.http.auth import authenticate
 from gateway.http.limiting import within_limits
 from gateway.http.ranges import Span, wanted_span
@@ -90,7 +91,8 @@ async def _send(request: web.Request, passage: Passage, record: ArtifactRecord) 
         await response.prepare(request)
         if request.method != "HEAD":
             passage.size_bytes = span.end - span.start
-            await _copy(request, response, fd, span)
+            to = await sendfile.ready(request)
+            await (_copy(request, response, fd, span) if to is None else sendfile.send(request, fd, span, to))
         await response.write_eof()
         return response
     finally:
@@ -100,7 +102,7 @@ async def _send(request: web.Request, passage: Passage, record: ArtifactRecord) 
 async def _copy(request: web.Request, response: web.StreamResponse, fd: int, span: Span) -> None:
     at = span.start
     while at < span.end:
-        chunk = await request.app[BLOBS].run(os.pread, fd, min(_CHUNK_BYTES, span.end - at), at)
+        chunk = await request.app[BLOBS].run_out(os.pread, fd, min(_CHUNK_BYTES, span.end - at), at)
         if not chunk:  # shorter than its record: the client must see that it is cut
             raise CutOff
         await response.write(chunk)

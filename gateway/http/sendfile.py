@@ -1,0 +1,103 @@
+"""A span of a file to a plain socket, by the kernel: no byte of it passes through this process.
+
+uvloop has no sendfile of its own. The head must be out before the first byte goes beside the transport, and
+nothing may be written to the transport until the last has gone.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+
+from gateway.appkeys import BLOBS, CutOff
+from gateway.http.ranges import Span
+
+log = structlog.get_logger(__name__)
+
+_MOST_BYTES = 8 * 1024 * 1024    # at once: a thread is given back after them, or when the socket is full
+_PATIENCE_S = 60.0               # for a client that takes nothing, as with everything else that is sent
+_CAN = sys.platform == "linux"
+
+
+@dataclass(slots=True)
+class _Way:
+    """Two descriptors, and how far the span has gone."""
+
+    file: int
+    socket: int
+    at: int
+    end: int
+    is_full: bool = False        # the socket
+    is_gone: bool = False        # the client
+    is_short: bool = False       # the file: it ends before its record does
+
+    def push(self) -> None:
+        """Send until the socket is full or enough was sent. Never waits for the client."""
+        self.is_full = False
+        stop = min(self.end, self.at + _MOST_BYTES)
+        while self.at < stop:
+            try:
+                sent = os.sendfile(self.socket, self.file, self.at, stop - self.at)
+            except BlockingIOError:
+                self.is_full = True
+                return
+            except ConnectionError:
+                self.is_gone = True
+                return
+            if not sent:
+                self.is_short = True
+                return
+            self.at += sent
+
+
+async def ready(request: web.Request) -> socket.socket | None:
+    """The connection's socket, when bytes written to it reach the client as they are and everything written to the
+    transport before is in the kernel. None: write to the transport."""
+    transport = request.transport
+    if not _CAN or transport is None or transport.get_extra_info("ssl_object") is not None:
+        return None
+    transport.set_write_buffer_limits(high=0)    # so that draining is until nothing waits
+    try:
+        await request.writer.drain()
+        found: socket.socket | None = transport.get_extra_info("socket")
+        return None if transport.get_write_buffer_size() else found
+    finally:
+        transport.set_write_buffer_limits()
+
+
+async def send(request: web.Request, fd: int, span: Span, to: socket.socket) -> None:
+    """Send the span of `fd` to a socket that is `ready`. Raises ConnectionError, CutOff.
+
+    When this is cancelled, it ends after the thread that works with the descriptors.
+    """
+    with contextlib.closing(socket.socket(fileno=os.dup(to.fileno()))) as own:
+        way = _Way(fd, own.fileno(), span.start, span.end)
+        while way.at < way.end:
+            await request.app[BLOBS].run_out(way.push)
+            if way.is_gone:
+                raise ConnectionResetError
+            if way.is_short:
+                raise CutOff
+            if way.is_full:
+                await _writable(request, way.socket)
+
+
+async def _writable(request: web.Request, fd: int) -> None:
+    """Wait for room in the socket. A client that makes none for too long is let go."""
+    loop, room = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_writer(fd, room.set)
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            await room.wait()
+    except TimeoutError:
+        log.info("slow_reader_let_go", waiting_bytes=0)
+        if request.transport is not None:
+            request.transport.abort()
+        raise CutOff from None
+    finally:
+        loop.remove_writer(fd)
