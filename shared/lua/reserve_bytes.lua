@@ -18,10 +18,9 @@ local wanted, budget = tonumber(ARGV[2]), {tonumber(ARGV[4]), tonumber(ARGV[5])}
 local files_of, uses_of = ARGV[6], ARGV[7]
 
 local function reserved(key)
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
   local bytes = 0
-  for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
-    if member ~= ARGV[1] then bytes = bytes + tonumber(string.match(member, '(%d+)$')) end
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. now, '+inf')) do
+    bytes = bytes + tonumber(string.match(member, '(%d+)$'))
   end
   return bytes
 end
@@ -65,6 +64,7 @@ if budget[2] >= 0 then
 end
 
 for set = 1, 2 do
+  redis.call('ZREMRANGEBYSCORE', KEYS[set], '-inf', now)
   redis.call('ZADD', KEYS[set], now + tonumber(ARGV[3]), ARGV[1])
   redis.call('PEXPIRE', KEYS[set], ARGV[3])
 end
