@@ -11,6 +11,7 @@ from gateway.wire import jsonrpc
 TOOLS = "t"
 RESOURCES = "r"
 SESSIONS = "u"               # it gave an `Mcp-Session-Id`
+MODERN = "m"                 # it speaks the stateless revision alone: what the session is, is here
 UNKNOWN = "?"                # the session was restored from its files: the upstream was not asked yet
 
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from gateway.appkeys import CONFIG, LEASES, QUEUE, SESSIONS, TASKS, Mounted
-from gateway.mcp import batch, capabilities, discovery, handshake, listing, stateless, toolcall
+from gateway.mcp import batch, capabilities, crossing, discovery, handshake, listing, stateless, toolcall
 from gateway.mcp.exchange import (
     SESSION_HEADER,
     VERSION_HEADER,
@@ -77,6 +77,8 @@ async def _handle(exchange: Exchange) -> web.StreamResponse:
         exchange.note.executing = message.kind is Kind.REQUEST
         if is_lost(exchange.session):
             exchange.use_upstream(await renew(exchange.request, mounted, exchange.caller, lost=""))
+        if exchange.is_restated and (answer := await crossing.answered_here(exchange)) is not None:
+            return answer
         return await _HANDLERS.get(message.method, passthrough)(exchange)
     except UpstreamDown:
         mounted.monitor.doubted.set()
@@ -110,6 +112,8 @@ async def get(mounted: Mounted, request: web.Request) -> web.StreamResponse:
         raise NotAcceptable("a GET on this path opens an event stream; send Accept: text/event-stream")
     caller = caller_of(request, mounted)
     session = await open_session(request, caller)
+    if capabilities.MODERN in session.flags:
+        raise web.HTTPMethodNotAllowed("GET", ["POST", "DELETE"])    # nothing comes but within answers
     upstream_id = await renew(request, mounted, caller, lost="") if is_lost(session) else session.upstream_id
     for left in range(request.app[CONFIG].sessions.upstream_session_termination_retries, -1, -1):
         headers = upstream_headers(request, mounted, upstream_id)

@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.access.principal import Principal
 from gateway.appkeys import CONFIG, METRICS, NOTE, SESSIONS, SIGNER, TASKS, Mounted, Note
 from gateway.lists import METHODS
+from gateway.mcp import capabilities
 from gateway.upstream import headers
 from gateway.wire import header_values, param_headers
 from gateway.wire.envelope import Envelope, Kind, MessageId
@@ -90,6 +91,11 @@ class Exchange:
     def spawn(self, work: Coroutine[None, None, None], *, name: str) -> None:
         """Do `work` beside the call, and after it."""
         self.request.app[TASKS].spawn(work, name=name)
+
+    @property
+    def is_restated(self) -> bool:
+        """Whether the client has a session and the upstream speaks the stateless revision alone."""
+        return self.stateless is None and capabilities.MODERN in self.session.flags
 
     @property
     def asked_id(self) -> MessageId:

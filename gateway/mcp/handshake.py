@@ -1,16 +1,18 @@
 """`initialize`: the upstream answers it; the gateway mints the client's session id and stores both sides."""
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from gateway.appkeys import METRICS, SESSIONS, SIGNER, TASKS, Mounted
 from gateway.mcp import capabilities
 from gateway.mcp.exchange import SESSION_HEADER, Exchange, note_of, principal_of, upstream_headers
 from gateway.mcp.relay import relay
 from gateway.upstream import probe
-from gateway.upstream.client import UpstreamAnswer
-from gateway.wire import jsonrpc
+from gateway.upstream.discover import discovered
+from gateway.wire import jsonrpc, to_modern
 from gateway.wire.envelope import Envelope
 from shared import ids
+from shared.errors import UpstreamDown
 from shared.state.sessions import Caller, OpenSession, SessionStart
 
 
@@ -25,6 +27,8 @@ async def initialize(mounted: Mounted, request: web.Request, message: Envelope, 
     session_id = ids.new_session_id()
     caller = Caller(session_id, mounted.server.id, principal_of(request).name)
     exchange = Exchange(request, mounted, caller, OpenSession("", "", ""), message, body, note_of(request))
+    if mounted.monitor.is_modern_only:
+        return await _from_discovery(exchange)
     headers = upstream_headers(request, mounted, "")
     async with mounted.client.exchange("POST", headers, body, within_s=exchange.within_s) as answer:
 
@@ -35,22 +39,40 @@ async def initialize(mounted: Mounted, request: web.Request, message: Envelope, 
             if found is None:
                 head.pop(SESSION_HEADER)   # a refusal opens no session; a JSON answer's head can still say so
                 return response
-            return await _settle(exchange, answer, response, found)
+            return await _settle(exchange, answer.session_id, response, found)
 
         return await relay(exchange, answer, change=settle, headers=head)
 
 
+async def _from_discovery(exchange: Exchange) -> web.StreamResponse:
+    """Open a session over an upstream that has none, which `server/discover` tells all about."""
+    mounted, params = exchange.mounted, _params_of(exchange.body)
+    headers = upstream_headers(exchange.request, mounted, "")
+    headers.pop("Last-Event-ID", None)
+    response = await discovered(mounted.client, headers, within_s=exchange.within_s)
+    said = jsonrpc.result(exchange.envelope.id, to_modern.initialized(response, to_modern.agreed_version(params)))
+    found = capabilities.negotiated(said)
+    if found is None:
+        raise UpstreamDown("the upstream server's answer to server/discover is malformed")
+    body = await _settle(exchange, "", said, replace(found, flags=found.flags + capabilities.MODERN))
+    head = {SESSION_HEADER: exchange.caller.session_id}
+    return web.Response(body=body, content_type="application/json", headers=head)
+
+
+def _params_of(body: bytes) -> bytes:
+    return bytes(jsonrpc.open_object(body).get("params", b"{}"))
+
+
 async def _settle(
-    exchange: Exchange, answer: UpstreamAnswer, response: bytes, found: capabilities.Negotiated
+    exchange: Exchange, upstream_id: str, response: bytes, found: capabilities.Negotiated
 ) -> bytes:
     app, mounted, caller = exchange.request.app, exchange.mounted, exchange.caller
-    params = jsonrpc.open_object(exchange.body).get("params", b"{}")
     await app[SESSIONS].create(
         SessionStart(
             session_id=caller.session_id, server=caller.server, principal=caller.principal,
-            upstream_id=answer.session_id, protocol=found.protocol, init_params=bytes(params),
+            upstream_id=upstream_id, protocol=found.protocol, init_params=_params_of(exchange.body),
             callers_scope=app[SIGNER].scope_of(caller.server, caller.principal),
-            flags=found.flags + (capabilities.SESSIONS if answer.session_id else ""),
+            flags=found.flags + (capabilities.SESSIONS if upstream_id else ""),
         )
     )
     app[METRICS].session_event(server=caller.server, event="created")

@@ -44,7 +44,7 @@ async def relay(
     """
     check_kind(answer, asked=exchange.envelope.kind is Kind.REQUEST)
     headers = {} if headers is None else headers
-    if exchange.stateless is not None and exchange.stateless.is_translated:
+    if exchange.is_restated or (exchange.stateless is not None and exchange.stateless.is_translated):
         change = translated(exchange, change)
         if answer.status != 200 and answer.content_type == "application/json":
             return await _refused(exchange, answer, change)
@@ -199,6 +199,11 @@ async def _break_off(response: web.StreamResponse, note: Note, err: LongshoreErr
 
 async def _refused(exchange: Exchange, answer: UpstreamAnswer, change: Change) -> web.StreamResponse:
     body = await change(await answer.read())
+    if exchange.is_restated:                 # to a client with a session, 404 says that the session is gone
+        if exchange.sink is not None:
+            exchange.answered = True
+            await exchange.sink.send(body)
+        return web.Response(body=body, content_type="application/json")
     return web.Response(status=answer.status, body=body, content_type="application/json", headers=answer.said)
 
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from gateway.appkeys import TASKS
+from gateway.mcp.crossing import restated
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.renewal import renew
 from gateway.upstream.ask import tell
@@ -37,9 +38,11 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
         left = exchange.config.sessions.upstream_session_termination_retries
         while True:
             lost = exchange.session.upstream_id
-            running = exchange.mounted.client.exchange(
-                "POST", exchange.upstream_headers(), self._body, within_s=self._within_s
+            headers, body = (
+                await restated(exchange, self._body) if exchange.is_restated
+                else (exchange.upstream_headers(), self._body)
             )
+            running = exchange.mounted.client.exchange("POST", headers, body, within_s=self._within_s)
             try:
                 answer = await running.__aenter__()
             except UpstreamTimeout:
@@ -91,8 +94,8 @@ def _is_cancelled_by_leaving(exchange: Exchange) -> bool:
 
 def _cancel_upstream(exchange: Exchange, reason: str = "timed out") -> None:
     """Tell the upstream to stop (MCP 2025-11-25 basic/utilities/cancellation); nobody waits for it."""
-    if exchange.stateless is not None and not exchange.stateless.is_translated:
-        return
+    if exchange.is_restated or (exchange.stateless is not None and not exchange.stateless.is_translated):
+        return                               # leaving its stream is all that the stateless revision has
     client, headers = exchange.mounted.client, exchange.upstream_headers()
     params = {"requestId": exchange.asked_id, "reason": reason}
 

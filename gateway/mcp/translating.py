@@ -1,10 +1,10 @@
-"""Answers of session-era upstreams on their way to clients of the stateless revision."""
+"""Answers of an upstream of one era on their way to a client of the other."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from gateway.mcp.exchange import Exchange
-from gateway.wire import to_legacy
+from gateway.wire import to_legacy, to_modern
 from shared.errors import LongshoreError
 
 Change = Callable[[bytes], Awaitable[bytes]]
@@ -12,10 +12,13 @@ _WITHIN_S = 10.0
 
 
 def translated(exchange: Exchange, change: Change | None) -> Change:
-    """`change` for the answer once it is one of the stateless revision."""
+    """`change` for the answer once it is one of the client's era."""
 
     async def both(response: bytes) -> bytes:
-        response = to_legacy.response(response, exchange.envelope.id, exchange.envelope.method)
+        if exchange.is_restated:
+            response = to_modern.response(response, exchange.envelope.method)
+        else:
+            response = to_legacy.response(response, exchange.envelope.id, exchange.envelope.method)
         return response if change is None else await change(response)
 
     return both

@@ -10,6 +10,8 @@ import structlog
 
 from gateway.upstream.ask import WantsCredentials, ask, tell
 from gateway.upstream.client import UpstreamClient
+from gateway.upstream.discover import META, discovered
+from gateway.wire import jsonrpc, modern, param_headers
 from shared.clock import monotonic_s
 from shared.config import Server
 from shared.errors import LongshoreError, UpstreamDown
@@ -27,6 +29,7 @@ _MAX_PAGES = 50
 
 class _Tool(msgspec.Struct):
     name: str
+    schema: Any = msgspec.field(default=None, name="inputSchema")
 
 
 class _ToolPage(msgspec.Struct):
@@ -48,8 +51,10 @@ class Monitor:
     detail: str = ""
     era: Literal["modern", "legacy"] | None = None     # None: not known, or doubted
     era_until_s: float = 0.0
+    is_modern_only: bool = False                       # it refuses `initialize`
     latency_ms: float | None = None
     tools: frozenset[str] = frozenset()
+    mirrored: dict[str, list[param_headers.Mirrored]] = field(default_factory=dict)    # arguments, by tool
     ready: asyncio.Event = field(default_factory=asyncio.Event)     # settled, one way or the other
     doubted: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -102,7 +107,7 @@ async def probe(monitor: Monitor, client: UpstreamClient, caller_headers: dict[s
     started = monotonic_s()
     try:
         async with asyncio.timeout(_PROBE_TIMEOUT_S):
-            monitor.tools = await _handshake(client, {**(caller_headers or {}), **server.upstream.static_headers})
+            await _look(monitor, client, {**(caller_headers or {}), **server.upstream.static_headers})
     except TimeoutError:
         monitor.settle("unreachable", f"no answer within {_PROBE_TIMEOUT_S:.0f} s")
     except WantsCredentials as err:
@@ -117,7 +122,34 @@ async def probe(monitor: Monitor, client: UpstreamClient, caller_headers: dict[s
             log.warning("adapter_tools_missing", server=server.id, tools=monitor.missing_tools)
 
 
-async def _handshake(client: UpstreamClient, extra: dict[str, str]) -> frozenset[str]:
+async def _look(monitor: Monitor, client: UpstreamClient, extra: dict[str, str]) -> None:
+    """Ask in the session era, then in the stateless one, which alone a server may speak."""
+    is_modern_only = False
+    try:
+        tools = await _handshake(client, extra)
+    except WantsCredentials:
+        raise
+    except UpstreamDown as refused:
+        try:
+            tools = await _discovery(client, extra)
+        except UpstreamDown:
+            raise refused from None
+        is_modern_only = True
+    monitor.is_modern_only = is_modern_only
+    monitor.tools = frozenset(tool.name for tool in tools)
+    found = {tool.name: param_headers.mirrored(tool.schema) for tool in tools}
+    monitor.mirrored = {name: mirrored for name, mirrored in found.items() if mirrored}
+
+
+async def _discovery(client: UpstreamClient, extra: dict[str, str]) -> list[_Tool]:
+    headers = {**extra, "Content-Type": "application/json", "Accept": _ACCEPT}
+    found = await discovered(client, headers, within_s=_PROBE_TIMEOUT_S)
+    if "tools" not in jsonrpc.open_object(found.get("capabilities", msgspec.Raw(b"{}"))):
+        return []
+    return await _tools(client, headers | modern.headers_of("tools/list"), {"_meta": META})
+
+
+async def _handshake(client: UpstreamClient, extra: dict[str, str]) -> list[_Tool]:
     headers = {**extra, "Content-Type": "application/json", "Accept": _ACCEPT}
     params = {
         "protocolVersion": _PROBE_VERSION, "capabilities": {},
@@ -133,26 +165,26 @@ async def _handshake(client: UpstreamClient, extra: dict[str, str]) -> frozenset
         headers["Mcp-Session-Id"] = session_id
     try:
         await tell(client, headers, "notifications/initialized")
-        return await _tools(client, headers) if "tools" in initialized.capabilities else frozenset()
+        return await _tools(client, headers, {}) if "tools" in initialized.capabilities else []
     finally:
         if session_id:
             await end(client, headers)
 
 
-async def _tools(client: UpstreamClient, headers: dict[str, str]) -> frozenset[str]:
-    names: list[str] = []
-    params: dict[str, Any] = {}
+async def _tools(client: UpstreamClient, headers: dict[str, str], base: dict[str, Any]) -> list[_Tool]:
+    tools: list[_Tool] = []
+    params = base
     for _ in range(_MAX_PAGES):
         response, _ = await ask(client, headers, "tools/list", params)
         try:
             page = msgspec.json.decode(response.get("result", b"{}"), type=_ToolPage)
         except msgspec.DecodeError:
             raise UpstreamDown("the upstream server's tool list is malformed") from None
-        names += [tool.name for tool in page.tools]
+        tools += page.tools
         if page.next_cursor is None:
             break
-        params = {"cursor": page.next_cursor}
-    return frozenset(names)
+        params = {**base, "cursor": page.next_cursor}
+    return tools
 
 
 async def end(client: UpstreamClient, headers: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ _RENEW = Script("renew_lease")
 _ADOPT = Script("adopt_session")
 _BEGIN = Script("begin_scope")
 _LISTS_CHANGED = Script("lists_changed")
+_SET_LOG_LEVEL = Script("set_log_level")
 
 _UNUSED_MS = 3_600_000       # a session that was opened and never used is nobody's
 
@@ -156,6 +157,15 @@ class SessionStore:
     async def lists_changed(self, session_id: str) -> None:
         """Count a list-changed notification, so that no gateway goes on with a list it kept."""
         await self._scripts.run(_LISTS_CHANGED, [self._keys.session(session_id)], [])
+
+    async def set_log_level(self, session_id: str, level: str) -> None:
+        """Remember the level of the log messages that the session wants. Nothing for one that is gone."""
+        await self._scripts.run(_SET_LOG_LEVEL, [self._keys.session(session_id)], [level])
+
+    async def told(self, session_id: str) -> tuple[bytes, str]:
+        """The session's own initialize parameters, and the log level that it set, "" for none."""
+        init_params, level = await self._link.call("HMGET", self._keys.session(session_id), "init", "log_level")
+        return init_params or b"{}", (level or b"").decode()
 
     async def renew(self, session_id: str, lease: str) -> None:
         """Prolong the lease of a call that still runs."""

@@ -1,0 +1,95 @@
+"""Sessions whose upstream speaks the stateless revision alone: what the session is, is kept here.
+
+Each request goes on as one that says all there is to say; what only a session has is answered from here.
+"""
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from gateway.appkeys import SESSIONS
+from gateway.mcp.exchange import Exchange
+from gateway.mcp.own_answers import own_result
+from gateway.wire import jsonrpc, modern, param_headers, to_modern
+from gateway.wire.envelope import Kind
+from shared.errors import InvalidParams, MethodNotFound
+
+_NOT_THERE = frozenset({"resources/subscribe", "resources/unsubscribe"})
+_DROPPED = frozenset({"last-event-id", "mcp-protocol-version"})
+
+
+class _Call(msgspec.Struct):
+    arguments: dict[str, Any] | None = None
+
+
+class _Level(msgspec.Struct):
+    level: str
+
+
+class _CallRequest(msgspec.Struct):
+    params: _Call
+
+
+class _LevelRequest(msgspec.Struct):
+    params: _Level
+
+
+_calls = msgspec.json.Decoder(_CallRequest)
+_levels = msgspec.json.Decoder(_LevelRequest)
+
+
+async def answered_here(exchange: Exchange) -> web.StreamResponse | None:
+    """The answer to a message that the upstream has no use for; None for one that goes there."""
+    message = exchange.envelope
+    if message.kind is not Kind.REQUEST:
+        return web.Response(status=202)
+    if message.method == "ping":
+        return own_result(exchange, {})
+    if message.method == "logging/setLevel":
+        await exchange.request.app[SESSIONS].set_log_level(exchange.caller.session_id, _level_of(exchange.body))
+        return own_result(exchange, {})
+    if message.method in _NOT_THERE or message.method.startswith("tasks/"):
+        # An answer, not an HTTP error: to a client with a session, 404 says that the session is gone.
+        err = MethodNotFound(f"this server has no method {message.method} for clients with a session")
+        return web.Response(body=jsonrpc.error(message.id, err), content_type="application/json")
+    return None
+
+
+async def restated(exchange: Exchange, body: bytes) -> tuple[dict[str, str], bytes]:
+    """Headers and body of a request for an upstream of the stateless revision."""
+    init_params, log_level = await exchange.request.app[SESSIONS].told(exchange.caller.session_id)
+    message = exchange.envelope
+    came = exchange.upstream_headers()
+    headers = {name: value for name, value in came.items() if name.lower() not in _DROPPED}
+    headers |= modern.headers_of(
+        message.method, name=modern.name_of(message.method, message), arguments=_arguments_of(exchange, body),
+        wanted=_mirrored(exchange),
+    )
+    headers["Accept"] = "application/json, text/event-stream"
+    return headers, to_modern.request(body, to_modern.client_info(init_params), log_level=log_level)
+
+
+def _mirrored(exchange: Exchange) -> list[param_headers.Mirrored]:
+    if exchange.envelope.method != "tools/call":
+        return []
+    return exchange.mounted.monitor.mirrored.get(exchange.envelope.name, [])
+
+
+def _arguments_of(exchange: Exchange, body: bytes) -> dict[str, Any]:
+    if not _mirrored(exchange):
+        return {}
+    try:
+        return _calls.decode(body).params.arguments or {}
+    except msgspec.DecodeError:
+        raise InvalidParams("the arguments of a tool call must be an object") from None
+
+
+def _level_of(body: bytes) -> str:
+    try:
+        level = _levels.decode(body).params.level
+    except msgspec.DecodeError:
+        level = ""
+    if level not in to_modern.LEVELS:
+        raise InvalidParams(f"a log level is one of {', '.join(sorted(to_modern.LEVELS))}")
+    return level

@@ -1,0 +1,37 @@
+"""`server/discover` of the gateway's own: what an upstream of the stateless revision says of itself."""
+
+import asyncio
+
+import msgspec
+
+from gateway.upstream.ask import ask
+from gateway.upstream.client import UpstreamClient
+from gateway.wire import jsonrpc, modern
+from shared.errors import UpstreamDown, UpstreamTimeout
+
+META = {
+    modern.PROTOCOL_KEY: modern.VERSION, modern.CAPABILITIES_KEY: {},
+    modern.CLIENT_INFO_KEY: {"name": "longshore", "version": "1"},
+}
+
+
+class _Versions(msgspec.Struct):
+    supported: list[str] = msgspec.field(name="supportedVersions")
+
+
+async def discovered(client: UpstreamClient, headers: dict[str, str], *, within_s: float | None) -> jsonrpc.RawMap:
+    """The result. Raises UpstreamDown where the upstream refuses, or does not speak the revision; UpstreamTimeout."""
+    asked = {**headers, **modern.headers_of("server/discover"), "Accept": "application/json, text/event-stream"}
+    try:
+        async with asyncio.timeout(within_s):
+            response, _ = await ask(client, asked, "server/discover", {"_meta": META})
+    except TimeoutError:
+        raise UpstreamTimeout(f"the upstream server did not answer server/discover within {within_s:g} s") from None
+    result = response.get("result", msgspec.Raw(b"{}"))
+    try:
+        versions = msgspec.json.decode(result, type=_Versions).supported
+    except msgspec.DecodeError:
+        raise UpstreamDown("the upstream server refused server/discover") from None
+    if modern.VERSION not in versions:
+        raise UpstreamDown(f"the upstream server does not speak revision {modern.VERSION}")
+    return jsonrpc.open_object(result)

@@ -1,0 +1,63 @@
+"""Clients with sessions in front of a server that knows none: longshore is the session."""
+
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from mcp.client.client import Client
+from mcp.shared.exceptions import MCPError
+from mcp_types import TextContent, TextResourceContents
+
+from tests.e2e import wire
+from tests.e2e.stack import one_of_each, server
+from tests.fixtures.processes import free_port, run, until_listening
+
+_SERVER = Path(__file__).with_name("modern_only_server.py")
+
+
+@pytest.fixture
+async def upstream(tmp_path: Path) -> AsyncIterator[str]:
+    """The address of a server that speaks the stateless revision alone."""
+    port = free_port()
+    with run([sys.executable, _SERVER, str(port)], folder=tmp_path) as process:
+        await until_listening(process, port)
+        yield f"http://127.0.0.1:{port}/mcp"
+
+
+async def test_the_official_client_has_a_session_with_it(tmp_path: Path, upstream: str) -> None:
+    """Tools, progress, resources, prompts, ping and what is not there."""
+    steps: list[float] = []
+
+    async def progressed(progress: float, total: float | None, message: str | None) -> None:
+        steps.append(progress)
+
+    async with (
+        one_of_each(tmp_path, [server("harbour", upstream)]) as (_, gateway),
+        Client(gateway.mount("harbour"), mode="legacy") as client,
+    ):
+        version, info, instructions = client.protocol_version, client.server_info, client.instructions
+        tools = [tool.name for tool in (await client.list_tools()).tools]
+        result = await client.call_tool("tide", {"harbour": "Brest"}, progress_callback=progressed)
+        resources = [str(entry.uri) for entry in (await client.list_resources()).resources]
+        read = await client.read_resource("sea://chart")
+        prompt = await client.get_prompt("ask", {"harbour": "Brest"})
+        with pytest.raises(MCPError) as missing:
+            await client.read_resource("sea://nothing")
+
+    assert version == wire.VERSION
+    assert info is not None
+    assert (info.name, instructions) == ("stateless", "Ask for the tide.")
+    assert tools == ["tide", "read"]
+    [block] = result.content
+    assert isinstance(block, TextContent)
+    assert block.text == "high water in Brest"
+    assert steps == [1]
+    assert resources == ["sea://chart"]
+    [content] = read.contents
+    assert isinstance(content, TextResourceContents)
+    assert content.text == "here be dragons"
+    [message] = prompt.messages
+    assert isinstance(message.content, TextContent)
+    assert message.content.text == "When is high water in Brest?"
+    assert missing.value.error.code == -32002

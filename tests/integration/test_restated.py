@@ -1,0 +1,176 @@
+"""Sessions in front of a scripted server of the stateless revision alone: what goes up, what comes back."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, producer
+from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, scripted, stream, tool, writes
+
+_VERSION = "2026-07-28"
+_PREFIX = "io.modelcontextprotocol/"
+_DONE = {"resultType": "complete", "content": [{"type": "text", "text": "done"}]}
+
+
+async def _refuses(seen: Seen) -> web.Response:
+    error = {"code": -32022, "message": "Unsupported protocol version", "data": {"supported": [_VERSION]}}
+    return web.json_response({"jsonrpc": "2.0", "id": seen.message["id"], "error": error}, status=400)
+
+
+async def _discovers(seen: Seen) -> dict[str, Any]:
+    return result(seen, {
+        "resultType": "complete", "supportedVersions": [_VERSION], "ttlMs": 60000, "cacheScope": "public",
+        "capabilities": {"tools": {"listChanged": True}, "resources": {"subscribe": True}, "logging": {}},
+        "_meta": {f"{_PREFIX}serverInfo": {"name": "scripted", "version": "9"}},
+    })
+
+
+async def _lists(seen: Seen) -> dict[str, Any]:
+    echo = tool("echo")
+    echo["inputSchema"]["properties"] = {"region": {"type": "string", "x-mcp-header": "Region"}}
+    tools = [echo, tool("read"), tool("write")]
+    return result(seen, {"resultType": "complete", "tools": tools, "ttlMs": 60000, "cacheScope": "public"})
+
+
+async def _completes(seen: Seen) -> dict[str, Any]:
+    return result(seen, _DONE)
+
+
+@pytest.fixture
+async def modern_only() -> AsyncIterator[ScriptedUpstream]:
+    """A server that refuses `initialize`."""
+    async with scripted() as upstream:
+        upstream.behaviours |= {
+            "initialize": _refuses, "server/discover": _discovers, "tools/list": _lists, "tools/call": _completes,
+        }
+        yield upstream
+
+
+async def test_a_session_begins_with_what_discovery_says(
+    shared_backing: Backing, modern_only: ScriptedUpstream
+) -> None:
+    """Without what the session has no stream for."""
+    async with connected(shared_backing.config(entry(modern_only.url)), initialize=False) as client:
+        opened = await client.initialize()
+        pong = await client.result("ping")
+
+    assert opened == {
+        "protocolVersion": "2025-11-25", "capabilities": {"tools": {}, "resources": {}, "logging": {}},
+        "serverInfo": {"name": "scripted", "version": "9"},
+    }
+    assert pong == {}
+    assert modern_only.calls("notifications/initialized") == []
+    assert modern_only.calls("ping") == []
+
+
+async def test_each_request_says_all_there_is_to_say(shared_backing: Backing, modern_only: ScriptedUpstream) -> None:
+    """Its `_meta` and headers are of the revision; no session is named; keys of the client's own stay."""
+    async with connected(shared_backing.config(entry(modern_only.url))) as client:
+        await client.result("logging/setLevel", {"level": "warning"})
+        params = {"name": "echo", "arguments": {"region": "größe"}, "_meta": {"progressToken": 7, "x/own": 1}}
+        called = await client.result("tools/call", params)
+
+    seen = modern_only.last("tools/call")
+    assert called == {"content": _DONE["content"]}
+    assert seen.params["_meta"] == {
+        "progressToken": 7, "x/own": 1, f"{_PREFIX}protocolVersion": _VERSION, f"{_PREFIX}clientCapabilities": {},
+        f"{_PREFIX}clientInfo": {"name": "tests", "version": "1"}, f"{_PREFIX}logLevel": "warning",
+    }
+    head = seen.request.headers
+    assert (head["MCP-Protocol-Version"], head["Mcp-Method"], head["Mcp-Name"]) == (_VERSION, "tools/call", "echo")
+    assert head["Mcp-Param-Region"] == "=?base64?Z3LDtsOfZQ==?="
+    assert "Mcp-Session-Id" not in head
+    assert modern_only.calls("logging/setLevel") == []
+
+
+async def test_a_log_level_that_there_is_not_is_refused(shared_backing: Backing, modern_only: ScriptedUpstream) -> None:
+    async with connected(shared_backing.config(entry(modern_only.url))) as client:
+        answer = await client.request("logging/setLevel", {"level": "loud"})
+
+    assert answer.message["error"]["code"] == -32602
+
+
+async def test_a_tool_that_wants_input_says_what_it_needs(
+    shared_backing: Backing, modern_only: ScriptedUpstream
+) -> None:
+    """As a result that a model can read, whether the server asks or refuses to."""
+
+    async def asks(seen: Seen) -> dict[str, Any]:
+        wanted = {"who": {"method": "elicitation/create", "params": {}}}
+        return result(seen, {"resultType": "input_required", "inputRequests": wanted})
+
+    async def needs(seen: Seen) -> web.Response:
+        error = {"code": -32021, "message": "no", "data": {"requiredCapabilities": {"sampling": {}}}}
+        return web.json_response({"jsonrpc": "2.0", "id": seen.message["id"], "error": error}, status=400)
+
+    async with connected(shared_backing.config(entry(modern_only.url))) as client:
+        modern_only.behaviours["tools/call"] = asks
+        asked = await client.call("echo")
+        modern_only.behaviours["tools/call"] = needs
+        needed = await client.call("echo")
+
+    assert asked["isError"] is True
+    assert "elicitation/create" in asked["content"][0]["text"]
+    assert needed["isError"] is True
+    assert "sampling" in needed["content"][0]["text"]
+
+
+async def test_an_unknown_method_does_not_end_the_session(
+    shared_backing: Backing, modern_only: ScriptedUpstream
+) -> None:
+    """The revision answers with 404, which to a client with a session says that it is gone."""
+
+    async def unknown(seen: Seen) -> web.Response:
+        error = {"code": -32601, "message": "none"}
+        return web.json_response({"jsonrpc": "2.0", "id": seen.message["id"], "error": error}, status=404)
+
+    modern_only.behaviours["prompts/list"] = unknown
+    async with connected(shared_backing.config(entry(modern_only.url))) as client:
+        upstreams = await client.request("prompts/list")
+        ours = await client.request("resources/subscribe", {"uri": "sea://chart"})
+
+    assert [(answer.status, answer.message["error"]["code"]) for answer in (upstreams, ours)] == [(200, -32601)] * 2
+
+
+async def test_a_stream_keeps_its_notifications_and_an_unknown_kind_of_result_is_an_error(
+    shared_backing: Backing, modern_only: ScriptedUpstream
+) -> None:
+    async def streams(seen: Seen) -> web.StreamResponse:
+        last = msgspec.json.encode(result(seen, {"resultType": "task", "task": {}}))
+        note = b'data: {"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1}}\n\n'
+        return await stream(seen, note, b"data: " + last + b"\n\n")
+
+    modern_only.behaviours["tools/call"] = streams
+    async with connected(shared_backing.config(entry(modern_only.url))) as client:
+        answer = await client.request("tools/call", {"name": "echo", "arguments": {}})
+
+    assert b"notifications/progress" in answer.body
+    assert "kind of result" in answer.message["error"]["message"]
+
+
+async def test_files_go_in_and_come_out(shared_backing: Backing, modern_only: ScriptedUpstream) -> None:
+    """Adapters do the same as in front of servers with sessions."""
+    config = shared_backing.config(entry(modern_only.url, consumer("read"), producer("write")))
+    async with connected(config) as client:
+        handle = await client.upload_one("tide.txt", b"high")
+        await client.call("read", {"path": handle})
+        modern_only.behaviours["tools/call"] = _writes_modern
+        wrote = await client.call("write", {"path": "out.txt"})
+        content = await _read(client, wrote["_meta"]["artifact"]["artifact_uri"])
+
+    path = modern_only.calls("tools/call")[0].params["arguments"]["path"]
+    assert path.startswith(str(shared_backing.root))
+    assert content == "written"
+
+
+async def _writes_modern(seen: Seen) -> dict[str, Any]:
+    await writes(b"written")(seen)
+    return await _completes(seen)
+
+
+async def _read(client: Client, uri: str) -> str:
+    text: str = (await client.result("resources/read", {"uri": uri}))["contents"][0]["text"]
+    return text
