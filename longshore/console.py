@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console as Terminal
+from rich.console import RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.text import Text
 
@@ -74,3 +76,15 @@ def complain(text: str) -> None:
 def emit(text: str) -> None:
     """Write a result on stdout as it is, for a person or a pipe."""
     print(text, flush=True)
+
+
+def draw(view: RenderableType) -> None:
+    """A view, once."""
+    Terminal(highlight=False, markup=False, emoji=False).print(view)
+
+
+@contextmanager
+def screen() -> Iterator[Callable[[RenderableType], None]]:
+    """The whole terminal, for a view that is drawn again and again; what was there comes back with the block's end."""
+    with Live(screen=True, auto_refresh=False) as live:
+        yield lambda view: live.update(view, refresh=True)
