@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from shared import layout
 from shared.config import OutputLocator
 from shared.errors import ArtifactMissing
 
@@ -21,6 +22,8 @@ _QUOTED = re.compile(r"[\"'`]((?:file://[^/\"'`\s]*+)?/[^\"'`\n]+\.[A-Za-z0-9]{1
 _BARE = re.compile(r"(?<![^\s:=(\[*])((?:file://[^/\s\"'`<>|()\[\]]*+)?/(?!/)[^\s\"'`<>|()\[\]]++)")
 _TO_LAST_EXTENSION = re.compile(r".*\.[A-Za-z0-9]{1,10}(?![A-Za-z0-9])")
 _MAX_FOUND = 20
+_MAX_VALUES = 10_000        # of structured content that are looked at
+_MAX_PATH = 4096
 _MAX_TEXT = 1_000_000       # characters searched by expressions
 
 
@@ -97,6 +100,13 @@ def _readable_blocks(content: msgspec.Raw) -> list[_Block]:
 
 
 def paths(result: ToolResult, locator: OutputLocator) -> list[str]:
+    """Paths that the configured locator finds, then any other in structured content, most likely first."""
+    if locator.mode not in ("structured", "regex"):
+        return []
+    return list(dict.fromkeys([*located(result, locator), *_anywhere(result.structured)]))[:_MAX_FOUND]
+
+
+def located(result: ToolResult, locator: OutputLocator) -> list[str]:
     """Paths that the configured locator finds, most likely first."""
     if locator.mode == "structured":
         return _structured(result, locator.output_path_key)
@@ -126,6 +136,23 @@ def _structured(result: ToolResult, key: str | None) -> list[str]:
     return [path for path in found if path][:_MAX_FOUND]
 
 
+def _anywhere(structured: Any) -> list[str]:
+    """Absolute paths among the strings of structured content, in its order; of a large one those at its beginning."""
+    found: list[str] = []
+    left, looks = [structured], 0
+    while left and looks < _MAX_VALUES:
+        value, looks = left.pop(), looks + 1
+        if isinstance(value, str):
+            path = plain_path(value[:_MAX_PATH + 1])
+            if path.startswith("/") and len(path) <= _MAX_PATH:
+                found.append(path)
+        elif isinstance(value, dict):
+            left += reversed(value.values())
+        elif isinstance(value, list):
+            left += reversed(value)
+    return found[:_MAX_FOUND]
+
+
 def _by_expression(result: ToolResult, expressions: tuple[str, ...]) -> list[str]:
     texts = [block.text[:_MAX_TEXT] for block in result.blocks if block.text]
     matches = _configured(texts, expressions) if expressions else _built_in(texts)
@@ -153,6 +180,18 @@ def _built_in(texts: list[str]) -> Iterator[str]:
         for run in _BARE.finditer(text):
             if ended := _TO_LAST_EXTENSION.match(run.group(1)):
                 yield ended.group()
+
+
+def in_our_layout(path: str, root: str) -> str:
+    """`path` below `root`, where its end is of the storage layout: an upstream may have the storage elsewhere.
+
+    Whether this file may be captured is decided as for any other path.
+    """
+    for kind in (layout.ARTIFACTS, layout.UPLOADS):
+        _, found, end = path.partition(f"/{kind}/{layout.SESSIONS}/")
+        if found:
+            return f"{root}{found}{end}"
+    return path
 
 
 def plain_path(text: str) -> str:

@@ -159,6 +159,8 @@ def _as_ours(exchange: Exchange, path: str) -> str:
     named = PurePosixPath(path)
     if theirs != own and named.is_relative_to(theirs):
         return str(own.joinpath(named.relative_to(theirs)))
+    if exchange.mounted.server.upstream.storage_path is None and not named.is_relative_to(own):
+        return candidates.in_our_layout(path, str(own))
     return path
 
 

@@ -109,6 +109,41 @@ async def test_a_located_file_is_copied_and_stays(
     assert made.read_bytes() == _PNG
 
 
+async def test_a_path_anywhere_in_structured_content_is_found_after_the_locators(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    made = shared_backing.root / "tool-output" / "elsewhere.png"
+    made.parent.mkdir(parents=True, exist_ok=True)
+    where = {"a": [1, {"url": "https://example.org/x.png"}], "b": {"deep": [made.as_uri()]}}
+    upstream.behaviours["tools/call"] = _then(lambda: made.write_bytes(_PNG), _says(structuredContent=where))
+    locator = {"mode": "structured", "output_path_key": "missing"}
+    config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator=locator)))
+    async with connected(config) as client:
+        said = await client.call("write")
+
+    assert said["_meta"]["artifact"]["filename"] == made.name
+
+
+async def test_a_path_of_our_layout_is_found_where_the_upstream_mounts_it_elsewhere(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    async def behave(seen: Seen) -> Reply:
+        path = Path(seen.params["arguments"]["path"]).with_name("renamed.png")
+        await asyncio.to_thread(path.write_bytes, _PNG)
+        theirs = Path("/mnt/elsewhere") / path.relative_to(shared_backing.root)
+        return result(seen, {"content": [], "structuredContent": {"saved": str(theirs)}})
+
+    upstream.behaviours["tools/call"] = behave
+    locator = {"mode": "structured", "output_path_key": "saved"}
+    config = shared_backing.config(entry(upstream.url, producer("write", output_locator=locator)))
+    async with connected(config) as client:
+        said = await client.call("write", {"path": "asked.png"})
+
+    assert (said["_meta"]["artifact"]["filename"], said["_meta"]["artifact"]["size_bytes"]) == (
+        "renamed.png", len(_PNG)
+    )
+
+
 @pytest.mark.parametrize(
     "block",
     [

@@ -21,7 +21,7 @@ def _said(**result: Any) -> ToolResult:
 
 
 def _in_text(*texts: str, locator: OutputLocator = _BUILT_IN) -> list[str]:
-    return candidates.paths(_said(content=[{"type": "text", "text": text} for text in texts]), locator)
+    return candidates.located(_said(content=[{"type": "text", "text": text} for text in texts]), locator)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_every_text_block_is_searched_and_no_other() -> None:
         {"type": "text", "text": "/data/c.png"},
     ])
 
-    assert candidates.paths(said, _BUILT_IN) == ["/data/a.png", "/data/c.png"]
+    assert candidates.located(said, _BUILT_IN) == ["/data/a.png", "/data/c.png"]
 
 
 def test_twenty_paths_are_enough() -> None:
@@ -140,7 +140,7 @@ def test_configured_expressions(expressions: tuple[str, ...], text: str, expecte
 def test_structured_keys(key: str | None, structured: Any, expected: list[str]) -> None:
     locator = OutputLocator(mode="structured", output_path_key=key)
 
-    assert candidates.paths(_said(structuredContent=structured), locator) == expected
+    assert candidates.located(_said(structuredContent=structured), locator) == expected
 
 
 @pytest.mark.parametrize("mode", ["none", "embedded"])
@@ -187,7 +187,7 @@ def test_a_block_of_another_shape_keeps_nothing_else_from_being_read(block: Any)
     said = _said(content=[block, {"type": "text", "text": "/data/a.png"}], isError=True)
 
     assert candidates.embedded(said) == []
-    assert candidates.paths(said, _BUILT_IN) == ["/data/a.png"]
+    assert candidates.located(said, _BUILT_IN) == ["/data/a.png"]
     assert said.is_error
 
 
@@ -211,4 +211,28 @@ def test_hostile_results_hold_no_file(result: bytes) -> None:
     said = ToolResult.decode(result)
 
     assert (said.blocks, said.is_error) == ([], False)
-    assert candidates.paths(said, OutputLocator(mode="structured", output_path_key="path")) == []
+    assert candidates.located(said, OutputLocator(mode="structured", output_path_key="path")) == []
+
+
+def test_paths_anywhere_in_structured_content_follow_those_of_the_locator() -> None:
+    said = _said(structuredContent={"n": [1, {"deep": "/a"}], "url": "https://x/y.png", "path": "/b", "f": "file:///c"})
+
+    assert candidates.paths(said, OutputLocator(mode="structured", output_path_key="path")) == ["/b", "/a", "/c"]
+    assert candidates.paths(said, OutputLocator(mode="none")) == []
+
+
+def test_deep_and_wide_structured_content_is_searched_within_bounds() -> None:
+    deep: Any = "/late"
+    for _ in range(300):
+        deep = [deep]
+    said = _said(structuredContent={"many": ["x"] * 20_000, "late": "/late"})
+
+    assert candidates.paths(said, OutputLocator(mode="structured")) == []
+    assert candidates.paths(_said(structuredContent={"deep": deep}), OutputLocator(mode="structured")) == ["/late"]
+
+
+def test_paths_of_our_layout_lead_below_our_root() -> None:
+    ours = "/artifacts/sessions/s/i/n.png"
+
+    assert candidates.in_our_layout(f"/mnt/a{ours}", "/data") == f"/data{ours}"
+    assert candidates.in_our_layout("/etc/passwd", "/data") == "/etc/passwd"
