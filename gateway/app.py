@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import signal
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -42,6 +43,7 @@ def build(config: Config, metrics: Metrics) -> web.Application:
     if config.core.cors.enabled:
         app.on_response_prepare.append(add_cors_headers)
     startup.wire(app)
+    app.cleanup_ctx.append(partial(startup.telemetry, registry=metrics.registry))
     app.cleanup_ctx.extend([startup.background, startup.access, startup.state, startup.storage, startup.upstreams])
     app.on_shutdown.append(_drain)
     return app

@@ -33,6 +33,7 @@ from shared.state.sessions import SessionStore
 from shared.state.upload_waits import UploadWaits
 from shared.state.workers import Workers
 from shared.tasks import Tasks
+from shared.tracing import Traces
 from shared.vitals import Vitals
 
 
@@ -72,6 +73,7 @@ class Note:
     server: str = "global"
     session_id: str = ""
     method: str = ""               # JSON-RPC method, as far as it is one that we know
+    tool: str = ""                 # that a call names, where the upstream lists it, else `other`
     message_id: MessageId = None   # of the JSON-RPC request, for errors
     is_modern: bool = False        # the message is of the stateless revision, and so are its errors
     is_message: bool = False       # errors are answered as JSON-RPC
@@ -109,6 +111,7 @@ WORKERS = web.AppKey("workers", Workers)
 BLOBS = web.AppKey("blobs", Blobs)
 SIGNER = web.AppKey("signer", Signer)
 METRICS = web.AppKey("metrics", Tally)
+TRACES: web.AppKey[Traces | None] = web.AppKey("traces")
 VITALS = web.AppKey("vitals", Vitals)
 LISTS = web.AppKey("lists", ListCache)
 STREAMS = web.AppKey("streams", Streams)

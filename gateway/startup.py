@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from gateway.access.door import Door
 from gateway.access.failures import Failures
@@ -33,6 +34,7 @@ from gateway.appkeys import (
     STARTUP,
     STREAMS,
     TASKS,
+    TRACES,
     UPLOAD_WAITS,
     VITALS,
     WORKERS,
@@ -51,6 +53,7 @@ from gateway.upstream.probe import Monitor
 from shared.blobs import Blobs
 from shared.clock import monotonic_s
 from shared.config import Config, Server
+from shared.exporting import exporting
 from shared.ids import new_id
 from shared.keys import Keys
 from shared.lua import Scripts
@@ -75,6 +78,13 @@ from shared.state.workers import Workers
 from shared.tasks import Tasks
 
 log = structlog.get_logger(__name__)
+
+
+async def telemetry(app: web.Application, *, registry: CollectorRegistry) -> AsyncIterator[None]:
+    """Traces and exports, closed after everything that may still be traced."""
+    async with exporting(app[CONFIG], registry, role="gateway") as traces:
+        app[TRACES] = traces
+        yield
 
 
 async def background(app: web.Application) -> AsyncIterator[None]:

@@ -24,7 +24,13 @@ class StagedFile(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str             # lowercase hex
 
 
-class FinaliseUpload(msgspec.Struct, frozen=True, kw_only=True, tag="finalise_upload"):
+class Ordered(msgspec.Struct, frozen=True, kw_only=True):
+    """What every payload carries."""
+
+    traceparent: str = ""   # the trace that the job belongs to (W3C Trace Context), "" for none
+
+
+class FinaliseUpload(Ordered, frozen=True, kw_only=True, tag="finalise_upload"):
     """Make the files of one upload request visible, all or none."""
 
     scope: str
@@ -42,7 +48,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str = ""    # as the tool declared it
 
 
-class FinaliseArtifact(msgspec.Struct, frozen=True, kw_only=True, tag="finalise_artifact"):
+class FinaliseArtifact(Ordered, frozen=True, kw_only=True, tag="finalise_artifact"):
     """Capture the first candidate that is there and allowed, under `artifact_id`."""
 
     scope: str
@@ -54,21 +60,21 @@ class FinaliseArtifact(msgspec.Struct, frozen=True, kw_only=True, tag="finalise_
     expose: bool
 
 
-class RemoveScope(msgspec.Struct, frozen=True, kw_only=True, tag="remove_scope"):
+class RemoveScope(Ordered, frozen=True, kw_only=True, tag="remove_scope"):
     """Unlink every file of a scope whose records are gone."""
 
     scope: str
 
 
-class Cleanup(msgspec.Struct, frozen=True, kw_only=True, tag="cleanup"):
+class Cleanup(Ordered, frozen=True, kw_only=True, tag="cleanup"):
     """End what has fallen due. Enqueued by the workers themselves, once an interval."""
 
 
-class Sweep(msgspec.Struct, frozen=True, kw_only=True, tag="sweep"):
+class Sweep(Ordered, frozen=True, kw_only=True, tag="sweep"):
     """Unlink files that belong to nothing. Enqueued by the workers themselves, once an interval."""
 
 
-class Reconcile(msgspec.Struct, frozen=True, kw_only=True, tag="reconcile"):
+class Reconcile(Ordered, frozen=True, kw_only=True, tag="reconcile"):
     """Make files in storage records again. Enqueued by the workers themselves."""
 
 

@@ -5,8 +5,8 @@ Everything goes through the same processors to stderr, foreign libraries and tra
 
 import logging
 import sys
-from collections.abc import Iterable
-from typing import TextIO
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TextIO
 
 import msgspec
 import structlog
@@ -19,6 +19,7 @@ from shared.redaction import Redactor, escape
 _FIRST = ("timestamp", "level", "event", "logger")
 
 _encoder = msgspec.json.Encoder()
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 context = bound_contextvars
 """`with context(request="…"):` adds fields to every event logged inside, in this task alone."""
@@ -47,13 +48,24 @@ def configure(level: str, *, secrets: Iterable[str] = (), stream: TextIO | None 
     )
 
 
+def fields_of(secrets: Iterable[str]) -> Callable[[logging.LogRecord], EventDict]:
+    """What gives an event's fields as they may leave the process: plain data, secrets hidden."""
+    formatter = _rendered(Redactor(secrets), [_to_json])
+
+    def fields(record: logging.LogRecord) -> EventDict:
+        return _decode(formatter.format(record))
+
+    return fields
+
+
 def _formatter(redactor: Redactor, *, for_person: bool) -> ProcessorFormatter:
+    return _rendered(redactor, [_on_lines, structlog.dev.ConsoleRenderer()] if for_person else [_to_json])
+
+
+def _rendered(redactor: Redactor, renderers: Sequence[Processor]) -> ProcessorFormatter:
     def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         return {name: redactor.field(name, value) for name, value in event.items()}
 
-    renderers: list[Processor] = [_to_json]
-    if for_person:
-        renderers = [_on_lines, structlog.dev.ConsoleRenderer()]
     return ProcessorFormatter(
         foreign_pre_chain=[merge_contextvars],
         processors=[

@@ -6,6 +6,8 @@ from typing import Any
 
 import structlog
 
+from shared import tracing
+
 log = structlog.get_logger(__name__)
 
 
@@ -17,7 +19,7 @@ class Tasks:
 
     def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
         """Run `work` until it ends or `close` cancels it; an exception is logged, never lost."""
-        task = asyncio.create_task(work, name=name)
+        task = asyncio.create_task(work, name=name, context=tracing.detached())
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task

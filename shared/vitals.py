@@ -36,7 +36,7 @@ class Vitals:
             registry=registry, buckets=_SHORT_BUCKETS,
         )
         build = gauge("longshore_build_info", "What runs, and where.", "version", "python", "replica")
-        build.labels(_version(), platform.python_version(), socket.gethostname()).set(1)
+        build.labels(running_version(), platform.python_version(), socket.gethostname()).set(1)
 
     def show(self, totals: Totals) -> None:
         """Set the totals."""
@@ -49,7 +49,8 @@ class Vitals:
         self.workers.set(totals.workers)
 
 
-def _version() -> str:
+def running_version() -> str:
+    """The version that runs."""
     try:
         return version("longshore")
     except PackageNotFoundError:  # run from a source tree that is not installed

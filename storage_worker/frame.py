@@ -14,6 +14,7 @@ import structlog
 from arq import Retry
 from arq.worker import Function, func
 
+from shared import tracing
 from shared.clock import monotonic_s, now_s
 from shared.errors import Refused, Unavailable, WorkerDown
 from shared.ids import new_id
@@ -21,6 +22,7 @@ from shared.jobs import Cleanup, CycleDone, JobRefused, NothingFound, Outcome, P
 from shared.metrics import WorkerMetrics
 from shared.refusals import refusal_of
 from shared.state.queue import job_name
+from shared.tracing import Traces
 from storage_worker.stores import Stores
 
 log = structlog.get_logger(__name__)
@@ -57,8 +59,9 @@ def job(
 class Frame:
     """Runs jobs for arq."""
 
-    def __init__(self, stores: Stores, metrics: WorkerMetrics) -> None:
+    def __init__(self, stores: Stores, metrics: WorkerMetrics, traces: Traces | None = None) -> None:
         self._stores = stores
+        self._traces = traces
         self._metrics = metrics
 
     def function(self, job: Job[P]) -> Function:
@@ -106,7 +109,9 @@ class Frame:
     ) -> Outcome:
         try:
             async with asyncio.timeout(job.timeout_s):
-                return await job.work(self._stores, decoder.decode(body))
+                order = decoder.decode(body)
+                with tracing.continued(self._traces, f"run {job.name}", "consumer", order.traceparent):
+                    return await job.work(self._stores, order)
         except Refused as err:
             return refusal_of(err)
         except Unavailable as err:

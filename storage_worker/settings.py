@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from shared.blobs import Blobs
 from shared.config import Config
 from shared.errors import StoreDown
+from shared.exporting import exporting
 from shared.ids import new_id
 from shared.jobs import Cleanup, Sweep
 from shared.keys import Keys
@@ -33,6 +34,7 @@ from shared.state.subscribe import Subscription
 from shared.state.totals import TotalsStore
 from shared.state.workers import Workers
 from shared.tasks import Tasks
+from shared.tracing import Traces
 from shared.vitals import Vitals
 from storage_worker.attribution import Attribution
 from storage_worker.awakening import Awakening
@@ -70,7 +72,10 @@ async def serve(config: Config, admin_port: int | None = None) -> None:
         port = 0
     try:
         with _admin(config.core.admin_host, port, metrics.registry):
-            async with running_worker(config, metrics.worker, metrics.vitals):
+            async with (
+                exporting(config, metrics.registry, role="worker") as traces,
+                running_worker(config, metrics.worker, metrics.vitals, traces),
+            ):
                 await stopped.wait()
                 log.info("worker_stopping")
     finally:
@@ -80,7 +85,7 @@ async def serve(config: Config, admin_port: int | None = None) -> None:
 
 @asynccontextmanager
 async def running_worker(
-    config: Config, metrics: WorkerMetrics, vitals: Vitals | None = None
+    config: Config, metrics: WorkerMetrics, vitals: Vitals | None = None, traces: Traces | None = None
 ) -> AsyncIterator[WakeWorker]:
     """A worker that runs while the block does, and lets its jobs end before the block is left."""
     logging.getLogger("arq").setLevel(logging.WARNING)  # below that it writes the arguments of jobs
@@ -93,7 +98,7 @@ async def running_worker(
         await link.require_suitable()
         scripts = Scripts(link)
         stores = await _stores(config, scripts, link, keys, stack)
-        frame, found = Frame(stores, metrics), ReconciliationStore(scripts, link, keys, FileLimits.of(config))
+        frame, found = Frame(stores, metrics, traces), ReconciliationStore(scripts, link, keys, FileLimits.of(config))
         reconciling = frame.function(reconcile_with(found, Attribution.of(config)))
         worker = _worker(scripts, keys, address, [*_functions(frame), reconciling], metrics)
         workers = Workers(scripts, link, keys)

@@ -39,8 +39,9 @@ async def call(exchange: Exchange) -> web.StreamResponse:
         outcome = "success" if response.status == 200 and not exchange.note.reason else "error"
         return response
     finally:
+        exchange.note.tool = _label(exchange)
         exchange.request.app[METRICS].tool_call(
-            server=exchange.caller.server, tool=_label(exchange), result=outcome, duration_s=monotonic_s() - started_s
+            server=exchange.caller.server, tool=exchange.note.tool, result=outcome, duration_s=monotonic_s() - started_s
         )
 
 

@@ -16,8 +16,10 @@ from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Origin
 from gateway.upstream.http1 import request_head
 from gateway.upstream.pool import Pool
+from shared import tracing
 from shared.config import Server
 from shared.errors import UpstreamDown, UpstreamTimeout
+from shared.tracing import Span
 
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024   # of an answer that has to be read whole
 _SHORT_BYTES = 256 * 1024
@@ -110,8 +112,9 @@ class UpstreamRequest:
 class UpstreamExchange:
     """`async with` over one request: sends it, and ends it however the block is left."""
 
-    def __init__(self, pool: Pool, request: UpstreamRequest) -> None:
+    def __init__(self, pool: Pool, request: UpstreamRequest, span: Span | None = None) -> None:
         self._pool = pool
+        self._span = span
         self._request = request
         self._is_stream = request.method == "GET"
         self._has_place = False
@@ -127,8 +130,13 @@ class UpstreamExchange:
         try:
             await self._pool.enter(stream=self._is_stream, until_s=deadline_s)
             self._has_place = True
-            return await self._ask(deadline_s)
-        except BaseException:
+            answer = await self._ask(deadline_s)
+            if self._span is not None:
+                self._span.set("http.response.status_code", answer.status)
+            return answer
+        except BaseException as err:
+            if self._span is not None:
+                self._span.fail(type(err).__name__)
             self._leave()
             raise
 
@@ -153,6 +161,9 @@ class UpstreamExchange:
             self._connection.fail(_too_slow())
 
     def _leave(self) -> None:
+        if self._span is not None:
+            self._span.end()
+            self._span = None
         if self._alarm is not None:
             self._alarm.cancel()
         if self._connection is not None:
@@ -195,10 +206,14 @@ class UpstreamClient:
         """
         if self._authorization and not any(name.lower() == "authorization" for name in headers):
             headers = {**headers, "Authorization": self._authorization}
+        span = tracing.begin_child(f"upstream {method}", "client")
+        if span is not None:
+            headers = {name: value for name, value in headers.items() if name.lower() != "traceparent"}
+            headers["traceparent"] = span.traceparent
         begin = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method.encode(), self._target, self._authority)
         body_bytes = len(body or b"") if method == "POST" or body else None
         return UpstreamExchange(
-            self._pool, UpstreamRequest(method, request_head(begin, headers, body_bytes), body, within_s)
+            self._pool, UpstreamRequest(method, request_head(begin, headers, body_bytes), body, within_s), span
         )
 
     async def close(self) -> None:

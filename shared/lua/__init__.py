@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 
+from shared import tracing
 from shared.state.link import Arg, RedisLink, RedisReplyError, Reply
 
 
@@ -30,6 +31,10 @@ class Scripts:
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Reply:
         """Run `script`. Raises StoreDown; RedisReplyError is a bug in the script."""
+        with tracing.child(f"redis {script.name}", "client"):
+            return await self._run(script, keys, args)
+
+    async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Reply:
         try:
             return await self._link.call("EVALSHA", script.sha, len(keys), *keys, *args)
         except RedisReplyError as err:

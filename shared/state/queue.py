@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from shared import tracing
 from shared.clock import monotonic_s, now_ms
 from shared.errors import StoreDown, WorkerDown
 from shared.ids import new_id
@@ -117,11 +118,14 @@ class Queue:
 
     async def _enqueue(self, payload: Payload, job_id: str, *, defer_ms: int, expires_ms: int) -> bool:
         keys = self._keys
-        enqueued = await self._scripts.run(
-            _ENQUEUE,
-            [keys.job(job_id), keys.job_result(job_id), keys.queue()],
-            [job_id, envelope(payload, now_ms()), defer_ms, expires_ms, keys.wake_workers()],
-        )
+        with tracing.child(f"enqueue {job_name(payload)}", "producer") as span:
+            if span is not None:
+                payload = msgspec.structs.replace(payload, traceparent=span.traceparent)
+            enqueued = await self._scripts.run(
+                _ENQUEUE,
+                [keys.job(job_id), keys.job_result(job_id), keys.queue()],
+                [job_id, envelope(payload, now_ms()), defer_ms, expires_ms, keys.wake_workers()],
+            )
         if enqueued and self._on_enqueued is not None:
             self._on_enqueued(job_name(payload))
         return bool(enqueued)

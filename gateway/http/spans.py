@@ -1,0 +1,40 @@
+"""The span of one request: what it says about it. Paths are templates; a query string is never looked at."""
+
+from aiohttp import web
+
+from gateway.appkeys import TRACES, Note
+from shared import tracing
+from shared.tracing import Span
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def traced(request: web.Request) -> tracing.Within:
+    """`with` over the request's span, a part of its caller's trace where it names one; over nothing mostly."""
+    traces = request.app[TRACES]
+    if traces is None:
+        return tracing.NOTHING
+    return tracing.first(traces, "request", "server", request.headers.get("traceparent", ""))
+
+
+def describe(span: Span, request: web.Request, note: Note, status: int) -> None:
+    """Say what the request turned out to be: OpenTelemetry's names for HTTP and for MCP."""
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "unmatched"
+    method = request.method if request.method in _METHODS else "_OTHER"
+    span.rename(f"{note.method} {route}" if note.method else f"{method} {route}")
+    span.set("http.request.method", method)
+    span.set("http.route", route)
+    span.set("http.response.status_code", status)
+    span.set("longshore.server", note.server)
+    span.set("longshore.request_id", note.request_id)
+    if note.method:
+        span.set("mcp.method.name", note.method)
+    if note.tool:
+        span.set("gen_ai.tool.name", note.tool)
+    if note.message_id is not None:
+        span.set("jsonrpc.request.id", str(note.message_id)[:64])
+    if note.reason:
+        span.set("error.type", note.reason)
+    if status >= 500:
+        span.fail(note.reason or str(status))

@@ -1,0 +1,25 @@
+"""Telemetry of one process for as long as it runs. OpenTelemetry is imported only where it is switched on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry
+
+from shared.config import Config
+from shared.tracing import Traces
+
+
+@asynccontextmanager
+async def exporting(config: Config, registry: CollectorRegistry, *, role: str) -> AsyncIterator[Traces | None]:
+    """Export while the block runs, and once more when it is left; yields what begins traces, None when it is off."""
+    if not config.telemetry.enabled:
+        yield None
+        return
+    from shared.otlp.export import Export
+
+    export = Export(config, registry, role=role)
+    try:
+        yield export.traces
+    finally:
+        await asyncio.to_thread(export.close)

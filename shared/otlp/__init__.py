@@ -1,0 +1,1 @@
+"""Export of traces, metrics and logs by OTLP. Imported where `telemetry.enabled` says so, and nowhere else."""

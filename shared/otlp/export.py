@@ -1,0 +1,132 @@
+"""Everything that a process exports by OTLP: begun once at start-up, closed last.
+
+Each signal has a thread of its own and a bounded queue: a collector that hangs, refuses or is not there costs
+data, which `longshore_telemetry_dropped_total` counts, and never a request.
+"""
+
+import logging
+import threading
+
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk._logs.export import LogRecordExportResult
+from opentelemetry.sdk.metrics.export import MetricExportResult
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
+from prometheus_client import CollectorRegistry, Counter
+
+from shared.clock import monotonic_s, now_ms
+from shared.config import Config, Telemetry
+from shared.ids import new_id
+from shared.otlp import exporters, metrics
+from shared.otlp.batches import Batches, Bounds
+from shared.otlp.logs import OtlpHandler
+from shared.otlp.spans import RecordedTraces
+from shared.vitals import running_version
+
+
+class Export:
+    """One process's export. `role` is `gateway` or `worker`."""
+
+    def __init__(self, config: Config, registry: CollectorRegistry, *, role: str) -> None:
+        telemetry = self._config = config.telemetry
+        dropped = Counter(
+            "longshore_telemetry_dropped_total", "Spans, log lines and metric exports that were dropped.", ["signal"],
+            registry=registry,
+        )
+        resource = _resource(telemetry, role)
+        spans = exporters.spans(telemetry)
+        self._spans: Batches[ReadableSpan] = Batches(
+            lambda batch: spans.export(batch) is SpanExportResult.SUCCESS, _bounds(telemetry),
+            dropped.labels("traces"), name="traces",
+        )
+        self.traces = RecordedTraces(self._spans, resource, telemetry.traces.sample_ratio)
+        self._metrics = _Metrics(telemetry, registry, resource, dropped.labels("metrics"))
+        self._logs = _logs(telemetry, resource, dropped.labels("logs")) if telemetry.emit_logs else None
+        self._handler: OtlpHandler | None = None
+        if self._logs is not None:
+            self._handler = OtlpHandler(self._logs, resource, config.secrets())
+            logging.getLogger().addHandler(self._handler)
+
+    def close(self) -> None:
+        """Export what waits, within `telemetry.shutdown_drain_timeout_seconds`. Blocks: not for the loop."""
+        if self._handler is not None:
+            logging.getLogger().removeHandler(self._handler)
+        flush = self._config.flush_on_shutdown
+        until_s = monotonic_s() + (self._config.shutdown_drain_timeout_seconds if flush else 0)
+        closing = [
+            threading.Thread(target=part.close, kwargs={"until_s": until_s, "flush": flush}, daemon=True)
+            for part in (self._spans, self._metrics, self._logs) if part is not None
+        ]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()
+
+
+class _Metrics:
+    """Exports the registry once an interval, and once more at the end."""
+
+    def __init__(
+        self, config: Telemetry, registry: CollectorRegistry, resource: Resource, dropped: Counter
+    ) -> None:
+        self._exporter = exporters.metrics(config)
+        self._registry = registry
+        self._resource = resource
+        self._dropped = dropped
+        self._every_s = config.export_interval_seconds
+        self._since_ns = now_ms() * 1_000_000
+        self._ended = threading.Event()
+        self._flush = True
+        self._thread = threading.Thread(target=self._run, name="otlp_metrics", daemon=True)
+        self._thread.start()
+
+    def close(self, *, until_s: float, flush: bool) -> None:
+        self._flush = flush
+        self._ended.set()
+        self._thread.join(max(0.0, until_s - monotonic_s()))
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._every_s):
+            self._send()
+        if self._flush:
+            self._send()
+
+    def _send(self) -> None:
+        try:
+            now_ns = now_ms() * 1_000_000
+            data = metrics.read(self._registry, self._resource, since_ns=self._since_ns, now_ns=now_ns)
+            sent = self._exporter.export(data) is MetricExportResult.SUCCESS
+        except Exception:  # noqa: BLE001  (as in Batches: the thread goes on)
+            sent = False
+        if not sent:
+            self._dropped.inc()
+
+
+def _logs(config: Telemetry, resource: Resource, dropped: Counter) -> Batches[ReadableLogRecord]:
+    exporter = exporters.logs(config)
+    delay_ms = config.log_batch_schedule_delay_millis
+    bounds = Bounds(
+        waiting=config.log_batch_max_queue_size or config.max_queue_size,
+        together=config.log_batch_max_export_batch_size or config.queue_batch_size,
+        every_s=config.periodic_flush_seconds if delay_ms is None else delay_ms / 1000,
+    )
+    return Batches(
+        lambda batch: exporter.export(batch) is LogRecordExportResult.SUCCESS, bounds, dropped, name="logs"
+    )
+
+
+def _bounds(config: Telemetry) -> Bounds:
+    return Bounds(
+        waiting=config.max_queue_size, together=config.queue_batch_size, every_s=config.periodic_flush_seconds
+    )
+
+
+def _resource(config: Telemetry, role: str) -> Resource:
+    attributes = {
+        "service.name": config.service_name, "service.version": running_version(), "service.instance.id": new_id(),
+        "longshore.role": role,
+    }
+    if config.service_namespace:
+        attributes["service.namespace"] = config.service_namespace
+    return Resource(attributes)

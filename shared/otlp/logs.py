@@ -1,0 +1,66 @@
+"""Log lines as OTLP records: the same events with the same things hidden as on the console."""
+
+import logging
+from collections.abc import Iterable
+
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.context import Context
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
+from shared import log, tracing
+from shared.otlp.batches import Batches
+from shared.otlp.spans import parent_of
+
+_SCOPE = InstrumentationScope("longshore")
+_SEVERITIES = (
+    (logging.CRITICAL, SeverityNumber.FATAL), (logging.ERROR, SeverityNumber.ERROR),
+    (logging.WARNING, SeverityNumber.WARN), (logging.INFO, SeverityNumber.INFO),
+)
+_OWN_CAUSE = ("opentelemetry", "grpc", "urllib3", "requests")   # a line about an export must not cause an export
+
+
+class OtlpHandler(logging.Handler):
+    """Hands every event over for export. Never waits."""
+
+    def __init__(self, batches: Batches[ReadableLogRecord], resource: Resource, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._batches = batches
+        self._resource = resource
+        self._fields = log.fields_of(secrets)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.partition(".")[0] in _OWN_CAUSE:
+            return
+        try:
+            readable = self._readable(record)
+        except Exception:  # noqa: BLE001  (as on the console: an event that cannot be rendered costs itself alone)
+            self._batches.lose()
+            return
+        self._batches.put(readable)
+
+    def _readable(self, record: logging.LogRecord) -> ReadableLogRecord:
+        fields = self._fields(record)
+        body = str(fields.pop("event", ""))
+        for name in ("timestamp", "level"):
+            fields.pop(name, None)
+        nanoseconds = int(record.created * 1_000_000) * 1000
+        made = LogRecord(
+            timestamp=nanoseconds, observed_timestamp=nanoseconds, context=_context(),
+            severity_text=record.levelname, severity_number=_severity(record.levelno), body=body,
+            attributes={name: value for name, value in fields.items() if value is not None},
+        )
+        return ReadableLogRecord(made, self._resource, _SCOPE)
+
+
+def _context() -> Context:
+    parent = parent_of(tracing.traceparent())
+    if parent is None:
+        return set_span_in_context(NonRecordingSpan(SpanContext(0, 0, False, TraceFlags())), Context())
+    return set_span_in_context(NonRecordingSpan(parent), Context())
+
+
+def _severity(level: int) -> SeverityNumber:
+    return next((number for least, number in _SEVERITIES if level >= least), SeverityNumber.DEBUG)

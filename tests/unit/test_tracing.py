@@ -1,0 +1,113 @@
+"""Spans: whose child they are, what a log line says of them, and what is lost when too many wait."""
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from prometheus_client import CollectorRegistry, Counter
+
+from shared import tracing
+from shared.clock import monotonic_s
+from shared.otlp.batches import Batches, Bounds
+from shared.otlp.logs import OtlpHandler
+from shared.otlp.spans import RecordedTraces, parent_of
+
+T = TypeVar("T")
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
+BOUNDS = Bounds(waiting=100, together=100, every_s=60)
+
+
+def counter() -> Counter:
+    return Counter("dropped", "Dropped.", registry=CollectorRegistry())
+
+
+def count(dropped: Counter) -> float:
+    return float(next(iter(dropped.collect())).samples[0].value)
+
+
+def _into(sent: list[T]) -> Callable[[list[T]], bool]:
+    def export(batch: list[T]) -> bool:
+        sent.extend(batch)
+        return True
+
+    return export
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "00", PARENT.upper(), PARENT.replace("00-", "ff-", 1), f"00-{'0' * 32}-b7ad6b7169203331-01", PARENT + "-x",
+     f"00-{TRACE}-{'0' * 16}-01", PARENT + "\n", "0" * 100_000],
+)
+def test_what_is_no_traceparent_counts_as_absent(text: str) -> None:
+    assert parent_of(text) is None
+
+
+def test_a_failure_is_the_spans_and_its_parents() -> None:
+    sent: list[ReadableSpan] = []
+    spans: Batches[ReadableSpan] = Batches(_into(sent), BOUNDS, counter(), name="test")
+    traces = RecordedTraces(spans, Resource({}), 1.0)
+
+    with pytest.raises(KeyError), tracing.first(traces, "outer", "server", PARENT), tracing.child("inner"):
+        raise KeyError
+    spans.close(until_s=monotonic_s() + 5, flush=True)
+
+    assert [span.name for span in sent] == ["inner", "outer"]
+    assert all(span.attributes is not None and span.attributes["error.type"] == "KeyError" for span in sent)
+    assert tracing.traceparent() == ""
+
+
+def test_an_exported_log_line_is_redacted_and_names_its_trace() -> None:
+    sent: list[ReadableLogRecord] = []
+    lines: Batches[ReadableLogRecord] = Batches(_into(sent), BOUNDS, counter(), name="test")
+    spans: Batches[ReadableSpan] = Batches(lambda batch: True, BOUNDS, counter(), name="test")
+    handler = OtlpHandler(lines, Resource({}), ["a-configured-secret"])
+    record = logging.LogRecord("tests", logging.WARNING, "", 1, "Bearer abcdefghij a-configured-secret", None, None)
+
+    with tracing.first(RecordedTraces(spans, Resource({}), 1.0), "request", "server", PARENT):
+        handler.emit(record)
+    for batches in (lines, spans):
+        batches.close(until_s=monotonic_s() + 5, flush=True)
+
+    [line] = sent
+    assert line.log_record.body == "Bearer [hidden] [hidden]"
+    assert f"{line.log_record.trace_id:032x}" == TRACE
+    assert line.log_record.attributes is not None
+    assert line.log_record.attributes["trace_id"] == TRACE
+
+
+def test_nobody_waits_for_an_export_that_hangs() -> None:
+    hangs, begun = threading.Event(), threading.Event()
+    dropped = counter()
+
+    def export(batch: list[int]) -> bool:
+        begun.set()
+        return hangs.wait(10)
+
+    batches: Batches[int] = Batches(export, Bounds(waiting=3, together=1, every_s=60), dropped, name="test")
+    batches.put(0)
+    assert begun.wait(5)
+
+    for number in range(10):
+        batches.put(number)
+    batches.close(until_s=monotonic_s(), flush=True)
+
+    assert count(dropped) == 7 + 3 + 1    # found no place, waited, was under way
+    hangs.set()
+
+
+def test_a_process_without_telemetry_never_imports_the_sdk() -> None:
+    code = (
+        "import sys, gateway.app, storage_worker.settings; "
+        "sys.exit(any(name.startswith(('opentelemetry.sdk', 'grpc')) for name in sys.modules))"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
