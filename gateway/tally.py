@@ -94,6 +94,11 @@ class Tally:
         self._metrics.download_bytes.labels(server, result, auth_mode).inc(size_bytes)
         self._metrics.download_seconds.labels(server, result, auth_mode).observe(duration_s)
 
+    def download_failed(self, *, server: str, signed: bool, duration_s: float) -> None:
+        """An artifact download that was refused, or broke off for a reason that we know."""
+        mode: AuthMode = "signed_url" if signed else "session_context"
+        self.download(server=server, auth_mode=mode, result="error", size_bytes=0, duration_s=duration_s)
+
     def wiring(self, *, server: str, ready: bool) -> None:
         """A pass that matched a server's adapters to its tools."""
         self._metrics.wiring_runs.labels(server, "success" if ready else "error").inc()

@@ -189,6 +189,8 @@ def _count(request: web.Request, note: Note, status: int) -> None:
         metrics.auth_rejected(server=note.server, reason=note.reason, route_group=note.route_group)
     elif status >= 400 and note.reason:
         metrics.rejected(server=note.server, route_group=note.route_group, reason=note.reason, status=status)
+    if note.route_group == "download" and status >= 400 and note.reason:
+        metrics.download_failed(server=note.server, signed="sig" in request.query, duration_s=elapsed_s)
     if status < 500 and request.app[CONFIG].core.log_level not in ("debug", "info"):
         return
     fields: dict[str, Any] = {

@@ -87,11 +87,16 @@ async def test_refusals_are_counted_by_their_reason(tmp_path: Path) -> None:
         other = f"{world.client.base}/upload/files?scope=x&nonce=y&exp=1&sig=z"
         await world.client.upload(other, ("a.txt", b"a"))
         await world.client.post(b"{not json")
+        for query in ("", "?sig=forged"):
+            async with world.client.http.get(f"{world.client.base}/artifacts/files/{'s' * 22}/{'a' * 22}/x{query}"):
+                pass
 
     assert total(world.gateway, "adapter_upload_failures_total", **_FILES) == 1
     assert total(world.gateway, "adapter_upload_credentials_total", operation="validate", result="error") == 1
-    assert total(world.gateway, "adapter_auth_rejections_total", **_FILES) == 1
-    assert total(world.gateway, "adapter_request_rejections_total", http_response_status_code="400", **_FILES) == 1
+    assert total(world.gateway, "adapter_artifact_downloads_total", result="error", auth_mode="signed_url") == 1
+    assert total(world.gateway, "adapter_artifact_downloads_total", result="error", auth_mode="session_context") == 1
+    assert total(world.gateway, "adapter_auth_rejections_total", **_FILES) == 2
+    assert total(world.gateway, "adapter_request_rejections_total", http_response_status_code="400", **_FILES) == 2
 
 
 async def test_sessions_that_rest_and_come_back_are_counted(tmp_path: Path) -> None:
