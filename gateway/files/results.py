@@ -79,6 +79,14 @@ def describe(record: ArtifactRecord, uri: str) -> dict[str, Any]:
     }
 
 
+def template(scheme: str) -> dict[str, Any]:
+    """The URIs of artifacts as an entry of `resources/templates/list`."""
+    return {
+        "uriTemplate": f"{scheme}sessions/{{session_id}}/{{artifact_id}}/{{filename}}", "name": "artifact",
+        "description": "A file that a tool wrote in this session, as resources/list and tool results name it",
+    }
+
+
 def is_text(record: ArtifactRecord) -> bool:
     """Whether the file is text to a reader: valid UTF-8, and of a type that is meant to be read."""
     kind = record.media_type

@@ -40,7 +40,7 @@ _HANDLERS: dict[str, Callable[[Exchange], Awaitable[web.StreamResponse]]] = {
     "tools/call": toolcall.call,
     "tools/list": listing.tools,
     "prompts/list": listing.upstreams,
-    "resources/templates/list": listing.upstreams,
+    "resources/templates/list": listing.templates,
     "resources/list": listing.resources,
     "resources/read": listing.read,
     "server/discover": discovery.discover,

@@ -54,6 +54,16 @@ async def resources(exchange: Exchange) -> web.StreamResponse:
     return own_result(exchange, page)
 
 
+async def templates(exchange: Exchange) -> web.StreamResponse:
+    """`resources/templates/list`: the upstream's pages, then how URIs of artifacts are made."""
+    if not exchange.mounted.adapters.exposes_artifacts:
+        return await upstreams(exchange)
+    ours = [results.template(exchange.config.artifacts.uri_scheme)]
+    if capabilities.RESOURCES in exchange.session.flags:
+        return await _with_ours(exchange, "resourceTemplates", ours, next_cursor=None)
+    return own_result(exchange, {"resourceTemplates": ours})
+
+
 async def read(exchange: Exchange) -> web.StreamResponse:
     """`resources/read`: artifacts and the workflow document from here, everything else from the upstream."""
     uri, config, adapters = exchange.envelope.uri, exchange.config, exchange.mounted.adapters

@@ -492,3 +492,19 @@ async def test_a_server_without_adapters_is_left_alone(shared_backing: Backing, 
     assert shown["capabilities"] == {"tools": {}}
     assert tools.message["result"] == {"tools": upstream.tools}
     assert msgspec.json.decode(tools.body)["id"] == 2
+
+
+@pytest.mark.parametrize("has_own", [True, False])
+async def test_the_template_of_artifacts_follows_the_upstreams(
+    shared_backing: Backing, upstream: ScriptedUpstream, has_own: bool
+) -> None:
+    async def templates(seen: Seen) -> Reply:
+        return result(seen, {"resourceTemplates": [{"uriTemplate": "db://{row}", "name": "row"}]})
+
+    upstream.capabilities = {"tools": {}, **({"resources": {}} if has_own else {})}
+    upstream.behaviours["resources/templates/list"] = templates
+    async with connected(shared_backing.config(entry(upstream.url, producer("write")))) as client:
+        listed = (await client.result("resources/templates/list"))["resourceTemplates"]
+
+    assert [found["name"] for found in listed] == (["row", "artifact"] if has_own else ["artifact"])
+    assert listed[-1]["uriTemplate"] == "artifact://sessions/{session_id}/{artifact_id}/{filename}"
