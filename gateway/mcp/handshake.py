@@ -9,10 +9,11 @@ from gateway.mcp.exchange import SESSION_HEADER, Exchange, note_of, principal_of
 from gateway.mcp.relay import relay
 from gateway.upstream import probe
 from gateway.upstream.discover import discovered
+from gateway.upstream.era import era_of, known_era
 from gateway.wire import jsonrpc, to_modern
 from gateway.wire.envelope import Envelope
 from shared import ids
-from shared.errors import UpstreamDown
+from shared.errors import LongshoreError, UpstreamDown
 from shared.state.sessions import Caller, OpenSession, SessionStart
 
 
@@ -28,10 +29,18 @@ async def initialize(mounted: Mounted, request: web.Request, message: Envelope, 
     caller = Caller(session_id, mounted.server.id, principal_of(request).name)
     exchange = Exchange(request, mounted, caller, OpenSession("", "", ""), message, body, note_of(request))
     if mounted.monitor.is_modern_only:
-        return await _from_discovery(exchange)
+        try:
+            return await _from_discovery(exchange)
+        except UpstreamDown:
+            mounted.monitor.doubted.set()        # it may have been replaced by a server with sessions
+            raise
     headers = upstream_headers(request, mounted, "")
     async with mounted.client.exchange("POST", headers, body, within_s=exchange.within_s) as answer:
-
+        if answer.status in _REFUSALS and await _is_modern(mounted, headers):
+            if mounted.monitor.readiness != "ready":
+                mounted.monitor.is_modern_only = True
+                return await _from_discovery(exchange)
+            mounted.monitor.doubted.set()        # it took one before: the probe shall say, not this client's
         head = {SESSION_HEADER: session_id} if answer.status == 200 else {}
 
         async def settle(response: bytes) -> bytes:
@@ -42,6 +51,18 @@ async def initialize(mounted: Mounted, request: web.Request, message: Envelope, 
             return await _settle(exchange, answer.session_id, response, found)
 
         return await relay(exchange, answer, change=settle, headers=head)
+
+
+# With which servers of the stateless revision turn `initialize` away.
+_REFUSALS = frozenset({400, 404})
+
+
+async def _is_modern(mounted: Mounted, headers: dict[str, str]) -> bool:
+    """Whether a server that refused `initialize` speaks the stateless revision: the probe may not have seen it yet."""
+    try:
+        return (known_era(mounted.monitor) or await era_of(mounted.monitor, mounted.client, headers)) == "modern"
+    except LongshoreError:
+        return False                             # then the refusal is the answer
 
 
 async def _from_discovery(exchange: Exchange) -> web.StreamResponse:

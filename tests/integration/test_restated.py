@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, producer
+from tests.fixtures.gateway import INIT, Backing, Client, connected, consumer, entry, producer
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, scripted, stream, tool, writes
 
 _VERSION = "2026-07-28"
@@ -149,6 +149,37 @@ async def test_a_stream_keeps_its_notifications_and_an_unknown_kind_of_result_is
 
     assert b"notifications/progress" in answer.body
     assert "kind of result" in answer.message["error"]["message"]
+
+
+async def test_a_server_that_wants_its_callers_headers_shows_its_era_to_the_first(
+    shared_backing: Backing, modern_only: ScriptedUpstream
+) -> None:
+    """The probe could not ask it before."""
+    needs = {"client_headers": {"required": ["X-Key"], "passthrough": ["X-Key"]}}
+    config = shared_backing.config(entry(modern_only.url, upstream=needs))
+    async with connected(config, initialize=False) as client:
+        opened = await client.initialize({"X-Key": "k"})
+        again = await client.initialize({"X-Key": "k"})
+
+    assert opened["serverInfo"] == again["serverInfo"] == {"name": "scripted", "version": "9"}
+    assert modern_only.last("server/discover").request.headers["X-Key"] == "k"
+
+
+async def test_a_server_that_was_replaced_by_one_with_sessions_is_found_out(
+    shared_backing: Backing, modern_only: ScriptedUpstream
+) -> None:
+    """The first caller after it is told, and the probe looks again."""
+    async with connected(shared_backing.config(entry(modern_only.url))) as client:
+        for method in ("initialize", "server/discover", "tools/list", "tools/call"):
+            del modern_only.behaviours[method]
+        modern_only.seen.clear()
+        first = await client.request("initialize", INIT)
+        await modern_only.until("notifications/initialized")
+        while (answer := await client.request("initialize", INIT)).status != 200 or "result" not in answer.message:
+            pass
+
+    assert first.reason == "upstream_unavailable"
+    assert answer.message["result"]["serverInfo"]["version"] == "7"
 
 
 async def test_files_go_in_and_come_out(shared_backing: Backing, modern_only: ScriptedUpstream) -> None:
