@@ -9,7 +9,8 @@ import structlog
 from aiohttp import web
 
 from gateway import startup
-from gateway.appkeys import CONFIG, LISTS, METRICS, STARTUP, STREAMS, VITALS, Startup
+from gateway.appkeys import CANCELLATIONS, CONFIG, LISTS, METRICS, STARTUP, STREAMS, VITALS, Startup
+from gateway.cancellations import Cancellations
 from gateway.http.admin import admin_app
 from gateway.http.edge import ORIGINS, add_cors_headers, edge
 from gateway.http.listening import drop_silent
@@ -37,6 +38,7 @@ def build(config: Config, metrics: Metrics) -> web.Application:
     app[METRICS], app[VITALS] = Tally(metrics.gateway), metrics.vitals
     app[STARTUP] = Startup()
     streams = app[STREAMS] = Streams()
+    app[CANCELLATIONS] = Cancellations()
     app[METRICS].streams_of(lambda: streams.count)
     app[LISTS] = ListCache(config.core.upstream_metadata_cache_ttl_seconds)
     app[ORIGINS] = Origins.of(config)

@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.access.door import Door
 from gateway.access.failures import Failures
 from gateway.access.principal import Principal
+from gateway.cancellations import Cancellations
 from gateway.files.adapters import Adapters
 from gateway.leases import Leases
 from gateway.limiter import Limiter
@@ -115,6 +116,7 @@ TRACES: web.AppKey[Traces | None] = web.AppKey("traces")
 VITALS = web.AppKey("vitals", Vitals)
 LISTS = web.AppKey("lists", ListCache)
 STREAMS = web.AppKey("streams", Streams)
+CANCELLATIONS = web.AppKey("cancellations", Cancellations)
 STARTUP = web.AppKey("startup", Startup)
 SERVERS = web.AppKey("servers", dict[str, Mounted])
 

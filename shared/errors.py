@@ -292,6 +292,13 @@ class UpstreamTimeout(Unavailable):
     reason = "upstream_timeout"
 
 
+class Cancelled(Refused):
+    """The client asked for the request to be given up."""
+
+    status = 499
+    reason = "cancelled"
+
+
 class ToolInputError(Refused):
     """A tool argument that the caller can correct: answered as a result with `isError: true`
     (MCP 2025-11-25 server/tools §Error Handling)."""

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import SESSIONS
+from gateway.appkeys import CANCELLATIONS, SESSIONS
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.own_answers import own_result
 from gateway.wire import jsonrpc, modern, param_headers, to_modern
-from gateway.wire.envelope import Kind
+from gateway.wire.envelope import Kind, MessageId
 from shared.errors import InvalidParams, MethodNotFound
 
 _NOT_THERE = frozenset({"resources/subscribe", "resources/unsubscribe"})
@@ -35,6 +35,15 @@ class _LevelRequest(msgspec.Struct):
     params: _Level
 
 
+class _Cancel(msgspec.Struct):
+    request_id: str | int = msgspec.field(name="requestId")
+
+
+class _CancelNotification(msgspec.Struct):
+    params: _Cancel
+
+
+_cancels = msgspec.json.Decoder(_CancelNotification)
 _calls = msgspec.json.Decoder(_CallRequest)
 _levels = msgspec.json.Decoder(_LevelRequest)
 
@@ -43,6 +52,8 @@ async def answered_here(exchange: Exchange) -> web.StreamResponse | None:
     """The answer to a message that the upstream has no use for; None for one that goes there."""
     message = exchange.envelope
     if message.kind is not Kind.REQUEST:
+        if message.method == "notifications/cancelled" and (asked := _cancelled(exchange.body)) is not None:
+            exchange.request.app[CANCELLATIONS].cancel(exchange.caller.session_id, asked)
         return web.Response(status=202)
     if message.method == "ping":
         return own_result(exchange, {})
@@ -83,6 +94,14 @@ def _arguments_of(exchange: Exchange, body: bytes) -> dict[str, Any]:
         return _calls.decode(body).params.arguments or {}
     except msgspec.DecodeError:
         raise InvalidParams("the arguments of a tool call must be an object") from None
+
+
+def _cancelled(body: bytes) -> MessageId:
+    """The id of the request that the client cancels; None where it names none."""
+    try:
+        return _cancels.decode(body).params.request_id
+    except msgspec.DecodeError:
+        return None
 
 
 def _level_of(body: bytes) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from types import TracebackType
 
-from gateway.appkeys import TASKS
+from gateway.appkeys import CANCELLATIONS, TASKS
 from gateway.mcp.crossing import restated
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.renewal import renew
@@ -32,6 +32,7 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
         self._body = body
         self._within_s = within_s
         self._running: UpstreamExchange | None = None
+        self._cancellable: UpstreamExchange | None = None
 
     async def __aenter__(self) -> UpstreamAnswer:
         exchange = self._exchange
@@ -43,12 +44,20 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
                 else (exchange.upstream_headers(), self._body)
             )
             running = exchange.mounted.client.exchange("POST", headers, body, within_s=self._within_s)
+            if exchange.is_restated:
+                self._cancellable = running
+                exchange.request.app[CANCELLATIONS].begin(exchange.caller.session_id, exchange.asked_id, running)
             try:
                 answer = await running.__aenter__()
             except UpstreamTimeout:
+                self._forget()
                 _cancel_upstream(exchange)
                 raise
+            except LongshoreError:
+                self._forget()
+                raise
             except asyncio.CancelledError:
+                self._forget()
                 if _is_cancelled_by_leaving(exchange):
                     _cancel_upstream(exchange, "the client went away")
                 raise
@@ -63,6 +72,7 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
     async def __aexit__(
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._forget()
         if self._running is not None:
             await self._running.__aexit__(kind, err, trace)
             # It ran out on the way, or on an open stream, which was told so there.
@@ -72,6 +82,14 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
                 self._exchange
             ):
                 _cancel_upstream(self._exchange, "the client went away")
+
+    def _forget(self) -> None:
+        if self._cancellable is not None:
+            exchange = self._exchange
+            exchange.request.app[CANCELLATIONS].end(
+                exchange.caller.session_id, exchange.asked_id, self._cancellable
+            )
+            self._cancellable = None
 
     async def _is_lost(self, answer: UpstreamAnswer) -> bool:
         if answer.status == 404:

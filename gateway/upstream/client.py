@@ -18,7 +18,7 @@ from gateway.upstream.http1 import request_head
 from gateway.upstream.pool import Pool
 from shared import tracing
 from shared.config import Server
-from shared.errors import UpstreamDown, UpstreamTimeout
+from shared.errors import LongshoreError, UpstreamDown, UpstreamTimeout
 from shared.tracing import Span
 
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024   # of an answer that has to be read whole
@@ -156,9 +156,13 @@ class UpstreamExchange:
             raise _too_slow() from None
         return await _answer(connection, request)
 
-    def _expire(self) -> None:
+    def fail(self, err: LongshoreError) -> None:
+        """End the exchange: whoever waits for its answer gets `err`."""
         if self._connection is not None:
-            self._connection.fail(_too_slow())
+            self._connection.fail(err)
+
+    def _expire(self) -> None:
+        self.fail(_too_slow())
 
     def _leave(self) -> None:
         if self._span is not None:

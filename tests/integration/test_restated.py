@@ -1,5 +1,6 @@
 """Sessions in front of a scripted server of the stateless revision alone: what goes up, what comes back."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from tests.fixtures.gateway import INIT, Backing, Client, connected, consumer, entry, producer
+from tests.fixtures.gateway import INIT, Answer, Backing, Client, connected, consumer, entry, producer
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, scripted, stream, tool, writes
 
 _VERSION = "2026-07-28"
@@ -180,6 +181,38 @@ async def test_a_server_that_was_replaced_by_one_with_sessions_is_found_out(
 
     assert first.reason == "upstream_unavailable"
     assert answer.message["result"]["serverInfo"]["version"] == "7"
+
+
+async def test_a_cancelled_call_leaves_the_servers_stream(
+    shared_backing: Backing, modern_only: ScriptedUpstream
+) -> None:
+    """Which is how a server of the revision learns of it."""
+    left = asyncio.Event()
+
+    async def waits(seen: Seen) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(seen.request)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()               # the test's server cancels what nobody listens to
+        return response
+
+    modern_only.behaviours["tools/call"] = waits
+    async with connected(shared_backing.config(entry(modern_only.url))) as client:
+        message = {"jsonrpc": "2.0", "id": "slow", "method": "tools/call", "params": {"name": "echo"}}
+        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "slow"}}
+
+        async def give_up() -> Answer:
+            await modern_only.until("tools/call")
+            return await client.post(cancel)
+
+        async with asyncio.timeout(5):
+            ended, answer = await asyncio.gather(client.post(message), give_up())
+            await left.wait()
+
+    assert answer.status == 202
+    assert ended.reason == "cancelled"
 
 
 async def test_files_go_in_and_come_out(shared_backing: Backing, modern_only: ScriptedUpstream) -> None:
