@@ -14,7 +14,10 @@ import msgspec
 from longshore.console import emit
 from tests.bench.report import Report
 
-_ALL = ("passthrough", "large", "handshake", "streams", "jobs", "sessions", "auth")
+_ALL = (
+    "passthrough", "large", "handshake", "modern", "telemetry", "streams", "jobs", "sessions", "auth", "uploads",
+    "downloads",
+)
 _NAMES = tuple(name for name in _ALL if find_spec(f"tests.bench.{name}"))
 
 

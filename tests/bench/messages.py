@@ -16,6 +16,9 @@ _CALL = (
     b'{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"%b","arguments":{"text":"' + b"question " * 18
     + b'"},"_meta":{"progressToken":3}}}'
 )
+_META = (
+    b'"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},'
+)
 _FOUND_SESSION = re.compile(rb"\r\nmcp-session-id:\s*(\S+)", re.IGNORECASE)
 
 
@@ -44,6 +47,13 @@ async def open_session(way: Way, port: int) -> bytes:
 def call(way: Way, port: int, session: bytes, *, tool: bytes = b"say") -> bytes:
     """One `tools/call` of some 300 bytes; the answer has some 400, or 1 MiB from the tool `large`."""
     return _post(way, port, _CALL % tool, session)
+
+
+def modern_call(way: Way, port: int) -> bytes:
+    """The same call in the stateless revision: no session, but headers that mirror the body."""
+    head, _, body = _post(way, port, (_CALL % b"say").replace(b'"_meta":{', _META)).partition(b"\r\n\r\n")
+    head = head.replace(b"MCP-Protocol-Version: 2025-11-25", b"MCP-Protocol-Version: 2026-07-28")
+    return head + b"\r\nMcp-Method: tools/call\r\nMcp-Name: say\r\n\r\n" + body
 
 
 def listen(way: Way, port: int, session: bytes) -> bytes:

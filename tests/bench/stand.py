@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -76,9 +77,10 @@ async def stand(*, gateways: int = 2) -> AsyncIterator[Stand]:
             ways.append(Way("nginx", "/mcp", (port,), (proxy,)))
         else:
             notes.append("nginx is not installed: nothing to compare with but the direct path")
-        config = _config(folder, upstream_port, running.enter_context(private_redis()))
+        config = folder / "config.yaml"
+        config.write_text(yaml.safe_dump(document(folder, upstream_port, running.enter_context(private_redis()))))
         ports = [free_port() for _ in range(gateways)]
-        started = [running.enter_context(_gateway(folder, config, port)) for port in ports]
+        started = [running.enter_context(gateway_process(folder, config, port)) for port in ports]
         for process, port in zip(started, ports, strict=True):
             await until_listening(process, port)
         ways.append(Way("longshore", "/mcp/echo", (ports[0],), (started[0],)))
@@ -95,20 +97,20 @@ def _nginx(folder: Path, port: int, upstream_port: int) -> Iterator[Process]:
         yield process
 
 
-def _config(folder: Path, upstream_port: int, redis_url: str) -> Path:
-    config = folder / "config.yaml"
-    config.write_text(yaml.safe_dump({
+def document(folder: Path, upstream_port: int, redis_url: str) -> dict[str, Any]:
+    """The configuration of a gateway as shipped before that upstream."""
+    return {
         "core": {"host": "127.0.0.1", "admin_port": 0},
         "state_persistence": {"type": "redis", "redis": {"url": redis_url}},
         "storage": {"root": str(folder / "storage")},
         "servers": [
             {"id": "echo", "mount_path": "/mcp/echo", "upstream": {"url": f"http://127.0.0.1:{upstream_port}/mcp"}}
         ],
-    }))
-    return config
+    }
 
 
 @contextmanager
-def _gateway(folder: Path, config: Path, port: int) -> Iterator[Process]:
+def gateway_process(folder: Path, config: Path, port: int) -> Iterator[Process]:
+    """One gateway of this configuration."""
     with run([*LONGSHORE, "gateway", "--config", config, "--port", str(port)], folder=folder) as process:
         yield process

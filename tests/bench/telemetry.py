@@ -1,0 +1,50 @@
+"""What metrics, logs and traces cost the gateway a call, exported to a collector on this host."""
+
+from functools import partial
+from typing import Any
+
+from tests.bench import messages
+from tests.bench.load import Load, generator
+from tests.bench.report import Report
+from tests.bench.rounds import interleaved, noise, ratio
+from tests.bench.stand import Way
+from tests.bench.variants import Variant, variants
+from tests.fixtures.collector import over_grpc
+
+_CONNECTIONS = 32
+_OFF = Variant("all off", {"telemetry": {"prometheus": {"enabled": False}}})
+
+
+async def measure(*, rounds: int, seconds: float) -> Report:
+    """32 calls at a time with nothing, with the defaults and logs, and with a trace of every call."""
+    columns = ("way", "requests/s", "CPU µs a call", "to all off", "goal")
+    report = Report("telemetry", f"calls that pass through, {_CONNECTIONS} at a time, load by {generator()}", columns)
+    with over_grpc() as collector:
+        usual, every = (
+            Variant(f"metrics, logs, {share:.0%} traced", {"telemetry": _exporting(collector.url, share)})
+            for share in (0.05, 1.0)
+        )
+        async with variants((_OFF, usual, every)) as made:
+            taken = await interleaved(made, partial(_load, seconds), rounds=rounds)
+        if not (collector.requests["traces"] and collector.requests["metrics"]):
+            raise RuntimeError("the collector got nothing")
+    base_us = taken[_OFF.name].cpu_us
+    for name, found in taken.items():
+        goal = "≤ 1.07" if name == usual.name else None
+        report.rows.append((name, found.per_second, found.cpu_us, ratio(found.cpu_us, base_us), goal))
+    report.notes.extend([noise(taken), "over grpc; the collector's CPU counts as the bench's own"])
+    return report
+
+
+def _exporting(url: str, share: float) -> dict[str, Any]:
+    """Exports every second, so that several fall into one measurement."""
+    return {
+        "enabled": True, "transport": "grpc", "endpoint": url, "emit_logs": True, "export_interval_seconds": 1,
+        "periodic_flush_seconds": 1, "traces": {"sample_ratio": share},
+    }
+
+
+async def _load(seconds: float, way: Way, port: int) -> Load:
+    sessions = [await messages.open_session(way, port) for _ in range(_CONNECTIONS)]
+    requests = [messages.call(way, port, session) for session in sessions]
+    return Load(port=port, requests=requests, connections=_CONNECTIONS, seconds=seconds)
