@@ -39,10 +39,17 @@ class Signer:
         self._scopes = derived[-1]
         self._current = hashlib.sha256(derived[0]).hexdigest()[:8]
 
-    def scope_of(self, server: str, principal: str) -> str:
-        """The scope of a principal that sends no session id: always the same, and not to be guessed. 33 chars."""
-        message = len(server).to_bytes(4, "big") + server.encode() + principal.encode()
-        digest = hmac.digest(self._scopes, b"scope v1" + message, "sha256")
+    def scope_of(self, server: str, principal: str, workspace: str = "") -> str:
+        """The scope of a principal that sends no session id, or of its workspace. 33 chars.
+
+        Always the same, not to be guessed, and nobody else's, whatever the names are.
+        """
+        message = _sized(server.encode())
+        if workspace:
+            message = b"scope of workspace v1" + message + _sized(workspace.encode()) + principal.encode()
+        else:
+            message = b"scope v1" + message + principal.encode()
+        digest = hmac.digest(self._scopes, message, "sha256")
         return "p" + urlsafe_b64encode(digest[:24]).decode()
 
     def query(self, link: Link) -> dict[str, str]:
@@ -77,5 +84,9 @@ class Signer:
 def _signature(key: bytes, link: Link) -> str:
     # Length before each field: no two links can serialise alike.
     fields = (link.purpose, link.server, link.scope, link.target, link.nonce, str(link.expires_s))
-    message = b"".join(len(raw).to_bytes(4, "big") + raw for raw in (field.encode() for field in fields))
+    message = b"".join(_sized(field.encode()) for field in fields)
     return urlsafe_b64encode(hmac.digest(key, message, "sha256")).rstrip(b"=").decode()
+
+
+def _sized(raw: bytes) -> bytes:
+    return len(raw).to_bytes(4, "big") + raw

@@ -132,8 +132,7 @@ async def _open(request: web.Request, caller: Caller, message: Envelope) -> Open
 
 def _caller_of(request: web.Request, mounted: Mounted, workspace: str) -> Caller:
     principal = principal_of(request).name
-    whose = f"{principal}\n{workspace}" if workspace else principal
-    scope = request.app[SIGNER].scope_of(mounted.server.id, whose)
+    scope = request.app[SIGNER].scope_of(mounted.server.id, principal, workspace)
     note_of(request).session_id = scope
     return Caller(scope, mounted.server.id, principal)
 

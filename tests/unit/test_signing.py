@@ -151,5 +151,21 @@ def test_a_scope_is_of_one_caller_on_one_server() -> None:
     assert scopes[0] == _SIGNER.scope_of("s1", "me") != Signer(["other"]).scope_of("s1", "me")
 
 
+def test_a_scope_of_a_workspace_is_no_other_callers() -> None:
+    callers = [
+        ("s1", "me", "w"), ("s1", "me", ""), ("s1", "me", "w2"), ("s1", "me\nw", ""), ("s1", "\nme", "w"),
+        ("s1", "wme", ""), ("s1", "2me", "w"), ("s1w", "me", ""), ("s2", "me", "w"), ("s1", "\0\0\0\1wme", ""),
+    ]
+
+    scopes = [_SIGNER.scope_of(server, principal, workspace) for server, principal, workspace in callers]
+
+    assert len(set(scopes)) == len(callers)
+    assert all(is_id(scope) for scope in scopes)
+
+
+def test_a_scope_without_workspace_is_what_it_always_was() -> None:
+    assert Signer(["secret"]).scope_of("s1", "me") == "pWJCe6Im0DCloOlquo0UAmdjmkay6pb1m"
+
+
 def test_a_scope_survives_a_new_secret_in_front() -> None:
     assert Signer(["new", "secret"]).scope_of("s1", "me") == _SIGNER.scope_of("s1", "me")
