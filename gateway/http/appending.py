@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.appkeys import BLOBS, GRANTS, METRICS, QUEUE, RESUMABLE, TASKS
 from gateway.http.tus import Checksum
+from gateway.http.upload_access import consume
 from gateway.limiter import Passage
 from shared import ids, layout
 from shared.clock import monotonic_s
@@ -165,7 +166,7 @@ async def _finish(
         await discard(app, capability, upload)
         raise
     if upload.nonce:
-        await app[GRANTS].spend(upload.nonce, [upload.file_id])
+        await consume(app, upload.nonce, upload.server, [upload.file_id])
     await store.advance(capability, writer=token, offset=size, is_done=True)
     app[METRICS].uploaded(server=upload.server, files=1, size_bytes=size)
 

@@ -16,7 +16,7 @@ from gateway.http.appending import Appending, discard, finish, take
 from gateway.http.incoming import check_size, digest_of, display_name, say_continue
 from gateway.http.limiting import within_limits
 from gateway.http.reserving import reserved
-from gateway.http.upload_access import Grant, authorize, counted
+from gateway.http.upload_access import Grant, authorize, counted, reserve
 from gateway.mcp.exchange import SESSION_HEADER
 from shared import ids, layout
 from shared.clock import now_s
@@ -162,11 +162,9 @@ def _described(request: web.Request, server: str) -> ResumableUpload:
 
 async def _begin(request: web.Request, grant: Grant, upload: ResumableUpload) -> str:
     """The capability of the new upload. Its link, when there is one, opens a batch of such."""
-    grants, blobs, capability = request.app[GRANTS], request.app[BLOBS], ids.new_session_id()
+    blobs, capability = request.app[BLOBS], ids.new_session_id()
     if grant.nonce:
-        await grants.claim(
-            grant.nonce, scope=grant.scope, server=upload.server, ttl_ms=grant.ttl_ms, batch=True
-        )
+        await reserve(request.app, grant, upload.server, batch=True)
     try:
         await blobs.create_staged(upload.file_id)
         known = msgspec.structs.replace(upload, scope=grant.scope, nonce=grant.nonce)
@@ -174,7 +172,7 @@ async def _begin(request: web.Request, grant: Grant, upload: ResumableUpload) ->
     except BaseException:
         await blobs.discard(layout.staging_parts(upload.file_id))
         if grant.nonce:
-            await grants.give_back(grant.nonce)
+            await request.app[GRANTS].give_back(grant.nonce)
         raise
     return capability
 

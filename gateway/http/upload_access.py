@@ -1,8 +1,9 @@
 """What lets an upload in: a one-time link, or a credential with a session."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from aiohttp import web
 
@@ -83,12 +84,10 @@ async def claimed(request: web.Request, grant: Grant, server: str) -> AsyncItera
     A finalisation whose outcome is unknown (no worker answered, the client left in the middle of it) keeps
     the link closed: opening it again could store the files twice.
     """
-    grants, metrics = request.app[GRANTS], request.app[METRICS]
     if not grant.nonce:
         yield []
         return
-    await grants.claim(grant.nonce, scope=grant.scope, server=server, ttl_ms=grant.ttl_ms)
-    metrics.nonce(server=server, operation="reserve", result="success")
+    await reserve(request.app, grant, server)
     made: list[str] = []
     try:
         yield made
@@ -96,7 +95,28 @@ async def claimed(request: web.Request, grant: Grant, server: str) -> AsyncItera
         raise
     except BaseException:
         if "finalising" not in note_of(request).counts:
-            await grants.give_back(grant.nonce)
+            await request.app[GRANTS].give_back(grant.nonce)
         raise
-    await grants.spend(grant.nonce, made)
-    metrics.nonce(server=server, operation="consume", result="success")
+    await consume(request.app, grant.nonce, server, made)
+
+
+async def reserve(app: web.Application, grant: Grant, server: str, *, batch: bool = False) -> None:
+    """Take the one-time link for a transfer, or for one more of a batch; counted. Raises Forbidden."""
+    with _nonce_counted(app, server, "reserve"):
+        await app[GRANTS].claim(grant.nonce, scope=grant.scope, server=server, ttl_ms=grant.ttl_ms, batch=batch)
+
+
+async def consume(app: web.Application, nonce: str, server: str, file_ids: Sequence[str]) -> None:
+    """Note that a transfer through the link made these files; counted."""
+    with _nonce_counted(app, server, "consume"):
+        await app[GRANTS].spend(nonce, file_ids)
+
+
+@contextmanager
+def _nonce_counted(app: web.Application, server: str, operation: Literal["reserve", "consume"]) -> Iterator[None]:
+    try:
+        yield
+    except LongshoreError:
+        app[METRICS].nonce(server=server, operation=operation, result="error")
+        raise
+    app[METRICS].nonce(server=server, operation=operation, result="success")

@@ -45,6 +45,31 @@ async def test_a_file_journey_moves_the_families_of_files_and_jobs(tmp_path: Pat
     assert total(world.worker, "longshore_job_finish_seconds_count", job="finalise_upload") == 1
 
 
+async def test_a_link_that_is_used_again_is_counted_as_a_reservation_that_failed(tmp_path: Path) -> None:
+    async with measured(tmp_path) as world:
+        link = await world.client.upload_url()
+        assert (await world.client.upload(link, ("a.txt", b"a"))).status == 200
+        assert (await world.client.upload(link, ("a.txt", b"a"))).status == 403
+
+    family, counted = "adapter_nonce_operations_total", world.gateway
+    assert total(counted, family, operation="reserve", result="success", **_FILES) == 1
+    assert total(counted, family, operation="reserve", result="error", **_FILES) == 1
+    assert total(counted, family, operation="consume", result="success", **_FILES) == 1
+    assert total(counted, family, operation="consume", result="error", **_FILES) == 0
+
+
+async def test_resumable_uploads_through_a_link_are_counted_as_its_use(tmp_path: Path) -> None:
+    tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "1", "Content-Type": "application/offset+octet-stream"}
+    async with measured(tmp_path) as world:
+        link = await world.client.upload_url()
+        async with world.client.http.post(link, headers=tus, data=b"a") as answer:
+            assert answer.status == 201
+
+    family, counted = "adapter_nonce_operations_total", world.gateway
+    assert total(counted, family, operation="reserve", result="success", **_FILES) == 1
+    assert total(counted, family, operation="consume", result="success", **_FILES) == 1
+
+
 async def test_requests_and_message_bytes_are_counted_by_server_and_route(tmp_path: Path) -> None:
     async with measured(tmp_path) as world:
         received = total(world.gateway, "longshore_message_bytes_total", direction="received")
