@@ -151,7 +151,7 @@ def _service_config(config: Path | None, overrides: Overrides) -> Config:
     """What a process that needs a shared Redis runs with; logging follows it from here on."""
     settings = read(config_file(config), overrides)
     require_shared_redis(settings)
-    log.configure(settings.core.log_level, secrets=settings.secrets())
+    log.configure(settings.core.log_level, secrets=settings.secrets(), headers=settings.secret_headers())
     if overrides == Overrides():  # else `longshore up` started this, and has said so, and done what is due at a start
         require_private_refresh(settings, private=False)
         for notice in settings.notices:

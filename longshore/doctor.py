@@ -35,7 +35,8 @@ def auth(*, token: str | None = None, token_stdin: _Flag = False, config: Path |
     """
     settings = read(config_file(config), Overrides())
     offered = sys.stdin.readline().strip() if token_stdin else token
-    log.configure("error", secrets=(*settings.secrets(), *((offered,) if offered else ())))
+    secrets = (*settings.secrets(), *((offered,) if offered else ()))
+    log.configure("error", secrets=secrets, headers=settings.secret_headers())
 
     async def walk() -> None:
         async with aiohttp.ClientSession() as http:

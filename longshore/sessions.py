@@ -158,7 +158,7 @@ async def _warn_without_workers(operator: _Operator) -> None:
 
 def _run(config: Path | None, work: Callable[[_Operator], Awaitable[None]]) -> None:
     settings = read(config_file(config), Overrides())
-    log.configure("error", secrets=settings.secrets())
+    log.configure("error", secrets=settings.secrets(), headers=settings.secret_headers())
 
     async def run() -> None:
         async with opened_store(settings) as store:

@@ -58,7 +58,7 @@ def up(plan: Plan, console: Console) -> None:
     """
     config = read(plan.config_file, plan.overrides)
     require_private_refresh(config, private=not config.shares_redis)
-    log.configure(config.core.log_level, secrets=config.secrets())
+    log.configure(config.core.log_level, secrets=config.secrets(), headers=config.secret_headers())
     for notice in config.notices:
         complain(str(notice))
     _require_free_ports(config)

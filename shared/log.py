@@ -5,7 +5,7 @@ Everything goes through the same processors to stderr, foreign libraries and tra
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TextIO
 
 import msgspec
@@ -25,14 +25,16 @@ context = bound_contextvars
 """`with context(request="…"):` adds fields to every event logged inside, in this task alone."""
 
 
-def configure(level: str, *, secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
+def configure(
+    level: str, *, secrets: Iterable[str] = (), headers: Collection[str] = (), stream: TextIO | None = None
+) -> None:
     """Send events of at least `level` to `stream`, stderr by default. Safe to repeat; the last call counts.
 
-    `secrets` are hidden wherever they occur, those of 6 characters and more.
+    `secrets` are hidden wherever they occur, those of 6 characters and more; so are fields named as one of `headers`.
     """
     target = sys.stderr if stream is None else stream
     handler = _Handler(target)
-    handler.setFormatter(_formatter(Redactor(secrets), for_person=target.isatty()))
+    handler.setFormatter(_formatter(Redactor(secrets, headers=headers), for_person=target.isatty()))
     root = logging.getLogger()
     for old in root.handlers[:]:
         if isinstance(old, _Handler):
@@ -48,9 +50,9 @@ def configure(level: str, *, secrets: Iterable[str] = (), stream: TextIO | None 
     )
 
 
-def fields_of(secrets: Iterable[str]) -> Callable[[logging.LogRecord], EventDict]:
+def fields_of(secrets: Iterable[str], *, headers: Collection[str] = ()) -> Callable[[logging.LogRecord], EventDict]:
     """What gives an event's fields as they may leave the process: plain data, secrets hidden."""
-    formatter = _rendered(Redactor(secrets), [_to_json])
+    formatter = _rendered(Redactor(secrets, headers=headers), [_to_json])
 
     def fields(record: logging.LogRecord) -> EventDict:
         return _decode(formatter.format(record))

@@ -1,7 +1,7 @@
 """Takes secrets out of what is logged: by the name of a field, by shape, and by exact value. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from urllib.parse import quote
 
 HIDDEN = "[hidden]"
@@ -13,7 +13,7 @@ _MAX_DEPTH = 6
 _MAX_INTEGER = 2**63
 
 _SECRET_NAME = re.compile(
-    r"(?:authorization|cookie|credential|jwt|passphrase|passwd|password|pwd|secret|signature|(?:^|[_.-])sig|token"
+    r"(?:authorization|cookie|credential|jwt|nonce|passphrase|passwd|password|pwd|secret|signature|(?:^|[_.-])sig|token"
     r"|(?:api|private|access|session|signing|secret)[_-]?key)s?\Z",
     re.IGNORECASE,
 )
@@ -23,23 +23,26 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
      rf"\1\2{HIDDEN}"),
     (re.compile(r"\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1\2{HIDDEN}"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?"), HIDDEN),  # a JWT
-    (re.compile(r"([?&;](?:sig|signature|(?:access_|id_)?token|api_?key|key|code|secret|password)=)"
+    (re.compile(r"([?&;](?:sig|signature|nonce|(?:access_|id_)?token|api_?key|key|code|secret|password)=)"
                 r"[^\s&;#\"'<>\\]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     # token='...' and "password": "..." inside printed records and JSON
     (re.compile(r"((?:token|secret|password|api_?key)[\\\"']{0,2}\s*[:=]\s*[\\]?[\"'])[^\"'\r\n\\]+", re.IGNORECASE),
      rf"\1{HIDDEN}"),
     (re.compile(r"(://[^\s/@:]{0,256}:)[^\s/@]+@"), rf"\1{HIDDEN}@"),  # a URL's password
 )
+_SCHEME = re.compile(r"(?:bearer|basic|token|apikey) ", re.IGNORECASE)
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 Clean = bool | int | float | str | None | list["Clean"] | dict[str, "Clean"]
 
 
 class Redactor:
-    """Hides `secrets` and whatever looks like one."""
+    """Hides `secrets`, fields of the names `headers` as credentials are, and whatever looks like one."""
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        spellings = {spelling for secret in secrets for spelling in (secret, quote(secret, safe=""))}
+    def __init__(self, secrets: Iterable[str] = (), *, headers: Collection[str] = ()) -> None:
+        self._headers = frozenset(_as_field(name) for name in headers)
+        self._shapes = (*_SHAPES, *_header_lines(headers))
+        spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
         known = sorted((text for text in spellings if len(text) >= _MIN_SECRET), key=len, reverse=True)
         self._exact = re.compile("|".join(map(re.escape, known))) if known else None
 
@@ -48,7 +51,7 @@ class Redactor:
         text = text[:_MAX_SCANNED].encode(errors="backslashreplace").decode()
         if self._exact is not None:
             text = self._exact.sub(HIDDEN, text)
-        for pattern, replacement in _SHAPES:
+        for pattern, replacement in self._shapes:
             text = pattern.sub(replacement, text)
         return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + "..."
 
@@ -69,9 +72,34 @@ class Redactor:
 
     def field(self, name: str, value: object, *, depth: int = 0) -> Clean:
         """As `value`; hidden as a whole when `name` says that it is a credential."""
-        if value is not None and not isinstance(value, bool) and _SECRET_NAME.search(name) is not None:
+        if value is not None and not isinstance(value, bool) and self._is_secret(name, depth):
             return HIDDEN
         return self.value(value, depth=depth)
+
+    def _is_secret(self, name: str, depth: int) -> bool:
+        if _SECRET_NAME.search(name) is not None:
+            return True
+        field = _as_field(name)     # an event's own field, like `server`, may share its name with some header
+        return field in self._headers and (depth > 0 or field.startswith("x_"))
+
+
+def _as_field(header: str) -> str:
+    return header.lower().replace("-", "_")
+
+
+def _header_lines(headers: Collection[str]) -> list[tuple[re.Pattern[str], str]]:
+    """The shape of such a header with its value; those of one word could be any word of a sentence."""
+    names = "|".join(re.escape(name) for name in headers if "-" in name)
+    if not names:
+        return []
+    line = re.compile(rf"(?<![\w-])({names})([\"']?\s*[:=]\s*[\"']?)[^\r\n\"'}}]+", re.IGNORECASE)
+    return [(line, rf"\1\2{HIDDEN}")]
+
+
+def _spellings(secret: str) -> set[str]:
+    """The secret, also without its scheme ("Bearer …"), as it stands in a text, in a URL, in a printed value."""
+    bare = secret.partition(" ")[2].strip() if _SCHEME.match(secret) else secret
+    return {spelt for text in (secret, bare) for spelt in (text, quote(text, safe=""), repr(text)[1:-1])}
 
 
 def escape(text: str) -> str:

@@ -110,6 +110,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 found += url_secrets(url)
         return tuple(dict.fromkeys(secret for secret in found if secret))
 
+    def secret_headers(self) -> tuple[str, ...]:
+        """Names of headers whose values may be credentials, for keeping those out of logs."""
+        found = [self.core.auth.header_name, *self.telemetry.headers]
+        for server in self.servers:
+            client = server.upstream.client_headers
+            found += (*server.upstream.static_headers, *client.passthrough, *client.required)
+        return tuple(dict.fromkeys(name.lower() for name in found))
+
 
 def _url_of_parts(redis: Redis) -> str | None:
     if redis.host is None:

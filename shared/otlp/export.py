@@ -45,7 +45,7 @@ class Export:
         self._logs = _logs(telemetry, resource, dropped.labels("logs")) if telemetry.emit_logs else None
         self._handler: OtlpHandler | None = None
         if self._logs is not None:
-            self._handler = OtlpHandler(self._logs, resource, config.secrets())
+            self._handler = OtlpHandler(self._logs, resource, config.secrets(), headers=config.secret_headers())
             logging.getLogger().addHandler(self._handler)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """Log lines as OTLP records: the same events with the same things hidden as on the console."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import Context
@@ -25,11 +25,14 @@ _OWN_CAUSE = ("opentelemetry", "grpc", "urllib3", "requests")   # a line about a
 class OtlpHandler(logging.Handler):
     """Hands every event over for export. Never waits."""
 
-    def __init__(self, batches: Batches[ReadableLogRecord], resource: Resource, secrets: Iterable[str]) -> None:
+    def __init__(
+        self, batches: Batches[ReadableLogRecord], resource: Resource, secrets: Iterable[str],
+        *, headers: Collection[str] = (),
+    ) -> None:
         super().__init__()
         self._batches = batches
         self._resource = resource
-        self._fields = log.fields_of(secrets)
+        self._fields = log.fields_of(secrets, headers=headers)
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.partition(".")[0] in _OWN_CAUSE:

@@ -20,7 +20,8 @@ from shared.config import (
     UploadConsumer,
     Upstream,
 )
-from shared.config.servers import tool_prefix
+from shared.config.servers import ClientHeaders, tool_prefix
+from shared.config.telemetry import Telemetry
 from shared.config.urls import MASK, mask_url, url_secrets
 
 _UPLOAD = UploadConsumer(tools=("t",), file_path_argument="path")
@@ -162,6 +163,19 @@ def test_every_secret_is_known() -> None:
 
     assert {"token123", "sign1234", "former12", "redis123", "static123"} <= known
     assert {"p@ss1234", "p%40ss1234", "query12", "variable1"} <= known
+
+
+def test_headers_that_may_carry_credentials_are_known_by_name() -> None:
+    named = ClientHeaders(passthrough=("X-Tenant",), required=("X-Team",))
+    upstream = Upstream(url=_URL, static_headers={"X-Key": "static123"}, client_headers=named)
+    config = msgspec.structs.replace(
+        _config(auth=Auth(header_name="X-Ours")),
+        servers=(Server(id="a", mount_path="/mcp/a", upstream=upstream),),
+        telemetry=Telemetry(headers={"X-Collector": "collect1"}),
+    )
+
+    assert set(config.secret_headers()) == {"x-ours", "x-collector", "x-key", "x-tenant", "x-team"}
+    assert "collect1" in config.secrets()
 
 
 @pytest.mark.parametrize(

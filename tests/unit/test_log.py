@@ -159,6 +159,50 @@ def test_secrets_in_tracebacks_are_hidden(lines: io.StringIO) -> None:
     assert "hunter2" not in lines.getvalue()
 
 
+_SECRETS = ("Bearer static-value-1", "tel'em\\etry-2")
+_HEADERS = ("x-tenant", "X-Api-Pass", "server")
+
+
+@pytest.mark.parametrize(
+    "text, kept, hidden",
+    [
+        ("sent static-value-1 up", "sent [hidden] up", "static-value"),
+        (f"sent {_SECRETS[1]} up", "sent [hidden] up", "etry-2"),
+        (f"sent {_SECRETS[1]!r} up", " up", "etry-2"),
+        ("X-Tenant: blue team", "X-Tenant: [hidden]", "blue"),
+        ("{'x-api-pass': 'blue', 'a': 'b'}", "'a': 'b'", "blue"),
+        ("server: files", "server: files", "hunter2"),
+        ("my-x-tenant: files", "my-x-tenant: files", "hunter2"),
+        ("GET /upload/a?nonce=abcDEF&expires=2", "?nonce=[hidden]&expires=2", "abcDEF"),
+        (f"GET /artifacts/f?expires=2&sig=abcDEF {_JWT}", "&sig=[hidden] [hidden]", "abcDEF"),
+    ],
+)
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_what_the_configuration_names_is_hidden_everywhere(
+    stream: type[io.StringIO], text: str, kept: str, hidden: str
+) -> None:
+    lines = stream()
+    log.configure("info", secrets=_SECRETS, headers=_HEADERS, stream=lines)
+    try:
+        raise ValueError(text)
+    except ValueError:
+        structlog.get_logger("x").exception(text, detail=text)
+    logging.getLogger("foreign").error("%s", text)
+
+    assert lines.getvalue().count(kept) == 4
+    assert hidden not in lines.getvalue()
+
+
+def test_fields_named_like_a_configured_header_are_hidden_but_never_an_events_own() -> None:
+    lines = io.StringIO()
+    log.configure("info", headers=_HEADERS, stream=lines)
+    structlog.get_logger("x").info("event", server="files", x_tenant="blue", sent={"X-Tenant": "blue", "Server": "s"})
+
+    (event,) = _events(lines)
+    assert (event["server"], event["x_tenant"]) == ("files", HIDDEN)
+    assert event["sent"] == {"X-Tenant": HIDDEN, "Server": HIDDEN}
+
+
 _FORGED = 'x\n{"event":"forged"}\r\u2028\u0085\x1b[31m\u202e\ud800'
 
 
