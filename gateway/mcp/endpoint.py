@@ -23,7 +23,7 @@ from gateway.mcp.exchange import (
     upstream_headers,
 )
 from gateway.mcp.relay import check_kind, relay, relay_bytes
-from gateway.mcp.renewal import renew
+from gateway.mcp.renewal import renew, with_upstream
 from gateway.mcp.sending import sent
 from gateway.upstream import probe
 from gateway.upstream.client import UpstreamAnswer
@@ -33,7 +33,7 @@ from gateway.wire.envelope import Kind
 from shared import ids
 from shared.errors import BadRequest, NotAcceptable, SlowRequest, TooLarge, UpstreamDown, WrongMediaType
 from shared.jobs import RemoveScope
-from shared.state.sessions import Caller, OpenSession
+from shared.state.sessions import Caller
 
 _BODY_S = 30.0
 _HANDLERS: dict[str, Callable[[Exchange], Awaitable[web.StreamResponse]]] = {
@@ -75,8 +75,7 @@ async def _handle(exchange: Exchange) -> web.StreamResponse:
     leases.begin(exchange.caller.session_id, lease)
     try:
         exchange.note.executing = message.kind is Kind.REQUEST
-        if is_lost(exchange.session):
-            exchange.use_upstream(await renew(exchange.request, mounted, exchange.caller, lost=""))
+        exchange.session = await with_upstream(exchange.request, mounted, exchange.caller, exchange.session)
         if exchange.is_restated and (answer := await crossing.answered_here(exchange)) is not None:
             return answer
         return await _HANDLERS.get(message.method, passthrough)(exchange)
@@ -111,10 +110,10 @@ async def get(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     if "text/event-stream" not in request.headers.get("Accept", "") and "*/*" not in request.headers.get("Accept", ""):
         raise NotAcceptable("a GET on this path opens an event stream; send Accept: text/event-stream")
     caller = caller_of(request, mounted)
-    session = await open_session(request, caller)
+    session = await with_upstream(request, mounted, caller, await open_session(request, caller))
     if capabilities.MODERN in session.flags:
         raise web.HTTPMethodNotAllowed("GET", ["POST", "DELETE"])    # nothing comes but within answers
-    upstream_id = await renew(request, mounted, caller, lost="") if is_lost(session) else session.upstream_id
+    upstream_id = session.upstream_id
     for left in range(request.app[CONFIG].sessions.upstream_session_termination_retries, -1, -1):
         headers = upstream_headers(request, mounted, upstream_id)
         async with mounted.client.exchange("GET", headers) as answer:
@@ -139,13 +138,6 @@ async def _stand(request: web.Request, caller: Caller, answer: UpstreamAnswer) -
 
 def _session_head(request: web.Request, caller: Caller) -> dict[str, str]:
     return {SESSION_HEADER: caller.session_id} if SESSION_HEADER in request.headers else {}
-
-
-def is_lost(session: OpenSession) -> bool:
-    """Whether the upstream had a session for this one, or may have had, and has none now: it lives again."""
-    return not session.upstream_id and (
-        capabilities.SESSIONS in session.flags or capabilities.UNKNOWN in session.flags
-    )
 
 
 async def delete(mounted: Mounted, request: web.Request) -> web.StreamResponse:

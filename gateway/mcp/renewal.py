@@ -1,6 +1,7 @@
 """A session whose upstream side is gone: opened again with the client's own parameters, by one gateway alone."""
 
 import asyncio
+from dataclasses import replace
 
 import msgspec
 import structlog
@@ -8,20 +9,38 @@ from aiohttp import web
 
 from gateway.appkeys import RENEWALS, TASKS, Mounted
 from gateway.mcp import capabilities
-from gateway.mcp.exchange import upstream_headers
+from gateway.mcp.exchange import open_session, upstream_headers
 from gateway.upstream import probe
 from gateway.upstream.ask import ask_raw, tell
-from gateway.wire import jsonrpc
+from gateway.upstream.discover import discovered
+from gateway.wire import jsonrpc, to_modern
 from shared import ids
 from shared.clock import monotonic_s
 from shared.errors import LongshoreError, UpstreamDown, UpstreamTimeout
 from shared.state.renewal import Open, Opened, Use
-from shared.state.sessions import Caller
+from shared.state.sessions import Caller, OpenSession
 
 log = structlog.get_logger(__name__)
 
 _WITHIN_S = 15.0             # for one handshake; after it another gateway may try
 _LOOK_EVERY_S = 0.05
+
+
+async def with_upstream(request: web.Request, mounted: Mounted, caller: Caller, session: OpenSession) -> OpenSession:
+    """`session` with an upstream side, which is opened where it has none. Raises as `renew`, or `open_session`."""
+    if not is_lost(session):
+        return session
+    upstream_id = await renew(request, mounted, caller, lost="")
+    if capabilities.UNKNOWN in session.flags:    # what the upstream can do is known now
+        session = await open_session(request, caller)
+    return replace(session, upstream_id=upstream_id)
+
+
+def is_lost(session: OpenSession) -> bool:
+    """Whether the upstream had a session for this one, or may have had, and has none now: it lives again."""
+    return not session.upstream_id and (
+        capabilities.SESSIONS in session.flags or capabilities.UNKNOWN in session.flags
+    )
 
 
 async def renew(request: web.Request, mounted: Mounted, caller: Caller, *, lost: str) -> str:
@@ -51,6 +70,8 @@ async def opened(request: web.Request, mounted: Mounted, told: Open) -> Opened:
     """Handshake with the stored parameters, those of a restored session being our own."""
     headers = _headers(request, mounted)
     is_restored = not told.protocol
+    if is_restored and mounted.monitor.is_modern_only:
+        return await _without_session(mounted, headers, told.init_params)
     async with asyncio.timeout(_WITHIN_S):
         response, new = await ask_raw(mounted.client, headers, "initialize", msgspec.Raw(told.init_params))
         found = capabilities.negotiated(response)
@@ -60,6 +81,14 @@ async def opened(request: web.Request, mounted: Mounted, told: Open) -> Opened:
         await tell(mounted.client, headers, "notifications/initialized")
     flags = found.flags + (capabilities.SESSIONS if new else "") or capabilities.TOOLS
     return Opened(new, found.protocol, flags if is_restored else "")
+
+
+async def _without_session(mounted: Mounted, headers: dict[str, str], init_params: bytes) -> Opened:
+    """What a session is over an upstream of the stateless revision alone."""
+    result = await discovered(mounted.client, headers, within_s=_WITHIN_S)
+    version = to_modern.agreed_version(init_params)
+    found = capabilities.flags_of(jsonrpc.result("", to_modern.initialized(result, version)))
+    return Opened("", version, found + capabilities.MODERN)
 
 
 async def introduced(request: web.Request, mounted: Mounted, init_params: bytes) -> jsonrpc.RawMap:

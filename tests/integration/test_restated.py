@@ -166,6 +166,34 @@ async def test_a_server_that_wants_its_callers_headers_shows_its_era_to_the_firs
     assert modern_only.last("server/discover").request.headers["X-Key"] == "k"
 
 
+async def test_a_client_without_session_id_goes_on_in_a_scope_that_its_principal_began_without_initialize(
+    shared_backing: Backing, modern_only: ScriptedUpstream
+) -> None:
+    meta = {f"{_PREFIX}protocolVersion": _VERSION, f"{_PREFIX}clientCapabilities": {}}
+    head = {"MCP-Protocol-Version": _VERSION, "Mcp-Method": "tools/call", "Mcp-Name": "echo"}
+    config = shared_backing.config(entry(modern_only.url), core=_AUTH, state_persistence=_own_keys(shared_backing))
+    async with connected(config, initialize=False) as client:
+        stateless = await client.request("tools/call", {"name": "echo", "_meta": meta}, {**head, **_TOKEN})
+        initialized = await client.request("initialize", INIT, _TOKEN)
+        pong = await client.request("ping", None, _TOKEN)
+        called = await client.request("tools/call", {"name": "echo"}, _TOKEN)
+        async with client.http.get(client.base + client.mount, headers={"Accept": "*/*", **_TOKEN}) as stream:
+            refused = stream.status
+
+    assert stateless.message["result"] == _DONE
+    assert (initialized.status, pong.message["result"]) == (200, {})
+    assert called.message["result"] == {"content": _DONE["content"]}
+    assert refused == 405
+
+
+_TOKEN = {"X-Mcp-Adapter-Auth-Token": "a-token-of-the-tests"}
+_AUTH = {"auth": {"enabled": True, "token": "a-token-of-the-tests"}}
+
+
+def _own_keys(backing: Backing) -> dict[str, object]:
+    return {"type": "redis", "redis": {"url": backing.redis_url, "key_base": "begun-without-initialize"}}
+
+
 async def test_a_server_that_was_replaced_by_one_with_sessions_is_found_out(
     shared_backing: Backing, modern_only: ScriptedUpstream
 ) -> None:

@@ -161,6 +161,27 @@ async def test_a_session_era_server_keeps_one_session_a_workspace(
     assert not any("_meta" in seen.params for seen in calls)
 
 
+async def test_a_session_era_client_without_session_id_shares_the_scope_of_its_principal(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    token = "a-token-of-the-tests"
+    head = {"X-Mcp-Adapter-Auth-Token": token}
+    keys = {"type": "redis", "redis": {"url": shared_backing.redis_url, "key_base": "begun-by-the-other-era"}}
+    auth = {"auth": {"enabled": True, "token": token}}
+    config = shared_backing.config(entry(upstream.url, consumer("read")), core=auth, state_persistence=keys)
+    async with connected(config, initialize=False) as client:
+        begun = await Modern(client).result("tools/call", {"name": "files_get_upload_url"}, headers=head)
+        initialized = await client.request("initialize", {}, head)
+        called = await client.request("tools/call", {"name": "echo"}, head)
+        link = await client.request("tools/call", {"name": "files_get_upload_url"}, head)
+
+    assert initialized.status == 200
+    assert called.message["result"]["content"][0]["text"] == "done"
+    assert upstream.last("tools/call").request.headers["Mcp-Session-Id"]
+    scope = link.message["result"]["structuredContent"]["session_id"]
+    assert scope == begun["structuredContent"]["session_id"]
+
+
 async def test_many_first_calls_at_once_open_one_session(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
         headers = {"X-Longshore-Workspace": "crowd"}
