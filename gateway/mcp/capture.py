@@ -137,19 +137,30 @@ async def _places(exchange: Exchange, pending: Pending, said: ToolResult) -> tup
         for path in candidates.paths(said, locator)
     ]
     staged: list[str] = []
-    if locator.mode == "embedded":
-        for part in candidates.embedded(said)[:1]:
-            writer = exchange.request.app[BLOBS].writer(name := f"{pending.artifact_id}.embedded")
-            try:
-                await writer.write(part.decode())
-                await writer.finish()
-            except BaseException:
-                await writer.abort()
-                raise
-            staged.append(name)
-            display = layout.safe_name(part.name, fallback=exchange.envelope.name or "artifact")
-            places.append(Candidate(source="staged", path=name, name=display, media_type=part.media_type))
+    if locator.mode != "none" and (embedded := _carried(said, is_expected=locator.mode == "embedded")):
+        part, content = embedded
+        writer = exchange.request.app[BLOBS].writer(name := f"{pending.artifact_id}.embedded")
+        try:
+            await writer.write(content)
+            await writer.finish()
+        except BaseException:
+            await writer.abort()
+            raise
+        staged.append(name)
+        display = layout.safe_name(part.name, fallback=exchange.envelope.name or "artifact")
+        places.append(Candidate(source="staged", path=name, name=display, media_type=part.media_type))
     return places, staged
+
+
+def _carried(said: ToolResult, *, is_expected: bool) -> tuple[candidates.Embedded, bytes] | None:
+    """The first embedded part and its bytes. Raises ArtifactMissing for broken base64 where a part is expected."""
+    for part in candidates.embedded(said)[:1]:
+        try:
+            return part, part.decode()
+        except ArtifactMissing:
+            if is_expected:
+                raise
+    return None
 
 
 def _as_ours(exchange: Exchange, path: str) -> str:
