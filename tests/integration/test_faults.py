@@ -132,7 +132,7 @@ class Visitor:
         await self.client.call("write", {"path": "out.bin"})
 
     async def merged_list(self) -> None:
-        assert len((await self.client.result("tools/list"))["tools"]) == 4
+        assert len((await self.client.result("tools/list"))["tools"]) == 5
 
     async def read(self) -> None:
         await self.client.result("resources/read", {"uri": "test://large"})
