@@ -12,7 +12,7 @@ from aiohttp import web
 from gateway.appkeys import FILES, STREAMS, UPLOAD_WAITS
 from gateway.files.uploaded import describe_uploads
 from gateway.mcp.exchange import Exchange
-from gateway.mcp.own_answers import head_of, own_result
+from gateway.mcp.own_answers import in_revision, own_result
 from gateway.mcp.relay import STREAM_HEADERS, error_message
 from gateway.streams import OpenStream
 from gateway.tools import own
@@ -131,7 +131,7 @@ async def _streamed(exchange: Exchange, nonce: str, wait_s: float, token: str | 
     stream = streams.add(response)
     try:
         result = await _result(exchange, nonce, wait_s, _teller(stream, wait_s, token))
-        await stream.write(sse.event(jsonrpc.result(exchange.envelope.id, {**head_of(exchange), **result})))
+        await stream.write(sse.event(jsonrpc.result(exchange.envelope.id, in_revision(exchange, result))))
     except LongshoreError as err:
         exchange.note.reason = err.reason
         await stream.write(sse.event(error_message(exchange.note, err)))

@@ -45,5 +45,5 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
 
 def _farewell(listen_id: MessageId) -> bytes:
     """The result that ends a stream of changes in good order (MCP 2026-07-28 basic/patterns/subscriptions)."""
-    head = result_fields.head("subscriptions/listen")
-    return sse.event(jsonrpc.result(listen_id, {**head, "_meta": {modern.SUBSCRIPTION_KEY: listen_id}}))
+    end = result_fields.own("subscriptions/listen", {"_meta": {modern.SUBSCRIPTION_KEY: listen_id}})
+    return sse.event(jsonrpc.result(listen_id, end))

@@ -13,7 +13,7 @@ from gateway.lists import Fetch, Key, fingerprint
 from gateway.mcp import capabilities, reading
 from gateway.mcp.additions import Additions, Each
 from gateway.mcp.exchange import Exchange
-from gateway.mcp.own_answers import head_of, own_result
+from gateway.mcp.own_answers import in_revision, own_result
 from gateway.mcp.relay import relay
 from gateway.mcp.sending import sent
 from gateway.tools import own
@@ -76,7 +76,7 @@ async def read(exchange: Exchange) -> web.StreamResponse:
         if exchange.sink is not None:
             body = await reading.whole(exchange.request, record, uri, exchange.envelope.id)
             return web.Response(body=body, content_type="application/json")
-        return await reading.send(exchange.request, record, uri, exchange.envelope.id, head=head_of(exchange))
+        return await reading.send(exchange.request, record, uri, exchange.envelope.id, head=in_revision(exchange, {}))
     async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
         return await relay(exchange, answer)
 

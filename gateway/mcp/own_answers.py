@@ -10,10 +10,10 @@ from gateway.wire import jsonrpc, result_fields
 
 def own_result(exchange: Exchange, value: dict[str, Any]) -> web.Response:
     """The response with this result."""
-    body = jsonrpc.result(exchange.envelope.id, {**head_of(exchange), **value})
+    body = jsonrpc.result(exchange.envelope.id, in_revision(exchange, value))
     return web.Response(body=body, content_type="application/json")
 
 
-def head_of(exchange: Exchange) -> dict[str, Any]:
-    """The fields that the client's revision wants in a result of ours."""
-    return {} if exchange.stateless is None else result_fields.head(exchange.envelope.method)
+def in_revision(exchange: Exchange, value: dict[str, Any]) -> dict[str, Any]:
+    """The result `value` of ours, with the fields that the client's revision wants in it."""
+    return value if exchange.stateless is None else result_fields.own(exchange.envelope.method, value)

@@ -210,8 +210,9 @@ async def _refused(exchange: Exchange, answer: UpstreamAnswer, change: Change) -
 def error_message(note: Note, err: LongshoreError) -> bytes:
     """The JSON-RPC form of an error of this request: a tool result where the caller can correct it."""
     if note.in_tool_call and isinstance(err, (ToolInputError, ArtifactMissing, OverQuota)):
-        head = result_fields.head("tools/call") if note.is_modern else None
-        return jsonrpc.tool_error(note.message_id, err, head=head)
+        failure = jsonrpc.tool_failure(err)
+        said = result_fields.own("tools/call", failure) if note.is_modern else failure
+        return jsonrpc.result(note.message_id, said)
     # The stateless revision has no code of its own for what is not there.
     no_such = note.is_modern and isinstance(err, NotFound) and err.code == NotFound.code
     return jsonrpc.error(note.message_id, err, code=InvalidParams.code if no_such else None)

@@ -29,12 +29,11 @@ def error(request_id: MessageId, err: LongshoreError, *, code: int | None = None
     return _encode({"jsonrpc": "2.0", "id": request_id, "error": body})
 
 
-def tool_error(request_id: MessageId, err: LongshoreError, *, head: dict[str, Any] | None = None) -> bytes:
-    """A tool result with `isError: true`, which the model reads and can correct
-    (MCP 2025-11-25 server/tools §Error Handling). `head` are fields that a revision adds."""
+def tool_failure(err: LongshoreError) -> dict[str, Any]:
+    """A tool's result with `isError: true`, which the model reads and can correct
+    (MCP 2025-11-25 server/tools §Error Handling)."""
     content = [{"type": "text", "text": str(err)}]
-    said = {"content": content, "isError": True, "_meta": {"longshore/reason": err.reason}}
-    return result(request_id, {**(head or {}), **said})
+    return {"content": content, "isError": True, "_meta": {"longshore/reason": err.reason}}
 
 
 def raw(value: Any) -> msgspec.Raw:

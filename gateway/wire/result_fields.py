@@ -7,16 +7,23 @@ from typing import Any
 
 from gateway.wire import jsonrpc
 from gateway.wire.modern import SERVER_INFO_KEY
+from shared.vitals import running_version
 
 CACHEABLE = frozenset({
     "server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read",
 })
+_OURS = {"name": "longshore", "version": running_version()}
 _PRIVATE = {"ttlMs": 0, "cacheScope": "private"}
 
 
 def head(method: str) -> dict[str, Any]:
     """The fields of a result to `method` that is the gateway's own or has something of a caller in it."""
     return {"resultType": "complete", **(_PRIVATE if method in CACHEABLE else {})}
+
+
+def own(method: str, value: dict[str, Any]) -> dict[str, Any]:
+    """The result `value` to `method`, which the gateway made all by itself and says so."""
+    return {**head(method), **value, "_meta": {SERVER_INFO_KEY: _OURS, **value.get("_meta", {})}}
 
 
 def completed(result: jsonrpc.RawMap, method: str) -> jsonrpc.RawMap:

@@ -10,12 +10,14 @@ import pytest
 
 from gateway.app import public_runner
 from shared.metrics import Metrics
+from shared.vitals import running_version
 from tests.fixtures.gateway import ACCEPT, Answer, Backing, connected, consumer, entry, producer
 from tests.fixtures.gateway import Client as SessionClient
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, stream, writes
 
 _VERSION = "2026-07-28"
 _PREFIX = "io.modelcontextprotocol/"
+_OURS = {"name": "longshore", "version": running_version()}
 _NAMES = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 
@@ -143,6 +145,8 @@ async def test_files_travel_in_both_directions_and_stay_in_their_workspace(
     if era == "modern":
         assert used.request.headers["Mcp-Param-Path"] == used.params["arguments"]["path"]
     assert elsewhere["isError"] is True
+    assert elsewhere["_meta"] == {f"{_PREFIX}serverInfo": _OURS, "longshore/reason": "bad_tool_argument"}
+    assert [own["_meta"] for own in (ticket, read)] == [{f"{_PREFIX}serverInfo": _OURS}] * 2
 
 
 async def test_a_session_era_server_keeps_one_session_a_workspace(
@@ -412,7 +416,7 @@ async def test_a_stream_of_changes_ends_with_its_result_when_the_gateway_drains(
         )
 
     assert answer.message == {"jsonrpc": "2.0", "id": 1, "result": {
-        "resultType": "complete", "_meta": {f"{_PREFIX}subscriptionId": 1},
+        "resultType": "complete", "_meta": {f"{_PREFIX}subscriptionId": 1, f"{_PREFIX}serverInfo": _OURS},
     }}
 
 

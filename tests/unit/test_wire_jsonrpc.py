@@ -84,7 +84,7 @@ def test_an_error_has_its_code_sentence_and_reason() -> None:
 
 
 def test_a_tool_error_is_a_result_that_the_model_reads() -> None:
-    decoded = msgspec.json.decode(jsonrpc.tool_error("a", ToolInputError("upload it again")))
+    decoded = msgspec.json.decode(jsonrpc.result("a", jsonrpc.tool_failure(ToolInputError("upload it again"))))
 
     assert decoded["result"] == {
         "content": [{"type": "text", "text": "upload it again"}], "isError": True,
