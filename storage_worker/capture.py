@@ -61,6 +61,10 @@ class Capture:
         sync_file(self.folders, (*self.folder, captured.stored_name))
         return captured
 
+    def adopt_only(self) -> Captured:
+        """Keep the one plain file in the artifact's folder, whatever its name. Raises NotFound for none or several."""
+        return self.adopt(self._only_file())
+
     def copy(self, folders: Folders, parts: Parts, *, not_before_ns: int) -> Captured:
         """Copy a file from elsewhere. Raises Forbidden for one that was not changed since `not_before_ns`."""
         source = folders.open_file(parts)
@@ -77,7 +81,7 @@ class Capture:
         try:
             fd = self.folders.open_file(staged)
         except FileNotFoundError:
-            return self.adopt(self._only_file())
+            return self.adopt_only()
         try:
             captured = self._captured(read_through(fd), self.name)
         finally:

@@ -1,5 +1,7 @@
 """The job that captures the file a tool wrote."""
 
+import contextlib
+
 from shared.clock import now_ms
 from shared.errors import Forbidden, NotFound, Refused
 from shared.folders import Folders
@@ -17,7 +19,7 @@ _WHERE = {"injected": "at the path given to the tool", "located": "at a path tha
 
 @job(FinaliseArtifact, timeout_s=120.0)
 async def finalise_artifact(stores: Stores, order: FinaliseArtifact) -> ArtifactDone | NothingFound:
-    """Capture the first candidate that is there and allowed, then commit its record.
+    """Capture the first candidate that is there and allowed, else the one file beside the injected path; commit it.
 
     File before record: a record never points at bytes that are not there. Repeatable at every line: what
     was committed is returned, what lies in the artifact's folder is found there again, a copy is made
@@ -55,7 +57,17 @@ async def _capture(stores: Stores, order: FinaliseArtifact, refusals: list[str])
             return await stores.blobs.run(_take, stores, order, candidate)
         except Refused as err:
             refusals.append(f"{_WHERE[candidate.source]}: {err}")
+    if any(candidate.source == "injected" for candidate in order.candidates):
+        # What was refused has been said already.
+        with contextlib.suppress(Refused):
+            return await stores.blobs.run(_sibling, stores, order)
     return None
+
+
+def _sibling(stores: Stores, order: FinaliseArtifact) -> Captured:
+    """What the tool wrote beside the path given to it, under a name of its own."""
+    capture = Capture(folders=stores.blobs.folders, scope=order.scope, artifact_id=order.artifact_id, name="")
+    return capture.adopt_only()
 
 
 def _take(stores: Stores, order: FinaliseArtifact, candidate: Candidate) -> Captured:

@@ -58,3 +58,52 @@ async def test_embedded_bytes_stay_in_the_result_alone_where_the_adapter_locates
         said = await client.call("write", {"path": "asked.png"})
 
     assert said == {"content": [_IMAGE]}
+
+
+@pytest.mark.parametrize("locator", [{"mode": "none"}, {"mode": "regex"}])
+@pytest.mark.parametrize(
+    ("asked", "wrote"), [("shot", "shot.gif"), ("shot.png", "shot.gif"), ("shot.png", "page-1.gif")]
+)
+async def test_one_file_beside_the_injected_path_is_the_tools(
+    shared_backing: Backing, upstream: ScriptedUpstream, locator: dict[str, Any], asked: str, wrote: str
+) -> None:
+    _answers(upstream, {"type": "text", "text": "done"}, write_as=wrote)
+    config = shared_backing.config(entry(upstream.url, producer("write", output_locator=locator)))
+    async with connected(config) as client:
+        artifact = (await client.call("write", {"path": asked}))["_meta"]["artifact"]
+        (content,) = (await client.result("resources/read", {"uri": artifact["artifact_uri"]}))["contents"]
+
+    assert (artifact["filename"], artifact["mime_type"]) == (wrote, "image/gif")
+    assert content["uri"] == artifact["artifact_uri"]
+
+
+async def test_of_several_files_beside_the_injected_path_none_is_guessed(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    async def behave(seen: Seen) -> Reply:
+        path = Path(seen.params["arguments"]["path"])
+        for name in ("one.gif", "two.gif"):
+            await asyncio.to_thread(path.with_name(name).write_bytes, b"GIF89a")
+        return result(seen, {"content": []})
+
+    upstream.behaviours["tools/call"] = behave
+    config = shared_backing.config(entry(upstream.url, producer("write", output_locator={"mode": "regex"})))
+    async with connected(config) as client:
+        said = await client.call("write", {"path": "asked.png"})
+
+    assert said["isError"] is True
+
+
+async def test_a_link_beside_the_injected_path_is_no_file(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    async def behave(seen: Seen) -> Reply:
+        path = Path(seen.params["arguments"]["path"])
+        await asyncio.to_thread(path.with_name("other.txt").symlink_to, "/etc/passwd")
+        return result(seen, {"content": []})
+
+    upstream.behaviours["tools/call"] = behave
+    async with connected(shared_backing.config(entry(upstream.url, producer("write")))) as client:
+        said = await client.call("write", {"path": "asked.txt"})
+
+    assert said == {"content": []}
