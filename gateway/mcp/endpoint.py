@@ -31,7 +31,7 @@ from gateway.wire import envelope as wire
 from gateway.wire import modern
 from gateway.wire.envelope import Kind
 from shared import ids
-from shared.errors import BadRequest, NotAcceptable, SlowRequest, TooLarge, UpstreamDown, WrongMediaType
+from shared.errors import BadRequest, NotAcceptable, SessionGone, SlowRequest, TooLarge, UpstreamDown, WrongMediaType
 from shared.jobs import RemoveScope
 from shared.state.sessions import Caller
 
@@ -76,6 +76,7 @@ async def _handle(exchange: Exchange) -> web.StreamResponse:
     try:
         exchange.note.executing = message.kind is Kind.REQUEST
         exchange.session = await with_upstream(exchange.request, mounted, exchange.caller, exchange.session)
+        _check_era(exchange)
         if exchange.is_restated and (answer := await crossing.answered_here(exchange)) is not None:
             return answer
         return await _HANDLERS.get(message.method, passthrough)(exchange)
@@ -84,6 +85,14 @@ async def _handle(exchange: Exchange) -> web.StreamResponse:
         raise
     finally:
         leases.end(exchange.caller.session_id, lease)
+
+
+def _check_era(exchange: Exchange) -> None:
+    """Raise SessionGone where a session was begun over a server that had none, and one that has them took its place."""
+    monitor = exchange.mounted.monitor
+    is_replaced = monitor.readiness == "ready" and not monitor.is_modern_only
+    if exchange.is_restated and is_replaced and SESSION_HEADER in exchange.request.headers:
+        raise SessionGone("the upstream server was replaced; start a new session with initialize")
 
 
 async def passthrough(exchange: Exchange) -> web.StreamResponse:

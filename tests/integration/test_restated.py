@@ -197,7 +197,7 @@ def _own_keys(backing: Backing) -> dict[str, object]:
 async def test_a_server_that_was_replaced_by_one_with_sessions_is_found_out(
     shared_backing: Backing, modern_only: ScriptedUpstream
 ) -> None:
-    """The first caller after it is told, and the probe looks again."""
+    """The first caller after it is told, and the probe looks again; a session from before is over."""
     async with connected(shared_backing.config(entry(modern_only.url))) as client:
         for method in ("initialize", "server/discover", "tools/list", "tools/call"):
             del modern_only.behaviours[method]
@@ -206,9 +206,13 @@ async def test_a_server_that_was_replaced_by_one_with_sessions_is_found_out(
         await modern_only.until("notifications/initialized")
         while (answer := await client.request("initialize", INIT)).status != 200 or "result" not in answer.message:
             pass
+        before = await client.request("tools/list")
+        await client.initialize()
+        after = await client.request("tools/list")
 
     assert first.reason == "upstream_unavailable"
     assert answer.message["result"]["serverInfo"]["version"] == "7"
+    assert (before.status, after.status) == (404, 200)
 
 
 async def test_a_cancelled_call_leaves_the_servers_stream(
