@@ -1,5 +1,6 @@
 """The life of one artifact around a tool call: reserved before, captured by a worker after, or given up."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -137,8 +138,9 @@ async def _places(exchange: Exchange, pending: Pending, said: ToolResult) -> tup
         for path in candidates.paths(said, locator)
     ]
     staged: list[str] = []
-    if locator.mode != "none" and (embedded := _carried(said, is_expected=locator.mode == "embedded")):
-        part, content = embedded
+    carried = _carried(said, is_expected=locator.mode == "embedded") if locator.mode != "none" else None
+    if carried is not None:
+        part, content = carried
         writer = exchange.request.app[BLOBS].writer(name := f"{pending.artifact_id}.embedded")
         try:
             await writer.write(content)
@@ -155,11 +157,8 @@ async def _places(exchange: Exchange, pending: Pending, said: ToolResult) -> tup
 def _carried(said: ToolResult, *, is_expected: bool) -> tuple[candidates.Embedded, bytes] | None:
     """The first embedded part and its bytes. Raises ArtifactMissing for broken base64 where a part is expected."""
     for part in candidates.embedded(said)[:1]:
-        try:
+        with contextlib.suppress(*() if is_expected else (ArtifactMissing,)):
             return part, part.decode()
-        except ArtifactMissing:
-            if is_expected:
-                raise
     return None
 
 
@@ -186,10 +185,10 @@ async def _presentation(exchange: Exchange, pending: Pending, record: ArtifactRe
 
 def shown(exchange: Exchange, record: ArtifactRecord, raw: bytes | None = None) -> results.Presentation:
     """How this caller is shown the artifact."""
-    config, request = exchange.config, exchange.request
+    config = exchange.config
     return results.Presentation(
         uri=handles.artifact_uri(config.artifacts.uri_scheme, record),
-        download_url=links.download_url(request, record) if config.core.allow_artifacts_download else None,
+        download_url=links.download_url(exchange.request, record) if config.core.allow_artifacts_download else None,
         is_resource=exchange.mounted.adapters.exposes_artifacts and record.expose,
         has_links=exchange.stateless is not None or exchange.session.protocol >= _FIRST_WITH_LINKS,
         raw=raw,
