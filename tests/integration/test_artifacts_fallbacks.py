@@ -107,3 +107,15 @@ async def test_a_link_beside_the_injected_path_is_no_file(
         said = await client.call("write", {"path": "asked.txt"})
 
     assert said == {"content": []}
+
+
+async def test_broken_base64_is_told_where_embedded_bytes_are_expected(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    _answers(upstream, {**_IMAGE, "data": "not base64"})
+    config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator={"mode": "embedded"})))
+    async with connected(config) as client:
+        said = await client.call("write")
+
+    assert said["isError"] is True
+    assert "base64" in said["content"][0]["text"]
