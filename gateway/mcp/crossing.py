@@ -13,6 +13,7 @@ from gateway.mcp.exchange import Exchange
 from gateway.mcp.own_answers import own_result
 from gateway.wire import jsonrpc, modern, param_headers, to_modern
 from gateway.wire.envelope import Kind, MessageId
+from shared import tracing
 from shared.errors import InvalidParams, MethodNotFound
 
 _NOT_THERE = frozenset({"resources/subscribe", "resources/unsubscribe"})
@@ -78,7 +79,9 @@ async def restated(exchange: Exchange, body: bytes) -> tuple[dict[str, str], byt
         wanted=_mirrored(exchange),
     )
     headers["Accept"] = "application/json, text/event-stream"
-    return headers, to_modern.request(body, to_modern.client_info(init_params), log_level=log_level)
+    return headers, to_modern.request(
+        body, to_modern.client_info(init_params), log_level=log_level, traceparent=tracing.traceparent()
+    )
 
 
 def _mirrored(exchange: Exchange) -> list[param_headers.Mirrored]:

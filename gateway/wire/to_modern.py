@@ -60,8 +60,10 @@ def agreed_version(init_params: bytes) -> str:
     return asked if isinstance(asked, str) and asked in HANDSHAKE_VERSIONS else _LAST
 
 
-def request(body: bytes, client: msgspec.Raw, *, log_level: str = "") -> bytes:
+def request(body: bytes, client: msgspec.Raw, *, log_level: str = "", traceparent: str = "") -> bytes:
     """The request with all that a server of the stateless revision has to be told each time.
+
+    `traceparent` names the work under way, where it is traced and the client says nothing of a trace.
 
     No capability of the client's is declared: requests of the server's are not passed on to it.
     """
@@ -75,6 +77,8 @@ def request(body: bytes, client: msgspec.Raw, *, log_level: str = "") -> bytes:
         meta[modern.CLIENT_INFO_KEY] = client
     if log_level:
         meta[modern.LOG_LEVEL_KEY] = jsonrpc.raw(log_level)
+    if traceparent:
+        meta.setdefault("traceparent", jsonrpc.raw(traceparent))
     params["_meta"] = jsonrpc.raw(meta)
     message["params"] = jsonrpc.raw(params)
     return jsonrpc.close_object(message)

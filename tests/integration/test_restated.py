@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from tests.fixtures.collector import over_http
 from tests.fixtures.gateway import INIT, Answer, Backing, Client, connected, consumer, entry, producer
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, scripted, stream, tool, writes
 
@@ -85,6 +86,21 @@ async def test_each_request_says_all_there_is_to_say(shared_backing: Backing, mo
     assert head["Mcp-Param-Region"] == "=?base64?Z3LDtsOfZQ==?="
     assert "Mcp-Session-Id" not in head
     assert modern_only.calls("logging/setLevel") == []
+
+
+@pytest.mark.parametrize("own", [None, "00-1-2-01"])
+async def test_a_traced_request_names_its_trace_where_the_client_names_none(
+    shared_backing: Backing, modern_only: ScriptedUpstream, own: str | None
+) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    params = {"name": "echo", "arguments": {}} | ({"_meta": {"traceparent": own}} if own else {})
+    with over_http() as collector:
+        telemetry = {"enabled": True, "transport": "http", "endpoint": collector.url}
+        async with connected(shared_backing.config(entry(modern_only.url), telemetry=telemetry)) as client:
+            await client.request("tools/call", params, {"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
+
+    named = modern_only.last("tools/call").params["_meta"]["traceparent"]
+    assert named == own if own else named.startswith(f"00-{trace}-")
 
 
 async def test_a_log_level_that_there_is_not_is_refused(shared_backing: Backing, modern_only: ScriptedUpstream) -> None:
