@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from gateway.files.blocks import UNREADABLE, Block, read, split
 from shared import layout
 from shared.config import OutputLocator
 from shared.errors import ArtifactMissing
@@ -45,21 +46,6 @@ class Embedded(msgspec.Struct, frozen=True):
             raise ArtifactMissing("the tool embedded a file whose base64 is broken") from None
 
 
-class _Resource(msgspec.Struct):
-    uri: str = ""
-    mime_type: str | None = msgspec.field(default=None, name="mimeType")
-    blob: str | None = None
-    text: str | None = None
-
-
-class _Block(msgspec.Struct):
-    type: str = ""
-    text: str | None = None
-    data: str | None = None
-    mime_type: str | None = msgspec.field(default=None, name="mimeType")
-    resource: _Resource | None = None
-
-
 class _Result(msgspec.Struct):
     content: msgspec.Raw = msgspec.Raw(b"[]")
     structured: Any = msgspec.field(default=None, name="structuredContent")
@@ -67,16 +53,13 @@ class _Result(msgspec.Struct):
 
 
 _result = msgspec.json.Decoder(_Result)
-_blocks = msgspec.json.Decoder(list[msgspec.Raw])
-_block = msgspec.json.Decoder(_Block)
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
     """A tool result as far as files may hide in it."""
 
-    blocks: list[_Block]
+    blocks: list[Block]
     structured: Any
     is_error: bool
 
@@ -85,17 +68,17 @@ class ToolResult:
         """Lenient: what is not of the expected shape holds no file, and keeps nothing else from being read."""
         try:
             decoded = _result.decode(result)
-        except _UNREADABLE:
+        except UNREADABLE:
             return cls([], None, False)
         return cls(_readable_blocks(decoded.content), decoded.structured, decoded.is_error is True)
 
 
-def _readable_blocks(content: msgspec.Raw) -> list[_Block]:
-    blocks: list[_Block] = []
-    with contextlib.suppress(*_UNREADABLE):
-        for raw in _blocks.decode(content):
-            with contextlib.suppress(*_UNREADABLE):
-                blocks.append(_block.decode(raw))
+def _readable_blocks(content: msgspec.Raw) -> list[Block]:
+    blocks: list[Block] = []
+    with contextlib.suppress(*UNREADABLE):
+        for raw in split(content):
+            with contextlib.suppress(*UNREADABLE):
+                blocks.append(read(raw))
     return blocks
 
 
@@ -204,7 +187,7 @@ def plain_path(text: str) -> str:
         return ""
 
 
-def _of_block(block: _Block) -> Embedded | None:
+def _of_block(block: Block) -> Embedded | None:
     if block.type in ("image", "audio") and block.data:
         return Embedded(block.data, True, block.mime_type or "", "")
     resource = block.resource

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from gateway.files import results
+from gateway.files.blocks import UNREADABLE, Block, read, split
 from gateway.files.results import Presentation
 from gateway.wire import jsonrpc
 from gateway.wire.jsonrpc import RawMap
@@ -15,26 +16,6 @@ from shared.records import ArtifactRecord
 
 _PREVIEW_LINES = 20
 _PREVIEW_CHARS = 1000
-
-
-class _Resource(msgspec.Struct):
-    uri: str = ""
-    mime_type: str | None = msgspec.field(default=None, name="mimeType")
-    blob: str | None = None
-    text: str | None = None
-
-
-class _Block(msgspec.Struct):
-    type: str = ""
-    text: str | None = None
-    data: str | None = None
-    mime_type: str | None = msgspec.field(default=None, name="mimeType")
-    resource: _Resource | None = None
-
-
-_blocks = msgspec.json.Decoder(list[msgspec.Raw])
-_block = msgspec.json.Decoder(_Block)
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +31,8 @@ class Large:
 def blocks_of(result: RawMap) -> list[msgspec.Raw]:
     """The content blocks, none where it is no tool result."""
     try:
-        return _blocks.decode(result["content"]) if "content" in result else []
-    except _UNREADABLE:
+        return split(result["content"]) if "content" in result else []
+    except UNREADABLE:
         return []
 
 
@@ -60,14 +41,14 @@ def large(raw: msgspec.Raw, limit_bytes: int) -> Large | None:
     if len(bytes(raw)) <= limit_bytes:
         return None
     try:
-        block = _block.decode(raw)
-    except _UNREADABLE:
+        block = read(raw)
+    except UNREADABLE:
         return None
     found = _found(block)
     return found if found is not None and len(found.data) > limit_bytes else None
 
 
-def _found(block: _Block) -> Large | None:
+def _found(block: Block) -> Large | None:
     resource = block.resource
     if block.type == "text" and block.text is not None:
         return _of_text(block.text, "text/plain", "")
