@@ -18,6 +18,10 @@ class Gateway:
     process: Process
     base: str
 
+    @property
+    def port(self) -> int:
+        return int(self.base.rpartition(":")[2])
+
     def mount(self, server: str) -> str:
         """The address of a server's MCP endpoint."""
         return f"{self.base}/mcp/{server}"
