@@ -46,7 +46,9 @@ def build(config: Config, metrics: Metrics) -> web.Application:
         app.on_response_prepare.append(add_cors_headers)
     startup.wire(app)
     app.cleanup_ctx.append(partial(startup.telemetry, registry=metrics.registry))
-    app.cleanup_ctx.extend([startup.background, startup.access, startup.state, startup.storage, startup.upstreams])
+    app.cleanup_ctx.extend([
+        startup.background, startup.access, startup.state, startup.mail, startup.storage, startup.upstreams,
+    ])
     app.on_shutdown.append(_drain)
     return app
 

@@ -26,6 +26,7 @@ from shared.state.expiry import ExpiryStore
 from shared.state.files import FileStore
 from shared.state.grants import GrantStore
 from shared.state.link import RedisLink
+from shared.state.mailboxes import Mailboxes
 from shared.state.queue import Queue
 from shared.state.renewal import RenewalStore
 from shared.state.reservations import ReservationStore
@@ -104,6 +105,7 @@ EXPIRY = web.AppKey("expiry", ExpiryStore)
 SESSIONS = web.AppKey("sessions", SessionStore)
 GRANTS = web.AppKey("grants", GrantStore)
 RESUMABLE = web.AppKey("resumable", ResumableStore)
+MAILBOXES = web.AppKey("mailboxes", Mailboxes)
 UPLOAD_WAITS = web.AppKey("upload_waits", UploadWaits)
 FILES = web.AppKey("files", FileStore)
 RESERVATIONS = web.AppKey("reservations", ReservationStore)

@@ -23,6 +23,7 @@ from gateway.appkeys import (
     LEASES,
     LIMITER,
     LINK,
+    MAILBOXES,
     METRICS,
     QUEUE,
     RENEWALS,
@@ -65,6 +66,7 @@ from shared.state.files import FileStore
 from shared.state.grants import GrantStore
 from shared.state.limits import LimitStore
 from shared.state.link import RedisLink
+from shared.state.mailboxes import Mailboxes
 from shared.state.queue import Queue
 from shared.state.quota import LEAST_GRACE_S, FileLimits
 from shared.state.renewal import RenewalStore
@@ -136,6 +138,13 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     await waits.close()
     await queue.close()
     await link.close()
+
+
+async def mail(app: web.Application) -> AsyncIterator[None]:
+    """Where calls wait for what reaches other gateways."""
+    mailboxes = app[MAILBOXES] = Mailboxes(configured_address(app[CONFIG]), app[LINK], app[KEYS], app[TASKS])
+    yield
+    await mailboxes.close()
 
 
 async def storage(app: web.Application) -> AsyncIterator[None]:

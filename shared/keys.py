@@ -120,6 +120,15 @@ class Keys:
         """Channel: what an upload link was used for has changed; the message is its nonce."""
         return f"{self.base}:wake:uploads"
 
+    def mailbox(self, owner: str, box_id: str) -> str:
+        """Hash, a place for one message to a call that waits: the id of the process that it waits in, and the message.
+        TTL as long as the call may wait. Written by gateways, removed when the call goes on."""
+        return f"{self.base}:mailbox:{owner}:{box_id}"
+
+    def wake_mail(self, process: str) -> str:
+        """Channel: a mailbox of this process has its message; what is published is the id of the mailbox."""
+        return f"{self.base}:wake:mail:{process}"
+
     def limit(self, digest: str) -> str:
         """Hash, what a principal or address has taken of its limits: how full its buckets of requests and of bytes
         are, and when that was. TTL until both are empty. Written by gateways where limits are configured."""

@@ -1,0 +1,103 @@
+"""Mailboxes over a real Redis: one message each, wherever it comes in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from redis import Redis
+
+from shared.keys import Keys
+from shared.state.address import RedisAddress
+from shared.state.link import RedisLink
+from shared.state.mailboxes import Mailboxes
+from shared.tasks import Tasks
+from tests.fixtures.storage import RedisServer, redis_server
+
+_MINUTE_MS = 60_000
+_KEYS = Keys("longshore")
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with redis_server() as running:
+        yield running
+
+
+@asynccontextmanager
+async def process(address: RedisAddress) -> AsyncIterator[Mailboxes]:
+    """The mailboxes of one more process."""
+    tasks = Tasks()
+    link = RedisLink(address, tasks)
+    boxes = Mailboxes(address, link, _KEYS, tasks)
+    yield boxes
+    await boxes.close()
+    await link.close()
+    await tasks.close()
+
+
+def _kept(server: RedisServer) -> list[bytes]:
+    with Redis.from_url(server.url) as redis:
+        return sorted(redis.keys("longshore:mailbox:*"))
+
+
+def _left_ms(server: RedisServer, box_id: str) -> int:
+    with Redis.from_url(server.url) as redis:
+        return int(redis.pttl(_KEYS.mailbox("session", box_id)))
+
+
+async def test_a_message_reaches_the_process_that_waits_for_it(server: RedisServer) -> None:
+    async with process(server.address) as here, process(server.address) as there:
+        async with here.opened("session", ttl_ms=_MINUTE_MS) as box, asyncio.timeout(10):
+            taking = asyncio.gather(box.take())
+            delivered = await there.deliver("session", box.id, b'{"id":1}')
+            [message] = await taking
+            again = await there.deliver("session", box.id, b'{"id":2}')
+        late = await there.deliver("session", box.id, b'{"id":3}')
+
+    assert (message, delivered, again, late) == (b'{"id":1}', True, False, False)
+    assert _kept(server) == []
+
+
+async def test_of_many_messages_at_once_one_is_taken(server: RedisServer) -> None:
+    async with (
+        process(server.address) as here, process(server.address) as there,
+        here.opened("session", ttl_ms=_MINUTE_MS) as box, asyncio.timeout(10),
+    ):
+        delivered = await asyncio.gather(
+            *((here, there)[n % 2].deliver("session", box.id, str(n).encode()) for n in range(20))
+        )
+        message = await box.take()
+
+    assert sum(delivered) == 1
+    assert message == str(delivered.index(True)).encode()
+
+
+async def test_a_mailbox_is_closed_to_other_owners_and_other_ids(server: RedisServer) -> None:
+    async with process(server.address) as here, here.opened("session", ttl_ms=_MINUTE_MS) as box:
+        foreign = await here.deliver("another", box.id, b"1")
+        unknown = await here.deliver("session", "y" * 22, b"1")
+        own = await here.deliver("session", box.id, b"1")
+
+    assert (foreign, unknown, own) == (False, False, True)
+
+
+async def test_a_message_whose_word_was_lost_is_found_all_the_same(server: RedisServer) -> None:
+    """The connection that listens was away when it came."""
+    async with (
+        process(server.address) as here, here.opened("session", ttl_ms=_MINUTE_MS) as box, asyncio.timeout(20)
+    ):
+        with Redis.from_url(server.url) as redis:
+            redis.hset(_KEYS.mailbox("session", box.id), "message", "quiet")
+            redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        message = await box.take()
+
+    assert message == b"quiet"
+
+
+async def test_a_mailbox_that_nobody_closes_expires(server: RedisServer) -> None:
+    async with process(server.address) as here, here.opened("session", ttl_ms=_MINUTE_MS) as box:
+        left_ms = _left_ms(server, box.id)
+
+    assert 0 < left_ms <= _MINUTE_MS
+    assert here.count == 0
