@@ -7,21 +7,19 @@ data, which `longshore_telemetry_dropped_total` counts, and never a request.
 import logging
 import threading
 
-from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExportResult
 from opentelemetry.sdk.metrics.export import MetricExportResult
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from prometheus_client import CollectorRegistry, Counter
 
-from shared.clock import monotonic_s, now_ms
+from shared.clock import monotonic_s, now_ns
 from shared.config import Config, Telemetry
 from shared.ids import new_id
 from shared.otlp import exporters, metrics
 from shared.otlp.batches import Batches, Bounds
-from shared.otlp.logs import OtlpHandler
-from shared.otlp.spans import RecordedTraces
+from shared.otlp.logs import Line, OtlpHandler
+from shared.otlp.spans import RecordedSpan, RecordedTraces
 from shared.vitals import running_version
 
 
@@ -36,16 +34,16 @@ class Export:
         )
         resource = _resource(telemetry, role)
         spans = exporters.spans(telemetry)
-        self._spans: Batches[ReadableSpan] = Batches(
-            lambda batch: spans.export(batch) is SpanExportResult.SUCCESS, _bounds(telemetry),
-            dropped.labels("traces"), name="traces",
+        self._spans: Batches[RecordedSpan] = Batches(
+            lambda batch: spans.export([span.readable(resource) for span in batch]) is SpanExportResult.SUCCESS,
+            _bounds(telemetry), dropped.labels("traces"), name="traces",
         )
-        self.traces = RecordedTraces(self._spans, resource, telemetry.traces.sample_ratio)
+        self.traces = RecordedTraces(self._spans, telemetry.traces.sample_ratio)
         self._metrics = _Metrics(telemetry, registry, resource, dropped.labels("metrics"))
         self._logs = _logs(telemetry, resource, dropped.labels("logs")) if telemetry.emit_logs else None
         self._handler: OtlpHandler | None = None
         if self._logs is not None:
-            self._handler = OtlpHandler(self._logs, resource, config.secrets(), headers=config.secret_headers())
+            self._handler = OtlpHandler(self._logs, config.secrets(), headers=config.secret_headers())
             logging.getLogger().addHandler(self._handler)
 
     def close(self) -> None:
@@ -75,7 +73,7 @@ class _Metrics:
         self._resource = resource
         self._dropped = dropped
         self._every_s = config.export_interval_seconds
-        self._since_ns = now_ms() * 1_000_000
+        self._since_ns = now_ns()
         self._ended = threading.Event()
         self._flush = True
         self._thread = threading.Thread(target=self._run, name="otlp_metrics", daemon=True)
@@ -94,8 +92,7 @@ class _Metrics:
 
     def _send(self) -> None:
         try:
-            now_ns = now_ms() * 1_000_000
-            data = metrics.read(self._registry, self._resource, since_ns=self._since_ns, now_ns=now_ns)
+            data = metrics.read(self._registry, self._resource, since_ns=self._since_ns, now_ns=now_ns())
             sent = self._exporter.export(data) is MetricExportResult.SUCCESS
         except Exception:  # noqa: BLE001  (as in Batches: the thread goes on)
             sent = False
@@ -103,7 +100,7 @@ class _Metrics:
             self._dropped.inc()
 
 
-def _logs(config: Telemetry, resource: Resource, dropped: Counter) -> Batches[ReadableLogRecord]:
+def _logs(config: Telemetry, resource: Resource, dropped: Counter) -> Batches[Line]:
     exporter = exporters.logs(config)
     delay_ms = config.log_batch_schedule_delay_millis
     bounds = Bounds(
@@ -112,7 +109,8 @@ def _logs(config: Telemetry, resource: Resource, dropped: Counter) -> Batches[Re
         every_s=config.periodic_flush_seconds if delay_ms is None else delay_ms / 1000,
     )
     return Batches(
-        lambda batch: exporter.export(batch) is LogRecordExportResult.SUCCESS, bounds, dropped, name="logs"
+        lambda batch: exporter.export([line.readable(resource) for line in batch]) is LogRecordExportResult.SUCCESS,
+        bounds, dropped, name="logs",
     )
 
 

@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
 
+import msgspec
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import ReadableLogRecord
@@ -14,6 +16,7 @@ from shared import log, tracing
 from shared.otlp.batches import Batches
 from shared.otlp.spans import parent_of
 
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 _SCOPE = InstrumentationScope("longshore")
 _SEVERITIES = (
     (logging.CRITICAL, SeverityNumber.FATAL), (logging.ERROR, SeverityNumber.ERROR),
@@ -22,44 +25,50 @@ _SEVERITIES = (
 _OWN_CAUSE = ("opentelemetry", "grpc", "urllib3", "requests")   # a line about an export must not cause an export
 
 
-class OtlpHandler(logging.Handler):
-    """Hands every event over for export. Never waits."""
+class Line(NamedTuple):
+    """One event as the console has it, and what the collector is told beside it."""
 
-    def __init__(
-        self, batches: Batches[ReadableLogRecord], resource: Resource, secrets: Iterable[str],
-        *, headers: Collection[str] = (),
-    ) -> None:
+    text: str           # JSON, secrets hidden
+    created_s: float
+    level: int
+    traceparent: str
+
+    def readable(self, resource: Resource) -> ReadableLogRecord:
+        """What the SDK's exporters take."""
+        fields = _decode(self.text)
+        body = str(fields.pop("event", ""))
+        for name in ("timestamp", "level"):
+            fields.pop(name, None)
+        nanoseconds = int(self.created_s * 1_000_000) * 1000
+        made = LogRecord(
+            timestamp=nanoseconds, observed_timestamp=nanoseconds, context=_context(self.traceparent),
+            severity_text=logging.getLevelName(self.level), severity_number=_severity(self.level), body=body,
+            attributes={name: value for name, value in fields.items() if value is not None},
+        )
+        return ReadableLogRecord(made, resource, _SCOPE)
+
+
+class OtlpHandler(logging.Handler):
+    """Hands every event over for export. Never waits; all but the text is made where it is exported."""
+
+    def __init__(self, batches: Batches[Line], secrets: Iterable[str], *, headers: Collection[str] = ()) -> None:
         super().__init__()
         self._batches = batches
-        self._resource = resource
-        self._fields = log.fields_of(secrets, headers=headers)
+        self._text = log.json_lines(secrets, headers=headers)
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.partition(".")[0] in _OWN_CAUSE:
             return
         try:
-            readable = self._readable(record)
+            line = Line(self._text(record), record.created, record.levelno, tracing.traceparent())
         except Exception:  # noqa: BLE001  (as on the console: an event that cannot be rendered costs itself alone)
             self._batches.lose()
             return
-        self._batches.put(readable)
-
-    def _readable(self, record: logging.LogRecord) -> ReadableLogRecord:
-        fields = self._fields(record)
-        body = str(fields.pop("event", ""))
-        for name in ("timestamp", "level"):
-            fields.pop(name, None)
-        nanoseconds = int(record.created * 1_000_000) * 1000
-        made = LogRecord(
-            timestamp=nanoseconds, observed_timestamp=nanoseconds, context=_context(),
-            severity_text=record.levelname, severity_number=_severity(record.levelno), body=body,
-            attributes={name: value for name, value in fields.items() if value is not None},
-        )
-        return ReadableLogRecord(made, self._resource, _SCOPE)
+        self._batches.put(line)
 
 
-def _context() -> Context:
-    parent = parent_of(tracing.traceparent())
+def _context(traceparent: str) -> Context:
+    parent = parent_of(traceparent)
     if parent is None:
         return set_span_in_context(NonRecordingSpan(SpanContext(0, 0, False, TraceFlags())), Context())
     return set_span_in_context(NonRecordingSpan(parent), Context())

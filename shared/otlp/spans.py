@@ -1,15 +1,19 @@
-"""Spans that are recorded, and the decision which traces are: made once, at the first span, before any work."""
+"""Spans that are recorded, and the decision which traces are: made once, at the first span, before any work.
+
+The SDK's own spans cost several times as much, on the event loop: here a span is a few plain values until the thread
+that exports it makes one of the SDK's of it.
+"""
 
 import random
 import re
+from typing import NamedTuple
 
-from opentelemetry import trace
-from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from shared.clock import monotonic_ns, now_ns
 from shared.otlp.batches import Batches
 from shared.tracing import Kind, Span
 
@@ -19,9 +23,10 @@ _KINDS = {
     "producer": SpanKind.PRODUCER, "consumer": SpanKind.CONSUMER,
 }
 _MAX_TEXT = 256     # characters of one attribute
-_LIMITS = SpanLimits(
-    max_span_attributes=32, max_span_attribute_length=_MAX_TEXT, max_events=0, max_links=1,
-)
+_MAX_ATTRIBUTES = 32
+_SCOPE = InstrumentationScope("longshore")
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_FAILED, _UNSAID = Status(StatusCode.ERROR), Status(StatusCode.UNSET)
 
 
 def parent_of(traceparent: str) -> SpanContext | None:
@@ -33,50 +38,88 @@ def parent_of(traceparent: str) -> SpanContext | None:
     return SpanContext(int(found[2], 16), int(found[3], 16), is_remote=True, trace_flags=flags)
 
 
+class _Attributes(dict[str, str | int]):
+    """As many as the SDK's exporters look for; none is dropped after it was set."""
+
+    dropped = 0
+
+
 class RecordedSpan:
-    """A `Span` of the SDK."""
+    """A `Span` on its way to the collector.
 
-    __slots__ = ("_span", "_tracer")
+    The wall clock is read once in a process's part of a trace; all else is measured from there, so that a clock that is
+    set meanwhile neither stretches a span nor turns it around.
+    """
 
-    def __init__(self, tracer: trace.Tracer, span: trace.Span) -> None:
-        self._tracer = tracer
-        self._span = span
+    __slots__ = ("_attributes", "_begun_ns", "_ended_ns", "_has_failed", "_kind", "_name", "_of", "_parent", "_span_id")
+
+    def __init__(self, of: "_Part", name: str, kind: Kind, parent: "RecordedSpan | SpanContext | None") -> None:
+        self._of = of
+        self._name = name
+        self._kind = kind
+        self._span_id = random.getrandbits(64) or 1
+        self._parent = parent
+        self._begun_ns = monotonic_ns()
+        self._ended_ns = 0
+        self._has_failed = False
+        self._attributes = _Attributes()
 
     @property
     def trace_id(self) -> str:
-        return f"{self._span.get_span_context().trace_id:032x}"
+        return f"{self._of.trace_id:032x}"
 
     @property
     def traceparent(self) -> str:
-        return f"00-{self.trace_id}-{self._span.get_span_context().span_id:016x}-01"
+        return f"00-{self._of.trace_id:032x}-{self._span_id:016x}-01"
 
     def child(self, name: str, kind: Kind) -> Span:
-        context = trace.set_span_in_context(self._span, Context())
-        return RecordedSpan(self._tracer, self._tracer.start_span(name, context, _KINDS[kind]))
+        return RecordedSpan(self._of, name, kind, self)
 
     def rename(self, name: str) -> None:
-        self._span.update_name(name[:_MAX_TEXT])
+        self._name = name[:_MAX_TEXT]
 
     def set(self, name: str, value: str | int) -> None:
-        self._span.set_attribute(name, value)
+        if len(self._attributes) < _MAX_ATTRIBUTES:
+            self._attributes[name] = value[:_MAX_TEXT] if isinstance(value, str) else value
 
     def fail(self, error_type: str) -> None:
-        self._span.set_attribute("error.type", error_type)
-        self._span.set_status(Status(StatusCode.ERROR))
+        self._attributes["error.type"] = error_type[:_MAX_TEXT]
+        self._has_failed = True
 
     def end(self) -> None:
-        self._span.end()
+        if not self._ended_ns:
+            self._ended_ns = monotonic_ns()
+            self._of.to.put(self)
+
+    def readable(self, resource: Resource) -> ReadableSpan:
+        """What the SDK's exporters take. Its two times are on this process's clock as it was when the trace came."""
+        parent = self._parent.context if isinstance(self._parent, RecordedSpan) else self._parent
+        offset_ns = self._of.offset_ns
+        return ReadableSpan(
+            self._name, self.context, parent, resource, self._attributes, kind=_KINDS[self._kind],
+            status=_FAILED if self._has_failed else _UNSAID, start_time=self._begun_ns + offset_ns,
+            end_time=self._ended_ns + offset_ns, instrumentation_scope=_SCOPE,
+        )
+
+    @property
+    def context(self) -> SpanContext:
+        """Its ids as the SDK has them."""
+        return SpanContext(self._of.trace_id, self._span_id, is_remote=False, trace_flags=_SAMPLED)
+
+
+class _Part(NamedTuple):
+    """A trace, as far as it is of this process."""
+
+    to: Batches[RecordedSpan]
+    trace_id: int
+    offset_ns: int      # from the monotonic clock to the epoch
 
 
 class RecordedTraces:
     """The `Traces` of one process: a caller's decision holds; without one, `ratio` of them are recorded."""
 
-    def __init__(self, batches: Batches[ReadableSpan], resource: Resource, ratio: float) -> None:
-        provider = TracerProvider(
-            sampler=ALWAYS_ON, resource=resource, span_limits=_LIMITS, shutdown_on_exit=False
-        )
-        provider.add_span_processor(_Ended(batches))
-        self._tracer = provider.get_tracer("longshore")
+    def __init__(self, to: Batches[RecordedSpan], ratio: float) -> None:
+        self._to = to
         self._ratio = ratio
 
     def begin(self, name: str, kind: Kind, traceparent: str) -> Span | None:
@@ -84,18 +127,9 @@ class RecordedTraces:
         if parent is None:
             if random.random() >= self._ratio:  # noqa: S311  (a sample, not a secret)
                 return None
-            return RecordedSpan(self._tracer, self._tracer.start_span(name, Context(), _KINDS[kind]))
-        if not parent.trace_flags.sampled:
+            trace_id = random.getrandbits(128) or 1
+        elif not parent.trace_flags.sampled:
             return None
-        context = trace.set_span_in_context(NonRecordingSpan(parent), Context())
-        return RecordedSpan(self._tracer, self._tracer.start_span(name, context, _KINDS[kind]))
-
-
-class _Ended(SpanProcessor):
-    """Hands over what has ended."""
-
-    def __init__(self, batches: Batches[ReadableSpan]) -> None:
-        self._batches = batches
-
-    def on_end(self, span: ReadableSpan) -> None:
-        self._batches.put(span)
+        else:
+            trace_id = parent.trace_id
+        return RecordedSpan(_Part(self._to, trace_id, now_ns() - monotonic_ns()), name, kind, parent)

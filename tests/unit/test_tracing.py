@@ -8,16 +8,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
-from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
 from prometheus_client import CollectorRegistry, Counter
 
 from shared import tracing
 from shared.clock import monotonic_s
 from shared.otlp.batches import Batches, Bounds
-from shared.otlp.logs import OtlpHandler
-from shared.otlp.spans import RecordedTraces, parent_of
+from shared.otlp.logs import Line, OtlpHandler
+from shared.otlp.spans import RecordedSpan, RecordedTraces, parent_of
 
 T = TypeVar("T")
 
@@ -52,32 +50,33 @@ def test_what_is_no_traceparent_counts_as_absent(text: str) -> None:
 
 
 def test_a_failure_is_the_spans_and_its_parents() -> None:
-    sent: list[ReadableSpan] = []
-    spans: Batches[ReadableSpan] = Batches(_into(sent), BOUNDS, counter(), name="test")
-    traces = RecordedTraces(spans, Resource({}), 1.0)
+    ended: list[RecordedSpan] = []
+    spans: Batches[RecordedSpan] = Batches(_into(ended), BOUNDS, counter(), name="test")
+    traces = RecordedTraces(spans, 1.0)
 
     with pytest.raises(KeyError), tracing.first(traces, "outer", "server", PARENT), tracing.child("inner"):
         raise KeyError
     spans.close(until_s=monotonic_s() + 5, flush=True)
 
+    sent = [span.readable(Resource({})) for span in ended]
     assert [span.name for span in sent] == ["inner", "outer"]
     assert all(span.attributes is not None and span.attributes["error.type"] == "KeyError" for span in sent)
     assert tracing.traceparent() == ""
 
 
 def test_an_exported_log_line_is_redacted_and_names_its_trace() -> None:
-    sent: list[ReadableLogRecord] = []
-    lines: Batches[ReadableLogRecord] = Batches(_into(sent), BOUNDS, counter(), name="test")
-    spans: Batches[ReadableSpan] = Batches(lambda batch: True, BOUNDS, counter(), name="test")
-    handler = OtlpHandler(lines, Resource({}), ["a-configured-secret"])
+    sent: list[Line] = []
+    lines: Batches[Line] = Batches(_into(sent), BOUNDS, counter(), name="test")
+    spans: Batches[RecordedSpan] = Batches(lambda batch: True, BOUNDS, counter(), name="test")
+    handler = OtlpHandler(lines, ["a-configured-secret"])
     record = logging.LogRecord("tests", logging.WARNING, "", 1, "Bearer abcdefghij a-configured-secret", None, None)
 
-    with tracing.first(RecordedTraces(spans, Resource({}), 1.0), "request", "server", PARENT):
+    with tracing.first(RecordedTraces(spans, 1.0), "request", "server", PARENT):
         handler.emit(record)
     for batches in (lines, spans):
         batches.close(until_s=monotonic_s() + 5, flush=True)
 
-    [line] = sent
+    [line] = [each.readable(Resource({})) for each in sent]
     assert line.log_record.body == "Bearer [hidden] [hidden]"
     assert f"{line.log_record.trace_id:032x}" == TRACE
     assert line.log_record.attributes is not None
