@@ -39,25 +39,33 @@ class FinaliseUpload(Ordered, frozen=True, kw_only=True, tag="finalise_upload"):
     reservation: str = ""   # of their bytes, where their size was declared; the commit ends it
 
 
+MOST_FILES = 20             # of one call that become artifacts
+
+
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A place where the tool may have left its file."""
+    """A place where the tool may have left a file."""
 
     source: Literal["injected", "located", "staged"]
     path: str               # injected, located: absolute, as the worker sees it; staged: a name in `staging/`
     name: str = ""          # display name when the path does not tell it
     media_type: str = ""    # as the tool declared it
+    artifact_id: str = ""   # what it becomes; "": the order's, which goes to the first that is there
+    is_fallback: bool = False  # looked at where nothing else was found
+    is_sure: bool = False   # the tool says so where it was expected to: that the file is not there is told
 
 
 class FinaliseArtifact(Ordered, frozen=True, kw_only=True, tag="finalise_artifact"):
-    """Capture the first candidate that is there and allowed, under `artifact_id`."""
+    """Capture the candidates that are there and allowed, and what else lies beside the injected path."""
 
     scope: str
     server: str
-    artifact_id: str
+    artifact_id: str        # whose folder holds the injected path
     tool: str
     candidates: list[Candidate]
     not_before_ns: int      # file system time: a located file changed earlier is not this call's
     expose: bool
+    spare_ids: list[str] = []   # for files beside the injected path
+    is_last: bool = True    # False: where nothing is found, the reservation stays, and other candidates follow
 
 
 class RemoveScope(Ordered, frozen=True, kw_only=True, tag="remove_scope"):
@@ -88,9 +96,11 @@ class UploadsDone(msgspec.Struct, frozen=True, kw_only=True, tag="uploads_done")
 
 
 class ArtifactDone(msgspec.Struct, frozen=True, kw_only=True, tag="artifact_done"):
-    """The artifact is visible."""
+    """The artifacts are visible."""
 
     record: ArtifactRecord
+    more: list[ArtifactRecord] = []
+    refusals: list[str] = []    # what of the call was not kept and why, fit for a caller's eyes
 
 
 class NothingFound(msgspec.Struct, frozen=True, kw_only=True, tag="nothing_found"):

@@ -1,15 +1,16 @@
 """Bringing the file that a tool wrote into its artifact's folder. Blocking; errors are OSError and the family.
 
 `adopt` keeps a file that lies there already, `copy` copies one from elsewhere (a tool's own file is never
-moved or deleted), `take` moves bytes that the gateway staged. Each may run again after being broken off.
+moved or deleted), `take` moves bytes that the gateway staged, `bring` moves one out of another artifact's folder.
+Each may run again after being broken off.
 """
 
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from shared.errors import Forbidden, NotFound
+from shared.errors import NotFound
 from shared.folders import Folders, open_regular
 from shared.ids import new_id
 from shared.layout import ARTIFACTS, SESSIONS, safe_name, staging_parts
@@ -53,7 +54,9 @@ class Capture:
             try:
                 self.folders.give_file_mode(fd)
                 captured = self._captured(read_through(fd), found)
-                if captured.stored_name != found:
+                if captured.stored_name != found and _is_taken(folder, captured.stored_name, by_other_than=fd):
+                    captured = replace(captured, stored_name=found)
+                elif captured.stored_name != found:
                     with contextlib.suppress(FileNotFoundError):  # a run beside this one renamed it
                         os.rename(found, captured.stored_name, src_dir_fd=folder, dst_dir_fd=folder)
             finally:
@@ -65,15 +68,23 @@ class Capture:
         """Keep the one plain file in the artifact's folder, whatever its name. Raises NotFound for none or several."""
         return self.adopt(self._only_file())
 
-    def copy(self, folders: Folders, parts: Parts, *, not_before_ns: int) -> Captured:
-        """Copy a file from elsewhere. Raises Forbidden for one that was not changed since `not_before_ns`."""
-        source = folders.open_file(parts)
+    def copy(self, source: int, found_name: str) -> Captured:
+        """Copy the open file `source`, found elsewhere under this name."""
+        return self._through_staging(lambda sink: read_through(source, sink), found_name)
+
+    def bring(self, folder: Parts, file_name: str) -> Captured:
+        """Move a file in that the tool wrote into the folder of another artifact of its call. Raises NotFound."""
+        source = (*folder, file_name)
         try:
-            if os.fstat(source).st_ctime_ns < not_before_ns:
-                raise Forbidden("the file is older than the call that names it")
-            return self._through_staging(lambda sink: read_through(source, sink), parts[-1])
+            fd = self.folders.open_file(source)
+        except FileNotFoundError:       # a run beside this one has moved it
+            return self.adopt_only()
+        try:
+            captured = self._captured(read_through(fd), file_name)
         finally:
-            os.close(source)
+            os.close(fd)
+        move_in(self.folders, [(source, (*self.folder, captured.stored_name))])
+        return captured
 
     def take(self, staged_name: str) -> Captured:
         """Move staged bytes in; bytes that an earlier run moved in are found there."""
@@ -109,12 +120,28 @@ class Capture:
             name += os.path.splitext(found_name)[1] or extension_for(media_type)
         return Captured(name=name, stored_name=safe_name(name), media_type=media_type, digest=digest)
 
+    def plain_files(self) -> list[str]:
+        """The names of the plain files in the artifact's folder, in order. None where it is not there."""
+        try:
+            with self.folders.folder(self.folder) as folder, os.scandir(folder) as entries:
+                return sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+        except FileNotFoundError:
+            return []
+
     def _only_file(self) -> str:
-        with self.folders.folder(self.folder) as folder, os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        names = self.plain_files()
         if len(names) != 1:
             raise NotFound("the file is not there")
         return names[0]
+
+
+def _is_taken(folder: int, name: str, *, by_other_than: int) -> bool:
+    """Whether something else than the open file has this name."""
+    try:
+        found, own = os.stat(name, dir_fd=folder, follow_symlinks=False), os.fstat(by_other_than)
+    except FileNotFoundError:
+        return False
+    return not os.path.samestat(found, own)
 
 
 def _open_given_or_extended(folder: int, name: str) -> tuple[str, int]:

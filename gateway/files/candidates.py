@@ -1,11 +1,10 @@
-"""Where a tool result says that its file is: in structured content, in its text, or embedded. Pure."""
+"""Where a tool result says that its files are: in structured content, or in its text. Pure."""
 
-import base64
-import binascii
 import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -14,7 +13,7 @@ import msgspec
 from gateway.files.blocks import UNREADABLE, Block, read, split
 from shared import layout
 from shared.config import OutputLocator
-from shared.errors import ArtifactMissing
+from shared.jobs import MOST_FILES
 
 # Absolute POSIX paths and file URIs that end in an extension, in group 1. Each is linear in the text, which is
 # the upstream's: a run of characters is taken whole or not at all.
@@ -22,28 +21,10 @@ _LINKED = re.compile(r"\]\(((?:file://[^/()\s]*+)?/[^()\n]+\.[A-Za-z0-9]{1,10})\
 _QUOTED = re.compile(r"[\"'`]((?:file://[^/\"'`\s]*+)?/[^\"'`\n]+\.[A-Za-z0-9]{1,10})[\"'`]")
 _BARE = re.compile(r"(?<![^\s:=(\[*])((?:file://[^/\s\"'`<>|()\[\]]*+)?/(?!/)[^\s\"'`<>|()\[\]]++)")
 _TO_LAST_EXTENSION = re.compile(r".*\.[A-Za-z0-9]{1,10}(?![A-Za-z0-9])")
-_MAX_FOUND = 20
+_MAX_FOUND = MOST_FILES
 _MAX_VALUES = 10_000        # of structured content that are looked at
 _MAX_PATH = 4096
 _MAX_TEXT = 1_000_000       # characters searched by expressions
-
-
-class Embedded(msgspec.Struct, frozen=True):
-    """Bytes that a result carries, still in base64 or as text."""
-
-    data: str
-    is_base64: bool
-    media_type: str
-    name: str               # from the resource's URI, "" when it has none
-
-    def decode(self) -> bytes:
-        """The bytes. Raises ArtifactMissing for broken base64."""
-        if not self.is_base64:
-            return self.data.encode()
-        try:
-            return base64.b64decode(self.data, validate=True)
-        except (binascii.Error, ValueError):
-            raise ArtifactMissing("the tool embedded a file whose base64 is broken") from None
 
 
 class _Result(msgspec.Struct):
@@ -82,41 +63,45 @@ def _readable_blocks(content: msgspec.Raw) -> list[Block]:
     return blocks
 
 
-def paths(result: ToolResult, locator: OutputLocator) -> list[str]:
-    """Paths that the configured locator finds, then any other in structured content, most likely first."""
-    if locator.mode not in ("structured", "regex"):
-        return []
-    return list(dict.fromkeys([*located(result, locator), *_anywhere(result.structured)]))[:_MAX_FOUND]
-
-
 def located(result: ToolResult, locator: OutputLocator) -> list[str]:
-    """Paths that the configured locator finds, most likely first."""
+    """Paths where the locator is to find them, most likely first: each is a file's."""
     if locator.mode == "structured":
         return _structured(result, locator.output_path_key)
     if locator.mode == "regex":
-        return _by_expression(result, locator.output_path_regexes)
+        return next(filter(None, _by_expression(result, locator.output_path_regexes)), [])
     return []
 
 
-def embedded(result: ToolResult) -> list[Embedded]:
-    """Images, audio, blobs and text resources in the content, in order."""
-    return [found for block in result.blocks if (found := _of_block(block)) is not None]
+def elsewhere(result: ToolResult, locator: OutputLocator) -> list[str]:
+    """Paths to look at where none of the located ones leads to a file: those that further expressions find, and any
+    other in structured content. One of them may be a file's."""
+    if locator.mode not in ("structured", "regex"):
+        return []
+    found = _by_expression(result, locator.output_path_regexes) if locator.mode == "regex" else []
+    later = [path for paths in list(filter(None, found))[1:] for path in paths]
+    return list(dict.fromkeys([*later, *_anywhere(result.structured)]))[:_MAX_FOUND]
 
 
 def _structured(result: ToolResult, key: str | None) -> list[str]:
-    value = result.structured
+    values = [result.structured]
     for name in key.split(".") if key else []:
-        if isinstance(value, dict):
-            value = value.get(name)
-        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
-            value = value[int(name)]
-        else:
-            return []
+        values = [found for value in values for found in _below(value, name)][:_MAX_VALUES]
     if not key:
         return []
-    values = value if isinstance(value, list) else [value]
-    found = [plain_path(text) for text in values if isinstance(text, str)]
-    return [path for path in found if path][:_MAX_FOUND]
+    texts = [text for value in values for text in (value if isinstance(value, list) else [value])]
+    found = [plain_path(text) for text in texts if isinstance(text, str)]
+    return list(dict.fromkeys(path for path in found if path))[:_MAX_FOUND]
+
+
+def _below(value: Any, name: str) -> list[Any]:
+    """What the key `name` leads to; of a list, a number leads to its item, a name to that of all its items."""
+    if isinstance(value, dict):
+        return [value[name]] if name in value else []
+    if not isinstance(value, list):
+        return []
+    if name.isdecimal():
+        return value[int(name):][:1] if len(name) < 6 else []
+    return [item[name] for item in value if isinstance(item, dict) and name in item]
 
 
 def _anywhere(structured: Any) -> list[str]:
@@ -136,23 +121,26 @@ def _anywhere(structured: Any) -> list[str]:
     return found[:_MAX_FOUND]
 
 
-def _by_expression(result: ToolResult, expressions: tuple[str, ...]) -> list[str]:
+def _by_expression(result: ToolResult, expressions: tuple[str, ...]) -> list[list[str]]:
+    """What each expression finds; the built-in ones count as one."""
     texts = [block.text[:_MAX_TEXT] for block in result.blocks if block.text]
-    matches = _configured(texts, expressions) if expressions else _built_in(texts)
-    found: dict[str, None] = {}
+    matches = [_configured(texts, pattern) for pattern in expressions] if expressions else [_built_in(texts)]
+    return [list(islice(_paths(found), _MAX_FOUND)) for found in matches]
+
+
+def _paths(matches: Iterator[str]) -> Iterator[str]:
+    seen: set[str] = set()
     for match in matches:
-        if path := plain_path(match):
-            found.setdefault(path)
-        if len(found) >= _MAX_FOUND:
-            break
-    return list(found)
+        if (path := plain_path(match)) and path not in seen:
+            seen.add(path)
+            yield path
 
 
-def _configured(texts: list[str], expressions: tuple[str, ...]) -> Iterator[str]:
-    for pattern in map(re.compile, expressions):
-        for text in texts:
-            for match in pattern.finditer(text):
-                yield (match.group(1) if pattern.groups else match.group()) or ""
+def _configured(texts: list[str], expression: str) -> Iterator[str]:
+    pattern = re.compile(expression)
+    for text in texts:
+        for match in pattern.finditer(text):
+            yield (match.group(1) if pattern.groups else match.group()) or ""
 
 
 def _built_in(texts: list[str]) -> Iterator[str]:
@@ -184,25 +172,4 @@ def plain_path(text: str) -> str:
     try:
         return unquote(urlsplit(text).path)
     except ValueError:  # brackets in what should be a host
-        return ""
-
-
-def _of_block(block: Block) -> Embedded | None:
-    if block.type in ("image", "audio") and block.data:
-        return Embedded(block.data, True, block.mime_type or "", "")
-    resource = block.resource
-    if block.type != "resource" or resource is None:
-        return None
-    name = _last_part(resource.uri)
-    if resource.blob is not None:
-        return Embedded(resource.blob, True, resource.mime_type or "", name)
-    if resource.text is not None:
-        return Embedded(resource.text, False, resource.mime_type or "text/plain", name)
-    return None
-
-
-def _last_part(uri: str) -> str:
-    try:
-        return unquote(urlsplit(uri).path.rsplit("/", 1)[-1])
-    except ValueError:
         return ""

@@ -1,6 +1,7 @@
-"""A captured artifact put into its tool result: metadata, a resource link, a download link, raw bytes. Pure."""
+"""Captured artifacts put into their tool result: metadata, resource links, download links, raw bytes. Pure."""
 
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,13 +26,29 @@ class Presentation:
     raw: bytes | None            # None: raw output is off
 
 
-def attach(result: RawMap, record: ArtifactRecord, shown: Presentation) -> None:
-    """Add the artifact to `result`, keeping all that the tool said. Raises UpstreamDown where it is no tool result."""
+def attach(
+    result: RawMap, kept: Sequence[tuple[ArtifactRecord, Presentation]], refusals: Sequence[str] = ()
+) -> None:
+    """Add the artifacts to `result`, keeping all that the tool said, and tell which files are not among them.
+
+    Raises UpstreamDown where it is no tool result.
+    """
     meta = {} if _is_absent(result, "_meta") else jsonrpc.open_object(result["_meta"])
-    meta["artifact"] = jsonrpc.raw(meta_of(record, shown))
+    described = [meta_of(record, shown) for record, shown in kept]
+    meta["artifact"], meta["artifacts"] = jsonrpc.raw(described[0]), jsonrpc.raw(described)
+    if refusals:
+        meta["artifact_refusals"] = jsonrpc.raw(refusals)
     result["_meta"] = msgspec.Raw(jsonrpc.close_object(meta))
     blocks = [] if _is_absent(result, "content") else _open_list(result["content"])
-    result["content"] = jsonrpc.raw([*blocks, *_blocks(record, shown)])
+    ours = [block for record, shown in kept for block in _blocks(record, shown)]
+    result["content"] = jsonrpc.raw([*blocks, *ours, *_told(len(kept), refusals)])
+
+
+def _told(kept: int, refusals: Sequence[str]) -> list[dict[str, Any]]:
+    if not refusals:
+        return []
+    text = f"Of this call's files {kept} {'was' if kept == 1 else 'were'} kept; not kept: {'; '.join(refusals)}"
+    return [{"type": "text", "text": text}]
 
 
 def meta_of(record: ArtifactRecord, shown: Presentation) -> dict[str, Any]:

@@ -86,11 +86,20 @@ def stand_ins(record: ArtifactRecord, shown: Presentation, preview: str) -> list
 
 
 def put(result: RawMap, blocks: list[Any], kept: list[dict[str, Any]]) -> None:
-    """Set the content, and list the artifacts in `_meta`; one that is there already stays the first."""
+    """Set the content, and list the artifacts in `_meta` after those that are there already."""
     meta: RawMap = jsonrpc.open_object(result["_meta"]) if bytes(result.get("_meta", b"null")) != b"null" else {}
-    known = [*([meta["artifact"]] if "artifact" in meta else []), *map(jsonrpc.raw, kept)]
+    known = [*_listed(meta), *map(jsonrpc.raw, kept)]
     if known:
         meta["artifact"] = known[0]
         meta["artifacts"] = jsonrpc.raw(known)
         result["_meta"] = msgspec.Raw(jsonrpc.close_object(meta))
     result["content"] = jsonrpc.raw(blocks)
+
+
+def _listed(meta: RawMap) -> list[msgspec.Raw]:
+    if "artifact" not in meta:
+        return []
+    try:
+        return split(meta["artifacts"]) if "artifacts" in meta else [meta["artifact"]]
+    except UNREADABLE:       # the upstream's own, of another shape
+        return [meta["artifact"]]

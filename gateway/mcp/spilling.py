@@ -1,6 +1,7 @@
 """Tool results too large for their client: large blocks become artifacts, with a preview in their place."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,7 @@ _GRACE_MS = 120_000
 
 
 async def spilled(
-    exchange: Exchange, response: bytes, limit_bytes: int, *, captured: ArtifactRecord | None
+    exchange: Exchange, response: bytes, limit_bytes: int, *, captured: Sequence[ArtifactRecord]
 ) -> bytes:
     """The response with every text or binary block above `limit_bytes` kept as an artifact, one block at a time.
 
@@ -37,14 +38,14 @@ async def spilled(
     changed = False
     for raw in spill.blocks_of(result):
         found = spill.large(raw, limit_bytes)
-        again = found is not None and captured is not None and _is_same(found, captured)
-        record = captured if again else await _kept(exchange, found) if found is not None else None
+        again = _same(found, captured) if found is not None else None
+        record = again or (await _kept(exchange, found) if found is not None else None)
         if found is None or record is None:
             blocks.append(raw)
             continue
         changed, shown = True, capture.shown(exchange, record)
-        blocks += spill.stand_ins(record, replace(shown, has_links=shown.has_links and not again), found.preview)
-        if not again:
+        blocks += spill.stand_ins(record, replace(shown, has_links=shown.has_links and again is None), found.preview)
+        if again is None:
             kept.append(results.meta_of(record, shown))
     if not changed:
         return response
@@ -53,8 +54,11 @@ async def spilled(
     return jsonrpc.close_object(message)
 
 
-def _is_same(found: Large, record: ArtifactRecord) -> bool:
-    return len(found.data) == record.size_bytes and hashlib.sha256(found.data).hexdigest() == record.sha256
+def _same(found: Large, captured: Sequence[ArtifactRecord]) -> ArtifactRecord | None:
+    """The artifact with the same bytes."""
+    alike = [record for record in captured if record.size_bytes == len(found.data)]
+    sha256 = hashlib.sha256(found.data).hexdigest() if alike else ""
+    return next((record for record in alike if record.sha256 == sha256), None)
 
 
 async def _kept(exchange: Exchange, found: Large) -> ArtifactRecord | None:

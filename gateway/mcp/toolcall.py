@@ -8,10 +8,11 @@ from aiohttp import web
 from gateway.appkeys import BLOBS, FILES, LEASES, METRICS, SIGNER
 from gateway.files import arguments, stored
 from gateway.files.adapters import ToolAdapters
-from gateway.mcp import awaiting, capture, inline, links, spilling
+from gateway.mcp import awaiting, capture, inline, links, reserved, spilling
 from gateway.mcp.exchange import Exchange, lease_id
 from gateway.mcp.own_answers import own_result
 from gateway.mcp.relay import relay
+from gateway.mcp.reserved import Pending
 from gateway.mcp.sending import sent
 from gateway.tally import Result
 from gateway.tools import own
@@ -66,7 +67,7 @@ async def _adapted(exchange: Exchange, tool: ToolAdapters) -> web.StreamResponse
     params = jsonrpc.open_object(message["params"])
     given = _arguments_of(params)
     await inline.store(exchange, given, tool.consumers)
-    root = capture.storage_root(exchange)
+    root = reserved.storage_root(exchange)
     slots = [
         slot
         for adapter in tool.consumers
@@ -87,7 +88,7 @@ async def _adapted(exchange: Exchange, tool: ToolAdapters) -> web.StreamResponse
         slot.fill(arguments.path_of(record, root))
         if exchange.stateless is not None:
             exchange.stateless.mirror(handle, slot.text)
-    pending = await capture.begin(exchange, tool.producer, given) if tool.producer is not None else None
+    pending = await reserved.begin(exchange, tool.producer, given) if tool.producer is not None else None
     params["arguments"] = jsonrpc.raw(given)
     message["params"] = jsonrpc.raw(params)
     return await _send(exchange, tool, pending, body=jsonrpc.close_object(message))
@@ -114,7 +115,7 @@ _arguments: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Decoder(d
 
 
 async def _send(
-    exchange: Exchange, tool: ToolAdapters, pending: capture.Pending | None, *, body: bytes | None = None
+    exchange: Exchange, tool: ToolAdapters, pending: Pending | None, *, body: bytes | None = None
 ) -> web.StreamResponse:
     """Send the call, within the time that is configured for the tool."""
     adapter = tool.producer or (tool.consumers[0] if tool.consumers else None)
@@ -123,16 +124,14 @@ async def _send(
     spills_over = exchange.config.spill_over_bytes(exchange.mounted.server)
 
     async def capturing(response: bytes) -> bytes:
-        changed = response if pending is None else await capture.finish(exchange, pending, response)
+        changed, captured = (response, []) if pending is None else await capture.finish(exchange, pending, response)
         if spills_over is None or len(response) <= spills_over:
             return changed
-        return await spilling.spilled(
-            exchange, changed, spills_over, captured=None if pending is None else pending.record
-        )
+        return await spilling.spilled(exchange, changed, spills_over, captured=captured)
 
     try:
         async with sent(exchange, body or exchange.body, within_s=timeout_s) as answer:
             return await relay(exchange, answer, change=capturing if pending or spills_over else None)
     finally:
         if pending is not None:
-            capture.abandon(exchange, pending)
+            reserved.abandon(exchange, pending)

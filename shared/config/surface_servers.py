@@ -106,11 +106,13 @@ ADAPTERS = (
     Row(f"{_ARTIFACT}.output_path_argument", WORKS, Dotted(nullable=True), None,
         "The argument that tells the tool where to write; longshore fills it in."),
     Row(f"{_ARTIFACT}.output_locator.mode", WORKS, Choice(words=("structured", "regex", "embedded", "none")), "none",
-        "Where the result tells what file was written: in its structured content, in its text, or inside itself."),
+        "Where the result tells what files were written: in its structured content, in its text, or inside itself."),
     Row(f"{_ARTIFACT}.output_locator.output_path_key", WORKS, Dotted(nullable=True), None,
-        "The key of the structured content. Needed for `structured` without output_path_argument."),
+        "The key of the structured content; in a list, that of each item. "
+        "Needed for `structured` without output_path_argument."),
     Row(f"{_ARTIFACT}.output_locator.output_path_regexes", WORKS, ListOf(item=Expression()), (),
-        "Tried in order on the text; the first match counts, its group 1 if there is one. Empty: built-in patterns."),
+        "Tried in order on the text; the matches of the first that has some count, each by its group 1 if it has one. "
+        "Empty: built-in patterns."),
     Row(f"{_ARTIFACT}.persist", WORKS, ON_OFF, True, "Keeps the file as an artifact."),
     Row(f"{_ARTIFACT}.expose_as_resource", WORKS, ON_OFF, True, "Lists it as an MCP resource."),
     Row(f"{_ARTIFACT}.allow_raw_output", WORKS, _SWITCH_OR_NULL, None,

@@ -119,6 +119,11 @@ class FileStore:
         """One file, touching nothing. Raises FileGone."""
         return (await self._use(scope, [file_id], (_TOUCH_NOTHING, _TOUCH_NOTHING), ""))[0]
 
+    async def found(self, scope: str, ids: Sequence[str]) -> list[FileRecord]:
+        """The files of `ids` that have a record, in order, expired or not; touching nothing."""
+        found = await self._link.call("HMGET", self._keys.files(scope), *ids) if ids else []
+        return _decoded([data for data in found if data is not None])
+
     async def _use(self, scope: str, ids: Sequence[str], ttls: tuple[int, int], lease: str) -> list[FileRecord]:
         if not ids:
             return []

@@ -77,12 +77,12 @@ async def test_one_file_beside_the_injected_path_is_the_tools(
     assert content["uri"] == artifact["artifact_uri"]
 
 
-async def test_of_several_files_beside_the_injected_path_none_is_guessed(
+async def test_all_files_beside_the_injected_path_are_the_tools(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async def behave(seen: Seen) -> Reply:
         path = Path(seen.params["arguments"]["path"])
-        for name in ("one.gif", "two.gif"):
+        for name in ("two.gif", "one.gif"):
             await asyncio.to_thread(path.with_name(name).write_bytes, b"GIF89a")
         return result(seen, {"content": []})
 
@@ -91,7 +91,7 @@ async def test_of_several_files_beside_the_injected_path_none_is_guessed(
     async with connected(config) as client:
         said = await client.call("write", {"path": "asked.png"})
 
-    assert said["isError"] is True
+    assert [artifact["filename"] for artifact in said["_meta"]["artifacts"]] == ["one.gif", "two.gif"]
 
 
 async def test_a_link_beside_the_injected_path_is_no_file(

@@ -3,94 +3,29 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from shared.errors import NotFound, SessionGone
 from shared.ids import new_id
-from shared.jobs import ArtifactDone, Candidate, FinaliseArtifact, NothingFound
+from shared.jobs import ArtifactDone, Candidate, NothingFound
 from shared.layout import artifact_parts, upload_parts
-from shared.records import ArtifactRecord
 from shared.state.files import UsedBytes
-from storage_worker.jobs.finalise_artifact import finalise_artifact
-from storage_worker.stores import Stores, policy_of
-from tests.fixtures.storage import State, files_below, opened_blobs, opened_state, redis_server, sha256, worker_config
-
-PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 64
-
-
-@dataclass(frozen=True)
-class World:
-    """One worker's stores, a live session and an artifact that a tool is about to write."""
-
-    stores: Stores
-    state: State
-    root: Path
-    scope: str
-    artifact_id: str
-    allowed: Path
-
-    @property
-    def folder(self) -> Path:
-        return self.root.joinpath(*artifact_parts(self.scope, self.artifact_id, "x")).parent
-
-    def order(self, *candidates: Candidate, not_before_ns: int = 0) -> FinaliseArtifact:
-        return FinaliseArtifact(
-            scope=self.scope, server="s1", artifact_id=self.artifact_id, tool="shoot", candidates=list(candidates),
-            not_before_ns=not_before_ns, expose=True,
-        )
-
-    async def run(self, *candidates: Candidate, not_before_ns: int = 0) -> ArtifactDone | NothingFound:
-        outcome = await finalise_artifact.work(self.stores, self.order(*candidates, not_before_ns=not_before_ns))
-        assert isinstance(outcome, ArtifactDone | NothingFound)
-        return outcome
-
-    async def captured(self, *candidates: Candidate) -> ArtifactRecord:
-        outcome = await self.run(*candidates)
-        assert isinstance(outcome, ArtifactDone), outcome
-        return outcome.record
-
-    def stored(self, record: ArtifactRecord) -> bytes:
-        return self.root.joinpath(*artifact_parts(record.scope, record.id, record.stored_name)).read_bytes()
+from tests.fixtures.capturing import PNG, World, injected, located, nothing_is_left, opened_world
+from tests.fixtures.storage import files_below, sha256
 
 
 @pytest.fixture(params=["storage_only"])
 async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    root, allowed = tmp_path / "root", tmp_path / "allowed"
-    allowed.mkdir()
-    with redis_server() as server:
-        async with opened_state(server.address) as state, opened_blobs(root) as blobs:
-            config = worker_config(server.url, root, artifact_policy=request.param, allowed_roots=(str(allowed),))
-            stores = Stores(
-                blobs=blobs, files=state.files, due=state.due, expiry=state.expiry, policy=policy_of(config),
-            )
-            scope, artifact_id = await state.open_session(), new_id()
-            made = World(stores, state, root, scope, artifact_id, allowed)
-            await state.files.allocate_pending(scope, artifact_id, grace_ms=60_000)
-            await blobs.make_folder(artifact_parts(scope, artifact_id, "x")[:-1])
-            yield made
-
-
-def _injected(world: World, file_name: str, *, name: str = "") -> Candidate:
-    return Candidate(source="injected", path=str(world.folder / file_name), name=name)
-
-
-def _located(path: Path) -> Candidate:
-    return Candidate(source="located", path=str(path), name=path.name)
-
-
-async def _nothing_is_left(world: World) -> bool:
-    used = await world.state.files.used(world.scope)
-    known = await world.state.files.known(world.scope, [world.artifact_id])
-    return not world.folder.exists() and used == UsedBytes(0, 0) and known == [False]
+    async with opened_world(tmp_path, artifact_policy=request.param) as made:
+        yield made
 
 
 async def test_a_file_at_the_injected_path_is_kept_where_it_is(world: World) -> None:
     (world.folder / "shot.png").write_bytes(PNG)
 
-    record = await world.captured(_injected(world, "shot.png"))
+    record = await world.captured(injected(world, "shot.png"))
 
     assert (record.name, record.stored_name, record.media_type) == ("shot.png", "shot.png", "image/png")
     assert (record.size_bytes, record.sha256, record.is_utf8) == (len(PNG), sha256(PNG), False)
@@ -105,7 +40,7 @@ async def test_a_file_that_the_tool_names_is_copied_and_its_own_stays(world: Wor
     made.parent.mkdir()
     made.write_bytes(PNG)
 
-    record = await world.captured(_located(made))
+    record = await world.captured(located(made))
 
     assert world.stored(record) == PNG
     assert made.read_bytes() == PNG
@@ -129,7 +64,7 @@ async def test_staged_bytes_are_moved_in(world: World) -> None:
 async def test_a_name_without_extension_gets_its_type_s(world: World, written: str, name: str) -> None:
     (world.folder / written).write_bytes(PNG)
 
-    record = await world.captured(_injected(world, written))
+    record = await world.captured(injected(world, written))
 
     assert record.name == name
     assert len(record.stored_name.encode()) <= 255
@@ -139,7 +74,7 @@ async def test_a_name_without_extension_gets_its_type_s(world: World, written: s
 async def test_an_extension_that_the_tool_added_itself_is_no_hindrance(world: World) -> None:
     (world.folder / "shot.jpeg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF")
 
-    record = await world.captured(_injected(world, "shot", name="shot"))
+    record = await world.captured(injected(world, "shot", name="shot"))
 
     assert (record.name, record.media_type) == ("shot.jpeg", "image/jpeg")
 
@@ -147,7 +82,7 @@ async def test_an_extension_that_the_tool_added_itself_is_no_hindrance(world: Wo
 async def test_an_empty_file_is_a_file(world: World) -> None:
     (world.folder / "empty.txt").write_bytes(b"")
 
-    record = await world.captured(_injected(world, "empty.txt"))
+    record = await world.captured(injected(world, "empty.txt"))
 
     assert (record.size_bytes, record.is_utf8, world.stored(record)) == (0, True, b"")
 
@@ -160,7 +95,7 @@ async def test_text_is_told_by_the_whole_file(world: World, content: bytes, is_u
     """The two bytes of a letter lie on both sides of a chunk's edge; what is wrong comes last."""
     (world.folder / "a.txt").write_bytes(b"-" + content)
 
-    record = await world.captured(_injected(world, "a.txt"))
+    record = await world.captured(injected(world, "a.txt"))
 
     assert record.is_utf8 is is_utf8
 
@@ -170,7 +105,7 @@ async def test_the_first_candidate_that_is_there_wins(world: World) -> None:
     made.write_bytes(b"second")
 
     record = await world.captured(
-        _injected(world, "missing.png"), _located(world.root / "state/x"), _located(made), _located(world.root / "z")
+        injected(world, "missing.png"), located(world.root / "state/x"), located(made), located(world.root / "z")
     )
 
     assert record.name == "second.txt"
@@ -179,7 +114,7 @@ async def test_the_first_candidate_that_is_there_wins(world: World) -> None:
 async def test_a_file_named_at_the_injected_path_is_not_copied_onto_itself(world: World) -> None:
     (world.folder / "shot.png").write_bytes(PNG)
 
-    record = await world.captured(_located(world.folder / "shot.png"))
+    record = await world.captured(located(world.folder / "shot.png"))
 
     assert world.stored(record) == PNG
     assert len(files_below(world.root)) == 1
@@ -190,7 +125,7 @@ async def test_a_file_of_the_session_s_own_may_be_named(world: World) -> None:
     own.parent.mkdir(parents=True)
     own.write_bytes(b"changed in place")
 
-    record = await world.captured(_located(own))
+    record = await world.captured(located(own))
 
     assert world.stored(record) == b"changed in place"
     assert own.exists()
@@ -296,14 +231,14 @@ async def test_a_named_file_that_is_not_the_tool_s_to_give_is_refused(world: Wor
     path = make(world)
 
     async with asyncio.timeout(5):
-        outcome = await world.run(_located(path))
+        outcome = await world.run(located(path))
 
     assert isinstance(outcome, NothingFound)
     [sentence] = outcome.refusals
     assert str(world.root) not in sentence
     assert "/" not in sentence
     assert "secret" not in sentence
-    assert await _nothing_is_left(world)
+    assert await nothing_is_left(world)
 
 
 @pytest.mark.parametrize("make", [_link_to_file, _fifo, _other_scope, _passwd, _folder, _missing])
@@ -313,19 +248,19 @@ async def test_the_injected_path_is_no_way_around(world: World, make: Hostile) -
     (world.folder / "shot.png").symlink_to(target)
 
     outcome = [
-        await world.run(_injected(world, "shot.png")),
+        await world.run(injected(world, "shot.png")),
         await world.run(Candidate(source="injected", path=str(target))),
     ]
 
     assert all(isinstance(found, NothingFound) for found in outcome)
-    assert await _nothing_is_left(world)
+    assert await nothing_is_left(world)
 
 
 async def test_a_fifo_at_the_injected_path_hangs_nothing(world: World) -> None:
     os.mkfifo(world.folder / "shot.png")
 
     async with asyncio.timeout(5):
-        outcome = await world.run(_injected(world, "shot.png"))
+        outcome = await world.run(injected(world, "shot.png"))
 
     assert isinstance(outcome, NothingFound)
 
@@ -335,7 +270,7 @@ async def test_the_artifact_s_folder_may_not_be_a_link(world: World) -> None:
     world.folder.rmdir()
     world.folder.symlink_to(other.parent)
 
-    outcome = await world.run(_injected(world, "x.txt"))
+    outcome = await world.run(injected(world, "x.txt"))
 
     assert isinstance(outcome, NothingFound)
     assert other.read_bytes() == b"secret"
@@ -348,10 +283,10 @@ async def test_a_file_that_is_older_than_the_call_is_refused(world: World) -> No
     await asyncio.sleep(0.02)
     begun_ns = await world.stores.blobs.stamp_ns()
 
-    before = await world.run(_located(made), not_before_ns=begun_ns)
+    before = await world.run(located(made), not_before_ns=begun_ns)
     await asyncio.sleep(0.02)
     made.write_bytes(b"from this call")
-    after = await world.run(_located(made), not_before_ns=begun_ns)
+    after = await world.run(located(made), not_before_ns=begun_ns)
 
     assert isinstance(before, NothingFound)
     assert isinstance(after, ArtifactDone)
@@ -362,8 +297,8 @@ async def test_an_allowed_root_opens_itself_and_nothing_else(world: World) -> No
     made = _outside(world)
     (world.allowed / "link").symlink_to("/etc")
 
-    refused = [await world.run(_located(path)) for path in (world.allowed / "link/passwd", Path("/etc/passwd"))]
-    record = await world.captured(_located(made))
+    refused = [await world.run(located(path)) for path in (world.allowed / "link/passwd", Path("/etc/passwd"))]
+    record = await world.captured(located(made))
 
     assert all(isinstance(outcome, NothingFound) for outcome in refused)
     assert world.stored(record) == b"not shared"
@@ -374,7 +309,7 @@ async def test_running_again_returns_what_was_captured(world: World) -> None:
     made = world.root / "shot"
     made.write_bytes(PNG)
     (world.root / "staging/w").write_bytes(b"embedded")
-    candidates = (_located(made), Candidate(source="staged", path="w", name="w"))
+    candidates = (located(made), Candidate(source="staged", path="w", name="w"))
 
     first = await world.captured(*candidates)
     made.write_bytes(b"changed since")
@@ -388,8 +323,8 @@ async def test_running_again_returns_what_was_captured(world: World) -> None:
 def _ways(world: World) -> tuple[dict[str, Candidate], dict[str, Path]]:
     """Each way in which a tool's file comes, and where its bytes are then."""
     candidates = {
-        "injected": _injected(world, "shot"),
-        "located": _located(world.root / "shot"),
+        "injected": injected(world, "shot"),
+        "located": located(world.root / "shot"),
         "staged": Candidate(source="staged", path="w", name="shot"),
     }
     places = {"injected": world.folder / "shot", "located": world.root / "shot", "staged": world.root / "staging/w"}
@@ -423,7 +358,7 @@ async def test_a_run_after_its_artifact_gave_way_commits_nothing(world: World, s
     with pytest.raises(NotFound, match="gone again"):
         await world.run(candidates[source])
 
-    assert await _nothing_is_left(world)
+    assert await nothing_is_left(world)
 
 
 @pytest.mark.parametrize("source", ["injected", "located", "staged"])
@@ -446,9 +381,9 @@ async def test_a_session_that_ended_meanwhile_keeps_no_artifact(world: World) ->
     await world.state.end_session(world.scope)
 
     with pytest.raises(SessionGone):
-        await world.run(_injected(world, "shot.png"))
+        await world.run(injected(world, "shot.png"))
 
-    assert await _nothing_is_left(world)
+    assert await nothing_is_left(world)
 
 
 @pytest.mark.parametrize("source", ["injected", "located", "staged"])
@@ -462,7 +397,7 @@ async def test_a_refused_artifact_leaves_nothing_wherever_it_came_from(world: Wo
     with pytest.raises(SessionGone):
         await world.run(candidates[source], Candidate(source="staged", path="beside", name="beside"))
 
-    assert await _nothing_is_left(world)
+    assert await nothing_is_left(world)
     assert files_below(world.root) == []
     assert places["located"].exists() == (source == "located")
 
@@ -471,10 +406,10 @@ async def test_nothing_found_leaves_no_reservation_and_no_staged_bytes(world: Wo
     (world.root / "staging/w").symlink_to("/etc/passwd")
 
     outcome = await world.run(
-        _injected(world, "missing"), _located(world.root / "missing"), Candidate(source="staged", path="w")
+        injected(world, "missing"), located(world.root / "missing"), Candidate(source="staged", path="w")
     )
 
     assert isinstance(outcome, NothingFound)
     assert len(outcome.refusals) == 3
     assert files_below(world.root) == []
-    assert await _nothing_is_left(world)
+    assert await nothing_is_left(world)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.files import candidates
+from gateway.files import candidates, embedded
 from gateway.files.candidates import ToolResult
 from shared.clock import monotonic_s
 from shared.config import OutputLocator
@@ -106,7 +106,7 @@ def test_no_text_takes_long(unit: str) -> None:
     [
         ((r"wrote (\S+)",), "wrote /data/a now", ["/data/a"]),
         ((r"/data/\w+",), "wrote /data/a now", ["/data/a"]),
-        ((r"A=(\S+)", r"B=(\S+)"), "B=/b A=/a", ["/a", "/b"]),
+        ((r"A=(\S+)", r"B=(\S+)"), "B=/b A=/a A=/c", ["/a", "/c"]),
         ((r"at (file://\S+)",), "at file:///a%20b", ["/a b"]),
         ((r"x(/a)?",), "x", []),
         ((r"()",), "x", []),
@@ -124,6 +124,9 @@ def test_configured_expressions(expressions: tuple[str, ...], text: str, expecte
         ("a.b.path", {"a": {"b": {"path": "/x"}}}, ["/x"]),
         ("files", {"files": ["/a", 7, None, "", "/b"]}, ["/a", "/b"]),
         ("files.1", {"files": ["/a", "/b"]}, ["/b"]),
+        ("files.path", {"files": [{"path": "/a"}, {}, 7, {"path": "/b"}, {"path": ["/c"]}, {"path": "/a"}]},
+         ["/a", "/b", "/c"]),
+        ("files.99999999999999999999", {"files": ["/a"]}, []),
         ("files.1.path", {"files": [{}, {"path": "/b"}]}, ["/b"]),
         ("path", {"path": "file:///a%20b"}, ["/a b"]),
         ("path", {"path": "file://[x/a"}, []),
@@ -158,7 +161,7 @@ def test_embedded_files_come_in_order() -> None:
         {"type": "resource_link", "uri": "file:///a", "name": "a"},
     ])
 
-    found = candidates.embedded(said)
+    found = embedded.parts(said.blocks)
 
     assert [(part.media_type, part.name) for part in found] == [
         ("image/png", ""), ("audio/wav", ""), ("x/y", "b c.bin"), ("text/plain", "t.txt"),
@@ -168,7 +171,7 @@ def test_embedded_files_come_in_order() -> None:
 
 @pytest.mark.parametrize("data", ["a", "a===", "aGk=\n!", "ü"])
 def test_broken_base64_is_told(data: str) -> None:
-    (part,) = candidates.embedded(_said(content=[{"type": "image", "data": data}]))
+    (part,) = embedded.parts(_said(content=[{"type": "image", "data": data}]).blocks)
 
     with pytest.raises(ArtifactMissing, match="base64"):
         part.decode()
@@ -186,7 +189,7 @@ def test_broken_base64_is_told(data: str) -> None:
 def test_a_block_of_another_shape_keeps_nothing_else_from_being_read(block: Any) -> None:
     said = _said(content=[block, {"type": "text", "text": "/data/a.png"}], isError=True)
 
-    assert candidates.embedded(said) == []
+    assert embedded.parts(said.blocks) == []
     assert candidates.located(said, _BUILT_IN) == ["/data/a.png"]
     assert said.is_error
 
@@ -194,7 +197,7 @@ def test_a_block_of_another_shape_keeps_nothing_else_from_being_read(block: Any)
 def test_a_uri_that_is_none_costs_the_name_alone() -> None:
     said = _said(content=[{"type": "resource", "resource": {"uri": "http://[x", "blob": "aGk="}}])
 
-    (part,) = candidates.embedded(said)
+    (part,) = embedded.parts(said.blocks)
 
     assert (part.name, part.decode()) == ("", b"hi")
 
@@ -214,11 +217,19 @@ def test_hostile_results_hold_no_file(result: bytes) -> None:
     assert candidates.located(said, OutputLocator(mode="structured", output_path_key="path")) == []
 
 
-def test_paths_anywhere_in_structured_content_follow_those_of_the_locator() -> None:
+def test_paths_anywhere_in_structured_content_come_where_the_locator_s_lead_to_nothing() -> None:
     said = _said(structuredContent={"n": [1, {"deep": "/a"}], "url": "https://x/y.png", "path": "/b", "f": "file:///c"})
 
-    assert candidates.paths(said, OutputLocator(mode="structured", output_path_key="path")) == ["/b", "/a", "/c"]
-    assert candidates.paths(said, OutputLocator(mode="none")) == []
+    assert candidates.elsewhere(said, OutputLocator(mode="structured", output_path_key="path")) == ["/a", "/b", "/c"]
+    assert candidates.elsewhere(said, OutputLocator(mode="none")) == []
+
+
+def test_later_expressions_are_for_where_the_first_that_matches_leads_to_nothing() -> None:
+    locator = OutputLocator(mode="regex", output_path_regexes=("never", r"A=(\S+)", r"B=(\S+)"))
+    said = _said(content=[{"type": "text", "text": "B=/b A=/a"}], structuredContent={"c": "/c"})
+
+    assert candidates.located(said, locator) == ["/a"]
+    assert candidates.elsewhere(said, locator) == ["/b", "/c"]
 
 
 def test_deep_and_wide_structured_content_is_searched_within_bounds() -> None:
@@ -227,8 +238,8 @@ def test_deep_and_wide_structured_content_is_searched_within_bounds() -> None:
         deep = [deep]
     said = _said(structuredContent={"many": ["x"] * 20_000, "late": "/late"})
 
-    assert candidates.paths(said, OutputLocator(mode="structured")) == []
-    assert candidates.paths(_said(structuredContent={"deep": deep}), OutputLocator(mode="structured")) == ["/late"]
+    assert candidates.elsewhere(said, OutputLocator(mode="structured")) == []
+    assert candidates.elsewhere(_said(structuredContent={"deep": deep}), OutputLocator(mode="structured")) == ["/late"]
 
 
 def test_paths_of_our_layout_lead_below_our_root() -> None:

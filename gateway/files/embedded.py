@@ -1,0 +1,59 @@
+"""Files that a tool result carries inside itself: images, audio and resources, and links to resources. Pure."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from gateway.files.blocks import Block, Resource
+from shared.errors import ArtifactMissing
+
+
+class Embedded(msgspec.Struct, frozen=True):
+    """Bytes that a result carries, still in base64 or as text."""
+
+    data: str
+    is_base64: bool
+    media_type: str
+    name: str               # from the resource's URI, "" when it has none
+
+    def decode(self) -> bytes:
+        """The bytes. Raises ArtifactMissing for broken base64."""
+        if not self.is_base64:
+            return self.data.encode()
+        try:
+            return base64.b64decode(self.data, validate=True)
+        except (binascii.Error, ValueError):
+            raise ArtifactMissing("the tool embedded a file whose base64 is broken") from None
+
+
+def parts(blocks: Sequence[Block]) -> list[Embedded]:
+    """Images, audio, blobs and text resources, in order."""
+    return [found for block in blocks if (found := _of_block(block)) is not None]
+
+
+def of_resource(resource: Resource) -> Embedded | None:
+    """The bytes of one resource; None where it has none."""
+    name = _last_part(resource.uri)
+    if resource.blob is not None:
+        return Embedded(resource.blob, True, resource.mime_type or "", name)
+    if resource.text is not None:
+        return Embedded(resource.text, False, resource.mime_type or "text/plain", name)
+    return None
+
+
+def _of_block(block: Block) -> Embedded | None:
+    if block.type in ("image", "audio") and block.data:
+        return Embedded(block.data, True, block.mime_type or "", "")
+    if block.type != "resource" or block.resource is None:
+        return None
+    return of_resource(block.resource)
+
+
+def _last_part(uri: str) -> str:
+    try:
+        return unquote(urlsplit(uri).path.rsplit("/", 1)[-1])
+    except ValueError:
+        return ""
