@@ -90,6 +90,26 @@ class UnsupportedVersion(BadRequest):
         return self._details
 
 
+class FileRefused(Refused):
+    """A file that is not taken or given as a client of the file transfer methods asks (SEP-2631 §Errors)."""
+
+    code = -32602
+    reason = "file_refused"
+
+    def __init__(self, text: str, *, why: str, is_callers: bool = True, **facts: Any) -> None:
+        """`why` is the draft's own word, which stands in `data` with the `facts`; `is_callers` is whether another
+        request could do better."""
+        super().__init__(text)
+        self._details = {"reason": why, **facts}
+        if not is_callers:
+            self.code = -32603
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What programs read."""
+        return self._details
+
+
 class MethodNotFound(Refused):
     """A method that the server does not have; the stateless revision says so with a status, too."""
 

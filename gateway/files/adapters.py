@@ -20,6 +20,7 @@ class Adapters:
     by_tool: dict[str, ToolAdapters]
     takes_uploads: bool          # some tool consumes uploads, so the helper tool exists
     exposes_artifacts: bool      # some tool's artifacts are MCP resources
+    keeps_files: bool            # uploads or artifacts of either kind
 
     @classmethod
     def of(
@@ -44,7 +45,7 @@ class Adapters:
             tool: ToolAdapters(tuple(consumers.get(tool, ())), producers.get(tool)) for tool in {*consumers, *producers}
         }
         exposes = expose and (spills or any(producer.expose_as_resource for producer in producers.values()))
-        return cls(by_tool, bool(consumers), exposes)
+        return cls(by_tool, bool(consumers), exposes, bool(by_tool) or spills)
 
     def file_arguments(self) -> dict[str, tuple[str, ...]]:
         """Where the tools that read files take them: dotted argument paths, by tool."""

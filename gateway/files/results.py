@@ -24,6 +24,7 @@ class Presentation:
     is_resource: bool            # readable as an MCP resource
     has_links: bool              # the client's revision has `resource_link` (since 2025-06-18)
     raw: bytes | None            # None: raw output is off
+    file: dict[str, Any] | None = None   # a block that says how to fetch it, for a client that does so
 
 
 def attach(
@@ -78,14 +79,21 @@ def _open_list(data: msgspec.Raw) -> list[msgspec.Raw]:
 
 
 def _blocks(record: ArtifactRecord, shown: Presentation) -> list[dict[str, Any]]:
-    blocks: list[dict[str, Any]] = []
-    if shown.is_resource and shown.has_links:
-        blocks.append({"type": "resource_link", **describe(record, shown.uri)})
+    blocks = link_blocks(record, shown)
     if shown.download_url is not None:
         blocks.append({"type": "text", "text": f"Download {record.name}: {shown.download_url}"})
     if shown.raw is not None:
         blocks.append(_raw_block(record, shown.uri, shown.raw))
     return blocks
+
+
+def link_blocks(record: ArtifactRecord, shown: Presentation) -> list[dict[str, Any]]:
+    """The block that leads this client to the artifact; none where it knows of no such."""
+    if shown.file is not None:
+        return [shown.file]
+    if shown.is_resource and shown.has_links:
+        return [{"type": "resource_link", **describe(record, shown.uri)}]
+    return []
 
 
 def describe(record: ArtifactRecord, uri: str) -> dict[str, Any]:

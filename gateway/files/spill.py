@@ -81,8 +81,7 @@ def stand_ins(record: ArtifactRecord, shown: Presentation, preview: str) -> list
         where += f"; download it: {shown.download_url}"
     size = f"{record.size_bytes} bytes of {record.media_type}"
     text = f"{preview}\n… [{size}; {where}]" if preview else f"[{size}; {where}]"
-    link = [{"type": "resource_link", **results.describe(record, shown.uri)}]
-    return [{"type": "text", "text": text}, *(link if shown.is_resource and shown.has_links else [])]
+    return [{"type": "text", "text": text}, *results.link_blocks(record, shown)]
 
 
 def put(result: RawMap, blocks: list[Any], kept: list[dict[str, Any]]) -> None:

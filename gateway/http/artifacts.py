@@ -16,7 +16,7 @@ from gateway.tally import AuthMode
 from shared.clock import monotonic_s, now_s
 from shared.errors import BadRequest, Forbidden, NotFound
 from shared.ids import is_id
-from shared.records import ArtifactRecord
+from shared.records import ArtifactRecord, FileRecord
 from shared.state.sessions import Caller
 
 _CHUNK_BYTES = 1024 * 1024
@@ -34,7 +34,9 @@ async def download(request: web.Request) -> web.StreamResponse:
     note.server = server
     auth_mode = await _authorize(request, server=server, scope=scope, artifact_id=artifact_id)
     (record,) = await request.app[FILES].use(scope, [artifact_id])
-    if not isinstance(record, ArtifactRecord) or record.server != server or record.name != request.match_info["name"]:
+    # What a client sent itself is there for a link that says so (files/authorizeDownload).
+    is_meant = isinstance(record, ArtifactRecord) or auth_mode == "signed_url"
+    if not is_meant or record.server != server or record.name != request.match_info["name"]:
         raise NotFound(_GONE)
     async with within_limits(request, "transfer", scope=scope) as passage:
         sent = await _send(request, passage, record)
@@ -65,7 +67,7 @@ async def _authorize(request: web.Request, *, server: str, scope: str, artifact_
     return "session_context"
 
 
-async def _send(request: web.Request, passage: Passage, record: ArtifactRecord) -> web.StreamResponse:
+async def _send(request: web.Request, passage: Passage, record: FileRecord) -> web.StreamResponse:
     blobs = request.app[BLOBS]
     etag = f'"{record.sha256}"'
     headers = {
@@ -109,7 +111,7 @@ async def _copy(request: web.Request, response: web.StreamResponse, fd: int, spa
         at += len(chunk)
 
 
-def disposition(record: ArtifactRecord) -> str:
+def disposition(record: FileRecord) -> str:
     """`Content-Disposition` with the name in both forms of RFC 6266; inline only what cannot run."""
     kind = "inline" if record.media_type in _INLINE else "attachment"
     plain = "".join(char if " " <= char <= "~" and char not in '"\\' else "_" for char in record.name)

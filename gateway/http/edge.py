@@ -19,6 +19,7 @@ from shared import ids
 from shared.clock import monotonic_s
 from shared.errors import (
     ArtifactMissing,
+    FileRefused,
     LongshoreError,
     MethodNotAllowed,
     MethodNotFound,
@@ -38,7 +39,7 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ORIGINS = web.AppKey("origins", Origins)
 _encode = msgspec.json.Encoder().encode
-_OF_EXECUTION = (UpstreamDown, UpstreamTimeout, ToolInputError, ArtifactMissing, OverQuota)
+_OF_EXECUTION = (UpstreamDown, UpstreamTimeout, ToolInputError, ArtifactMissing, OverQuota, FileRefused)
 _PUBLIC = frozenset({"health", "upload", "download", "well_known"})   # open, or these check their own credentials
 
 
@@ -155,7 +156,8 @@ def answer_error(note: Note, err: LongshoreError) -> web.Response:
     """The answer to an error, in the form of its route: our own JSON, JSON-RPC, or a tool result."""
     note.reason = err.reason
     if not note.is_message:
-        body, status = _encode({"detail": str(err), "reason": err.reason}), err.status
+        said = {"detail": str(err), "reason": err.reason} | ({"data": err.details} if err.details else {})
+        body, status = _encode(said), err.status
     else:
         body = error_message(note, err)
         # A call that was accepted has its failure as its answer: SDK clients hang on a bare 5xx.

@@ -1,5 +1,7 @@
 """A request body that is one file, as `curl -T` sends it, on its way into staging."""
 
+from collections.abc import Awaitable, Callable
+
 from aiohttp import web
 from aiohttp.client_exceptions import ClientPayloadError
 from aiohttp.http_exceptions import BadHttpMessage
@@ -33,8 +35,13 @@ async def receive_raw(request: web.Request, received: list[Received]) -> None:
     digests = [digest_of(text)] if text else []
     received.append(begin(request, name=name, media_type=request.headers.get("Content-Type", "")))
     await say_continue(request)
+    await take_raw(request, received[0], request.content.readany)
+    compare(request, received, digests)
+
+
+async def take_raw(request: web.Request, entry: Received, read: Callable[[], Awaitable[bytes]]) -> None:
+    """Write the body, which `read` reads, into `entry`. Raises BadRequest, TooLarge, OverQuota, SlowRequest."""
     try:
-        await take(request, received[0], request.content.readany)
+        await take(request, entry, read)
     except (BadHttpMessage, ClientPayloadError) as err:
         raise BadRequest("the body is malformed or not complete; send the file again") from err
-    compare(request, received, digests)

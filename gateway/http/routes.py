@@ -5,7 +5,7 @@ from functools import partial
 from aiohttp import web
 
 from gateway.appkeys import GROUPS, MCP_GROUP, Group, Mounted
-from gateway.http import artifacts, health, resumable, uploads
+from gateway.http import announced, artifacts, health, resumable, uploads
 from gateway.http.incoming import go_ahead
 from gateway.http.wellknown import add_metadata_routes
 from gateway.mcp import endpoint
@@ -18,24 +18,7 @@ def add_routes(app: web.Application, config: Config, servers: dict[str, Mounted]
     health_route = app.router.add_resource("/healthz")
     health_route.add_route("GET", health.healthz)
     groups[health_route.canonical] = Group("health")
-    upload = app.router.add_resource(config.core.upload_path + "/{server}")
-    upload.add_route("POST", uploads.upload, expect_handler=go_ahead)
-    upload.add_route("PUT", uploads.put, expect_handler=go_ahead)
-    upload.add_route("GET", uploads.show)
-    upload.add_route("OPTIONS", resumable.options)
-    groups[upload.canonical] = Group("upload")
-    for last in ("/", "/{filename}"):
-        named = app.router.add_resource(config.core.upload_path + "/{server}" + last)
-        named.add_route("PUT", uploads.put, expect_handler=go_ahead)
-        groups[named.canonical] = Group("upload")
-    if config.uploads.resumable:
-        part = app.router.add_resource(config.core.upload_path + "/{server}/resumable/{upload}")
-        part.add_route("PATCH", resumable.patch, expect_handler=go_ahead)
-        part.add_route("POST", resumable.override, expect_handler=go_ahead)
-        part.add_route("HEAD", resumable.head)
-        part.add_route("GET", resumable.show)
-        part.add_route("DELETE", resumable.terminate)
-        groups[part.canonical] = Group("upload")
+    _add_upload_routes(app, config)
     if config.core.allow_artifacts_download:
         artifact = app.router.add_resource("/artifacts/{server}/{session}/{artifact}/{name}")
         for method in ("GET", "HEAD"):
@@ -50,3 +33,29 @@ def add_routes(app: web.Application, config: Config, servers: dict[str, Mounted]
             mount.add_route("GET", partial(endpoint.get, mounted))
             mount.add_route("DELETE", partial(endpoint.delete, mounted))
             groups[mount.canonical] = Group(MCP_GROUP, mounted.server.id)
+
+
+def _add_upload_routes(app: web.Application, config: Config) -> None:
+    groups, path = app[GROUPS], config.core.upload_path + "/{server}"
+    upload = app.router.add_resource(path)
+    upload.add_route("POST", uploads.upload, expect_handler=go_ahead)
+    upload.add_route("PUT", uploads.put, expect_handler=go_ahead)
+    upload.add_route("GET", uploads.show)
+    upload.add_route("OPTIONS", resumable.options)
+    groups[upload.canonical] = Group("upload")
+    for last in ("/", "/{filename}"):
+        named = app.router.add_resource(path + last)
+        named.add_route("PUT", uploads.put, expect_handler=go_ahead)
+        groups[named.canonical] = Group("upload")
+    if config.files.sep_2631:
+        file = app.router.add_resource(path + "/announced/{file}")
+        file.add_route("PUT", announced.put, expect_handler=go_ahead)
+        groups[file.canonical] = Group("upload")
+    if config.uploads.resumable:
+        part = app.router.add_resource(path + "/resumable/{upload}")
+        part.add_route("PATCH", resumable.patch, expect_handler=go_ahead)
+        part.add_route("POST", resumable.override, expect_handler=go_ahead)
+        part.add_route("HEAD", resumable.head)
+        part.add_route("GET", resumable.show)
+        part.add_route("DELETE", resumable.terminate)
+        groups[part.canonical] = Group("upload")

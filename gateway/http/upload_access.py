@@ -26,14 +26,17 @@ class Grant:
     ttl_ms: int = 0
 
 
-async def authorize(request: web.Request, server: str) -> Grant:
-    """Whose files these will be. Raises Unauthorized, Forbidden, SessionGone, SessionConflict, BadRequest."""
+async def authorize(request: web.Request, server: str, *, target: str = "") -> Grant:
+    """Whose files these will be. With a `target`, only a link for it lets in.
+
+    Raises Unauthorized, Forbidden, SessionGone, SessionConflict, BadRequest.
+    """
     header = request.headers.get(SESSION_HEADER)
-    if "sig" in request.query:
+    if target or "sig" in request.query:
         metrics = request.app[METRICS]
         try:
             link = request.app[SIGNER].verify(
-                request.query, purpose="upload", server=server, target="", now_s=now_s()
+                request.query, purpose="upload", server=server, target=target, now_s=now_s()
             )
         except Forbidden:
             metrics.credential(server=server, operation="validate", result="error")

@@ -14,7 +14,7 @@ from gateway.http.multipart import MOST_FORM_BYTES, receive
 from gateway.http.raw_body import check_raw, receive_raw
 from gateway.http.reserving import declared_bytes, reserved
 from gateway.http.tus import VERSION_HEADER
-from gateway.http.upload_access import authorize, claimed, counted
+from gateway.http.upload_access import Grant, authorize, claimed, counted
 from gateway.limiter import Passage
 from gateway.mcp.exchange import note_of
 from shared import layout
@@ -27,7 +27,7 @@ from shared.state.quota import FileLimits
 _FINALISE_S = 30.0
 _encode = msgspec.json.Encoder().encode
 
-_Receive = Callable[[web.Request, list[Received]], Awaitable[None]]
+Receive = Callable[[web.Request, list[Received]], Awaitable[None]]
 
 
 async def upload(request: web.Request) -> web.StreamResponse:
@@ -39,7 +39,7 @@ async def upload(request: web.Request) -> web.StreamResponse:
         if VERSION_HEADER in request.headers:
             return await resumable.create(request, server)
         _check_form(request)
-        return await _serve(request, server, receive)
+        return await serve(request, server, await authorize(request, server), receive)
 
 
 async def show(request: web.Request) -> web.StreamResponse:
@@ -58,25 +58,25 @@ async def put(request: web.Request) -> web.StreamResponse:
     """PUT …[/{filename}]: one file as it is, for scripts. Answers as a form of one file."""
     with counted(request) as server:
         check_raw(request)
-        _check_length(request, request.content_length)
-        return await _serve(request, server, receive_raw)
+        check_fits(request, request.content_length)
+        return await serve(request, server, await authorize(request, server), receive_raw)
 
 
 def _check_form(request: web.Request) -> None:
     if request.content_type != "multipart/form-data":
         raise WrongMediaType("send the files as multipart/form-data, in fields named file")
     if request.content_length is not None:
-        _check_length(request, request.content_length - MOST_FORM_BYTES)
+        check_fits(request, request.content_length - MOST_FORM_BYTES)
 
 
-def _check_length(request: web.Request, size_bytes: int | None) -> None:
+def check_fits(request: web.Request, size_bytes: int | None) -> None:
     """Raise OverQuota for files that cannot fit."""
     if size_bytes is not None:
         FileLimits.of(request.app[CONFIG]).check_possible(size_bytes)
 
 
-async def _serve(request: web.Request, server: str, receive_body: _Receive) -> web.StreamResponse:
-    grant = await authorize(request, server)
+async def serve(request: web.Request, server: str, grant: Grant, receive_body: Receive) -> web.StreamResponse:
+    """Take the body in, finalise what `receive_body` makes of it, and answer with handles."""
     limits = within_limits(request, "transfer", scope=grant.scope)
     room = reserved(request, grant.scope, declared_bytes(request))
     async with limits as passage, claimed(request, grant, server) as made, room as reservation:
@@ -91,7 +91,7 @@ async def _serve(request: web.Request, server: str, receive_body: _Receive) -> w
 
 
 async def _take_in(
-    request: web.Request, passage: Passage, receive_body: _Receive, order: FinaliseUpload
+    request: web.Request, passage: Passage, receive_body: Receive, order: FinaliseUpload
 ) -> list[UploadRecord]:
     blobs = request.app[BLOBS]
     received: list[Received] = []

@@ -3,6 +3,9 @@
 A capability is added exactly when a feature of ours needs it; all else is as the upstream gave it.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from gateway.files.adapters import Adapters
@@ -12,6 +15,7 @@ TOOLS = "t"
 RESOURCES = "r"
 SESSIONS = "u"               # it gave an `Mcp-Session-Id`
 MODERN = "m"                 # it speaks the stateless revision alone: what the session is, is here
+FILES = "f"                  # its client fetches files that it is told of (SEP-2631)
 UNKNOWN = "?"                # the session was restored from its files: the upstream was not asked yet
 
 
@@ -53,19 +57,21 @@ def flags_of(response: bytes) -> str:
     return "".join(flag for flag, name in ((TOOLS, "tools"), (RESOURCES, "resources")) if name in found)
 
 
-def with_ours(response: bytes, adapters: Adapters, flags: str) -> bytes:
-    """The response with the capabilities that our features need; the same bytes when none is missing."""
+def with_ours(response: bytes, adapters: Adapters, flags: str, more: Mapping[str, Any]) -> bytes:
+    """The response with the capabilities that our features need, and with `more`, which go before the upstream's; the
+    same bytes when none is missing."""
     missing = []
     if TOOLS not in flags and adapters.takes_uploads:
         missing.append("tools")
     if RESOURCES not in flags and (adapters.takes_uploads or adapters.exposes_artifacts):
         missing.append("resources")
-    if not missing:
+    if not (missing or more):
         return response
     message = jsonrpc.open_object(response)
     result = jsonrpc.open_object(message["result"])
     capabilities = jsonrpc.open_object(result.get("capabilities", msgspec.Raw(b"{}")))
     capabilities |= {name: msgspec.Raw(b"{}") for name in missing}
+    capabilities |= {name: jsonrpc.raw(value) for name, value in more.items()}
     result["capabilities"] = jsonrpc.raw(capabilities)
     message["result"] = jsonrpc.raw(result)
     return jsonrpc.close_object(message)

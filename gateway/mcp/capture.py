@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 
 from gateway.appkeys import BLOBS, FILES
-from gateway.files import handles, results, stored
+from gateway.files import handles, results, sep_2631, stored
 from gateway.files.candidates import ToolResult
-from gateway.mcp import links
+from gateway.mcp import authorizing, links
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.reserved import Pending
 from gateway.mcp.search import search
@@ -74,10 +74,11 @@ def _read_all(fd: int) -> bytes:
 def shown(exchange: Exchange, record: ArtifactRecord, raw: bytes | None = None) -> results.Presentation:
     """How this caller is shown the artifact."""
     config = exchange.config
+    is_fetched = exchange.fetches_files and authorizing.gives(exchange.request, exchange.mounted)
     return results.Presentation(
         uri=handles.artifact_uri(config.artifacts.uri_scheme, record),
         download_url=links.download_url(exchange.request, record) if config.core.allow_artifacts_download else None,
         is_resource=exchange.mounted.adapters.exposes_artifacts and record.expose,
         has_links=exchange.stateless is not None or exchange.session.protocol >= _FIRST_WITH_LINKS,
-        raw=raw,
+        raw=raw, file=sep_2631.file_block(record) if is_fetched else None,
     )

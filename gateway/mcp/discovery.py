@@ -4,7 +4,7 @@ ours, `subscriptions/listen` as it comes."""
 from aiohttp import web
 
 from gateway.appkeys import LEASES
-from gateway.mcp import capabilities
+from gateway.mcp import authorizing, capabilities
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.relay import check_kind, relay, relay_bytes
 from gateway.mcp.sending import sent
@@ -15,10 +15,10 @@ from shared import ids
 
 async def discover(exchange: Exchange) -> web.StreamResponse:
     """`server/discover`: the upstream's answer, with the capabilities that our features need."""
-    adapters = exchange.mounted.adapters
+    adapters, more = exchange.mounted.adapters, authorizing.offered(exchange.request, exchange.mounted)
 
     async def change(response: bytes) -> bytes:
-        changed = capabilities.with_ours(response, adapters, capabilities.flags_of(response))
+        changed = capabilities.with_ours(response, adapters, capabilities.flags_of(response), more)
         if changed is response:
             return response
         message = jsonrpc.open_object(changed)

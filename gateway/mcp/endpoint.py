@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from gateway.appkeys import CONFIG, LEASES, QUEUE, SESSIONS, TASKS, Mounted
-from gateway.mcp import batch, capabilities, crossing, discovery, handshake, listing, stateless, toolcall
+from gateway.files import sep_2631
+from gateway.mcp import authorizing, batch, capabilities, crossing, discovery, handshake, listing, stateless, toolcall
 from gateway.mcp.exchange import (
     SESSION_HEADER,
     VERSION_HEADER,
@@ -45,6 +46,8 @@ _HANDLERS: dict[str, Callable[[Exchange], Awaitable[web.StreamResponse]]] = {
     "resources/read": listing.read,
     "server/discover": discovery.discover,
     "subscriptions/listen": discovery.listen,
+    sep_2631.AUTHORIZE_UPLOAD: authorizing.upload,
+    sep_2631.AUTHORIZE_DOWNLOAD: authorizing.download,
 }
 
 
@@ -187,7 +190,7 @@ async def _read_body(request: web.Request) -> bytes:
     return body
 
 
-_KNOWN_METHODS = frozenset({
+_KNOWN_METHODS = sep_2631.METHODS | frozenset({
     "initialize", "ping", "tools/call", "tools/list", "resources/list", "resources/read", "resources/templates/list",
     "resources/subscribe", "resources/unsubscribe", "prompts/list", "prompts/get", "completion/complete",
     "logging/setLevel", "notifications/initialized", "notifications/cancelled", "notifications/progress",

@@ -39,6 +39,7 @@ class Stateless:
     asked_id: MessageId          # under which the upstream knows it
     is_translated: bool = False  # the upstream is of the session era
     log_level: str = ""          # of the log messages that the client wants, "" for none
+    fetches_files: bool = False  # the client does so by the file transfer methods
 
     def mirror(self, before: str, now: str) -> None:
         """Let the headers that carry the argument `before` carry `now`."""
@@ -96,6 +97,13 @@ class Exchange:
     def is_restated(self) -> bool:
         """Whether the client has a session and the upstream speaks the stateless revision alone."""
         return self.stateless is None and capabilities.MODERN in self.session.flags
+
+    @property
+    def fetches_files(self) -> bool:
+        """Whether the client fetches the files that it is told of, where we speak of files so (files.sep_2631)."""
+        if not self.config.files.sep_2631:
+            return False
+        return capabilities.FILES in self.session.flags if self.stateless is None else self.stateless.fetches_files
 
     @property
     def asked_id(self) -> MessageId:

@@ -4,7 +4,8 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from gateway.appkeys import METRICS, SESSIONS, SIGNER, TASKS, Mounted
-from gateway.mcp import capabilities
+from gateway.files import sep_2631
+from gateway.mcp import authorizing, capabilities
 from gateway.mcp.exchange import SESSION_HEADER, Exchange, note_of, principal_of, upstream_headers
 from gateway.mcp.relay import relay
 from gateway.upstream import probe
@@ -84,16 +85,23 @@ def _params_of(body: bytes) -> bytes:
     return bytes(jsonrpc.open_object(body).get("params", b"{}"))
 
 
+def _capabilities_of(params: bytes) -> bytes:
+    return bytes(jsonrpc.open_object(params).get("capabilities", b"{}"))
+
+
 async def _settle(
     exchange: Exchange, upstream_id: str, response: bytes, found: capabilities.Negotiated
 ) -> bytes:
     app, mounted, caller = exchange.request.app, exchange.mounted, exchange.caller
+    params, flags = _params_of(exchange.body), found.flags + (capabilities.SESSIONS if upstream_id else "")
+    if exchange.config.files.sep_2631 and sep_2631.fetches_files(_capabilities_of(params)):
+        flags += capabilities.FILES
     await app[SESSIONS].create(
         SessionStart(
             session_id=caller.session_id, server=caller.server, principal=caller.principal,
-            upstream_id=upstream_id, protocol=found.protocol, init_params=_params_of(exchange.body),
+            upstream_id=upstream_id, protocol=found.protocol, init_params=params,
             callers_scope=app[SIGNER].scope_of(caller.server, caller.principal),
-            flags=found.flags + (capabilities.SESSIONS if upstream_id else ""),
+            flags=flags,
         )
     )
     app[METRICS].session_event(server=caller.server, event="created")
@@ -102,4 +110,5 @@ async def _settle(
     if mounted.monitor.readiness == "waits_for_caller":
         headers = upstream_headers(exchange.request, mounted, "")
         app[TASKS].spawn(probe.probe(mounted.monitor, mounted.client, headers), name="probe_with_caller")
-    return capabilities.with_ours(response, mounted.adapters, found.flags)
+    more = authorizing.offered(exchange.request, mounted)
+    return capabilities.with_ours(response, mounted.adapters, found.flags, more)

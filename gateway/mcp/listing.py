@@ -3,21 +3,22 @@
 What the upstream lists keeps its bytes and order; ours follow on its last page.
 """
 
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from gateway.appkeys import FILES, LISTS
-from gateway.files import handles, results
+from gateway.files import handles, results, sep_2631
 from gateway.lists import Fetch, Key, fingerprint
-from gateway.mcp import capabilities, reading
+from gateway.mcp import authorizing, capabilities, reading
 from gateway.mcp.additions import Additions, Each
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.own_answers import in_revision, own_result
 from gateway.mcp.relay import relay
 from gateway.mcp.sending import sent
 from gateway.tools import own
-from gateway.tools.describe import Describer
+from gateway.tools.describe import Describer, Marks
 from gateway.wire import jsonrpc
 from shared.errors import InvalidParams, NotFound
 from shared.records import ArtifactRecord
@@ -32,9 +33,23 @@ async def tools(exchange: Exchange) -> web.StreamResponse:
     ours = own.helper_tools(mounted.server) if mounted.adapters.takes_uploads else []
     if ours and capabilities.TOOLS not in exchange.session.flags:
         return own_result(exchange, {"tools": ours})
-    describer = Describer(exchange.config, mounted.server, mounted.adapters.file_arguments())
+    describer = Describer(
+        exchange.config, mounted.server, mounted.adapters.file_arguments(), marks=_marks(exchange)
+    )
     each = describer.described if describer.changes_any else None
     return await _with_ours(exchange, "tools", ours, next_cursor=None, each=each)
+
+
+def _marks(exchange: Exchange) -> Marks:
+    """How the schemas of file arguments say so to programs."""
+    config, request = exchange.config, exchange.request
+    if not authorizing.takes(request, exchange.mounted):
+        return Marks()
+    annotate = partial(
+        sep_2631.annotated, max_bytes=config.uploads.max_file_bytes, inline=config.uploads.data_uri_max_bytes > 0,
+        upload=authorizing.is_secure(request),
+    )
+    return Marks(argument=annotate)
 
 
 async def resources(exchange: Exchange) -> web.StreamResponse:
@@ -71,8 +86,10 @@ async def read(exchange: Exchange) -> web.StreamResponse:
         text = own.workflow_text(config, exchange.mounted.server)
         contents = [{"uri": uri, "mimeType": "text/markdown", "text": text}]
         return own_result(exchange, {"contents": contents})
-    if adapters.exposes_artifacts and handles.begins_with(uri, (config.artifacts.uri_scheme,)):
+    if adapters.exposes_artifacts and _is_ours(exchange, uri):
         record = await _artifact_at(exchange, uri)
+        if exchange.fetches_files and authorizing.gives(exchange.request, exchange.mounted) and not _is_file(uri):
+            return own_result(exchange, {"contents": [sep_2631.file_backed(uri, record)]})
         if exchange.sink is not None:
             body = await reading.whole(exchange.request, record, uri, exchange.envelope.id)
             return web.Response(body=body, content_type="application/json")
@@ -81,8 +98,18 @@ async def read(exchange: Exchange) -> web.StreamResponse:
         return await relay(exchange, answer)
 
 
+def _is_ours(exchange: Exchange, uri: str) -> bool:
+    """Whether the URI means an artifact, by its own name or by that of its file; the upstream may have files too."""
+    is_file = exchange.config.files.sep_2631 and handles.parse(uri, (sep_2631.SCHEME,)) is not None
+    return is_file or handles.begins_with(uri, (exchange.config.artifacts.uri_scheme,))
+
+
+def _is_file(uri: str) -> bool:
+    return handles.begins_with(uri, (sep_2631.SCHEME,))
+
+
 async def _artifact_at(exchange: Exchange, uri: str) -> ArtifactRecord:
-    handle = handles.parse(uri, (exchange.config.artifacts.uri_scheme,))
+    handle = handles.parse(uri, (exchange.config.artifacts.uri_scheme, sep_2631.SCHEME))
     if handle is None:
         raise InvalidParams("this artifact URI is malformed; use one from resources/list or a tool result")
     gone = NotFound("no artifact of this URI in this session; it may have expired")

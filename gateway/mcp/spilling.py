@@ -44,7 +44,8 @@ async def spilled(
             blocks.append(raw)
             continue
         changed, shown = True, capture.shown(exchange, record)
-        blocks += spill.stand_ins(record, replace(shown, has_links=shown.has_links and again is None), found.preview)
+        linked = shown if again is None else replace(shown, has_links=False, file=None)
+        blocks += spill.stand_ins(record, linked, found.preview)
         if again is None:
             kept.append(results.meta_of(record, shown))
     if not changed:

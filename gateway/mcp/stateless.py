@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from gateway.appkeys import SIGNER, Mounted
-from gateway.mcp import capabilities, renewal
+from gateway.appkeys import CONFIG, SIGNER, Mounted
+from gateway.files import sep_2631
+from gateway.mcp import authorizing, capabilities, renewal
 from gateway.mcp.exchange import (
     VERSION_HEADER,
     Begin,
@@ -61,7 +62,7 @@ async def post(
     exchange = Exchange(
         request, mounted, caller, replace(session, upstream_id="", flags=capabilities.TOOLS + capabilities.RESOURCES),
         message, modern.without_workspace(body) if opened.workspace else body, note_of(request),
-        stateless=Stateless(_mirrors(request, message), message.id),
+        stateless=Stateless(_mirrors(request, message), message.id, fetches_files=_fetches_files(request, body)),
     )
     return await handle(exchange)
 
@@ -89,7 +90,10 @@ async def _to_session(
     session = await _open(request, caller, message)
     note = note_of(request)
     asked = f"longshore-{note.request_id}"
-    stateless = Stateless({}, asked, is_translated=True, log_level=to_legacy.log_level(body))
+    stateless = Stateless(
+        {}, asked, is_translated=True, log_level=to_legacy.log_level(body),
+        fetches_files=_fetches_files(request, body),
+    )
     exchange = Exchange(
         request, mounted, caller, session, message, to_legacy.request(body, asked), note, stateless=stateless
     )
@@ -120,7 +124,8 @@ async def _discover(mounted: Mounted, request: web.Request, message: Envelope) -
     """What a session-era upstream says at `initialize`, as the answer to `server/discover`."""
     initialized = await renewal.introduced(request, mounted, _INIT_PARAMS)
     found = jsonrpc.result(message.id, result_fields.discovered(initialized))
-    body = capabilities.with_ours(found, mounted.adapters, capabilities.flags_of(found))
+    more = authorizing.offered(request, mounted)
+    body = capabilities.with_ours(found, mounted.adapters, capabilities.flags_of(found), more)
     return web.Response(body=body, content_type="application/json")
 
 
@@ -146,6 +151,10 @@ def _workspace_of(request: web.Request, opened: modern.Opened) -> str:
     if workspace and not _WORKSPACE.fullmatch(workspace):
         raise InvalidParams("a workspace is named with up to 128 letters, digits, dots, dashes and underscores")
     return workspace
+
+
+def _fetches_files(request: web.Request, body: bytes) -> bool:
+    return request.app[CONFIG].files.sep_2631 and sep_2631.fetches_files(modern.declared(body))
 
 
 def _mirrors(request: web.Request, message: Envelope) -> dict[str, str]:

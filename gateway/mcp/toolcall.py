@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.appkeys import BLOBS, FILES, LEASES, METRICS, SIGNER
-from gateway.files import arguments, stored
+from gateway.files import arguments, sep_2631, stored
 from gateway.files.adapters import ToolAdapters
 from gateway.mcp import awaiting, capture, inline, links, reserved, spilling
 from gateway.mcp.exchange import Exchange, lease_id
@@ -18,6 +18,7 @@ from gateway.tally import Result
 from gateway.tools import own
 from gateway.wire import jsonrpc
 from shared.clock import monotonic_s
+from shared.config import Config
 from shared.errors import InvalidParams, NotFound, ToolInputError
 from shared.records import FileRecord
 
@@ -73,7 +74,7 @@ async def _adapted(exchange: Exchange, tool: ToolAdapters) -> web.StreamResponse
         for adapter in tool.consumers
         for slot in arguments.find(
             given, adapter, scope=exchange.caller.session_id,
-            schemes=(adapter.uri_scheme, exchange.config.uploads.uri_scheme, exchange.config.artifacts.uri_scheme),
+            schemes=(adapter.uri_scheme, *_schemes(exchange.config)),
         )
     ]
     ids = [slot.handle.file_id for slot in slots]
@@ -92,6 +93,12 @@ async def _adapted(exchange: Exchange, tool: ToolAdapters) -> web.StreamResponse
     params["arguments"] = jsonrpc.raw(given)
     message["params"] = jsonrpc.raw(params)
     return await _send(exchange, tool, pending, body=jsonrpc.close_object(message))
+
+
+def _schemes(config: Config) -> tuple[str, ...]:
+    """What URIs of our files begin with, whatever an adapter says."""
+    schemes = (config.uploads.uri_scheme, config.artifacts.uri_scheme)
+    return (*schemes, sep_2631.SCHEME) if config.files.sep_2631 else schemes
 
 
 async def _used(exchange: Exchange, ids: list[str]) -> list[FileRecord]:

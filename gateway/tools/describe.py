@@ -1,10 +1,12 @@
 """What a tool that takes files says of itself in `tools/list`: its own words, then what to pass. Pure.
 
-Only the two descriptions change: the tool's and the argument's. Everything else keeps its bytes and order.
+The two descriptions change, the tool's and the argument's, and what `Marks` adds. Everything else keeps its bytes and
+order.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import msgspec
 
@@ -18,10 +20,23 @@ _text = msgspec.json.Decoder(str)
 _WORDS = re.compile(r"\s*\S+")
 
 
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What else is changed in the entries of tools that take files."""
+
+    argument: Callable[[RawMap], RawMap] | None = None               # the schema of a file argument
+
+
+_NONE = Marks()
+
+
 class Describer:
     """Rewrites the entries of one server's tool list. Built for each list; holds what does not change within it."""
 
-    def __init__(self, config: Config, server: Server, file_arguments: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(
+        self, config: Config, server: Server, file_arguments: Mapping[str, tuple[str, ...]], *, marks: Marks = _NONE
+    ) -> None:
+        self._marks = marks
         self._file_arguments = file_arguments   # dotted paths, by tool
         self._words = _most_words(config, server)
         scheme, limit = config.uploads.uri_scheme, config.uploads.data_uri_max_bytes
@@ -66,7 +81,7 @@ class Describer:
         if not path:
             said = _text.decode(found["description"]) if "description" in found else ""
             found["description"] = jsonrpc.raw(_joined(said, self._of_argument))
-            return jsonrpc.raw(found)
+            return jsonrpc.raw(self._marks.argument(found) if self._marks.argument is not None else found)
         inner = _properties(found)
         if path[0] in inner:
             inner[path[0]] = self._argument(inner[path[0]], path[1:])

@@ -82,6 +82,11 @@ def can_be_asked(body: bytes) -> bool:
         raise InvalidParams(f"{CAPABILITIES_KEY} must be an object") from None
 
 
+def declared(body: bytes) -> bytes:
+    """The capabilities that a checked request says its client has."""
+    return bytes(_meta_of(body).capabilities)
+
+
 _claims = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ASKING = frozenset({"elicitation", "sampling", "roots"})
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from shared.config.reading import Reading
 from shared.config.surface import ROWS
+from shared.config.urls import is_encrypted_or_local
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
 _REDIS = "state_persistence.redis"
@@ -140,6 +141,13 @@ def _ports_differ(reading: Reading) -> None:
         reading.fault("core.admin_port", reading.line("core.admin_port"), text)
 
 
+def _files_travel_encrypted(reading: Reading) -> None:
+    path, url = "files.sep_2631", reading.text("core.public_base_url")
+    if reading.is_on(path) and url is not None and not is_encrypted_or_local(url):
+        text = "hands out links to core.public_base_url, which must begin with https:// for that, or be on loopback"
+        reading.fault(path, reading.line(path), text)
+
+
 def _servers_differ(reading: Reading) -> None:
     for name in ("id", "mount_path"):
         first: dict[str, str] = {}
@@ -198,6 +206,7 @@ _RULES: tuple[Callable[[Reading], None], ...] = (
     _an_issuer_has_what_it_needs,
     _locator_roots_are_set,
     _ports_differ,
+    _files_travel_encrypted,
     _servers_differ,
     _mounts_leave_our_routes,
     _own_token_stays_here,

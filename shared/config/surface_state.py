@@ -113,7 +113,9 @@ ARTIFACTS = (
     Row("artifacts.spill_over_bytes", WORKS, Size(nullable=True), None,
         "Blocks of tool results above this size, text or bytes, become artifacts, with a preview in their place. "
         "Null or 0: never."),
-    Row("files.sep_2631", LATER, Switch(), False, "File arguments as SEP-2631 describes them."),
+    Row("files.sep_2631", WORKS, Switch(), False,
+        "Files as SEP-2631, a draft, describes them: clients announce what they send and fetch what they are told of. "
+        "Needs an https `core.public_base_url`, but on loopback."),
     Row("files.openai_file_params", LATER, Switch(), False, "File arguments as OpenAI clients send them."),
 )
 

@@ -1,5 +1,6 @@
-"""Secrets inside URLs: finding and masking them. Pure."""
+"""URLs: secrets inside them, found and masked, and whether what goes there can be read on its way. Pure."""
 
+from ipaddress import ip_address
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 MASK = "********"
@@ -25,6 +26,17 @@ def mask_url(url: str) -> str:
     query = "&".join(f"{name}={MASK}" for name, _ in _query(parts.query))
     masked = f"{parts.scheme}://{netloc}{parts.path}"
     return f"{masked}?{query}" if query else masked
+
+
+def is_encrypted_or_local(url: str) -> bool:
+    """Whether nobody between can read what goes to `url`: it is https, or stays on this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        is_local = ip_address(host).is_loopback
+    except ValueError:
+        is_local = host == "localhost"
+    return parts.scheme == "https" or is_local
 
 
 def _query(query: str) -> list[tuple[str, str]]:

@@ -275,6 +275,8 @@ _PRODUCER = "    adapters: [{type: artifact_producer, tools: [t], output_locator
         ("core: {auth: {enabled: true, token: t}}" + _SERVER.replace(
             "http://u/mcp", "http://u/mcp, client_headers: {passthrough: [x-mcp-adapter-auth-token]}"),
          "servers[0].upstream.client_headers.passthrough"),
+        ("core: {public_base_url: 'http://files.example'}\nfiles: {sep_2631: true}" + _SERVER, "files.sep_2631"),
+        ("core: {public_base_url: 'http://127.evil.example'}\nfiles: {sep_2631: true}" + _SERVER, "files.sep_2631"),
     ],
 )
 def test_keys_that_contradict_each_other_are_refused(load: Loader, text: str, path: str) -> None:
@@ -292,6 +294,9 @@ def test_keys_that_contradict_each_other_are_refused(load: Loader, text: str, pa
         "state_persistence: {type: redis, redis: {host: r}}",
         "state_persistence: {type: redis, redis: {url: 'redis://r', tls_insecure: true, port: 6379}}",
         "storage: {artifact_locator_policy: allow_configured_roots, artifact_locator_allowed_roots: [/srv, '']}",
+        "core: {public_base_url: 'https://files.example'}\nfiles: {sep_2631: true}",
+        "core: {public_base_url: 'http://127.0.0.1:8932'}\nfiles: {sep_2631: true}",
+        "files: {sep_2631: true}",
     ],
 )
 def test_keys_that_agree_are_taken(load: Loader, text: str) -> None:

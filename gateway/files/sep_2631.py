@@ -1,0 +1,224 @@
+"""The shapes of SEP-2631, file objects and their transfer: every name of the draft is spelled here alone. Pure.
+
+The draft still moves: methods, keys and reasons may be renamed, and nothing but this module has to know.
+"""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from gateway.files.announced import Announced
+from gateway.wire import jsonrpc
+from shared.errors import FileRefused
+from shared.records import FileRecord
+
+AUTHORIZE_UPLOAD = "files/authorizeUpload"
+AUTHORIZE_DOWNLOAD = "files/authorizeDownload"
+METHODS = frozenset({AUTHORIZE_UPLOAD, AUTHORIZE_DOWNLOAD})
+SCHEME = "mcp-file://"
+SCHEMA_KEY = "x-mcp-file"    # of a schema that takes a file's URI
+CAPABILITY = "files"         # of clients, and of servers
+_ALGORITHM = "sha-256"
+_TRANSPORT = "https"
+_MOST_NAME = 255
+_MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,64}/[\w!#$&^.+-]{1,64}(?:\s*;[^\x00-\x1f\x7f]{0,200})?", re.ASCII)
+
+
+class _Digest(msgspec.Struct):
+    algorithm: str
+    value: str
+
+
+class _Upload(msgspec.Struct, rename="camel"):
+    name: str = ""
+    mime_type: str = ""
+    size: int | None = None
+    digest: _Digest | None = None
+
+
+class _Download(msgspec.Struct):
+    uri: str
+
+
+class _UploadRequest(msgspec.Struct):
+    params: _Upload = msgspec.field(default_factory=_Upload)
+
+
+class _DownloadRequest(msgspec.Struct):
+    params: _Download
+
+
+class _Claim(msgspec.Struct):
+    download: bool | dict[str, Any] = False
+    transports: tuple[str, ...] = (_TRANSPORT,)
+
+
+class _Claims(msgspec.Struct):
+    files: _Claim = msgspec.field(default_factory=_Claim, name=CAPABILITY)
+
+
+_uploads = msgspec.json.Decoder(_UploadRequest)
+_downloads = msgspec.json.Decoder(_DownloadRequest)
+_claims = msgspec.json.Decoder(_Claims)
+
+
+def fetches_files(capabilities: bytes) -> bool:
+    """Whether a client that declares these capabilities fetches files that it is told of."""
+    try:
+        claim = _claims.decode(capabilities).files
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return claim.download is not False and _TRANSPORT in claim.transports
+
+
+def offer(*, upload: bool, download: bool) -> dict[str, Any]:
+    """What a server says among its capabilities."""
+    return {"upload": upload, "download": download, "transports": [_TRANSPORT]}
+
+
+def asked_upload(body: bytes, file_id: str) -> Announced:
+    """The file that a request announces. Raises FileRefused."""
+    try:
+        asked = _uploads.decode(body).params
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _malformed("pass name, mimeType, size and digest, each of its own type, or leave them out") from None
+    name, size = asked.name, asked.size
+    if len(name) > _MOST_NAME or "/" in name or "\\" in name or not name.isprintable() or name in (".", ".."):
+        raise FileRefused("a name is the bare name of the file, of at most 255 characters", why="invalidName")
+    if asked.mime_type and not _MEDIA_TYPE.fullmatch(asked.mime_type):
+        raise FileRefused("mimeType is not a media type, such as text/plain", why="invalidMimeType")
+    if size is not None and not 0 <= size < 2**53:
+        raise FileRefused("size is a number of bytes", why="invalidSize")
+    sha256 = _sha256_of(asked.digest) if asked.digest is not None else ""
+    return Announced(file_id=file_id, name=name, media_type=asked.mime_type, size_bytes=size, sha256=sha256)
+
+
+def asked_download(body: bytes) -> str:
+    """The URI of the file that a request wants. Raises FileRefused."""
+    try:
+        return _downloads.decode(body).params.uri
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _malformed("pass the uri of a file") from None
+
+
+def _sha256_of(digest: _Digest) -> str:
+    if digest.algorithm.lower() != _ALGORITHM:
+        raise FileRefused("digests are sha-256 here", why="invalidDigest", supported=[_ALGORITHM])
+    try:
+        value = digest.value.encode("ascii")
+        raw = urlsafe_b64decode(value + b"=" * (-len(value) % 4))
+    except (Error, ValueError):
+        raw = b""
+    if len(raw) != 32 or _base64url(raw) != digest.value:
+        raise FileRefused("a digest is 32 bytes in base64url, without padding", why="invalidDigest")
+    return raw.hex()
+
+
+def _base64url(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def uri_of(scope: str, file_id: str) -> str:
+    """The URI of one file, which names the same bytes for ever."""
+    return f"{SCHEME}sessions/{scope}/{file_id}"
+
+
+def announced_value(scope: str, file: Announced) -> dict[str, Any]:
+    """A file that is yet to come, as far as its sender has described it."""
+    return _value(uri_of(scope, file.file_id), file.name, file.media_type, file.size_bytes, file.sha256)
+
+
+def value_of(record: FileRecord) -> dict[str, Any]:
+    """A file that is there."""
+    uri = uri_of(record.scope, record.id)
+    return _value(uri, record.name, record.media_type, record.size_bytes, record.sha256)
+
+
+def _value(uri: str, name: str, media_type: str, size: int | None, sha256: str) -> dict[str, Any]:
+    value: dict[str, Any] = {"uri": uri}
+    if name:
+        value["name"] = name
+    if media_type:
+        value["mimeType"] = media_type
+    if size is not None:
+        value["size"] = size
+    if sha256:
+        value["digest"] = {"algorithm": _ALGORITHM, "value": _base64url(bytes.fromhex(sha256))}
+    return value
+
+
+def upload_answer(file: dict[str, Any], *, url: str, expires_s: int) -> dict[str, Any]:
+    """Where to send the file: its bytes are the whole body."""
+    return {"file": file, "upload": _descriptor("PUT", url, expires_s)}
+
+
+def download_answer(file: dict[str, Any], *, url: str, expires_s: int) -> dict[str, Any]:
+    """Where to fetch the file."""
+    return {"file": file, "download": _descriptor("GET", url, expires_s)}
+
+
+def _descriptor(method: str, url: str, expires_s: int) -> dict[str, Any]:
+    expires = datetime.fromtimestamp(expires_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"transport": _TRANSPORT, "method": method, "url": url, "expiresAt": expires}
+
+
+def file_block(record: FileRecord) -> dict[str, Any]:
+    """The file as a content block of a tool result."""
+    return {"type": "file", "file": value_of(record)}
+
+
+def file_backed(uri: str, record: FileRecord) -> dict[str, Any]:
+    """The contents of the resource `uri`, which is the file."""
+    return {"uri": uri, "mimeType": record.media_type, "content": {"uri": uri_of(record.scope, record.id)}}
+
+
+def annotated(schema: jsonrpc.RawMap, *, max_bytes: int, inline: bool, upload: bool) -> jsonrpc.RawMap:
+    """The schema of an argument that takes a file, or a list of them, saying so."""
+    modes = [mode for mode, is_on in (("inline", inline), ("upload", upload)) if is_on]
+    says = jsonrpc.raw({"maxSize": max_bytes, "transferModes": modes})
+    if bytes(schema.get("items", b"")).startswith(b"{"):
+        items = jsonrpc.open_object(schema["items"])
+        return schema | {"items": jsonrpc.raw(items | {SCHEMA_KEY: says})}
+    return schema | {SCHEMA_KEY: says}
+
+
+def _malformed(text: str) -> FileRefused:
+    return FileRefused(text, why="invalidParams")
+
+
+def too_large(limit_bytes: int, actual_bytes: int) -> FileRefused:
+    """For a file above the limit."""
+    text = f"the file has {actual_bytes} bytes; {limit_bytes} are the limit"
+    return FileRefused(text, why="maxSizeExceeded", maxSize=limit_bytes, actualSize=actual_bytes)
+
+
+def digest_wanted() -> FileRefused:
+    """For a file without digest where each needs one."""
+    return FileRefused("give the digest of the file (sha-256)", why="digestRequired", supported=[_ALGORITHM])
+
+
+def size_differs(announced_bytes: int, actual_bytes: int) -> FileRefused:
+    """For bytes that are more or fewer than were announced."""
+    text = f"{announced_bytes} bytes were announced and {actual_bytes} came; send the file again, or announce it anew"
+    return FileRefused(text, why="sizeMismatch", expectedSize=announced_bytes, actualSize=actual_bytes)
+
+
+def digest_differs() -> FileRefused:
+    """For bytes that are others than were announced."""
+    text = "the bytes that arrived do not have the digest that was announced; send the file again"
+    return FileRefused(text, why="digestMismatch", algorithm=_ALGORITHM)
+
+
+def unknown_file() -> FileRefused:
+    """For a URI of nothing that this caller has."""
+    return FileRefused("no file of this URI here; it may have expired, or was never sent", why="fileNotFound")
+
+
+def insecure() -> FileRefused:
+    """Where a descriptor would send files over an open line."""
+    text = "files travel by https alone; the operator sets core.public_base_url to the https address of this gateway"
+    return FileRefused(text, why="insecureTransport", is_callers=False)
