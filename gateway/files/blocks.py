@@ -3,6 +3,8 @@
 MCP 2025-11-25 server/tools §Tool Result.
 """
 
+from typing import Any
+
 import msgspec
 
 
@@ -16,13 +18,15 @@ class Resource(msgspec.Struct):
 
 
 class Block(msgspec.Struct):
-    """One block: a text, an image or audio with base64 `data`, or an embedded resource."""
+    """One block: a text, an image or audio with base64 `data`, an embedded resource, or a link to one."""
 
     type: str = ""
     text: str | None = None
     data: str | None = None
     mime_type: str | None = msgspec.field(default=None, name="mimeType")
     resource: Resource | None = None
+    uri: Any = None          # of a link, a string; blocks of other types may have anything there
+    name: Any = None
 
 
 split = msgspec.json.Decoder(list[msgspec.Raw]).decode   # `content` into its blocks

@@ -29,9 +29,27 @@ class Embedded(msgspec.Struct, frozen=True):
             raise ArtifactMissing("the tool embedded a file whose base64 is broken") from None
 
 
+class Linked(msgspec.Struct, frozen=True):
+    """A resource that a result links to."""
+
+    uri: str
+    media_type: str
+    name: str
+
+
 def parts(blocks: Sequence[Block]) -> list[Embedded]:
     """Images, audio, blobs and text resources, in order."""
     return [found for block in blocks if (found := _of_block(block)) is not None]
+
+
+def parts_with_links(blocks: Sequence[Block]) -> list[Embedded | Linked]:
+    """The same, and links to resources among them, each once."""
+    found: list[Embedded | Linked] = []
+    for block in blocks:
+        part = _linked(block) or _of_block(block)
+        if part is not None and not (isinstance(part, Linked) and part in found):
+            found.append(part)
+    return found
 
 
 def of_resource(resource: Resource) -> Embedded | None:
@@ -50,6 +68,12 @@ def _of_block(block: Block) -> Embedded | None:
     if block.type != "resource" or block.resource is None:
         return None
     return of_resource(block.resource)
+
+
+def _linked(block: Block) -> Linked | None:
+    if block.type != "resource_link" or not isinstance(block.uri, str) or not block.uri:
+        return None
+    return Linked(block.uri, block.mime_type or "", block.name if isinstance(block.name, str) else "")
 
 
 def _last_part(uri: str) -> str:

@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 from gateway.appkeys import BLOBS, QUEUE
 from gateway.files import candidates, embedded
 from gateway.files.candidates import ToolResult
-from gateway.files.embedded import Embedded
+from gateway.files.embedded import Embedded, Linked
+from gateway.mcp import linked
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.reserved import Pending, as_ours
 from shared import ids, layout
@@ -34,7 +35,7 @@ async def search(exchange: Exchange, pending: Pending, said: ToolResult) -> Foun
     mode = pending.producer.output_locator.mode
     injected = [Candidate(source="injected", path=pending.injected, name=pending.name)] if pending.injected else []
     paths = _paths(exchange, pending, said)
-    carried = [] if mode == "none" else embedded.parts(said.blocks)
+    carried = _carried(pending, said)
     found = Found()
     if injected or paths:
         found = await _finalised(exchange, pending, [*injected, *paths], is_last=not carried)
@@ -63,8 +64,18 @@ def _paths(exchange: Exchange, pending: Pending, said: ToolResult) -> list[Candi
     ]
 
 
+def _carried(pending: Pending, said: ToolResult) -> Sequence[Embedded | Linked]:
+    """What the result has inside, and where that is to be looked at, what it links to."""
+    match pending.producer.output_locator.mode:
+        case "none":
+            return []
+        case "embedded":
+            return embedded.parts_with_links(said.blocks)
+        case _:
+            return embedded.parts(said.blocks)
+
+
 async def _finalised(exchange: Exchange, pending: Pending, places: list[Candidate], *, is_last: bool) -> Found:
-    app = exchange.request.app
     order = FinaliseArtifact(
         scope=exchange.caller.session_id, server=exchange.caller.server, artifact_id=pending.artifact_id,
         tool=exchange.envelope.name, candidates=places, not_before_ns=pending.not_before_ns,
@@ -72,35 +83,54 @@ async def _finalised(exchange: Exchange, pending: Pending, places: list[Candidat
         spare_ids=[ids.new_id() for _ in range(MOST_FILES - 1)] if pending.injected else [],
     )
     try:
-        outcome = await app[QUEUE].run(order, timeout_s=_FINALISE_S)
+        outcome = await exchange.request.app[QUEUE].run(order, timeout_s=_FINALISE_S)
     except LongshoreError:
-        await app[BLOBS].discard(*(layout.staging_parts(c.path) for c in places if c.source == "staged"))
+        await _discard(exchange, places)
         raise
     if isinstance(outcome, ArtifactDone):
         return Found([outcome.record, *outcome.more], outcome.refusals)
     return Found([], outcome.refusals if isinstance(outcome, NothingFound) else [])
 
 
-async def _staged(exchange: Exchange, carried: Sequence[Embedded]) -> tuple[list[Candidate], list[str]]:
+async def _staged(
+    exchange: Exchange, carried: Sequence[Embedded | Linked]
+) -> tuple[list[Candidate], list[str]]:
     """What the result carries, in staging one after the other, and what of it cannot be had."""
     places: list[Candidate] = []
     refusals: list[str] = []
-    for part in carried[:MOST_FILES]:
-        try:
-            content = part.decode()
-        except ArtifactMissing as err:
-            refusals.append(str(err))
-            continue
-        artifact_id = ids.new_id()
-        await stage(exchange, name := f"{artifact_id}.embedded", content)
-        number = f"-{len(places) + 1}" if places else ""
-        display = layout.safe_name(part.name, fallback=f"{exchange.envelope.name or 'artifact'}{number}")
-        places.append(Candidate(
-            source="staged", path=name, name=display, media_type=part.media_type, artifact_id=artifact_id,
-        ))
-    if len(carried) > MOST_FILES:
-        refusals.append(f"{len(carried) - MOST_FILES} more embedded: of one call {MOST_FILES} files are kept at most")
+    left_out = 0
+    try:
+        for part in carried:
+            try:
+                files = await linked.read(exchange, part) if isinstance(part, Linked) else [part]
+                for file in files:
+                    if len(places) == MOST_FILES:
+                        left_out += 1
+                    else:
+                        places.append(await _in_staging(exchange, file, number=len(places) + 1))
+            except ArtifactMissing as err:
+                refusals.append(str(err))
+    except BaseException:
+        await _discard(exchange, places)
+        raise
+    if left_out:
+        refusals.append(f"{left_out} more embedded: of one call {MOST_FILES} files are kept at most")
     return places, refusals
+
+
+async def _discard(exchange: Exchange, places: Sequence[Candidate]) -> None:
+    staged = [layout.staging_parts(place.path) for place in places if place.source == "staged"]
+    await exchange.request.app[BLOBS].discard(*staged)
+
+
+async def _in_staging(exchange: Exchange, file: Embedded, *, number: int) -> Candidate:
+    """Raises ArtifactMissing for broken base64."""
+    content = file.decode()
+    artifact_id = ids.new_id()
+    await stage(exchange, name := f"{artifact_id}.embedded", content)
+    unnamed = exchange.envelope.name or "artifact"
+    display = layout.safe_name(file.name, fallback=unnamed if number == 1 else f"{unnamed}-{number}")
+    return Candidate(source="staged", path=name, name=display, media_type=file.media_type, artifact_id=artifact_id)
 
 
 async def stage(exchange: Exchange, name: str, content: bytes) -> None:

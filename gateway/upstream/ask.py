@@ -39,7 +39,7 @@ async def ask_raw(
             raise WantsCredentials(f"the upstream server answered {method} with HTTP status {answer.status}")
         if answer.status != 200:
             raise UpstreamDown(f"the upstream server answered {method} with HTTP status {answer.status}")
-        return await _response_of(answer, request_id), answer.session_id
+        return await response_of(answer, request_id), answer.session_id
 
 
 async def tell(
@@ -53,10 +53,14 @@ async def tell(
         await answer.read()
 
 
-async def _response_of(answer: UpstreamAnswer, request_id: str) -> bytes:
+async def response_of(answer: UpstreamAnswer, request_id: str, most_bytes: int = _MAX_EVENT_BYTES) -> bytes:
+    """The response to the request of this id, as JSON or on a stream; what else comes there is passed over.
+
+    Raises UpstreamDown where none comes, or one of more than `most_bytes`.
+    """
     if not answer.is_stream:
-        return await answer.read()
-    parser = sse.Parser(_MAX_EVENT_BYTES)
+        return await answer.read(most_bytes)
+    parser = sse.Parser(most_bytes)
     async for chunk in answer.chunks():
         for event in parser.feed(chunk):
             if jsonrpc.answers(event.data, request_id):
