@@ -110,6 +110,34 @@ class FileRefused(Refused):
         return self._details
 
 
+class MissingCapability(Refused):
+    """The server needs something of the client that it did not declare (MCP 2026-07-28 basic §_meta)."""
+
+    code = -32021
+    reason = "missing_capability"
+
+    def __init__(self, required: dict[str, Any]) -> None:
+        names = [word for name, parts in required.items() for word in ([f"{name}.{part}" for part in parts] or [name])]
+        super().__init__(
+            f"the server needs {' and '.join(names)} of the client, which this client does not offer here; "
+            "use a client that does, or what needs less"
+        )
+        self._required = required
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The capabilities, as the revision wants them said."""
+        return {"requiredCapabilities": self._required}
+
+
+class InputMissing(Refused):
+    """What the server wants to know before it answers did not come from the client: it was refused, came too late,
+    or there was no end of questions."""
+
+    code = -32603
+    reason = "input_missing"
+
+
 class MethodNotFound(Refused):
     """A method that the server does not have; the stateless revision says so with a status, too."""
 

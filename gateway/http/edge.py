@@ -20,9 +20,11 @@ from shared.clock import monotonic_s
 from shared.errors import (
     ArtifactMissing,
     FileRefused,
+    InputMissing,
     LongshoreError,
     MethodNotAllowed,
     MethodNotFound,
+    MissingCapability,
     NotFound,
     OverQuota,
     Refused,
@@ -39,7 +41,10 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ORIGINS = web.AppKey("origins", Origins)
 _encode = msgspec.json.Encoder().encode
-_OF_EXECUTION = (UpstreamDown, UpstreamTimeout, ToolInputError, ArtifactMissing, OverQuota, FileRefused)
+_OF_EXECUTION = (
+    UpstreamDown, UpstreamTimeout, ToolInputError, ArtifactMissing, OverQuota, FileRefused, MissingCapability,
+    InputMissing,
+)
 _PUBLIC = frozenset({"health", "upload", "download", "well_known"})   # open, or these check their own credentials
 
 

@@ -9,10 +9,12 @@ import msgspec
 from aiohttp import web
 
 from gateway.appkeys import CANCELLATIONS, SESSIONS
+from gateway.mcp import asking
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.own_answers import own_result
 from gateway.wire import jsonrpc, modern, param_headers, to_modern
 from gateway.wire.envelope import Kind, MessageId
+from gateway.wire.introduction import Introduction, introduction
 from shared import tracing
 from shared.errors import InvalidParams, MethodNotFound
 
@@ -55,6 +57,8 @@ async def answered_here(exchange: Exchange) -> web.StreamResponse | None:
     if message.kind is not Kind.REQUEST:
         if message.method == "notifications/cancelled" and (asked := _cancelled(exchange.body)) is not None:
             exchange.request.app[CANCELLATIONS].cancel(exchange.caller.session_id, asked)
+        elif message.kind is Kind.RESPONSE:
+            await asking.deliver(exchange)
         return web.Response(status=202)
     if message.method == "ping":
         return own_result(exchange, {})
@@ -70,7 +74,7 @@ async def answered_here(exchange: Exchange) -> web.StreamResponse | None:
 
 async def restated(exchange: Exchange, body: bytes) -> tuple[dict[str, str], bytes]:
     """Headers and body of a request for an upstream of the stateless revision."""
-    init_params, log_level = await exchange.request.app[SESSIONS].told(exchange.caller.session_id)
+    client, log_level = await told(exchange)
     message = exchange.envelope
     came = exchange.upstream_headers()
     headers = {name: value for name, value in came.items() if name.lower() not in _DROPPED}
@@ -80,8 +84,14 @@ async def restated(exchange: Exchange, body: bytes) -> tuple[dict[str, str], byt
     )
     headers["Accept"] = "application/json, text/event-stream"
     return headers, to_modern.request(
-        body, to_modern.client_info(init_params), log_level=log_level, traceparent=tracing.traceparent()
+        body, client, log_level=log_level, traceparent=tracing.traceparent()
     )
+
+
+async def told(exchange: Exchange) -> tuple[Introduction, str]:
+    """What the session's client is, and the log level that it set, "" for none."""
+    init_params, log_level = await exchange.request.app[SESSIONS].told(exchange.caller.session_id)
+    return introduction(init_params, exchange.session.protocol, can_be_asked=exchange.can_be_asked), log_level
 
 
 def _mirrored(exchange: Exchange) -> list[param_headers.Mirrored]:

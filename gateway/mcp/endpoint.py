@@ -25,7 +25,7 @@ from gateway.mcp.exchange import (
 )
 from gateway.mcp.relay import check_kind, relay, relay_bytes
 from gateway.mcp.renewal import renew, with_upstream
-from gateway.mcp.sending import sent
+from gateway.mcp.rounds import answered
 from gateway.upstream import probe
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import envelope as wire
@@ -102,8 +102,7 @@ async def passthrough(exchange: Exchange) -> web.StreamResponse:
     """Send the message upstream as it came and stream the answer back as it comes."""
     if exchange.envelope.kind is not Kind.REQUEST:
         return await _one_way(exchange)
-    async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
-        return await relay(exchange, answer)
+    return await answered(exchange, exchange.body, within_s=exchange.within_s)
 
 
 async def _one_way(exchange: Exchange) -> web.StreamResponse:

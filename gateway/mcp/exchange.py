@@ -106,6 +106,14 @@ class Exchange:
         return capabilities.FILES in self.session.flags if self.stateless is None else self.stateless.fetches_files
 
     @property
+    def can_be_asked(self) -> bool:
+        """Whether something can be asked of the client while this call waits: its answer may be a stream."""
+        if self.sink is not None:
+            return not self.sink.answers_only
+        accept = self.request.headers.get("Accept", "*/*")
+        return "text/event-stream" in accept or "*/*" in accept
+
+    @property
     def asked_id(self) -> MessageId:
         """The id under which the upstream knows the message."""
         return self.envelope.id if self.stateless is None else self.stateless.asked_id

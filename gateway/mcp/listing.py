@@ -16,6 +16,7 @@ from gateway.mcp.additions import Additions, Each
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.own_answers import in_revision, own_result
 from gateway.mcp.relay import relay
+from gateway.mcp.rounds import answered
 from gateway.mcp.sending import sent
 from gateway.tools import own
 from gateway.tools.describe import Describer, Marks
@@ -94,8 +95,7 @@ async def read(exchange: Exchange) -> web.StreamResponse:
             body = await reading.whole(exchange.request, record, uri, exchange.envelope.id)
             return web.Response(body=body, content_type="application/json")
         return await reading.send(exchange.request, record, uri, exchange.envelope.id, head=in_revision(exchange, {}))
-    async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
-        return await relay(exchange, answer)
+    return await answered(exchange, exchange.body, within_s=exchange.within_s)
 
 
 def _is_ours(exchange: Exchange, uri: str) -> bool:

@@ -19,8 +19,10 @@ from gateway.wire.envelope import Kind
 from shared.clock import monotonic_s
 from shared.errors import (
     ArtifactMissing,
+    InputMissing,
     InvalidParams,
     LongshoreError,
+    MissingCapability,
     NotFound,
     OverQuota,
     ToolInputError,
@@ -30,7 +32,7 @@ from shared.errors import (
 log = structlog.get_logger(__name__)
 
 _MESSAGES = frozenset({"application/json", "text/event-stream"})
-_MAX_EVENT_BYTES = 64 * 1024 * 1024
+MAX_EVENT_BYTES = 64 * 1024 * 1024
 STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
@@ -84,7 +86,7 @@ async def _into(
         exchange.answered = True
         await sink.send(await change(body) if change is not None and answer.status == 200 else body)
         return web.Response()
-    parser = sse.Parser(_MAX_EVENT_BYTES)
+    parser = sse.Parser(MAX_EVENT_BYTES)
     async for chunk in answer.chunks():
         for event in parser.feed(chunk):
             if jsonrpc.answers(event.data, exchange.envelope.id):
@@ -123,7 +125,7 @@ async def relay_bytes(
             async for chunk in answer.chunks():
                 await response.write(chunk)
     except LongshoreError as err:
-        await _break_off(response, note, err, is_stream=answer.is_stream)
+        await break_off(response, note, err, is_stream=answer.is_stream)
     await response.write_eof()
     return response
 
@@ -133,11 +135,11 @@ async def _copy_stream(
 ) -> None:
     """Copy until the end; with a `farewell`, b"" being a silent one, until we drain."""
     streams = request.app[STREAMS]
-    stream = streams.add(response, None if farewell is not None else partial(_first_byte, request, note))
+    stream = streams.add(response, None if farewell is not None else partial(first_byte, request, note))
 
     async def copy() -> None:
         async for chunk in answer.chunks():
-            _watch_lists(request, note, chunk)
+            watch_lists(request, note, chunk)
             await stream.write(chunk)
 
     try:
@@ -156,8 +158,8 @@ async def _stream_changed(
     exchange.note.head_sent = True
     await response.prepare(exchange.request)
     streams = exchange.request.app[STREAMS]
-    stream = streams.add(response, partial(_first_byte, exchange.request, exchange.note))
-    parser = sse.Parser(_MAX_EVENT_BYTES)
+    stream = streams.add(response, partial(first_byte, exchange.request, exchange.note))
+    parser = sse.Parser(MAX_EVENT_BYTES)
     try:
         async for chunk in answer.chunks():
             for event in parser.feed(chunk):
@@ -165,30 +167,32 @@ async def _stream_changed(
                     data = await change(event.data)
                     await stream.write(event.source if data is event.data else event.with_data(data))
                 elif passes(exchange, event.data):
-                    _watch_lists(exchange.request, exchange.note, event.source)
+                    watch_lists(exchange.request, exchange.note, event.source)
                     await stream.write(event.source)
         await stream.write(parser.rest())
     except LongshoreError as err:
-        await _break_off(response, exchange.note, err, is_stream=True)
+        await break_off(response, exchange.note, err, is_stream=True)
     finally:
         streams.remove(stream)
     await response.write_eof()
     return response
 
 
-def _first_byte(request: web.Request, note: Note) -> None:
+def first_byte(request: web.Request, note: Note) -> None:
+    """Count how long the client waited for the first of its stream."""
     request.app[METRICS].first_byte(server=note.server, after_s=monotonic_s() - note.started_s)
 
 
-def _watch_lists(request: web.Request, note: Note, data: bytes) -> None:
+def watch_lists(request: web.Request, note: Note, data: bytes) -> None:
     """Notice that an upstream's list has changed. A notification cut in two between chunks goes unnoticed here;
     the list is then kept for its time at most."""
     if CHANGED in data and request.app[LISTS].is_on and note.session_id:
         request.app[TASKS].spawn(request.app[SESSIONS].lists_changed(note.session_id), name="lists_changed")
 
 
-async def _break_off(response: web.StreamResponse, note: Note, err: LongshoreError, *, is_stream: bool) -> None:
-    """The head is gone out already: say it on the stream, or cut a body whose length was promised."""
+async def break_off(response: web.StreamResponse, note: Note, err: LongshoreError, *, is_stream: bool) -> None:
+    """Tell of `err` when the head is gone out already: on the stream, or by cutting a body whose length was promised.
+    """
     note.reason = err.reason
     log.info("answer_broken_off", reason=err.reason, server=note.server)
     if not is_stream:
@@ -207,9 +211,14 @@ async def _refused(exchange: Exchange, answer: UpstreamAnswer, change: Change) -
     return web.Response(status=answer.status, body=body, content_type="application/json", headers=answer.said)
 
 
+_FOR_THE_CALLER = (ToolInputError, ArtifactMissing, OverQuota, MissingCapability, InputMissing)
+
+
 def error_message(note: Note, err: LongshoreError) -> bytes:
     """The JSON-RPC form of an error of this request: a tool result where the caller can correct it."""
-    if note.in_tool_call and isinstance(err, (ToolInputError, ArtifactMissing, OverQuota)):
+    if note.in_tool_call and isinstance(err, _FOR_THE_CALLER) and not (
+        note.is_modern and isinstance(err, MissingCapability)    # for which that revision has an error of its own
+    ):
         failure = jsonrpc.tool_failure(err)
         said = result_fields.own("tools/call", failure) if note.is_modern else failure
         return jsonrpc.result(note.message_id, said)

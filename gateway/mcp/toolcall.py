@@ -11,9 +11,8 @@ from gateway.files.adapters import ToolAdapters
 from gateway.mcp import awaiting, capture, inline, links, reserved, spilling
 from gateway.mcp.exchange import Exchange, lease_id
 from gateway.mcp.own_answers import own_result
-from gateway.mcp.relay import relay
 from gateway.mcp.reserved import Pending
-from gateway.mcp.sending import sent
+from gateway.mcp.rounds import answered
 from gateway.tally import Result
 from gateway.tools import own
 from gateway.wire import jsonrpc
@@ -137,8 +136,8 @@ async def _send(
         return await spilling.spilled(exchange, changed, spills_over, captured=captured)
 
     try:
-        async with sent(exchange, body or exchange.body, within_s=timeout_s) as answer:
-            return await relay(exchange, answer, change=capturing if pending or spills_over else None)
+        change = capturing if pending or spills_over else None
+        return await answered(exchange, body or exchange.body, within_s=timeout_s, change=change)
     finally:
         if pending is not None:
             reserved.abandon(exchange, pending)

@@ -55,11 +55,20 @@ def close_object(parts: RawMap) -> bytes:
 
 
 class _Head(msgspec.Struct):
-    id: Any = None
+    id: Any = msgspec.UNSET
     method: Any = None
 
 
 _head = msgspec.json.Decoder(_Head)
+
+
+def is_notification(data: bytes) -> bool:
+    """Whether `data` is a message that nobody answers."""
+    try:
+        head = _head.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return isinstance(head.method, str) and head.id is msgspec.UNSET
 
 
 def answers(data: bytes, request_id: MessageId) -> bool:

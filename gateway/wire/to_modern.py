@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.wire import jsonrpc, modern
 from gateway.wire.envelope import HANDSHAKE_VERSIONS
+from gateway.wire.introduction import Introduction
 from shared.errors import InvalidParams, NotFound, UpstreamDown
 
 _OF_THE_HOP = (modern.PROTOCOL_KEY, modern.CAPABILITIES_KEY, modern.CLIENT_INFO_KEY, modern.LOG_LEVEL_KEY)
@@ -21,7 +22,6 @@ LEVELS = frozenset({"debug", "info", "notice", "warning", "error", "critical", "
 
 class _Init(msgspec.Struct):
     protocol: Any = msgspec.field(default=None, name="protocolVersion")
-    client_info: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw, name="clientInfo")
 
 
 class _Required(msgspec.Struct):
@@ -34,21 +34,8 @@ class _Error(msgspec.Struct):
     data: msgspec.Raw = _EMPTY
 
 
-class _Input(msgspec.Struct):
-    method: str
-
-
-_inputs = msgspec.json.Decoder(dict[str, _Input])
 _inits = msgspec.json.Decoder(_Init)
 _errors = msgspec.json.Decoder(_Error)
-
-
-def client_info(init_params: bytes) -> msgspec.Raw:
-    """Who the client said it is, as JSON; b"" when it did not."""
-    try:
-        return msgspec.Raw(bytes(_inits.decode(init_params).client_info))
-    except msgspec.DecodeError:
-        return msgspec.Raw()
 
 
 def agreed_version(init_params: bytes) -> str:
@@ -60,21 +47,20 @@ def agreed_version(init_params: bytes) -> str:
     return asked if isinstance(asked, str) and asked in HANDSHAKE_VERSIONS else _LAST
 
 
-def request(body: bytes, client: msgspec.Raw, *, log_level: str = "", traceparent: str = "") -> bytes:
+def request(body: bytes, client: Introduction, *, log_level: str = "", traceparent: str = "") -> bytes:
     """The request with all that a server of the stateless revision has to be told each time.
 
     `traceparent` names the work under way, where it is traced and the client says nothing of a trace.
-
-    No capability of the client's is declared: requests of the server's are not passed on to it.
     """
     message = jsonrpc.open_object(body)
     params = jsonrpc.open_object(message.get("params", _EMPTY))
     meta = jsonrpc.open_object(params.get("_meta", _EMPTY))
     for key in _OF_THE_HOP:
         meta.pop(key, None)
-    meta |= {modern.PROTOCOL_KEY: jsonrpc.raw(modern.VERSION), modern.CAPABILITIES_KEY: _EMPTY}
-    if bytes(client):
-        meta[modern.CLIENT_INFO_KEY] = client
+    capabilities = jsonrpc.raw(client.capabilities)
+    meta |= {modern.PROTOCOL_KEY: jsonrpc.raw(modern.VERSION), modern.CAPABILITIES_KEY: capabilities}
+    if bytes(client.info):
+        meta[modern.CLIENT_INFO_KEY] = client.info
     if log_level:
         meta[modern.LOG_LEVEL_KEY] = jsonrpc.raw(log_level)
     if traceparent:
@@ -88,7 +74,7 @@ def response(data: bytes, method: str) -> bytes:
     """The server's answer as one of the session era. Raises UpstreamDown for a kind of result that it has not."""
     message = jsonrpc.open_object(data)
     if "result" in message:
-        message["result"] = jsonrpc.raw(_result(jsonrpc.open_object(message["result"]), method))
+        message["result"] = jsonrpc.raw(_result(jsonrpc.open_object(message["result"])))
     elif "error" in message:
         message |= _error(message["error"], method)
         if "result" in message:
@@ -117,11 +103,9 @@ def initialized(discovered: jsonrpc.RawMap, version: str) -> dict[str, Any]:
 _NAMELESS = {"name": "unnamed", "version": "0"}
 
 
-def _result(result: jsonrpc.RawMap, method: str) -> jsonrpc.RawMap:
+def _result(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
     kind = result.get("resultType")
     if kind is not None and bytes(kind) != b'"complete"':
-        if method == "tools/call" and bytes(kind) == b'"input_required"':
-            return _tool_error(f"this tool wants input that cannot be asked of the client here: {_asked(result)}")
         raise UpstreamDown("the upstream server answered with a kind of result that this client's revision has not")
     kept = {name: value for name, value in result.items() if name not in _OF_THE_REVISION}
     if "_meta" in kept:
@@ -151,15 +135,6 @@ def _error(data: msgspec.Raw, method: str) -> jsonrpc.RawMap:
 
 def _tool_error(text: str) -> jsonrpc.RawMap:
     return {"content": jsonrpc.raw([{"type": "text", "text": text}]), "isError": msgspec.Raw(b"true")}
-
-
-def _asked(result: jsonrpc.RawMap) -> str:
-    """The methods of the requests that the server wants answered."""
-    try:
-        asked = _inputs.decode(result.get("inputRequests", _EMPTY))
-    except msgspec.DecodeError:
-        return "it does not say which"
-    return ", ".join(sorted({one.method for one in asked.values()})) or "it asks to be called again"
 
 
 def _wanted(error: _Error) -> str:

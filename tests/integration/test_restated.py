@@ -10,44 +10,14 @@ from aiohttp import web
 
 from tests.fixtures.collector import over_http
 from tests.fixtures.gateway import INIT, Answer, Backing, Client, connected, consumer, entry, producer
-from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, scripted, stream, tool, writes
-
-_VERSION = "2026-07-28"
-_PREFIX = "io.modelcontextprotocol/"
-_DONE = {"resultType": "complete", "content": [{"type": "text", "text": "done"}]}
-
-
-async def _refuses(seen: Seen) -> web.Response:
-    error = {"code": -32022, "message": "Unsupported protocol version", "data": {"supported": [_VERSION]}}
-    return web.json_response({"jsonrpc": "2.0", "id": seen.message["id"], "error": error}, status=400)
-
-
-async def _discovers(seen: Seen) -> dict[str, Any]:
-    return result(seen, {
-        "resultType": "complete", "supportedVersions": [_VERSION], "ttlMs": 60000, "cacheScope": "public",
-        "capabilities": {"tools": {"listChanged": True}, "resources": {"subscribe": True}, "logging": {}},
-        "_meta": {f"{_PREFIX}serverInfo": {"name": "scripted", "version": "9"}},
-    })
-
-
-async def _lists(seen: Seen) -> dict[str, Any]:
-    echo = tool("echo")
-    echo["inputSchema"]["properties"] = {"region": {"type": "string", "x-mcp-header": "Region"}}
-    tools = [echo, tool("read"), tool("write")]
-    return result(seen, {"resultType": "complete", "tools": tools, "ttlMs": 60000, "cacheScope": "public"})
-
-
-async def _completes(seen: Seen) -> dict[str, Any]:
-    return result(seen, _DONE)
+from tests.fixtures.stateless_upstream import DONE, PREFIX, VERSION, completes, stateless
+from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, stream, writes
 
 
 @pytest.fixture
 async def modern_only() -> AsyncIterator[ScriptedUpstream]:
     """A server that refuses `initialize`."""
-    async with scripted() as upstream:
-        upstream.behaviours |= {
-            "initialize": _refuses, "server/discover": _discovers, "tools/list": _lists, "tools/call": _completes,
-        }
+    async with stateless() as upstream:
         yield upstream
 
 
@@ -76,13 +46,14 @@ async def test_each_request_says_all_there_is_to_say(shared_backing: Backing, mo
         called = await client.result("tools/call", params)
 
     seen = modern_only.last("tools/call")
-    assert called == {"content": _DONE["content"]}
+    assert called == {"content": DONE["content"]}
     assert seen.params["_meta"] == {
-        "progressToken": 7, "x/own": 1, f"{_PREFIX}protocolVersion": _VERSION, f"{_PREFIX}clientCapabilities": {},
-        f"{_PREFIX}clientInfo": {"name": "tests", "version": "1"}, f"{_PREFIX}logLevel": "warning",
+        "progressToken": 7, "x/own": 1, f"{PREFIX}protocolVersion": VERSION,
+        f"{PREFIX}clientCapabilities": {"sampling": {}}, f"{PREFIX}logLevel": "warning",
+        f"{PREFIX}clientInfo": {"name": "tests", "version": "1"},
     }
     head = seen.request.headers
-    assert (head["MCP-Protocol-Version"], head["Mcp-Method"], head["Mcp-Name"]) == (_VERSION, "tools/call", "echo")
+    assert (head["MCP-Protocol-Version"], head["Mcp-Method"], head["Mcp-Name"]) == (VERSION, "tools/call", "echo")
     assert head["Mcp-Param-Region"] == "=?base64?Z3LDtsOfZQ==?="
     assert "Mcp-Session-Id" not in head
     assert modern_only.calls("logging/setLevel") == []
@@ -108,31 +79,6 @@ async def test_a_log_level_that_there_is_not_is_refused(shared_backing: Backing,
         answer = await client.request("logging/setLevel", {"level": "loud"})
 
     assert answer.message["error"]["code"] == -32602
-
-
-async def test_a_tool_that_wants_input_says_what_it_needs(
-    shared_backing: Backing, modern_only: ScriptedUpstream
-) -> None:
-    """As a result that a model can read, whether the server asks or refuses to."""
-
-    async def asks(seen: Seen) -> dict[str, Any]:
-        wanted = {"who": {"method": "elicitation/create", "params": {}}}
-        return result(seen, {"resultType": "input_required", "inputRequests": wanted})
-
-    async def needs(seen: Seen) -> web.Response:
-        error = {"code": -32021, "message": "no", "data": {"requiredCapabilities": {"sampling": {}}}}
-        return web.json_response({"jsonrpc": "2.0", "id": seen.message["id"], "error": error}, status=400)
-
-    async with connected(shared_backing.config(entry(modern_only.url))) as client:
-        modern_only.behaviours["tools/call"] = asks
-        asked = await client.call("echo")
-        modern_only.behaviours["tools/call"] = needs
-        needed = await client.call("echo")
-
-    assert asked["isError"] is True
-    assert "elicitation/create" in asked["content"][0]["text"]
-    assert needed["isError"] is True
-    assert "sampling" in needed["content"][0]["text"]
 
 
 async def test_an_unknown_method_does_not_end_the_session(
@@ -185,8 +131,8 @@ async def test_a_server_that_wants_its_callers_headers_shows_its_era_to_the_firs
 async def test_a_client_without_session_id_goes_on_in_a_scope_that_its_principal_began_without_initialize(
     shared_backing: Backing, modern_only: ScriptedUpstream
 ) -> None:
-    meta = {f"{_PREFIX}protocolVersion": _VERSION, f"{_PREFIX}clientCapabilities": {}}
-    head = {"MCP-Protocol-Version": _VERSION, "Mcp-Method": "tools/call", "Mcp-Name": "echo"}
+    meta = {f"{PREFIX}protocolVersion": VERSION, f"{PREFIX}clientCapabilities": {}}
+    head = {"MCP-Protocol-Version": VERSION, "Mcp-Method": "tools/call", "Mcp-Name": "echo"}
     config = shared_backing.config(entry(modern_only.url), core=_AUTH, state_persistence=_own_keys(shared_backing))
     async with connected(config, initialize=False) as client:
         stateless = await client.request("tools/call", {"name": "echo", "_meta": meta}, {**head, **_TOKEN})
@@ -196,9 +142,9 @@ async def test_a_client_without_session_id_goes_on_in_a_scope_that_its_principal
         async with client.http.get(client.base + client.mount, headers={"Accept": "*/*", **_TOKEN}) as stream:
             refused = stream.status
 
-    assert stateless.message["result"] == _DONE
+    assert stateless.message["result"] == DONE
     assert (initialized.status, pong.message["result"]) == (200, {})
-    assert called.message["result"] == {"content": _DONE["content"]}
+    assert called.message["result"] == {"content": DONE["content"]}
     assert refused == 405
 
 
@@ -280,7 +226,7 @@ async def test_files_go_in_and_come_out(shared_backing: Backing, modern_only: Sc
 
 async def _writes_modern(seen: Seen) -> dict[str, Any]:
     await writes(b"written")(seen)
-    return await _completes(seen)
+    return await completes(seen)
 
 
 async def _read(client: Client, uri: str) -> str:

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.wire import result_fields, to_legacy, to_modern
+from gateway.wire.introduction import Introduction
 from gateway.wire.jsonrpc import open_object, raw
 from shared.errors import UpstreamDown
 
-_NOBODY = msgspec.Raw()
+_NOBODY = Introduction(msgspec.Raw(), {})
 _keys = st.text(st.characters(codec="utf-8"), max_size=8).filter(lambda key: not key.startswith("io."))
 _values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(codec="utf-8"), max_size=8),

@@ -1,0 +1,109 @@
+"""A server's questions, put to a client with a session as requests on the stream of its call.
+
+The client posts its answers to any gateway, which hands them to the one where the call waits.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import msgspec
+
+from gateway.appkeys import CANCELLATIONS, MAILBOXES
+from gateway.mcp.exchange import Exchange
+from gateway.mcp.outlet import Outlet
+from gateway.wire import input_required
+from gateway.wire.input_required import Wanted
+from shared.errors import InputMissing, LongshoreError
+from shared.ids import is_id
+from shared.state.mailboxes import Mailbox
+
+_PREFIX = "longshore-"
+
+
+class _Wait:
+    """What a call waits in, which its client can cancel."""
+
+    def __init__(self, limit: asyncio.Timeout) -> None:
+        self._limit = limit
+        self.failure: LongshoreError = InputMissing(
+            "the client did not answer what the server needs within the time that is configured for the call"
+        )
+
+    def fail(self, err: LongshoreError) -> None:
+        """End the wait with `err`."""
+        self.failure = err
+        self._limit.reschedule(asyncio.get_running_loop().time())
+
+
+@asynccontextmanager
+async def waiting(exchange: Exchange, until_s: float) -> AsyncIterator[None]:
+    """A block that ends at `until_s` by the loop's clock. Raises InputMissing then, Cancelled when the client wants
+    no answer any more."""
+    cancellations, session_id = exchange.request.app[CANCELLATIONS], exchange.caller.session_id
+    limit = asyncio.timeout_at(until_s)
+    wait = _Wait(limit)
+    try:
+        async with limit:
+            cancellations.begin(session_id, exchange.asked_id, wait)
+            try:
+                yield
+            finally:
+                cancellations.end(session_id, exchange.asked_id, wait)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise wait.failure from None
+
+
+async def answers(
+    exchange: Exchange, outlet: Outlet, asked: Wanted, until_s: float
+) -> tuple[dict[str, msgspec.Raw], list[str]]:
+    """What the client answers, by the server's keys, and the ids of the questions that led to a URL, where
+    the user agreed.
+
+    Raises InputMissing where there is no answer, and as `waiting`. Questions that nobody waits for any more are
+    withdrawn.
+    """
+    app, session_id = exchange.request.app, exchange.caller.session_id
+    ttl_ms = max(1, int((until_s - asyncio.get_running_loop().time()) * 1000))
+    open_ids: set[str] = set()
+    async with AsyncExitStack() as boxes:
+        try:
+            async with waiting(exchange, until_s):
+                put: dict[str, Mailbox] = {}
+                for key, question in asked.questions.items():
+                    box = put[key] = await boxes.enter_async_context(app[MAILBOXES].opened(session_id, ttl_ms=ttl_ms))
+                    open_ids.add(_PREFIX + box.id)
+                    await outlet.say(input_required.request(question, _PREFIX + box.id, exchange.session.protocol))
+                responses = await asyncio.gather(*(_taken(box, open_ids) for box in put.values()))
+        except LongshoreError as err:
+            await _withdraw(outlet, open_ids, err.reason)
+            raise
+    found = {
+        key: input_required.answer(question, response)
+        for (key, question), response in zip(asked.questions.items(), responses, strict=True)
+    }
+    return found, [
+        _PREFIX + put[key].id for key, question in asked.questions.items()
+        if question.is_url and input_required.is_accepted(found[key])
+    ]
+
+
+async def _taken(box: Mailbox, open_ids: set[str]) -> bytes:
+    response = await box.take()
+    open_ids.discard(_PREFIX + box.id)
+    return response
+
+
+async def _withdraw(outlet: Outlet, open_ids: set[str], reason: str) -> None:
+    with suppress(ConnectionError):      # it has left: there is nobody to tell
+        for message_id in open_ids:
+            await outlet.say(input_required.withdrawn(message_id, reason))
+
+
+async def deliver(exchange: Exchange) -> None:
+    """Hand a response of the client's to the call that waits for it. One that nobody asked for goes nowhere."""
+    message_id = exchange.envelope.id
+    if isinstance(message_id, str) and is_id(box_id := message_id.removeprefix(_PREFIX)):
+        await exchange.request.app[MAILBOXES].deliver(exchange.caller.session_id, box_id, exchange.body)

@@ -1,0 +1,137 @@
+"""A request to a server of the stateless revision that may want input before it answers: asked of the client, and the
+request sent again with it, until the server answers (MCP 2026-07-28 basic/patterns/mrtr)."""
+
+import asyncio
+from contextlib import suppress
+
+from aiohttp import web
+
+from gateway.mcp import asking, crossing
+from gateway.mcp.exchange import Exchange
+from gateway.mcp.outlet import Outlet
+from gateway.mcp.relay import MAX_EVENT_BYTES, check_kind, relay
+from gateway.mcp.sending import sent
+from gateway.mcp.translating import Change, translated
+from gateway.upstream.client import UpstreamAnswer
+from gateway.wire import input_required, jsonrpc, sse
+from gateway.wire.envelope import MessageId
+from gateway.wire.input_required import Wanted
+from shared.errors import InputMissing, LongshoreError, UpstreamDown, UpstreamTimeout
+
+MOST_ROUNDS = 10             # as the official clients of the revision have it
+_LONGEST_S = 3_600.0         # of a call that nothing limits, once it waits for its client
+_PAUSES_S = (0.05, 2.0)      # between rounds without a question, doubled from the first up to the last
+_AT_ONCE_S = 0.05
+
+
+async def answered(
+    exchange: Exchange, body: bytes, *, within_s: float | None, change: Change | None = None
+) -> web.StreamResponse:
+    """The answer to the request `body`, its response changed by `change`, within that time, the client's included."""
+    if not exchange.is_restated or exchange.envelope.method not in input_required.METHODS:
+        async with sent(exchange, body, within_s=within_s) as answer:
+            return await relay(exchange, answer, change=change)
+    outlet = Outlet(exchange)
+    try:
+        return await _Call(exchange, outlet, within_s, change).run(input_required.without_input(body))
+    except LongshoreError as err:
+        return await outlet.fail(err)
+    finally:
+        outlet.close()
+
+
+class _Call:
+    """One call with all its rounds."""
+
+    def __init__(self, exchange: Exchange, outlet: Outlet, within_s: float | None, change: Change | None) -> None:
+        self._exchange = exchange
+        self._outlet = outlet
+        self._change = translated(exchange, change)
+        self._began_s = _now_s()
+        self._within_s = within_s
+        self._pause_s = _PAUSES_S[0]
+        self._links: list[str] = []          # questions that led to a URL, still to be told that they are done
+
+    async def run(self, body: bytes) -> web.StreamResponse:
+        """The client's answer. Raises the family."""
+        asked_id = self._exchange.asked_id
+        for number in range(1, MOST_ROUNDS + 2):
+            response = await self._sent(body, asked_id)
+            if isinstance(response, web.StreamResponse):
+                return response
+            asked = input_required.wanted(response)
+            if asked is None:
+                await self._tell_done()
+                return await self._outlet.end(await self._change(_under(response, self._exchange.asked_id)))
+            if number > MOST_ROUNDS:
+                break
+            asked_id = f"longshore-{self._exchange.note.request_id}-{number}"
+            body = await self._with_input(body, asked_id, asked)
+        raise InputMissing(f"the server asked for input {MOST_ROUNDS} times and wanted more; call it again")
+
+    async def _sent(self, body: bytes, asked_id: MessageId) -> bytes | web.StreamResponse:
+        """The server's response to one sending; or what it says instead, as the answer to the client."""
+        exchange = self._exchange
+        async with sent(exchange, body, within_s=self._left_s()) as answer:
+            check_kind(answer, asked=True)
+            if answer.is_stream:
+                return await self._from_stream(answer, asked_id)
+            if answer.content_type != "application/json":
+                if self._outlet.is_open:
+                    raise UpstreamDown(f"the upstream server answered with HTTP status {answer.status}")
+                return await relay(exchange, answer)
+            return await answer.read()
+
+    async def _from_stream(self, answer: UpstreamAnswer, asked_id: MessageId) -> bytes:
+        """The response at the end of the stream, all before it handed on."""
+        await self._outlet.begin()
+        parser = sse.Parser(MAX_EVENT_BYTES)
+        async for chunk in answer.chunks():
+            for event in parser.feed(chunk):
+                if jsonrpc.answers(event.data, asked_id):
+                    with suppress(LongshoreError):       # so that the connection can be used again
+                        await answer.whole_soon(_AT_ONCE_S)
+                    return event.data
+                if not event.data or jsonrpc.is_notification(event.data):
+                    await self._outlet.say(event.data, event.source)
+        raise UpstreamDown("the upstream server ended its stream without an answer")
+
+    async def _with_input(self, body: bytes, asked_id: MessageId, asked: Wanted) -> bytes:
+        exchange = self._exchange
+        client, _ = await crossing.told(exchange)
+        asked.check(client.capabilities)
+        until_s = self._until_s()
+        if not asked.questions:
+            async with asking.waiting(exchange, until_s):
+                await asyncio.sleep(self._pause_s)
+            self._pause_s = min(2 * self._pause_s, _PAUSES_S[1])
+            return input_required.again(body, asked_id, asked, {})
+        answers, links = await asking.answers(exchange, self._outlet, asked, until_s)
+        self._links += links
+        return input_required.again(body, asked_id, asked, answers)
+
+    async def _tell_done(self) -> None:
+        for message_id in self._links:
+            await self._outlet.say(input_required.completed(message_id))
+
+    def _left_s(self) -> float | None:
+        if self._within_s is None:
+            return None
+        left_s = self._began_s + self._within_s - _now_s()
+        if left_s <= 0:
+            raise UpstreamTimeout("the call took longer than the time that is configured for it")
+        return left_s
+
+    def _until_s(self) -> float:
+        return self._began_s + self._within_s if self._within_s is not None else _now_s() + _LONGEST_S
+
+
+def _under(response: bytes, message_id: MessageId) -> bytes:
+    """The response under the client's own id."""
+    if jsonrpc.answers(response, message_id):
+        return response
+    return jsonrpc.close_object(jsonrpc.open_object(response) | {"id": jsonrpc.raw(message_id)})
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

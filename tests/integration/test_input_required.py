@@ -1,0 +1,508 @@
+"""What a server of the stateless revision asks in the middle of a call, put to clients with sessions."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+from aiohttp import web
+from redis import Redis
+
+from gateway.app import public_runner
+from shared.config import Config
+from shared.metrics import Metrics
+from tests.fixtures.gateway import Backing, Client, entry
+from tests.fixtures.leaks import Holdings, holdings, left_behind
+from tests.fixtures.stateless_upstream import DONE, PREFIX, asks, stateless
+from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, stream
+
+_ALL = {"elicitation": {"form": {}, "url": {}}, "sampling": {"tools": {}}, "roots": {"listChanged": True}}
+_FORM: dict[str, Any] = {
+    "method": "elicitation/create",
+    "params": {"mode": "form", "message": "who?", "requestedSchema": {"type": "object", "properties": {}}},
+}
+_URL: dict[str, Any] = {
+    "method": "elicitation/create", "params": {"mode": "url", "message": "log in", "url": "https://a.example/x"},
+}
+_SAMPLE: dict[str, Any] = {"method": "sampling/createMessage", "params": {"maxTokens": 9, "messages": []}}
+_ROOTS = {"method": "roots/list"}
+_ACCEPTED = {"action": "accept", "content": {"name": "Ada"}}
+_CALL = {"name": "echo", "arguments": {"region": "x"}, "_meta": {"progressToken": 7}}
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[ScriptedUpstream]:
+    async with stateless() as running:
+        yield running
+
+
+@dataclass
+class Open:
+    """One call whose answer is a stream, read a message at a time."""
+
+    response: aiohttp.ClientResponse
+    said: list[dict[str, Any]] = field(default_factory=list)
+
+    async def next(self) -> dict[str, Any]:
+        """The next message."""
+        async with asyncio.timeout(20):
+            if self.response.content_type == "application/json":
+                message: dict[str, Any] = msgspec.json.decode(await self.response.read())
+                return message
+            async for line in self.response.content:
+                if line.startswith(b"data: {"):
+                    message = msgspec.json.decode(line.removeprefix(b"data: "))
+                    self.said.append(message)
+                    return message
+        raise AssertionError(f"the stream ended after {self.said}")
+
+
+@dataclass
+class Pair:
+    """A client's session at two gateways."""
+
+    one: Client
+    other: Client
+    apps: list[web.Application]
+
+    async def reply(self, client: Client, asked: dict[str, Any], value: dict[str, Any]) -> int:
+        """Answer what was asked, at `client`'s gateway; the status."""
+        return (await client.post({"jsonrpc": "2.0", "id": asked["id"], "result": value})).status
+
+    @asynccontextmanager
+    async def calling(self, method: str = "tools/call", params: dict[str, Any] = _CALL) -> AsyncIterator[Open]:
+        """A call at the first gateway."""
+        message = {"jsonrpc": "2.0", "id": "call", "method": method, "params": params}
+        head = {**self.one.headers(), "Content-Type": "application/json"}
+        address = self.one.base + self.one.mount
+        async with self.one.http.post(address, data=msgspec.json.encode(message), headers=head) as response:
+            yield Open(response)
+
+
+@asynccontextmanager
+async def pair(
+    config: Config, capabilities: dict[str, Any] | None = None, *, version: str = "2025-11-25"
+) -> AsyncIterator[Pair]:
+    """A session of a client with these capabilities, all there are where none are given."""
+    async with _serving(config) as (app, base), _serving(config) as (second, other), aiohttp.ClientSession() as http:
+        one = Client(http, base, config.servers[0].mount_path)
+        params = {
+            "protocolVersion": version, "capabilities": _ALL if capabilities is None else capabilities,
+            "clientInfo": {"name": "tests", "version": "1"},
+        }
+        opened = await one.request("initialize", params)
+        one.session_id = opened.headers["Mcp-Session-Id"]
+        yield Pair(one, Client(http, other, one.mount, one.session_id), [app, second])
+
+
+@asynccontextmanager
+async def _serving(config: Config) -> AsyncIterator[tuple[web.Application, str]]:
+    runner = public_runner(config, Metrics())
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield runner.app, f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def _meta(seen: Seen, key: str) -> Any:
+    return seen.params["_meta"][PREFIX + key]
+
+
+@pytest.mark.parametrize(("method", "params", "then"), [
+    ("tools/call", _CALL, DONE),
+    ("prompts/get", {"name": "ask"}, {"resultType": "complete", "messages": []}),
+    ("resources/read", {"uri": "sea://chart"}, {"resultType": "complete", "contents": []}),
+])
+async def test_questions_become_requests_whose_answers_come_in_at_any_gateway(
+    shared_backing: Backing, upstream: ScriptedUpstream, method: str, params: dict[str, Any], then: dict[str, Any]
+) -> None:
+    """Several at once, in two rounds; the server gets its own state and keys back, under another id each time."""
+    upstream.behaviours[method] = asks({"a": _FORM, "b": _SAMPLE, "c": _ROOTS}, {"again": _FORM}, then=then)
+    sampled = {"role": "assistant", "model": "m", "content": {"type": "text", "text": "hi"}}
+    answers: dict[str, Any] = {
+        "elicitation/create": _ACCEPTED, "sampling/createMessage": sampled, "roots/list": {"roots": []},
+    }
+    async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling(method, params) as call:
+        asked = [await call.next() for _ in range(3)]
+        statuses = [await clients.reply(clients.other, one, answers[one["method"]]) for one in reversed(asked)]
+        later = await call.next()
+        await clients.reply(clients.one, later, {"action": "decline"})
+        answer = await call.next()
+
+    assert statuses == [202] * 3
+    assert [one["method"] for one in asked] == ["elicitation/create", "sampling/createMessage", "roots/list"]
+    assert asked[0]["params"] == _FORM["params"]
+    assert len({one["id"] for one in [*asked, later]}) == 4
+    assert answer == {"jsonrpc": "2.0", "id": "call", "result": {k: v for k, v in then.items() if k != "resultType"}}
+    first, second, third = upstream.calls(method)
+    assert "requestState" not in first.params
+    assert second.params["requestState"] == "state 1"
+    assert second.params["inputResponses"] == {"a": _ACCEPTED, "b": sampled, "c": {"roots": []}}
+    assert third.params["requestState"] == "state 2"
+    assert third.params["inputResponses"] == {"again": {"action": "decline"}}
+    assert len({seen.message["id"] for seen in (first, second, third)}) == 3
+    for seen in (second, third):
+        assert {key: seen.params[key] for key in params if key != "_meta"} == {
+            key: value for key, value in params.items() if key != "_meta"
+        }
+        assert seen.request.headers["Mcp-Method"] == method
+        assert _meta(seen, "clientCapabilities") == {**_ALL, "roots": {}}
+
+
+async def test_progress_passes_before_and_between_questions(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """On the one stream of the call; a request that the server must not make goes nowhere."""
+
+    async def works(seen: Seen) -> web.StreamResponse:
+        step = 2 if "requestState" in seen.params else 1
+        note = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 7, "progress": step}}
+        stray = {"jsonrpc": "2.0", "id": 1, "method": "sampling/createMessage", "params": {}}
+        wants = {"resultType": "input_required", "inputRequests": {"a": _FORM}, "requestState": "s"}
+        last = result(seen, DONE if step == 2 else wants)
+        return await stream(seen, *(b"data: " + msgspec.json.encode(one) + b"\n\n" for one in (note, stray, last)))
+
+    upstream.behaviours["tools/call"] = works
+    async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling() as call:
+        began, asked = await call.next(), await call.next()
+        await clients.reply(clients.other, asked, _ACCEPTED)
+        went_on, answer = await call.next(), await call.next()
+
+    assert [began["params"]["progress"], went_on["params"]["progress"]] == [1, 2]
+    assert asked["method"] == "elicitation/create"
+    assert answer["result"] == {"content": DONE["content"]}
+
+
+@pytest.mark.parametrize(("version", "capabilities", "told"), [
+    ("2025-11-25", {}, {}),
+    ("2025-11-25", {"elicitation": {}, "tasks": {"list": {}}}, {"elicitation": {"form": {}}}),
+    ("2025-11-25", {"elicitation": {"url": {}}}, {"elicitation": {"url": {}}}),
+    ("2025-06-18", {"elicitation": {"url": {}}, "sampling": {"tools": {}}},
+     {"elicitation": {"form": {}}, "sampling": {}}),
+    ("2025-11-25", {"experimental": {"x": {"y": 1}}, "roots": {"listChanged": True}},
+     {"experimental": {"x": {"y": 1}}, "roots": {}}),
+    ("2025-11-25", {"extensions": {"io.modelcontextprotocol/ui": {"m": []}, "a.example/own": {}}},
+     {"extensions": {"io.modelcontextprotocol/ui": {"m": []}}}),
+])
+async def test_the_server_is_told_what_the_client_can_do(
+    shared_backing: Backing, upstream: ScriptedUpstream, version: str, capabilities: dict[str, Any],
+    told: dict[str, Any],
+) -> None:
+    """As far as its revision has it, and as far as it can be passed on."""
+    config = shared_backing.config(entry(upstream.url))
+    async with pair(config, capabilities, version=version) as clients, clients.calling() as call:
+        await call.next()
+
+    assert _meta(upstream.last("tools/call"), "clientCapabilities") == told
+
+
+async def test_a_client_without_a_stream_declares_nothing_that_could_be_asked(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    async with pair(shared_backing.config(entry(upstream.url))) as clients:
+        await clients.one.request("tools/call", _CALL, {"Accept": "application/json"})
+
+    assert _meta(upstream.last("tools/call"), "clientCapabilities") == {}
+
+
+@pytest.mark.parametrize(("wants", "has", "name"), [
+    (_FORM, {"elicitation": {"url": {}}}, "elicitation.form"),
+    (_URL, {"elicitation": {}}, "elicitation.url"),
+    (_SAMPLE, {}, "sampling"),
+    ({**_SAMPLE, "params": {"tools": []}}, {"sampling": {}}, "sampling.tools"),
+    (_ROOTS, {"elicitation": {}}, "roots"),
+])
+async def test_a_client_that_cannot_be_asked_is_told_what_it_lacks(
+    shared_backing: Backing, upstream: ScriptedUpstream, wants: dict[str, Any], has: dict[str, Any], name: str
+) -> None:
+    """In a tool's result, and as an error elsewhere; nothing is asked of it."""
+    for method in ("tools/call", "prompts/get"):
+        upstream.behaviours[method] = asks({"a": wants})
+    async with pair(shared_backing.config(entry(upstream.url)), has) as clients:
+        async with clients.calling() as call:
+            of_tool = await call.next()
+        async with clients.calling("prompts/get", {"name": "ask"}) as call:
+            of_prompt = await call.next()
+
+    part, _, mode = name.partition(".")
+    assert of_tool["result"]["isError"] is True
+    assert name in of_tool["result"]["content"][0]["text"]
+    assert of_prompt["error"]["code"] == -32021
+    assert of_prompt["error"]["data"] == {
+        "reason": "missing_capability", "requiredCapabilities": {part: {mode: {}} if mode else {}}
+    }
+
+
+async def test_a_server_that_says_itself_what_it_lacks_is_understood(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    async def needs(seen: Seen) -> web.Response:
+        error = {"code": -32021, "message": "no", "data": {"requiredCapabilities": {"sampling": {}}}}
+        return web.json_response({"jsonrpc": "2.0", "id": seen.message["id"], "error": error}, status=400)
+
+    upstream.behaviours |= {"tools/call": needs, "prompts/get": needs}
+    async with pair(shared_backing.config(entry(upstream.url)), {}) as clients:
+        async with clients.calling() as call:
+            of_tool = await call.next()
+        async with clients.calling("prompts/get", {"name": "ask"}) as call:
+            of_prompt = await call.next()
+
+    assert of_tool["result"]["isError"] is True
+    assert "sampling" in of_tool["result"]["content"][0]["text"]
+    assert of_prompt["error"]["data"] == {"requiredCapabilities": {"sampling": {}}}
+
+
+async def test_a_url_has_an_id_and_an_end_in_the_session_era(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """A user who agreed is told when it is done; one who did not, is not."""
+    upstream.behaviours["tools/call"] = asks({"yes": _URL, "no": _URL})
+    async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling() as call:
+        agreed, refused = await call.next(), await call.next()
+        await clients.reply(clients.other, agreed, {"action": "accept"})
+        await clients.reply(clients.other, refused, {"action": "decline"})
+        done, answer = await call.next(), await call.next()
+
+    assert agreed["params"] == {**_URL["params"], "elicitationId": agreed["params"]["elicitationId"]}
+    assert agreed["params"]["elicitationId"] != refused["params"]["elicitationId"]
+    assert done["method"] == "notifications/elicitation/complete"
+    assert done["params"] == {"elicitationId": agreed["params"]["elicitationId"]}
+    assert answer["result"] == {"content": DONE["content"]}
+    assert upstream.last("tools/call").params["inputResponses"] == {
+        "yes": {"action": "accept"}, "no": {"action": "decline"}
+    }
+
+
+async def test_answers_that_nobody_asked_this_session_for_go_nowhere(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """Another session's, one under an unknown id, a second one: taken like any other and never heard of again."""
+    upstream.behaviours["tools/call"] = asks({"a": _FORM, "b": _ROOTS})
+    config = shared_backing.config(entry(upstream.url))
+    async with pair(config) as clients, pair(config) as foreign, clients.calling() as call:
+        form, roots = await call.next(), await call.next()
+        statuses = [await foreign.reply(foreign.one, form, {"action": "accept", "content": {"name": "Eve"}})]
+        unknown: list[dict[str, Any]] = [
+            {"id": "longshore-" + "x" * 22}, {"id": 5}, {"id": "call"}, {"id": "longshore-../x"},
+        ]
+        statuses += [await clients.reply(clients.one, one, {"action": "accept"}) for one in unknown]
+        statuses.append(await clients.reply(clients.other, form, _ACCEPTED))
+        statuses.append(await clients.reply(clients.one, form, {"action": "cancel"}))
+        statuses.append(await clients.reply(clients.one, roots, {"roots": []}))
+        await call.next()
+        statuses.append(await clients.reply(clients.one, roots, {"roots": []}))
+
+    assert statuses == [202] * 9
+    assert len(upstream.calls("tools/call")) == 2
+    assert upstream.last("tools/call").params["inputResponses"] == {"a": _ACCEPTED, "b": {"roots": []}}
+    assert not [seen for seen in upstream.seen if "method" not in seen.message]
+
+
+async def test_input_that_a_session_client_makes_up_does_not_reach_the_server(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """The session era has neither field."""
+    forged = {**_CALL, "requestState": "state 1", "inputResponses": {"a": _ACCEPTED}}
+    async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling(params=forged) as call:
+        await call.next()
+
+    assert not {"requestState", "inputResponses"} & upstream.last("tools/call").params.keys()
+
+
+async def test_a_client_that_refuses_ends_the_call(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    upstream.behaviours["tools/call"] = asks({"a": _SAMPLE})
+    async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling() as call:
+        asked = await call.next()
+        error = {"code": -1, "message": "User rejected sampling request"}
+        await clients.other.post({"jsonrpc": "2.0", "id": asked["id"], "error": error})
+        answer = await call.next()
+
+    assert answer["result"]["isError"] is True
+    assert "User rejected sampling request" in answer["result"]["content"][0]["text"]
+    assert len(upstream.calls("tools/call")) == 1
+
+
+async def test_there_is_an_end_to_rounds(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    upstream.behaviours["tools/call"] = asks(*[{"a": _ROOTS}] * 40)
+    async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling() as call:
+        while "method" in (message := await call.next()):
+            await clients.reply(clients.other, message, {"roots": []})
+
+    assert message["result"]["_meta"]["longshore/reason"] == "input_missing"
+    assert len(upstream.calls("tools/call")) == 11
+
+
+async def test_a_server_that_only_wants_to_be_asked_again_is(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """As one does that waits for something itself."""
+    upstream.behaviours["tools/call"] = asks({}, {})
+    async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling() as call:
+        answer = await call.next()
+
+    assert answer["result"] == {"content": DONE["content"]}
+    assert [seen.params.get("requestState") for seen in upstream.calls("tools/call")] == [None, "state 1", "state 2"]
+
+
+@pytest.mark.parametrize("wanted", [
+    {}, {"inputRequests": {}}, {"inputRequests": []}, {"inputRequests": {"a": {"params": {}}}},
+    {"inputRequests": {"a": {"method": "tasks/get"}}}, {"inputRequests": {"a": {**_FORM, "params": 1}}},
+    {"inputRequests": {str(number): _ROOTS for number in range(17)}},
+])
+async def test_questions_that_nobody_could_answer_are_the_servers_fault(
+    shared_backing: Backing, upstream: ScriptedUpstream, wanted: dict[str, Any]
+) -> None:
+    async def wants(seen: Seen) -> Reply:
+        return result(seen, {"resultType": "input_required", **wanted})
+
+    upstream.behaviours["tools/call"] = wants
+    async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling() as call:
+        answer = await call.next()
+
+    assert answer["error"]["data"]["reason"] == "upstream_unavailable"
+
+
+async def test_a_question_that_is_not_answered_in_time_is_withdrawn(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """The time is that of the whole call."""
+    upstream.behaviours["tools/call"] = asks({"a": _FORM})
+    short = {"tool_call_timeout_seconds": 1}
+    config = shared_backing.config(entry(upstream.url, tool_defaults=short))
+    async with pair(config) as clients, clients.calling() as call:
+        asked, withdrawn, answer = await call.next(), await call.next(), await call.next()
+
+    assert withdrawn["method"] == "notifications/cancelled"
+    assert withdrawn["params"]["requestId"] == asked["id"]
+    assert answer["result"]["_meta"]["longshore/reason"] == "input_missing"
+
+
+@dataclass
+class _Counts:
+    """What there was before, and the keys of mailboxes that are there now."""
+
+    apps: list[web.Application]
+    redis_url: str
+    before: list[Holdings]
+
+    async def left(self) -> list[object]:
+        """What was not there before, once everything has had time to end; empty when nothing is left."""
+        found: list[object] = []
+        for app, before in zip(self.apps, self.before, strict=True):
+            found += (await left_behind(app, self.redis_url, before)).items()
+        with Redis.from_url(self.redis_url) as redis:
+            return [*found, *redis.keys("longshore:mailbox:*")]
+
+
+async def _counted(clients: Pair, backing: Backing) -> _Counts:
+    """After a first call with a question, which opens what stays open."""
+    async with clients.calling() as call:
+        while "method" in (message := await call.next()):
+            await clients.reply(clients.other, message, _ACCEPTED)
+    before = [holdings(app, backing.redis_url) for app in clients.apps]
+    return _Counts(clients.apps, backing.redis_url, before)
+
+
+async def test_a_call_that_is_cancelled_while_it_waits_leaves_nothing(
+    fresh_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """Neither tasks, leases, streams nor keys; the question is withdrawn, and the server hears no more of it."""
+    upstream.behaviours["tools/call"] = asks({"a": _FORM})
+    async with pair(fresh_backing.config(entry(upstream.url))) as clients:
+        counts = await _counted(clients, fresh_backing)
+        async with clients.calling() as call:
+            asked = await call.next()
+            params = {"requestId": "call", "reason": "enough"}
+            await clients.one.post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
+            withdrawn, answer = await call.next(), await call.next()
+        late = await clients.reply(clients.other, asked, _ACCEPTED)
+        left = await counts.left()
+
+    assert withdrawn["params"]["requestId"] == asked["id"]
+    assert answer["error"]["data"]["reason"] == "cancelled"
+    assert late == 202
+    assert len(upstream.calls("tools/call")) == 3
+    assert left == []
+
+
+async def test_a_client_that_leaves_while_it_is_asked_leaves_nothing(
+    fresh_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    upstream.behaviours["tools/call"] = asks({"a": _FORM, "b": _ROOTS})
+    async with pair(fresh_backing.config(entry(upstream.url))) as clients:
+        counts = await _counted(clients, fresh_backing)
+        async with clients.calling() as call:
+            asked = await call.next()
+            call.response.close()
+        left = await counts.left()
+        late = await clients.reply(clients.other, asked, _ACCEPTED)
+
+    assert left == []
+    assert late == 202
+    assert len(upstream.calls("tools/call")) == 3
+
+
+async def test_a_call_holds_its_place_in_the_session_while_it_waits(
+    fresh_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """Its lease is there until the answer; only then may another begin where one is the limit."""
+    upstream.behaviours["tools/call"] = asks({"a": _FORM})
+    config = fresh_backing.config(entry(upstream.url), sessions={"max_in_flight_per_session": 1})
+    async with pair(config) as clients:
+        async with clients.calling() as call:
+            asked = await call.next()
+            refused = await clients.other.request("tools/list")
+            await clients.reply(clients.other, asked, _ACCEPTED)
+            await call.next()
+        async with clients.calling() as call:
+            again = await call.next()
+
+    assert refused.status == 429
+    assert again["method"] == "elicitation/create"
+
+
+async def test_of_two_answers_at_two_gateways_at_once_one_counts(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    upstream.behaviours["tools/call"] = asks({"a": _FORM})
+    async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling() as call:
+        asked = await call.next()
+        both = [
+            {"action": "accept", "content": {"name": name}} for name in ("Ada", "Eve")
+        ]
+        await asyncio.gather(
+            clients.reply(clients.one, asked, both[0]), clients.reply(clients.other, asked, both[1])
+        )
+        await call.next()
+
+    assert len(upstream.calls("tools/call")) == 2
+    assert upstream.last("tools/call").params["inputResponses"]["a"] in both
+
+
+async def test_a_member_of_a_batch_is_asked_on_the_stream_of_the_batch(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    upstream.behaviours["tools/call"] = asks({"a": _ROOTS})
+    config = shared_backing.config(entry(upstream.url))
+    batch = [
+        {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": "echo"}} for number in (1, 2)
+    ]
+    async with pair(config, version="2025-03-26") as clients:
+        head = {**clients.one.headers(), "Content-Type": "application/json", "MCP-Protocol-Version": "2025-03-26"}
+        address = clients.one.base + clients.one.mount
+        async with clients.one.http.post(address, data=msgspec.json.encode(batch), headers=head) as response:
+            call = Open(response)
+            for asked in [await call.next(), await call.next()]:
+                await clients.reply(clients.other, asked, {"roots": []})
+            answers = [await call.next(), await call.next()]
+        as_array = await clients.one.post(msgspec.json.encode(batch), {**head, "Accept": "application/json"})
+
+    assert sorted(answer["id"] for answer in answers) == [1, 2]
+    assert [answer["result"]["content"] for answer in answers] == [DONE["content"]] * 2
+    assert [answer["result"]["isError"] for answer in msgspec.json.decode(as_array.body)] == [True, True]
