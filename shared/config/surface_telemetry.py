@@ -3,7 +3,7 @@
 from shared.config.kinds import Choice, MapOf, Ratio, Switch
 from shared.config.row import SUPERSEDED, WORKS, Row
 from shared.config.surface_core import AT_LEAST_ONE, ON_OFF, ONE_OR_NULL
-from shared.config.words import HeaderName, HttpUrl, Text
+from shared.config.words import Folder, HeaderName, HttpUrl, Text
 
 _HEADERS = MapOf(key=HeaderName(free=True), value=Text(blank=True))
 
@@ -17,6 +17,10 @@ ROWS = (
     ),
     Row("telemetry.logs_endpoint", WORKS, HttpUrl(nullable=True), None, "Where logs go. Null: where the rest goes."),
     Row("telemetry.insecure", WORKS, ON_OFF, True, "Without TLS, over grpc to an address that is not `https:`."),
+    Row(
+        "telemetry.ca_file", WORKS, Folder(blank=True, nullable=True), None,
+        "Certificates of the authorities that may vouch for the collector, in PEM.",
+    ),
     Row("telemetry.headers", WORKS, _HEADERS, {}, "Headers of each export.", secret=True),
     Row("telemetry.export_interval_seconds", WORKS, AT_LEAST_ONE, 15, "How often metrics are exported."),
     Row("telemetry.export_timeout_seconds", WORKS, AT_LEAST_ONE, 10, "How long one export may take."),

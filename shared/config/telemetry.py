@@ -27,6 +27,7 @@ class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str | None = None
     logs_endpoint: str | None = None
     insecure: bool = True
+    ca_file: str | None = None
     headers: dict[str, str] = {}
     export_interval_seconds: int = 15
     export_timeout_seconds: int = 10
