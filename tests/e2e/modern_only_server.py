@@ -1,4 +1,7 @@
-"""An upstream of the stateless revision alone, made with the official SDK. Usage: python modern_only_server.py PORT"""
+"""An upstream of the stateless revision alone, made with the official SDK.
+
+Usage: python -m tests.e2e.modern_only_server PORT
+"""
 
 import sys
 
@@ -6,6 +9,8 @@ import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tests.e2e import asking
 
 _VERSION = "2026-07-28"
 server = MCPServer("stateless", instructions="Ask for the tide.")
@@ -35,6 +40,9 @@ def chart() -> str:
 def ask(harbour: str) -> str:
     """A question."""
     return f"When is high water in {harbour}?"
+
+
+asking.add_to(server)
 
 
 def refusing(app: ASGIApp) -> ASGIApp:

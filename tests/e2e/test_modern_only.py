@@ -13,14 +13,12 @@ from tests.e2e import wire
 from tests.e2e.stack import one_of_each, server
 from tests.fixtures.processes import free_port, run, until_listening
 
-_SERVER = Path(__file__).with_name("modern_only_server.py")
-
 
 @pytest.fixture
 async def upstream(tmp_path: Path) -> AsyncIterator[str]:
     """The address of a server that speaks the stateless revision alone."""
     port = free_port()
-    with run([sys.executable, _SERVER, str(port)], folder=tmp_path) as process:
+    with run([sys.executable, "-m", "tests.e2e.modern_only_server", str(port)], folder=tmp_path) as process:
         await until_listening(process, port)
         yield f"http://127.0.0.1:{port}/mcp"
 
@@ -48,7 +46,7 @@ async def test_the_official_client_has_a_session_with_it(tmp_path: Path, upstrea
     assert version == wire.VERSION
     assert info is not None
     assert (info.name, instructions) == ("stateless", "Ask for the tide.")
-    assert tools == ["tide", "read"]
+    assert tools == ["tide", "read", "greet", "survey", "log_in"]
     [block] = result.content
     assert isinstance(block, TextContent)
     assert block.text == "high water in Brest"

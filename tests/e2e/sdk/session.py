@@ -31,6 +31,7 @@ class Heard:
     def __init__(self):
         self.logs = []
         self.changes = []
+        self.completed = []
         self.retried = []
         self.listening = anyio.Event()
         self.session_id = ""
@@ -43,6 +44,8 @@ class Heard:
         method = getattr(note, "method", "")
         if method == "notifications/resources/updated":
             self.changes.append(str(note.params.uri))
+        elif method == "notifications/elicitation/complete":
+            self.completed.append(note.params)
         elif method.endswith("list_changed"):
             self.changes.append(method)
 
@@ -85,13 +88,13 @@ async def _roots(context):
 
 
 @asynccontextmanager
-async def connected(url, heard, *, timeout_s=15.0):
+async def connected(url, heard, *, timeout_s=15.0, elicit=_elicit):
     """An initialised session whose calls take `timeout_s` at most, and what `initialize` answered."""
     async with (
         httpx.AsyncClient(transport=RetryingOnce(heard), timeout=httpx.Timeout(30.0, read=60.0)) as http,
         streamable_http_client(url, http_client=http) as streams,
         mcp.ClientSession(
-            *streams[:2], sampling_callback=_sample, elicitation_callback=_elicit, list_roots_callback=_roots,
+            *streams[:2], sampling_callback=_sample, elicitation_callback=elicit, list_roots_callback=_roots,
             logging_callback=heard.log, message_handler=heard.message,
             read_timeout_seconds=timeout_s if GENERATION == 2 else timedelta(seconds=timeout_s),
         ) as session,

@@ -4,6 +4,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import {
   CreateMessageRequestSchema,
+  ElicitationCompleteNotificationSchema,
   ElicitRequestSchema,
   ListRootsRequestSchema,
   LoggingMessageNotificationSchema,
@@ -17,19 +18,18 @@ const CAPABILITIES = { sampling: {}, elicitation: { form: {}, url: {} }, roots: 
 export const ROOT = { uri: 'file:///harbour', name: 'harbour' };
 
 /** Connects. `heard` has what came by itself, in its order; `listening` resolves when the GET stream is open. */
-export async function connect(url) {
-  const heard = { logs: [], changes: [] };
+export async function connect(url, elicit = declineForms) {
+  const heard = { logs: [], changes: [], completed: [] };
   const client = new Client({ name: 'tour', version: '1' }, { capabilities: CAPABILITIES });
   client.setRequestHandler(CreateMessageRequestSchema, async (request) => ({
     role: 'assistant',
     model: 'none',
     content: { type: 'text', text: `sampled: ${request.params.messages[0].content.text}` },
   }));
-  client.setRequestHandler(ElicitRequestSchema, async (request) =>
-    request.params.mode === 'url' ? { action: 'accept' } : { action: 'decline' },
-  );
+  client.setRequestHandler(ElicitRequestSchema, async (request) => elicit(request.params));
   client.setRequestHandler(ListRootsRequestSchema, async () => ({ roots: [ROOT] }));
   client.setNotificationHandler(LoggingMessageNotificationSchema, (note) => void heard.logs.push(note.params.data));
+  client.setNotificationHandler(ElicitationCompleteNotificationSchema, (note) => void heard.completed.push(note.params));
   for (const schema of [
     ToolListChangedNotificationSchema,
     PromptListChangedNotificationSchema,
@@ -50,6 +50,10 @@ export async function connect(url) {
   transport.onerror = () => {}; // what fails is reported by the call that it fails for
   await client.connect(transport);
   return { client, transport, heard, listening };
+}
+
+function declineForms(params) {
+  return params.mode === 'url' ? { action: 'accept' } : { action: 'decline' };
 }
 
 /** Waits until `look()` is true. */
