@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.appkeys import CANCELLATIONS, SESSIONS
-from gateway.mcp import asking
+from gateway.mcp import questions
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.own_answers import own_result
 from gateway.wire import jsonrpc, modern, param_headers, to_modern
@@ -58,7 +58,7 @@ async def answered_here(exchange: Exchange) -> web.StreamResponse | None:
         if message.method == "notifications/cancelled" and (asked := _cancelled(exchange.body)) is not None:
             exchange.request.app[CANCELLATIONS].cancel(exchange.caller.session_id, asked)
         elif message.kind is Kind.RESPONSE:
-            await asking.deliver(exchange)
+            await questions.deliver(exchange)
         return web.Response(status=202)
     if message.method == "ping":
         return own_result(exchange, {})

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from gateway.mcp import asking, crossing
+from gateway.mcp import crossing, questions
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.outlet import Outlet
 from gateway.mcp.relay import MAX_EVENT_BYTES, check_kind, relay
@@ -102,11 +102,11 @@ class _Call:
         asked.check(client.capabilities)
         until_s = self._until_s()
         if not asked.questions:
-            async with asking.waiting(exchange, until_s):
+            async with questions.waiting(exchange, until_s):
                 await asyncio.sleep(self._pause_s)
             self._pause_s = min(2 * self._pause_s, _PAUSES_S[1])
             return input_required.again(body, asked_id, asked, {})
-        answers, links = await asking.answers(exchange, self._outlet, asked, until_s)
+        answers, links = await questions.answers(exchange, self._outlet, asked, until_s)
         self._links += links
         return input_required.again(body, asked_id, asked, answers)
 
