@@ -28,12 +28,12 @@ class Large:
     preview: str             # the beginning of a text, "" for bytes
 
 
-def blocks_of(result: RawMap) -> list[msgspec.Raw]:
-    """The content blocks, none where it is no tool result."""
+def blocks_of(result: RawMap) -> list[msgspec.Raw] | None:
+    """The content blocks; None where it is no tool result."""
     try:
         return split(result["content"]) if "content" in result else []
     except UNREADABLE:
-        return []
+        return None
 
 
 def large(raw: msgspec.Raw, limit_bytes: int) -> Large | None:
@@ -46,6 +46,16 @@ def large(raw: msgspec.Raw, limit_bytes: int) -> Large | None:
         return None
     found = _found(block)
     return found if found is not None and len(found.data) > limit_bytes else None
+
+
+def text(value: str) -> Large:
+    """A text outside of blocks."""
+    return _of_text(value, "text/plain", "")
+
+
+def structured(raw: msgspec.Raw, name: str) -> Large:
+    """Structured content as a whole."""
+    return Large(bytes(raw), "application/json", f"{name}.json", "")
 
 
 def _found(block: Block) -> Large | None:
@@ -76,12 +86,16 @@ def _of_base64(data: str, media_type: str, name: str) -> Large | None:
 
 def stand_ins(record: ArtifactRecord, shown: Presentation, preview: str) -> list[dict[str, Any]]:
     """What takes the place of a block that was kept as an artifact."""
+    return [{"type": "text", "text": stand_in(record, shown, preview)}, *results.link_blocks(record, shown)]
+
+
+def stand_in(record: ArtifactRecord, shown: Presentation, preview: str) -> str:
+    """The text alone."""
     where = f"the whole is kept as {shown.uri}"
     if shown.download_url is not None:
         where += f"; download it: {shown.download_url}"
     size = f"{record.size_bytes} bytes of {record.media_type}"
-    text = f"{preview}\n… [{size}; {where}]" if preview else f"[{size}; {where}]"
-    return [{"type": "text", "text": text}, *results.link_blocks(record, shown)]
+    return f"{preview}\n… [{size}; {where}]" if preview else f"[{size}; {where}]"
 
 
 def put(result: RawMap, blocks: list[Any], kept: list[dict[str, Any]]) -> None:

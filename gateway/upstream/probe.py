@@ -30,6 +30,7 @@ _MAX_PAGES = 50
 class _Tool(msgspec.Struct):
     name: str
     schema: Any = msgspec.field(default=None, name="inputSchema")
+    output: Any = msgspec.field(default=None, name="outputSchema")
 
 
 class _ToolPage(msgspec.Struct):
@@ -55,6 +56,7 @@ class Monitor:
     latency_ms: float | None = None
     tools: frozenset[str] = frozenset()
     mirrored: dict[str, list[param_headers.Mirrored]] = field(default_factory=dict)    # arguments, by tool
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)    # output schemas, by tool that has one
     ready: asyncio.Event = field(default_factory=asyncio.Event)     # settled, one way or the other
     doubted: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -139,6 +141,7 @@ async def _look(monitor: Monitor, client: UpstreamClient, extra: dict[str, str])
     monitor.tools = frozenset(tool.name for tool in tools)
     found = {tool.name: param_headers.mirrored(tool.schema) for tool in tools}
     monitor.mirrored = {name: mirrored for name, mirrored in found.items() if mirrored}
+    monitor.outputs = {tool.name: tool.output for tool in tools if isinstance(tool.output, dict)}
 
 
 async def _discovery(client: UpstreamClient, extra: dict[str, str]) -> list[_Tool]:

@@ -111,7 +111,7 @@ ARTIFACTS = (
     Row("artifacts.expose_as_resources", WORKS, ON_OFF, True, "Lists artifacts as MCP resources."),
     Row("artifacts.uri_scheme", WORKS, Scheme(), "artifact://", "What their URIs begin with."),
     Row("artifacts.spill_over_bytes", WORKS, Size(nullable=True), None,
-        "Blocks of tool results above this size, text or bytes, become artifacts, with a preview in their place. "
+        "Parts of tool results above this size, text or bytes, become artifacts, with a preview in their place. "
         "Null or 0: never."),
     Row("files.sep_2631", WORKS, Switch(), False,
         "Files as SEP-2631, a draft, describes them: clients announce what they send and fetch what they are told of. "

@@ -4,11 +4,12 @@ import base64
 from pathlib import Path
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]
 import msgspec
 import pytest
 
 from tests.fixtures.gateway import Backing, Client, backing, connected, entry, producer
-from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, stream
+from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, stream, tool
 
 _PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
 _IMAGE = {"type": "image", "mimeType": "image/png", "data": base64.b64encode(_PNG).decode()}
@@ -106,3 +107,85 @@ async def test_a_block_without_room_stays_as_it_is(tmp_path: Path, upstream: Scr
     assert said["content"] == [
         {"type": "text", "text": _TEXT}, {"type": "image", "mimeType": "image/png", "data": "%" * 60_000}
     ]
+
+
+_ROWS = [{"n": n, "name": f"row {n}"} for n in range(5_000)]
+_OPEN = {"type": "object", "properties": {"result": {"type": "string", "title": "Result"}}, "required": ["result"]}
+
+
+def _with_schema(upstream: ScriptedUpstream, schema: dict[str, Any] | None) -> None:
+    upstream.tools = [{**tool("any"), **({} if schema is None else {"outputSchema": schema})}]
+
+
+async def test_structured_content_without_schema_becomes_an_artifact(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    _with_schema(upstream, None)
+    _says(upstream, {"type": "text", "text": "small"}, structuredContent={"rows": _ROWS})
+    async with connected(shared_backing.config(entry(upstream.url, **_SPILLS))) as client:
+        answer = await client.request("tools/call", {"name": "any", "arguments": {}})
+        said = answer.message["result"]
+        read = await _read(client, said["structuredContent"]["artifact_uri"])
+
+    assert len(answer.body) < 5_000
+    assert msgspec.json.decode(read) == {"rows": _ROWS}
+    assert said["structuredContent"] == said["_meta"]["artifact"]
+    assert (said["structuredContent"]["mime_type"], said["structuredContent"]["filename"]) == (
+        "application/json", "any.json"
+    )
+    assert [block["type"] for block in said["content"]] == ["text", "resource_link"]
+
+
+async def test_long_texts_of_structured_content_give_way_and_the_schema_holds(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    _with_schema(upstream, _OPEN)
+    _says(upstream, {"type": "text", "text": _TEXT}, structuredContent={"result": _TEXT})
+    async with connected(shared_backing.config(entry(upstream.url, **_SPILLS))) as client:
+        answer = await client.request("tools/call", {"name": "any", "arguments": {}})
+        said = answer.message["result"]
+        read = await _read(client, said["_meta"]["artifact"]["artifact_uri"])
+
+    assert len(answer.body) < 10_000
+    assert read == _TEXT.encode()
+    assert len(said["_meta"]["artifacts"]) == 1
+    assert said["structuredContent"] == {"result": said["content"][0]["text"]}
+    assert said["structuredContent"]["result"].startswith("line 0 „eins“\nline 1")
+    jsonschema.validate(said["structuredContent"], _OPEN)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [{"type": "object", "properties": {"rows": {"type": "array"}}}, {"type": "object", "maxProperties": 3}],
+)
+async def test_structured_content_stays_as_its_schema_promises_it(
+    shared_backing: Backing, upstream: ScriptedUpstream, schema: dict[str, Any]
+) -> None:
+    _with_schema(upstream, schema)
+    _says(upstream, structuredContent={"rows": _ROWS})
+    async with connected(shared_backing.config(entry(upstream.url, **_SPILLS))) as client:
+        said = await client.call("any")
+
+    assert said == {"content": [], "structuredContent": {"rows": _ROWS}}
+
+
+async def test_structured_content_of_a_tool_that_is_not_listed_stays(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    _says(upstream, structuredContent={"rows": _ROWS})
+    async with connected(shared_backing.config(entry(upstream.url, **_SPILLS))) as client:
+        said = await client.call("another")
+
+    assert said["structuredContent"] == {"rows": _ROWS}
+
+
+async def test_what_is_no_tool_result_stays_as_it_is(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    async def behave(seen: Seen) -> Reply:
+        return result(seen, {"content": {"no": "list"}, "structuredContent": {"rows": _ROWS}})
+
+    _with_schema(upstream, None)
+    upstream.behaviours["tools/call"] = behave
+    async with connected(shared_backing.config(entry(upstream.url, **_SPILLS))) as client:
+        said = await client.call("any")
+
+    assert said == {"content": {"no": "list"}, "structuredContent": {"rows": _ROWS}}
