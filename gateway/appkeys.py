@@ -27,6 +27,7 @@ from shared.state.files import FileStore
 from shared.state.grants import GrantStore
 from shared.state.link import RedisLink
 from shared.state.mailboxes import Mailboxes
+from shared.state.news import Hearing, News
 from shared.state.queue import Queue
 from shared.state.renewal import RenewalStore
 from shared.state.reservations import ReservationStore
@@ -106,6 +107,8 @@ SESSIONS = web.AppKey("sessions", SessionStore)
 GRANTS = web.AppKey("grants", GrantStore)
 RESUMABLE = web.AppKey("resumable", ResumableStore)
 MAILBOXES = web.AppKey("mailboxes", Mailboxes)
+NEWS = web.AppKey("news", News)
+HEARING = web.AppKey("hearing", Hearing)
 UPLOAD_WAITS = web.AppKey("upload_waits", UploadWaits)
 FILES = web.AppKey("files", FileStore)
 RESERVATIONS = web.AppKey("reservations", ReservationStore)

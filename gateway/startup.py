@@ -19,12 +19,14 @@ from gateway.appkeys import (
     FAILURES,
     FILES,
     GRANTS,
+    HEARING,
     KEYS,
     LEASES,
     LIMITER,
     LINK,
     MAILBOXES,
     METRICS,
+    NEWS,
     QUEUE,
     RENEWALS,
     RESERVATIONS,
@@ -67,6 +69,7 @@ from shared.state.grants import GrantStore
 from shared.state.limits import LimitStore
 from shared.state.link import RedisLink
 from shared.state.mailboxes import Mailboxes
+from shared.state.news import Hearing, News, Word
 from shared.state.queue import Queue
 from shared.state.quota import LEAST_GRACE_S, FileLimits
 from shared.state.renewal import RenewalStore
@@ -141,10 +144,18 @@ async def state(app: web.Application) -> AsyncIterator[None]:
 
 
 async def mail(app: web.Application) -> AsyncIterator[None]:
-    """Where calls wait for what reaches other gateways."""
-    mailboxes = app[MAILBOXES] = Mailboxes(configured_address(app[CONFIG]), app[LINK], app[KEYS], app[TASKS])
+    """Where calls and listeners wait for what reaches other gateways."""
+    address, link, keys, tasks = configured_address(app[CONFIG]), app[LINK], app[KEYS], app[TASKS]
+    mailboxes = app[MAILBOXES] = Mailboxes(address, link, keys, tasks)
+    app[NEWS] = News(link, keys)
+    hearing = app[HEARING] = Hearing(address, keys, tasks, hear_all=partial(_hear, app))
     yield
+    await hearing.close()
     await mailboxes.close()
+
+
+def _hear(app: web.Application, word: Word) -> None:
+    """What every gateway is told."""
 
 
 async def storage(app: web.Application) -> AsyncIterator[None]:

@@ -23,12 +23,13 @@ _ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 class OpenStream:
     """One stream to a client. Everything that goes out on it goes through `write`."""
 
-    __slots__ = ("_between_events", "_on_first", "_response", "_writing", "wrote_s")
+    __slots__ = ("_between_events", "_inserts", "_on_first", "_response", "_writing", "wrote_s")
 
     def __init__(self, response: web.StreamResponse, on_first: Callable[[], None] | None = None) -> None:
         self._response = response
         self._on_first = on_first
         self._between_events = True
+        self._inserts: dict[bytes, None] = {}    # events of ours that wait for a place between two others
         self._writing = False
         self.wrote_s = monotonic_s()
 
@@ -39,11 +40,36 @@ class OpenStream:
         self._writing = True
         try:
             await self._response.write(chunk)
+            await self._insert()
         finally:
             self._writing = False
         if self._on_first is not None:
             self._on_first()
             self._on_first = None
+
+    async def _insert(self) -> None:
+        while self._inserts and self._between_events:
+            event = next(iter(self._inserts))
+            del self._inserts[event]
+            await self._response.write(event)
+
+    def put(self, event: bytes) -> bool:
+        """Let `event` out between two others. Whether it waits from now on, and `flush` is wanted: one that waits
+        already is not said twice."""
+        if event in self._inserts:
+            return False
+        self._inserts[event] = None
+        return True
+
+    async def flush(self) -> None:
+        """Send what was put, unless the stream is in the middle of an event: then it follows that."""
+        if self._inserts and self._between_events and not self._writing:
+            self._writing = True
+            try:
+                with contextlib.suppress(ConnectionError):
+                    await self._insert()
+            finally:
+                self._writing = False
 
     async def close(self, farewell: bytes) -> None:
         """Say a last event, unless the stream is in the middle of one."""

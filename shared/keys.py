@@ -129,6 +129,14 @@ class Keys:
         """Channel: a mailbox of this process has its message; what is published is the id of the mailbox."""
         return f"{self.base}:wake:mail:{process}"
 
+    def news(self, scope: str) -> str:
+        """Channel: what has changed for those who listen in a scope, msgpack. Gateways listen while a client does."""
+        return f"{self.base}:news:{scope}"
+
+    def news_for_all(self) -> str:
+        """Channel: what every gateway has to hear, as `news`."""
+        return f"{self.base}:news"
+
     def limit(self, digest: str) -> str:
         """Hash, what a principal or address has taken of its limits: how full its buckets of requests and of bytes
         are, and when that was. TTL until both are empty. Written by gateways where limits are configured."""

@@ -60,18 +60,26 @@ def flags_of(response: bytes) -> str:
 def with_ours(response: bytes, adapters: Adapters, flags: str, more: Mapping[str, Any]) -> bytes:
     """The response with the capabilities that our features need, and with `more`, which go before the upstream's; the
     same bytes when none is missing."""
-    missing = []
-    if TOOLS not in flags and adapters.takes_uploads:
-        missing.append("tools")
-    if RESOURCES not in flags and (adapters.takes_uploads or adapters.exposes_artifacts):
-        missing.append("resources")
-    if not (missing or more):
+    wants_tools = TOOLS not in flags and adapters.takes_uploads
+    wants_resources = RESOURCES not in flags and (adapters.takes_uploads or adapters.exposes_artifacts)
+    if not (wants_tools or wants_resources or adapters.exposes_artifacts or more):
         return response
     message = jsonrpc.open_object(response)
+    if "result" not in message:
+        return response
     result = jsonrpc.open_object(message["result"])
-    capabilities = jsonrpc.open_object(result.get("capabilities", msgspec.Raw(b"{}")))
-    capabilities |= {name: msgspec.Raw(b"{}") for name in missing}
+    capabilities = jsonrpc.open_object(result.get("capabilities", _NONE))
+    if wants_tools:
+        capabilities["tools"] = _NONE
+    if wants_resources:
+        capabilities["resources"] = _NONE
+    if adapters.exposes_artifacts:   # they come and go
+        told = jsonrpc.open_object(capabilities["resources"]) | {"listChanged": msgspec.Raw(b"true")}
+        capabilities["resources"] = jsonrpc.raw(told)
     capabilities |= {name: jsonrpc.raw(value) for name, value in more.items()}
     result["capabilities"] = jsonrpc.raw(capabilities)
     message["result"] = jsonrpc.raw(result)
     return jsonrpc.close_object(message)
+
+
+_NONE = msgspec.Raw(b"{}")

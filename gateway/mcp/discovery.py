@@ -6,7 +6,7 @@ from aiohttp import web
 from gateway.appkeys import LEASES
 from gateway.mcp import authorizing, capabilities
 from gateway.mcp.exchange import Exchange
-from gateway.mcp.relay import check_kind, relay, relay_bytes
+from gateway.mcp.relay import Standing, check_kind, relay, relay_bytes
 from gateway.mcp.sending import sent
 from gateway.wire import jsonrpc, modern, result_fields, sse
 from gateway.wire.envelope import MessageId
@@ -36,9 +36,8 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
         await leases.begin_stream(exchange.caller.session_id, lease)
         async with sent(exchange, exchange.body, within_s=None) as answer:
             check_kind(answer, asked=True)
-            return await relay_bytes(
-                request, answer, exchange.note, headers={}, standing=True, farewell=_farewell(exchange.envelope.id)
-            )
+            standing = Standing(farewell=_farewell(exchange.envelope.id))
+            return await relay_bytes(request, answer, exchange.note, headers={}, standing=standing)
     finally:
         leases.end_stream(exchange.caller.session_id, lease)
 

@@ -23,13 +23,13 @@ from gateway.mcp.exchange import (
     open_session,
     upstream_headers,
 )
-from gateway.mcp.relay import check_kind, relay, relay_bytes
+from gateway.mcp.relay import Standing, check_kind, relay, relay_bytes
 from gateway.mcp.renewal import renew, with_upstream
 from gateway.mcp.rounds import answered
 from gateway.upstream import probe
 from gateway.upstream.client import UpstreamAnswer
+from gateway.wire import changes, modern
 from gateway.wire import envelope as wire
-from gateway.wire import modern
 from gateway.wire.envelope import Kind
 from shared import ids
 from shared.errors import BadRequest, NotAcceptable, SessionGone, SlowRequest, TooLarge, UpstreamDown, WrongMediaType
@@ -130,18 +130,22 @@ async def get(mounted: Mounted, request: web.Request) -> web.StreamResponse:
         async with mounted.client.exchange("GET", headers) as answer:
             if answer.status != 404 or not upstream_id or not left:
                 check_kind(answer, asked=True)
-                return await _stand(request, caller, answer)
+                return await _stand(request, mounted, caller, answer)
         upstream_id = await renew(request, mounted, caller, lost=upstream_id)
     raise AssertionError  # the loop returns in its last turn
 
 
-async def _stand(request: web.Request, caller: Caller, answer: UpstreamAnswer) -> web.StreamResponse:
+async def _stand(
+    request: web.Request, mounted: Mounted, caller: Caller, answer: UpstreamAnswer
+) -> web.StreamResponse:
     """Relay a standing stream, which keeps its session from idle expiry while it is open."""
     leases, lease = request.app[LEASES], ids.new_id()
+    scope = caller.session_id if mounted.adapters.exposes_artifacts else ""
     try:
         await leases.begin_stream(caller.session_id, lease)
         return await relay_bytes(
-            request, answer, note_of(request), headers=_session_head(request, caller), standing=True
+            request, answer, note_of(request), headers=_session_head(request, caller),
+            standing=Standing(scope=scope, notice=changes.OWN_RESOURCES_EVENT),
         )
     finally:
         leases.end_stream(caller.session_id, lease)

@@ -4,15 +4,18 @@ Without a change, bytes pass through as they come, and a slow client slows the u
 the response to this request is held; everything else on an SSE stream passes at once.
 """
 
+from collections.abc import Coroutine
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
 from aiohttp import web
 
-from gateway.appkeys import LISTS, METRICS, SESSIONS, STREAMS, TASKS, CutOff, Note
+from gateway.appkeys import HEARING, LISTS, METRICS, SESSIONS, STREAMS, TASKS, CutOff, Note
 from gateway.lists import CHANGED
 from gateway.mcp.exchange import Exchange, Sink
 from gateway.mcp.translating import Change, passes, translated
+from gateway.streams import OpenStream, Streams
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import jsonrpc, result_fields, sse
 from gateway.wire.envelope import Kind
@@ -28,6 +31,7 @@ from shared.errors import (
     ToolInputError,
     UpstreamDown,
 )
+from shared.state.news import MISSED, RESOURCES, Word
 
 log = structlog.get_logger(__name__)
 
@@ -100,12 +104,20 @@ async def _into(
     return web.Response()
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A stream that stands until its client leaves or we drain."""
+
+    farewell: bytes = b""        # the event that it ends with when we drain
+    scope: str = ""              # in which it is told what changes of longshore's own, "" for nowhere
+    notice: bytes = b""          # the event that tells it
+
+
 async def relay_bytes(
-    request: web.Request, answer: UpstreamAnswer, note: Note, *, headers: dict[str, str], standing: bool = False,
-    farewell: bytes = b"",
+    request: web.Request, answer: UpstreamAnswer, note: Note, *, headers: dict[str, str],
+    standing: Standing | None = None,
 ) -> web.StreamResponse:
-    """Pass the answer through untouched; a short body in one write. A `standing` stream ends when we drain, with the
-    event `farewell`."""
+    """Pass the answer through untouched but for what a `standing` stream is told; a short body in one write."""
     if answer.media_type:
         headers = {**headers, "Content-Type": answer.media_type}
     headers |= answer.said
@@ -120,7 +132,7 @@ async def relay_bytes(
     await response.prepare(request)
     try:
         if answer.is_stream:
-            await _copy_stream(request, answer, response, note, farewell=farewell if standing else None)
+            await _copy_stream(request, answer, response, note, standing=standing)
         else:
             async for chunk in answer.chunks():
                 await response.write(chunk)
@@ -131,11 +143,11 @@ async def relay_bytes(
 
 
 async def _copy_stream(
-    request: web.Request, answer: UpstreamAnswer, response: web.StreamResponse, note: Note, *, farewell: bytes | None
+    request: web.Request, answer: UpstreamAnswer, response: web.StreamResponse, note: Note, *, standing: Standing | None
 ) -> None:
-    """Copy until the end; with a `farewell`, b"" being a silent one, until we drain."""
+    """Copy until the end, or until we drain where it is a `standing` stream."""
     streams = request.app[STREAMS]
-    stream = streams.add(response, None if farewell is not None else partial(first_byte, request, note))
+    stream = streams.add(response, None if standing is not None else partial(first_byte, request, note))
 
     async def copy() -> None:
         async for chunk in answer.chunks():
@@ -143,12 +155,25 @@ async def _copy_stream(
             await stream.write(chunk)
 
     try:
-        if farewell is None:
+        if standing is None:
             await copy()
-        elif not await streams.hold(copy()):
-            await stream.close(farewell)
+        elif not standing.scope:
+            await _hold(streams, stream, copy(), standing)
+        else:
+            async with request.app[HEARING].hears(standing.scope, partial(_tell, request, stream, standing)):
+                await _hold(streams, stream, copy(), standing)
     finally:
         streams.remove(stream)
+
+
+async def _hold(streams: Streams, stream: OpenStream, copying: Coroutine[None, None, None], standing: Standing) -> None:
+    if not await streams.hold(copying):
+        await stream.close(standing.farewell)
+
+
+def _tell(request: web.Request, stream: OpenStream, standing: Standing, word: Word) -> None:
+    if word.kind in (RESOURCES, MISSED) and stream.put(standing.notice):
+        request.app[TASKS].spawn(stream.flush(), name="tell_of_change")
 
 
 async def _stream_changed(

@@ -36,7 +36,9 @@ class Subscription:
         on_ready: Callable[[], None],
     ) -> None:
         self._address = address
-        self._channels = tuple(channels)
+        self._channels = {channel: asyncio.Event() for channel in channels}    # set while Redis says so
+        self._unconfirmed = len(self._channels)
+        self._writer: asyncio.StreamWriter | None = None
         self._on_message = on_message
         self._on_ready = on_ready
         self._ready = asyncio.Event()
@@ -48,6 +50,26 @@ class Subscription:
             async with asyncio.timeout(timeout_s):
                 await self._ready.wait()
         return self._ready.is_set()
+
+    def add(self, channel: str) -> None:
+        """Listen on `channel` as well. It is not one that is there already."""
+        self._channels[channel] = asyncio.Event()
+        self._unconfirmed += 1
+        self._send("SUBSCRIBE", channel)
+
+    def remove(self, channel: str) -> None:
+        """Listen on `channel`, which was added, no more."""
+        if not self._channels.pop(channel).is_set():
+            self._unconfirmed -= 1
+        self._send("UNSUBSCRIBE", channel)
+
+    async def wait_for(self, channel: str, timeout_s: float) -> bool:
+        """Whether it listens on `channel`, one of its own, waiting at most so long for that."""
+        confirmed = self._channels[channel]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await confirmed.wait()
+        return confirmed.is_set()
 
     async def close(self) -> None:
         """Stop listening."""
@@ -67,6 +89,10 @@ class Subscription:
                 log.warning("redis_subscription_lost", error=type(err).__name__)
             finally:
                 self._ready.clear()
+                self._writer = None
+                self._unconfirmed = len(self._channels)
+                for confirmed in self._channels.values():
+                    confirmed.clear()
             await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
 
     async def _listen(self, *, attempt: int) -> None:
@@ -75,9 +101,15 @@ class Subscription:
             reader, writer = await open_streams(at)
         try:
             writer.write(self._greeting())
+            self._writer = writer
             await self._receive(reader, writer)
         finally:
             writer.close()
+
+    def _send(self, *command: Arg) -> None:
+        """To the connection, if there is one; the next one begins with all channels."""
+        if self._writer is not None:
+            self._writer.write(hiredis.pack_command(command))  # type: ignore[arg-type]
 
     def _greeting(self) -> bytes:
         commands: list[tuple[Arg, ...]] = [("SUBSCRIBE", *self._channels)]
@@ -113,6 +145,14 @@ class Subscription:
         kind, *rest = reply
         if kind == b"message":
             self._on_message(rest[1])
-        elif kind == b"subscribe" and rest[1] == len(self._channels):
+        elif kind == b"subscribe" and (confirmed := self._channels.get(rest[0].decode())) is not None:
+            self._confirm(confirmed)
+
+    def _confirm(self, confirmed: asyncio.Event) -> None:
+        if confirmed.is_set():
+            return
+        confirmed.set()
+        self._unconfirmed -= 1
+        if self._unconfirmed == 0 and not self._ready.is_set():
             self._ready.set()
             self._on_ready()

@@ -454,7 +454,7 @@ async def test_our_resources_follow_the_upstreams_on_its_last_page(
         first = await client.result("resources/list")
         second = await client.result("resources/list", {"cursor": "2"})
 
-    assert shown["capabilities"] == {"tools": {}, "resources": {"subscribe": True}}
+    assert shown["capabilities"] == {"tools": {}, "resources": {"subscribe": True, "listChanged": True}}
     assert first == {"resources": [{"uri": "x://1", "name": "one"}], "nextCursor": "2"}
     assert second["resources"][0] == {"uri": "x://2", "name": "two", "odd": [1.0]}
     assert [entry["uri"] for entry in second["resources"][1:]] == ["doc://upload_workflow.md", uri]
