@@ -152,7 +152,7 @@ class RedisLink:
                 suspected = True
                 continue
             suspected = False
-            if wire.quiet_s > _SILENCE * limit_s:
+            if wire.quiet_s > _SILENCE * limit_s and not lost.is_set():
                 wire.send(("PING",)).add_done_callback(_forget)
 
     async def close(self) -> None:

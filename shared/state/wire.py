@@ -42,7 +42,9 @@ class Wire(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
 
     def send(self, args: tuple[Arg, ...]) -> asyncio.Future[Reply]:
-        """The reply to one command, some time. Raises StoreDown when too many wait."""
+        """The reply to one command, some time. Raises StoreDown when too many wait or the connection is lost."""
+        if self._lost.is_set():  # its owner has yet to notice; nobody would ever answer
+            raise StoreDown("the connection to Redis was lost; try again shortly")
         if len(self._pending) >= _MAX_PENDING:
             raise StoreDown("too many operations wait for Redis; try again shortly")
         future: asyncio.Future[Reply] = self._loop.create_future()

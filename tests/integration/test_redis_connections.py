@@ -159,6 +159,27 @@ async def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
         assert not link.is_open
 
 
+async def test_a_command_at_the_moment_of_the_loss_is_not_waited_for_for_ever() -> None:
+    """Who was told of the loss and tries again at once is earlier than whoever opens the connection anew."""
+    async with server() as running, linked(RedisAddress(host="127.0.0.1", port=running.port)) as link:
+        await link.call("PING")
+
+        async def try_again() -> str:
+            try:
+                await link.call("BLPOP", "nothing", 0)  # a stand-in for whatever is under way
+            except StoreDown:
+                with pytest.raises(StoreDown):
+                    await link.call("PING")
+                return "told"
+            raise AssertionError("there is nothing to pop")
+
+        trying = asyncio.create_task(try_again())
+        await asyncio.sleep(0)
+        running.process.kill()
+
+        assert await asyncio.wait_for(trying, 10) == "told"
+
+
 @pytest.mark.parametrize("busy", [True, False], ids=["while a command waits", "while idle"])
 async def test_a_dead_connection_is_given_up_within_ping_seconds(busy: bool) -> None:
     async with server() as running, linked(_quick(running)) as link:
