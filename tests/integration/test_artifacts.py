@@ -277,7 +277,7 @@ async def test_an_injected_path_that_was_swapped_for_a_link_is_refused(
     adapter = producer("write", output_locator={"mode": "regex"})
     async with connected(fresh_backing.config(entry(upstream.url, adapter))) as client:
         said = await client.call("write")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while fresh_backing.stored():
                 await asyncio.sleep(0.02)
 
@@ -313,7 +313,7 @@ async def test_mode_none_without_a_file_leaves_the_result_alone(
     upstream.behaviours["tools/call"] = _says("nothing written", vendor={"a": 1})
     async with connected(fresh_backing.config(entry(upstream.url, producer("write")))) as client:
         said = await client.call("write", {"path": "a.txt"})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while (fresh_backing.root / "artifacts" / "sessions" / client.session_id).exists():
                 await asyncio.sleep(0.02)
 

@@ -46,7 +46,7 @@ async def test_a_link_that_nobody_used_is_waited_for_no_longer_than_asked(
 ) -> None:
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
         ticket = await _ticket(client)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             found = await _wait(client, ticket["link_id"], 1)
 
     assert (found["status"], found["upload_handles"], found["count"]) == ("waiting", [], 0)

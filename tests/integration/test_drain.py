@@ -38,7 +38,7 @@ async def test_a_standing_stream_does_not_hold_the_gateway_and_a_call_may_end(
         client = Client(http, f"http://{host}:{port}", "/mcp/files")
         await client.initialize()
         headers = client.headers({"Accept": "text/event-stream"})
-        async with http.get(client.base + client.mount, headers=headers) as stream, asyncio.timeout(5):
+        async with http.get(client.base + client.mount, headers=headers) as stream, asyncio.timeout(20):
             await stream.content.readuntil(b"\n\n")
             call = asyncio.gather(client.call("echo"))
             await called.wait()

@@ -167,7 +167,7 @@ async def test_what_is_no_regular_file_is_not_opened(blobs: Blobs, root: Path) -
 
     for name in ("fifo", "folder"):
         with pytest.raises(Forbidden):
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(20):
                 await blobs.open_read((*TARGET[:-1], name))
 
 

@@ -29,7 +29,7 @@ async def state(server: RedisServer) -> AsyncIterator[State]:
 
 
 async def _until_due(state: State, count: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(await state.due.batch(100)) < count:
             await asyncio.sleep(0.01)
 
@@ -296,7 +296,7 @@ async def test_a_dead_gateway_holds_its_files_no_longer_than_its_lease(server: R
         await state.files.use(scope, [held.id], lease="alive", ttl_ms=10)
         await state.files.use(scope, [left.id], lease="dead", ttl_ms=10)
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not await state.files.drop(scope, left.id, only_due=True):
                 await state.files.hold(scope, "alive", [held.id])
                 await asyncio.sleep(0.05)

@@ -230,7 +230,7 @@ HOSTILE = [
 async def test_a_named_file_that_is_not_the_tool_s_to_give_is_refused(world: World, make: Hostile) -> None:
     path = make(world)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         outcome = await world.run(located(path))
 
     assert isinstance(outcome, NothingFound)
@@ -259,7 +259,7 @@ async def test_the_injected_path_is_no_way_around(world: World, make: Hostile) -
 async def test_a_fifo_at_the_injected_path_hangs_nothing(world: World) -> None:
     os.mkfifo(world.folder / "shot.png")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         outcome = await world.run(injected(world, "shot.png"))
 
     assert isinstance(outcome, NothingFound)

@@ -69,7 +69,7 @@ async def test_calls_at_once_are_limited_and_their_places_come_back(
         running = [
             group.create_task(client.request("tools/call", {"name": "echo"}, _as("ada"))) for _ in range(2)
         ]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while len(upstream.calls("tools/call")) < 2:
                 await asyncio.sleep(0.01)
 

@@ -70,7 +70,7 @@ async def test_a_notification_makes_the_list_stale(shared_backing: Backing, upst
         other = Client(client.http, second, client.mount, client.session_id)
         assert await _asked(client) == 1
         headers = client.headers({"Accept": "text/event-stream"})
-        async with client.http.get(other.base + client.mount, headers=headers) as heard, asyncio.timeout(5):
+        async with client.http.get(other.base + client.mount, headers=headers) as heard, asyncio.timeout(20):
             changed.set()
             await heard.read()
             while await _asked(client) == 1:

@@ -155,6 +155,6 @@ async def test_the_upstreams_message_ids_are_the_clients(shared_backing: Backing
 
 
 async def _until_empty(backing: Backing) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while backing.stored():
             await asyncio.sleep(0.02)

@@ -55,7 +55,7 @@ async def test_a_claim_that_lapses_passes_on(state: State) -> None:
     assert await _claim(state, "dead", 1, claim_ms=150) == [b"job"]
 
     at_once = await _claim(state, "other", 1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not (later := await _claim(state, "other", 1)):
             await asyncio.sleep(0.02)
 
@@ -151,7 +151,7 @@ async def test_a_full_worker_goes_on_as_slots_become_free(state: State, tmp_path
 
     async with asyncio.TaskGroup() as group:
         main = group.create_task(worker.main())
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(20):
             await everything.wait()
         await worker.stop(2)
         main.cancel()
@@ -181,7 +181,7 @@ async def test_jobs_run_at_once_up_to_the_limit_and_never_above(state: State, tm
 
     async with asyncio.TaskGroup() as group:
         main = group.create_task(worker.main())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await ended.wait()
         await worker.stop(2)
         main.cancel()
@@ -208,12 +208,12 @@ async def test_a_stopping_worker_hands_on_what_does_not_end_in_time(state: State
 
     async with asyncio.TaskGroup() as group:
         one = group.create_task(first.main())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await begun.wait()
         await first.stop(0.1)
         one.cancel()
         two = group.create_task(second.main())
-        async with asyncio.timeout(3):  # sooner than a claim lapses
+        async with asyncio.timeout(20):  # sooner than a claim lapses
             while await state.link.call("ZCARD", state.keys.queue()):
                 await asyncio.sleep(0.02)
         await second.stop(1)

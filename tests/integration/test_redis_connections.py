@@ -173,11 +173,10 @@ async def test_a_command_at_the_moment_of_the_loss_is_not_waited_for_for_ever() 
                 return "told"
             raise AssertionError("there is nothing to pop")
 
-        trying = asyncio.create_task(try_again())
-        await asyncio.sleep(0)
-        running.process.kill()
+        asyncio.get_running_loop().call_soon(running.process.kill)
 
-        assert await asyncio.wait_for(trying, 10) == "told"
+        async with asyncio.timeout(20):
+            assert await try_again() == "told"
 
 
 @pytest.mark.parametrize("busy", [True, False], ids=["while a command waits", "while idle"])
@@ -186,7 +185,7 @@ async def test_a_dead_connection_is_given_up_within_ping_seconds(busy: bool) -> 
         await link.call("PING")
         running.freeze()
 
-        async with asyncio.timeout(1.5):
+        async with asyncio.timeout(6):
             if busy:
                 with pytest.raises(StoreDown):
                     await link.call("PING")
@@ -198,10 +197,10 @@ async def test_a_dead_connection_is_given_up_within_ping_seconds(busy: bool) -> 
 
 
 async def test_a_slow_answer_within_ping_seconds_is_waited_for() -> None:
-    async with server() as running, linked(_quick(running)) as link:
+    async with server() as running, linked(replace(_quick(running), ping_s=5.0)) as link:
         await link.call("PING")
         running.freeze()
-        asyncio.get_running_loop().call_later(0.35, running.thaw)
+        asyncio.get_running_loop().call_later(1.5, running.thaw)
 
         assert await link.call("PING") == b"PONG"
 
@@ -210,7 +209,7 @@ async def test_a_dead_subscription_is_noticed_and_opened_again() -> None:
     async with server() as running, subscribed(_quick(running)) as (subscription, messages):
         assert await subscription.wait_ready(5)
         running.freeze()
-        async with asyncio.timeout(1.5):
+        async with asyncio.timeout(6):
             while await subscription.wait_ready(0):
                 await asyncio.sleep(0.01)
         running.thaw()

@@ -106,7 +106,7 @@ async def test_a_demoted_master_is_left_for_the_new_one() -> None:
             await direct.call("REPLICAOF", "127.0.0.1", new.port)
             with pytest.raises(StoreDown):
                 await link.call("SET", "a", "2")
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(20):
                 while link.is_open:
                     await asyncio.sleep(0.01)
             await direct.call("REPLICAOF", "NO", "ONE")

@@ -55,7 +55,7 @@ async def test_a_writer_that_says_nothing_is_followed_by_another_and_may_not_go_
 ) -> None:
     capability = await _begun(stores[0])
     await stores[0].take(capability, writer="first", offset=0, for_ms=1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             try:
                 await stores[1].take(capability, writer="second", offset=0, for_ms=_FOR_MS)

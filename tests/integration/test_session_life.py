@@ -25,7 +25,7 @@ async def _client(
             yield client, made
 
 
-async def _until(happened: Callable[[], object], within_s: float = 8) -> None:
+async def _until(happened: Callable[[], object], within_s: float = 20) -> None:
     async with asyncio.timeout(within_s):
         while not happened():
             await asyncio.sleep(0.02)
@@ -248,7 +248,7 @@ async def test_a_slow_tool_on_a_stream_is_answered_as_it_comes(
     async with connected(shared_backing.config(entry(upstream.url))) as client:
         message = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "echo"}}
         async with (
-            asyncio.timeout(5),
+            asyncio.timeout(20),
             client.http.post(client.base + client.mount, json=message, headers=client.headers()) as answer,
         ):
             assert b"progress" in await answer.content.readuntil(b"\n\n")

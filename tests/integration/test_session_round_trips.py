@@ -17,7 +17,7 @@ async def _asked(url: str, session_id: str, act: Callable[[], Awaitable[object]]
     async with Redis.from_url(url) as redis, redis.monitor() as monitor:
         await act()
         await redis.echo(_END)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while True:
                 seen = await monitor.next_command()
                 if _END in seen["command"]:

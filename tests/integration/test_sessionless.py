@@ -128,7 +128,7 @@ async def test_the_standing_stream_works_without_session_id(
     async with connected(config, initialize=False) as client:
         await _initialize(client)
         headers = {"Accept": "text/event-stream", **_HEADER}
-        async with client.http.get(client.base + client.mount, headers=headers) as stream, asyncio.timeout(5):
+        async with client.http.get(client.base + client.mount, headers=headers) as stream, asyncio.timeout(20):
             assert await stream.read() == b"data: {}\n\n"
 
 

@@ -47,7 +47,7 @@ async def test_a_child_that_cannot_work_is_given_up_with_its_own_words(tmp_path:
     async with Supervisor() as children:
         children.start(_shell("gateway", "echo the key is wrong; exit 2", output=tmp_path / "output"))
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             failure = await children.failed()
 
     assert str(failure) == "the gateway does not stay up (exit status 2); it said: the key is wrong"
@@ -59,7 +59,7 @@ async def test_a_program_that_is_not_there_is_given_up(tmp_path: Path) -> None:
     async with Supervisor() as children:
         children.start(spec)
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             failure = await children.failed()
 
     assert "the ghost does not stay up" in str(failure)
@@ -85,7 +85,7 @@ async def test_a_child_that_does_not_listen_is_killed_after_its_grace(tmp_path: 
         children.start(_shell("stubborn", f"echo $$ > {pids}; {_STUBBORN}", grace_s=0.2))
         [pid] = await _until(pids)
 
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             await children.stop()
 
     await until_gone(int(pid))
@@ -97,7 +97,7 @@ async def test_hurrying_ends_a_long_grace(tmp_path: Path) -> None:
         children.start(_shell("stubborn", f"echo $$ > {pids}; {_STUBBORN}", grace_s=60))
         await _until(pids)
 
-        async with asyncio.timeout(3), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
             group.create_task(children.stop())
             await asyncio.sleep(0)
             children.hurry()

@@ -260,12 +260,12 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing(
         async with aiohttp.ClientSession() as leaving:
             transfer = asyncio.gather(leaving.post(url, data=stalls(), headers=_BOUNDARY), return_exceptions=True)
             await begun.wait()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while not fresh_backing.stored():
                     await asyncio.sleep(0.01)
             transfer.cancel()
             await asyncio.gather(transfer, return_exceptions=True)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while fresh_backing.stored():
                 await asyncio.sleep(0.01)
 

@@ -102,7 +102,7 @@ async def test_jobs_of_a_killed_worker_complete_on_another(server: RedisServer, 
         with worker_process(server.url, root, tmp_path) as first:
             await until_workers(state, 1)
             runs = [group.create_task(queue.run(order, timeout_s=40)) for order in orders]
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while not await state.link.call("KEYS", "arq:in-progress:*"):
                     await asyncio.sleep(0)
             await asyncio.sleep(after_s)
@@ -123,7 +123,7 @@ async def test_a_worker_that_is_told_to_stop_lets_its_jobs_end(server: RedisServ
         with worker_process(server.url, root, tmp_path) as worker:
             await until_workers(state, 1)
             runs = [group.create_task(queue.run(order, timeout_s=20)) for order in orders]
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while len(await state.link.call("KEYS", "arq:in-progress:*")) < len(orders):
                     await asyncio.sleep(0)
 
@@ -172,7 +172,7 @@ async def test_metrics_are_served_while_the_worker_runs(server: RedisServer, tmp
     async with _state(server) as state, opened_queue(state) as queue, asyncio.TaskGroup() as group:
         serving = group.create_task(serve(worker_config(server.url, tmp_path), admin_port=port))
         await until_workers(state, 1)
-        await queue.run(RemoveScope(scope="nobody"), timeout_s=5)
+        await queue.run(RemoveScope(scope="nobody"), timeout_s=20)
 
         text = (await asyncio.to_thread(urlopen, f"http://127.0.0.1:{port}/metrics")).read().decode()
         serving.cancel()

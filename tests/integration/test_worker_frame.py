@@ -62,7 +62,7 @@ async def test_a_bug_is_told_by_its_trace_id_alone(state: State, tmp_path: Path)
 
     async with _working(state, tmp_path, work, metrics=metrics) as queue:
         with pytest.raises(LongshoreError, match="trace id") as failed:
-            await queue.run(Cleanup(), timeout_s=5)
+            await queue.run(Cleanup(), timeout_s=20)
 
     assert (failed.value.status, failed.value.reason) == (500, "internal")
     assert "secret" not in str(failed.value)
@@ -79,7 +79,7 @@ async def test_a_refusal_is_not_tried_again(state: State, tmp_path: Path) -> Non
 
     async with _working(state, tmp_path, work) as queue:
         with pytest.raises(OverQuota, match="2 bytes do not fit"):
-            await queue.run(Cleanup(), timeout_s=5)
+            await queue.run(Cleanup(), timeout_s=20)
 
     assert runs == 1
 
@@ -135,5 +135,5 @@ async def test_a_job_that_no_worker_knows_is_said_to_be_undoable(state: State, t
 
     async with _working(state, tmp_path, work) as queue:
         with pytest.raises(WorkerDown):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await queue.run(Sweep(), timeout_s=20)

@@ -93,7 +93,7 @@ def is_running(pid: int) -> bool:
     return False
 
 
-async def until_gone(*pids: int, within_s: float = 5) -> None:
+async def until_gone(*pids: int, within_s: float = 20) -> None:
     """Wait until none of `pids` runs."""
     async with asyncio.timeout(within_s):
         while any(map(is_running, pids)):
