@@ -52,7 +52,7 @@ async def test_racing_workers_claim_each_job_once(state: State) -> None:
 async def test_a_claim_that_lapses_passes_on(state: State) -> None:
     async with opened_queue(state, listening=False) as queue:
         await queue.enqueue(Cleanup(), job_id="job")
-    assert await _claim(state, "dead", 1, claim_ms=150) == [b"job"]
+    assert await _claim(state, "dead", 1, claim_ms=1_000) == [b"job"]
 
     at_once = await _claim(state, "other", 1)
     async with asyncio.timeout(20):
@@ -66,10 +66,10 @@ async def test_a_claim_that_lapses_passes_on(state: State) -> None:
 async def test_a_beating_worker_keeps_its_claim(state: State) -> None:
     async with opened_queue(state, listening=False) as queue:
         await queue.enqueue(Cleanup(), job_id="job")
-    await _claim(state, "alive", 1, claim_ms=150)
+    await _claim(state, "alive", 1, claim_ms=1_000)
 
     beat = await state.workers.beat("alive", ["job"])
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.1)
 
     assert beat.lost == 0
     assert await _claim(state, "other", 1) == []
