@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from gateway.appkeys import CANCELLATIONS
 from gateway.mcp import crossing, questions
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.outlet import Outlet
@@ -31,12 +32,15 @@ async def answered(
     if not exchange.is_restated or exchange.envelope.method not in input_required.METHODS:
         async with sent(exchange, body, within_s=within_s) as answer:
             return await relay(exchange, answer, change=change)
-    outlet = Outlet(exchange)
+    outlet, cancellations = Outlet(exchange), exchange.request.app[CANCELLATIONS]
+    call = _Call(exchange, outlet, within_s, change)
+    cancellations.begin(exchange.caller.session_id, exchange.asked_id, call)
     try:
-        return await _Call(exchange, outlet, within_s, change).run(input_required.without_input(body))
+        return await call.run(input_required.without_input(body))
     except LongshoreError as err:
         return await outlet.fail(err)
     finally:
+        cancellations.end(exchange.caller.session_id, exchange.asked_id, call)
         outlet.close()
 
 
@@ -51,6 +55,9 @@ class _Call:
         self._within_s = within_s
         self._pause_s = _PAUSES_S[0]
         self._links: list[str] = []          # questions that led to a URL, still to be told that they are done
+
+    def fail(self, err: LongshoreError) -> None:
+        """Nothing: what is under way is told by itself, and nothing more begins in a call that was cancelled."""
 
     async def run(self, body: bytes) -> web.StreamResponse:
         """The client's answer. Raises the family."""
