@@ -11,7 +11,18 @@ from aiohttp import web
 
 from gateway.appkeys import CONFIG, LEASES, QUEUE, SESSIONS, TASKS, Mounted
 from gateway.files import sep_2631
-from gateway.mcp import authorizing, batch, capabilities, crossing, discovery, handshake, listing, stateless, toolcall
+from gateway.mcp import (
+    authorizing,
+    batch,
+    capabilities,
+    crossing,
+    discovery,
+    handshake,
+    levels,
+    listing,
+    stateless,
+    toolcall,
+)
 from gateway.mcp.exchange import (
     SESSION_HEADER,
     VERSION_HEADER,
@@ -80,6 +91,8 @@ async def _handle(exchange: Exchange) -> web.StreamResponse:
         exchange.note.executing = message.kind is Kind.REQUEST
         exchange.session = await with_upstream(exchange.request, mounted, exchange.caller, exchange.session)
         _check_era(exchange)
+        if exchange.stateless is not None:
+            await levels.ensure(exchange)
         if exchange.is_restated and (answer := await crossing.answered_here(exchange)) is not None:
             return answer
         return await _HANDLERS.get(message.method, passthrough)(exchange)

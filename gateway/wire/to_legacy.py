@@ -69,6 +69,11 @@ def log_level(body: bytes) -> str:
     raise InvalidParams(f"{modern.LOG_LEVEL_KEY} must be one of {', '.join(_LEVELS)}")
 
 
+def says_enough(level: str, wanted: str) -> bool:
+    """Whether a session of this level, "" for none, says all that is wanted."""
+    return level != "" and _LEVELS.index(level) <= _LEVELS.index(wanted)
+
+
 def response(data: bytes, message_id: MessageId, method: str) -> bytes:
     """The server's answer, as one of the stateless revision to the request of this id."""
     message = jsonrpc.open_object(data)

@@ -160,7 +160,18 @@ class SessionStore:
 
     async def set_log_level(self, session_id: str, level: str) -> None:
         """Remember the level of the log messages that the session wants. Nothing for one that is gone."""
-        await self._scripts.run(_SET_LOG_LEVEL, [self._keys.session(session_id)], [level])
+        await self._scripts.run(_SET_LOG_LEVEL, [self._keys.session(session_id)], ["log_level", level])
+
+    async def set_upstream_level(self, session_id: str, upstream_id: str, level: str) -> None:
+        """Remember the level that the upstream's own session has. Nothing for a session that is gone."""
+        said = f"{level} {upstream_id}"
+        await self._scripts.run(_SET_LOG_LEVEL, [self._keys.session(session_id)], ["upstream_level", said])
+
+    async def upstream_level(self, session_id: str, upstream_id: str) -> str:
+        """The level that this upstream session was given, "" for none."""
+        said = await self._link.call("HGET", self._keys.session(session_id), "upstream_level")
+        level, _, of = (said or b"").decode().partition(" ")
+        return level if of == upstream_id else ""
 
     async def told(self, session_id: str) -> tuple[bytes, str]:
         """The session's own initialize parameters, and the log level that it set, "" for none."""
