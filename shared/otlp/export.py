@@ -7,16 +7,18 @@ data, which `longshore_telemetry_dropped_total` counts, and never a request.
 import logging
 import threading
 
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.sdk._logs.export import LogRecordExportResult
+from opentelemetry.sdk.metrics.export import MetricExportResult
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace.export import SpanExportResult
 from prometheus_client import CollectorRegistry, Counter
 
 from shared.clock import monotonic_s, now_ns
 from shared.config import Config, Telemetry
 from shared.ids import new_id
-from shared.otlp import logs, messages, metrics, spans
+from shared.otlp import exporters, metrics
 from shared.otlp.batches import Batches, Bounds
 from shared.otlp.logs import Line, OtlpHandler
-from shared.otlp.sending import Sender, sender
 from shared.otlp.spans import RecordedSpan, RecordedTraces
 from shared.vitals import running_version
 
@@ -31,21 +33,14 @@ class Export:
             registry=registry,
         )
         resource = _resource(telemetry, role)
-        self._senders = {signal: sender(telemetry, signal) for signal in ("traces", "metrics", "logs")}
+        spans = exporters.spans(telemetry)
         self._spans: Batches[RecordedSpan] = Batches(
-            lambda batch: self._senders["traces"].send(spans.encoded(batch, resource)), _bounds(telemetry),
-            dropped.labels("traces"), name="traces",
+            lambda batch: spans.export([span.readable(resource) for span in batch]) is SpanExportResult.SUCCESS,
+            _bounds(telemetry), dropped.labels("traces"), name="traces",
         )
         self.traces = RecordedTraces(self._spans, telemetry.traces.sample_ratio)
-        self._metrics = _Metrics(
-            self._senders["metrics"], telemetry.export_interval_seconds, registry, resource, dropped.labels("metrics")
-        )
-        self._logs: Batches[Line] | None = None
-        if telemetry.emit_logs:
-            self._logs = Batches(
-                lambda batch: self._senders["logs"].send(logs.encoded(batch, resource)), _bounds_of_logs(telemetry),
-                dropped.labels("logs"), name="logs",
-            )
+        self._metrics = _Metrics(telemetry, registry, resource, dropped.labels("metrics"))
+        self._logs = _logs(telemetry, resource, dropped.labels("logs")) if telemetry.emit_logs else None
         self._handler: OtlpHandler | None = None
         if self._logs is not None:
             self._handler = OtlpHandler(self._logs, config.secrets(), headers=config.secret_headers())
@@ -57,8 +52,6 @@ class Export:
             logging.getLogger().removeHandler(self._handler)
         flush = self._config.flush_on_shutdown
         until_s = monotonic_s() + (self._config.shutdown_drain_timeout_seconds if flush else 0)
-        for each in self._senders.values():
-            each.end()
         closing = [
             threading.Thread(target=part.close, kwargs={"until_s": until_s, "flush": flush}, daemon=True)
             for part in (self._spans, self._metrics, self._logs) if part is not None
@@ -67,21 +60,19 @@ class Export:
             thread.start()
         for thread in closing:
             thread.join()
-        for each in self._senders.values():
-            each.close()
 
 
 class _Metrics:
     """Exports the registry once an interval, and once more at the end."""
 
     def __init__(
-        self, to: Sender, every_s: float, registry: CollectorRegistry, resource: Resource, dropped: Counter
+        self, config: Telemetry, registry: CollectorRegistry, resource: Resource, dropped: Counter
     ) -> None:
-        self._to = to
+        self._exporter = exporters.metrics(config)
         self._registry = registry
         self._resource = resource
         self._dropped = dropped
-        self._every_s = every_s
+        self._every_s = config.export_interval_seconds
         self._since_ns = now_ns()
         self._ended = threading.Event()
         self._flush = True
@@ -103,19 +94,25 @@ class _Metrics:
         try:
             at_ns = now_ns()
             since_ns = min(self._since_ns, at_ns)       # where the clock was set back, no count ends before it begins
-            sent = self._to.send(metrics.encoded(self._registry, self._resource, since_ns=since_ns, now_ns=at_ns))
+            data = metrics.read(self._registry, self._resource, since_ns=since_ns, now_ns=at_ns)
+            sent = self._exporter.export(data) is MetricExportResult.SUCCESS
         except Exception:  # noqa: BLE001  (as in Batches: the thread goes on)
             sent = False
         if not sent:
             self._dropped.inc()
 
 
-def _bounds_of_logs(config: Telemetry) -> Bounds:
+def _logs(config: Telemetry, resource: Resource, dropped: Counter) -> Batches[Line]:
+    exporter = exporters.logs(config)
     delay_ms = config.log_batch_schedule_delay_millis
-    return Bounds(
+    bounds = Bounds(
         waiting=config.log_batch_max_queue_size or config.max_queue_size,
         together=config.log_batch_max_export_batch_size or config.queue_batch_size,
         every_s=config.periodic_flush_seconds if delay_ms is None else delay_ms / 1000,
+    )
+    return Batches(
+        lambda batch: exporter.export([line.readable(resource) for line in batch]) is LogRecordExportResult.SUCCESS,
+        bounds, dropped, name="logs",
     )
 
 
@@ -132,4 +129,4 @@ def _resource(config: Telemetry, role: str) -> Resource:
     }
     if config.service_namespace:
         attributes["service.namespace"] = config.service_namespace
-    return messages.resource(attributes)
+    return Resource(attributes)

@@ -1,24 +1,26 @@
 """Log lines as OTLP records: the same events with the same things hidden as on the console."""
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 import msgspec
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs, SeverityNumber
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.context import Context
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from shared import log, tracing
 from shared.otlp.batches import Batches
-from shared.otlp.messages import SCOPE, pairs
-from shared.otlp.parent import parent_of
+from shared.otlp.spans import parent_of
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+_SCOPE = InstrumentationScope("longshore")
 _SEVERITIES = (
-    (logging.CRITICAL, SeverityNumber.SEVERITY_NUMBER_FATAL), (logging.ERROR, SeverityNumber.SEVERITY_NUMBER_ERROR),
-    (logging.WARNING, SeverityNumber.SEVERITY_NUMBER_WARN), (logging.INFO, SeverityNumber.SEVERITY_NUMBER_INFO),
+    (logging.CRITICAL, SeverityNumber.FATAL), (logging.ERROR, SeverityNumber.ERROR),
+    (logging.WARNING, SeverityNumber.WARN), (logging.INFO, SeverityNumber.INFO),
 )
 _OWN_CAUSE = ("opentelemetry", "grpc", "urllib3", "requests")   # a line about an export must not cause an export
 
@@ -31,28 +33,19 @@ class Line(NamedTuple):
     level: int
     traceparent: str
 
-    def record(self) -> LogRecord:
-        """What a collector takes."""
+    def readable(self, resource: Resource) -> ReadableLogRecord:
+        """What the SDK's exporters take."""
         fields = _decode(self.text)
         body = str(fields.pop("event", ""))
         for name in ("timestamp", "level"):
             fields.pop(name, None)
         nanoseconds = int(self.created_s * 1_000_000) * 1000
-        parent = parent_of(self.traceparent) if self.traceparent else None
-        return LogRecord(
-            time_unix_nano=nanoseconds, observed_time_unix_nano=nanoseconds, severity_number=_severity(self.level),
-            severity_text=logging.getLevelName(self.level), body=AnyValue(string_value=body),
-            attributes=pairs(fields.items()), trace_id=b"" if parent is None else parent.trace_id,
-            span_id=b"" if parent is None else parent.span_id, flags=0 if parent is None else 1,
+        made = LogRecord(
+            timestamp=nanoseconds, observed_timestamp=nanoseconds, context=_context(self.traceparent),
+            severity_text=logging.getLevelName(self.level), severity_number=_severity(self.level), body=body,
+            attributes={name: value for name, value in fields.items() if value is not None},
         )
-
-
-def encoded(lines: Sequence[Line], resource: Resource) -> bytes:
-    """One export."""
-    scope = ScopeLogs(scope=SCOPE, log_records=[line.record() for line in lines])
-    request = ExportLogsServiceRequest(resource_logs=[ResourceLogs(resource=resource, scope_logs=[scope])])
-    body: bytes = request.SerializeToString()
-    return body
+        return ReadableLogRecord(made, resource, _SCOPE)
 
 
 class OtlpHandler(logging.Handler):
@@ -74,5 +67,12 @@ class OtlpHandler(logging.Handler):
         self._batches.put(line)
 
 
-def _severity(level: int) -> SeverityNumber.ValueType:
-    return next((number for least, number in _SEVERITIES if level >= least), SeverityNumber.SEVERITY_NUMBER_DEBUG)
+def _context(traceparent: str) -> Context:
+    parent = parent_of(traceparent)
+    if parent is None:
+        return set_span_in_context(NonRecordingSpan(SpanContext(0, 0, False, TraceFlags())), Context())
+    return set_span_in_context(NonRecordingSpan(parent), Context())
+
+
+def _severity(level: int) -> SeverityNumber:
+    return next((number for least, number in _SEVERITIES if level >= least), SeverityNumber.DEBUG)

@@ -2,65 +2,52 @@
 
 from collections.abc import Iterable
 
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.metrics.v1.metrics_pb2 import (
-    AGGREGATION_TEMPORALITY_CUMULATIVE,
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
     Gauge,
     Histogram,
     HistogramDataPoint,
     Metric,
+    MetricsData,
     NumberDataPoint,
     ResourceMetrics,
     ScopeMetrics,
     Sum,
 )
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.samples import Sample
 
-from shared.otlp.messages import SCOPE, pairs
-
-_CUMULATIVE = AGGREGATION_TEMPORALITY_CUMULATIVE
+_SCOPE = InstrumentationScope("longshore")
+_CUMULATIVE = AggregationTemporality.CUMULATIVE
 _Labels = tuple[tuple[str, str], ...]
 
 
-def encoded(registry: CollectorRegistry, resource: Resource, *, since_ns: int, now_ns: int) -> bytes:
+def read(registry: CollectorRegistry, resource: Resource, *, since_ns: int, now_ns: int) -> MetricsData:
     """Every family as it stands at `now_ns`; counts began at `since_ns`."""
     found = [_metric(family, since_ns, now_ns) for family in registry.collect()]
-    scope = ScopeMetrics(scope=SCOPE, metrics=[metric for metric in found if metric is not None])
-    request = ExportMetricsServiceRequest(resource_metrics=[ResourceMetrics(resource=resource, scope_metrics=[scope])])
-    body: bytes = request.SerializeToString()
-    return body
+    scope = ScopeMetrics(_SCOPE, [metric for metric in found if metric is not None], "")
+    return MetricsData([ResourceMetrics(resource, [scope], "")])
 
 
 def _metric(family: Family, since_ns: int, now_ns: int) -> Metric | None:
     if family.type == "counter":
         samples = [sample for sample in family.samples if sample.name.endswith("_total")]
-        data = Sum(
-            data_points=_numbers(samples, since_ns, now_ns), aggregation_temporality=_CUMULATIVE, is_monotonic=True
-        )
-        return Metric(name=f"{family.name}_total", description=family.documentation, sum=data)
+        data = Sum(_numbers(samples, since_ns, now_ns), _CUMULATIVE, is_monotonic=True)
+        return Metric(f"{family.name}_total", family.documentation, "", data)
     if family.type == "gauge":
-        gauge = Gauge(data_points=_numbers(family.samples, since_ns, now_ns))
-        return Metric(name=family.name, description=family.documentation, gauge=gauge)
+        return Metric(family.name, family.documentation, "", Gauge(_numbers(family.samples, since_ns, now_ns)))
     if family.type == "histogram":
-        histogram = Histogram(
-            data_points=_histograms(family.samples, since_ns, now_ns), aggregation_temporality=_CUMULATIVE
-        )
+        points = _histograms(family.samples, since_ns, now_ns)
         unit = "s" if family.name.endswith("_seconds") else ""
-        return Metric(name=family.name, description=family.documentation, unit=unit, histogram=histogram)
+        return Metric(family.name, family.documentation, unit, Histogram(points, _CUMULATIVE))
     return None
 
 
 def _numbers(samples: Iterable[Sample], since_ns: int, now_ns: int) -> list[NumberDataPoint]:
-    return [
-        NumberDataPoint(
-            attributes=pairs(sample.labels.items()), start_time_unix_nano=since_ns, time_unix_nano=now_ns,
-            as_double=sample.value,
-        )
-        for sample in samples
-    ]
+    return [NumberDataPoint(dict(sample.labels), since_ns, now_ns, float(sample.value)) for sample in samples]
 
 
 def _histograms(samples: Iterable[Sample], since_ns: int, now_ns: int) -> list[HistogramDataPoint]:
@@ -79,8 +66,8 @@ def _histograms(samples: Iterable[Sample], since_ns: int, now_ns: int) -> list[H
         between = [count - before for before, count in zip([0, *counts], counts, strict=False)]
         points.append(
             HistogramDataPoint(
-                attributes=pairs(labels), start_time_unix_nano=since_ns, time_unix_nano=now_ns, count=counts[-1],
-                sum=sums.get(labels, 0.0), bucket_counts=between, explicit_bounds=[bound for bound, _ in buckets[:-1]],
+                dict(labels), since_ns, now_ns, counts[-1], sums.get(labels, 0.0), between,
+                [bound for bound, _ in buckets[:-1]], min=float("nan"), max=float("nan"),
             )
         )
     return points

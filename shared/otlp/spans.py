@@ -1,33 +1,47 @@
 """Spans that are recorded, and the decision which traces are: made once, at the first span, before any work.
 
 The SDK's own spans cost several times as much, on the event loop: here a span is a few plain values until the thread
-that exports it makes a message of it.
+that exports it makes one of the SDK's of it.
 """
 
 import random
-from collections.abc import Sequence
+import re
 from typing import NamedTuple
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, SpanFlags, Status
-from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from shared.clock import monotonic_ns, now_ns
 from shared.otlp.batches import Batches
-from shared.otlp.messages import SCOPE, pairs
-from shared.otlp.parent import Parent, parent_of
 from shared.tracing import Kind, Span
 
+_PARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.{0,200})?")
 _KINDS = {
-    "internal": Message.SPAN_KIND_INTERNAL, "server": Message.SPAN_KIND_SERVER, "client": Message.SPAN_KIND_CLIENT,
-    "producer": Message.SPAN_KIND_PRODUCER, "consumer": Message.SPAN_KIND_CONSUMER,
+    "internal": SpanKind.INTERNAL, "server": SpanKind.SERVER, "client": SpanKind.CLIENT,
+    "producer": SpanKind.PRODUCER, "consumer": SpanKind.CONSUMER,
 }
 _MAX_TEXT = 256     # characters of one attribute
 _MAX_ATTRIBUTES = 32
-_FAILED = Status(code=Status.STATUS_CODE_ERROR)
-_HERE = 1 | SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK     # sampled, and its parent is of this process
-_ELSEWHERE = _HERE | SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
+_SCOPE = InstrumentationScope("longshore")
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_FAILED, _UNSAID = Status(StatusCode.ERROR), Status(StatusCode.UNSET)
+
+
+def parent_of(traceparent: str) -> SpanContext | None:
+    """The span that a `traceparent` names, None for one that is malformed (W3C Trace Context §3.2.2)."""
+    found = _PARENT.fullmatch(traceparent) if len(traceparent) < 256 else None
+    if found is None or (found[1] == "00" and len(traceparent) != 55):
+        return None
+    flags = TraceFlags(int(found[4], 16) & TraceFlags.SAMPLED)
+    return SpanContext(int(found[2], 16), int(found[3], 16), is_remote=True, trace_flags=flags)
+
+
+class _Attributes(dict[str, str | int]):
+    """As many as the SDK's exporters look for; none is dropped after it was set."""
+
+    dropped = 0
 
 
 class RecordedSpan:
@@ -37,26 +51,26 @@ class RecordedSpan:
     set meanwhile neither stretches a span nor turns it around.
     """
 
-    __slots__ = ("_attributes", "_begun_ns", "_ended_ns", "_has_failed", "_kind", "_name", "_of", "_parent", "span_id")
+    __slots__ = ("_attributes", "_begun_ns", "_ended_ns", "_has_failed", "_kind", "_name", "_of", "_parent", "_span_id")
 
-    def __init__(self, of: "_Part", name: str, kind: Kind, parent: "RecordedSpan | Parent | None") -> None:
+    def __init__(self, of: "_Part", name: str, kind: Kind, parent: "RecordedSpan | SpanContext | None") -> None:
         self._of = of
         self._name = name
         self._kind = kind
-        self.span_id = random.randbytes(8)      # noqa: S311  (an identifier, not a secret)
+        self._span_id = random.getrandbits(64) or 1
         self._parent = parent
         self._begun_ns = monotonic_ns()
         self._ended_ns = 0
         self._has_failed = False
-        self._attributes: dict[str, str | int] = {}
+        self._attributes = _Attributes()
 
     @property
     def trace_id(self) -> str:
-        return self._of.trace_id.hex()
+        return f"{self._of.trace_id:032x}"
 
     @property
     def traceparent(self) -> str:
-        return f"00-{self._of.trace_id.hex()}-{self.span_id.hex()}-01"
+        return f"00-{self._of.trace_id:032x}-{self._span_id:016x}-01"
 
     def child(self, name: str, kind: Kind) -> Span:
         return RecordedSpan(self._of, name, kind, self)
@@ -77,23 +91,27 @@ class RecordedSpan:
             self._ended_ns = monotonic_ns()
             self._of.to.put(self)
 
-    def message(self) -> Message:
-        """What a collector takes. Its two times are on this process's clock as it was when the trace came."""
+    def readable(self, resource: Resource) -> ReadableSpan:
+        """What the SDK's exporters take. Its two times are on this process's clock as it was when the trace came."""
+        parent = self._parent.context if isinstance(self._parent, RecordedSpan) else self._parent
         offset_ns = self._of.offset_ns
-        parent_span_id = b"" if self._parent is None else self._parent.span_id
-        return Message(
-            trace_id=self._of.trace_id, span_id=self.span_id, parent_span_id=parent_span_id,
-            flags=_ELSEWHERE if isinstance(self._parent, Parent) else _HERE, name=self._name, kind=_KINDS[self._kind],
-            start_time_unix_nano=self._begun_ns + offset_ns, end_time_unix_nano=self._ended_ns + offset_ns,
-            attributes=pairs(self._attributes.items()), status=_FAILED if self._has_failed else None,
+        return ReadableSpan(
+            self._name, self.context, parent, resource, self._attributes, kind=_KINDS[self._kind],
+            status=_FAILED if self._has_failed else _UNSAID, start_time=self._begun_ns + offset_ns,
+            end_time=self._ended_ns + offset_ns, instrumentation_scope=_SCOPE,
         )
+
+    @property
+    def context(self) -> SpanContext:
+        """Its ids as the SDK has them."""
+        return SpanContext(self._of.trace_id, self._span_id, is_remote=False, trace_flags=_SAMPLED)
 
 
 class _Part(NamedTuple):
     """A trace, as far as it is of this process."""
 
     to: Batches[RecordedSpan]
-    trace_id: bytes
+    trace_id: int
     offset_ns: int      # from the monotonic clock to the epoch
 
 
@@ -109,17 +127,9 @@ class RecordedTraces:
         if parent is None:
             if random.random() >= self._ratio:  # noqa: S311  (a sample, not a secret)
                 return None
-            trace_id = random.randbytes(16)     # noqa: S311  (as in a span)
-        elif not parent.is_sampled:
+            trace_id = random.getrandbits(128) or 1
+        elif not parent.trace_flags.sampled:
             return None
         else:
             trace_id = parent.trace_id
         return RecordedSpan(_Part(self._to, trace_id, now_ns() - monotonic_ns()), name, kind, parent)
-
-
-def encoded(spans: Sequence[RecordedSpan], resource: Resource) -> bytes:
-    """One export."""
-    scope = ScopeSpans(scope=SCOPE, spans=[span.message() for span in spans])
-    request = ExportTraceServiceRequest(resource_spans=[ResourceSpans(resource=resource, scope_spans=[scope])])
-    body: bytes = request.SerializeToString()
-    return body
