@@ -70,8 +70,11 @@ async def ready(request: web.Request) -> socket.socket | None:
         transport.set_write_buffer_limits()
 
 
-async def send(request: web.Request, fd: int, span: Span, to: socket.socket) -> None:
-    """Send the span of `fd` to a socket that is `ready`. Raises ConnectionError, CutOff.
+async def send(
+    request: web.Request, fd: int, span: Span, to: socket.socket, *, patience_s: float = _PATIENCE_S
+) -> None:
+    """Send the span of `fd` to a socket that is `ready`. Raises ConnectionError, CutOff, the latter too for a client
+    that takes nothing for `patience_s`.
 
     When this is cancelled, it ends after the thread that works with the descriptors.
     """
@@ -84,15 +87,15 @@ async def send(request: web.Request, fd: int, span: Span, to: socket.socket) -> 
             if way.is_short:
                 raise CutOff
             if way.is_full:
-                await _writable(request, way.socket)
+                await _writable(request, way.socket, patience_s)
 
 
-async def _writable(request: web.Request, fd: int) -> None:
+async def _writable(request: web.Request, fd: int, patience_s: float) -> None:
     """Wait for room in the socket. A client that makes none for too long is let go."""
     loop, room = asyncio.get_running_loop(), asyncio.Event()
     loop.add_writer(fd, room.set)
     try:
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(patience_s):
             await room.wait()
     except TimeoutError:
         log.info("slow_reader_let_go", waiting_bytes=0)

@@ -2,15 +2,25 @@
 
 import asyncio
 import hashlib
+import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 import uvloop
+from aiohttp import web
 
+from gateway.app import public_runner
+from gateway.appkeys import BLOBS, CutOff
+from gateway.http import sendfile
+from gateway.http.ranges import Span
+from shared.metrics import Metrics
+from tests.fixtures.certificates import self_signed
 from tests.fixtures.gateway import Backing, Client, connected, entry, producer
+from tests.fixtures.storage import opened_blobs
 from tests.fixtures.upstreams import ScriptedUpstream, scripted, writes
 
 _BYTES = hashlib.shake_256(b"download").digest(8 * 1024 * 1024) * 4
@@ -93,6 +103,100 @@ async def test_a_file_that_shrinks_cuts_the_answer(
     shared_backing: Backing, client: Client, upstream: ScriptedUpstream
 ) -> None:
     url = await _link(client, upstream)
+    (path,) = (shared_backing.root / "artifacts" / "sessions" / client.session_id).rglob("large.bin")
+    with path.open("r+b") as file:
+        file.truncate(1_000_000)
+
+    async with client.http.get(url) as answer:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+
+
+@asynccontextmanager
+async def _sending(content: Path, *, patience_s: float) -> AsyncIterator[tuple[web.AppRunner, asyncio.Future[str]]]:
+    """A server that sends the file by the kernel, and how the one answer ended."""
+    ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        size_bytes = content.stat().st_size
+        response = web.StreamResponse()
+        response.content_length = size_bytes
+        await response.prepare(request)
+        to = await sendfile.ready(request)
+        assert to is not None
+        with content.open("rb") as file:
+            try:
+                await sendfile.send(request, file.fileno(), Span(0, size_bytes, False), to, patience_s=patience_s)
+            except CutOff:
+                ended.set_result("cut off")
+                raise
+        ended.set_result("sent")
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    async with opened_blobs(content.parent / "blobs") as app[BLOBS]:
+        runner = web.AppRunner(app)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            yield runner, ended
+        finally:
+            await runner.cleanup()
+
+
+async def test_a_client_that_takes_nothing_is_let_go_and_one_that_goes_on_is_not(tmp_path: Path) -> None:
+    """Far more than the two sockets hold: the sender has to wait for the client."""
+    content = tmp_path / "large"
+    content.write_bytes(_BYTES * 2)
+    for patience_s, goes_on in ((0.3, False), (30.0, True)):
+        async with _sending(content, patience_s=patience_s) as (runner, ended):
+            host, port = runner.addresses[0][:2]
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            if goes_on:
+                assert hashlib.sha256(await reader.read()).digest() == hashlib.sha256(_BYTES * 2).digest()
+            async with asyncio.timeout(20):
+                how = await ended
+            writer.close()
+
+        assert how == ("sent" if goes_on else "cut off")
+
+
+@pytest.fixture
+async def secure(
+    shared_backing: Backing, upstream: ScriptedUpstream, tmp_path: Path
+) -> AsyncIterator[tuple[Client, str]]:
+    """A client, and a link over TLS, where the kernel cannot send files by itself."""
+    made = self_signed(tmp_path)
+    runner = public_runner(shared_backing.config(entry(upstream.url, producer("write")), core=_CORE), Metrics())
+    await runner.setup()
+    trusting = ssl.create_default_context(cafile=made.file)
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=made.server()).start()
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting)) as http:
+            client = Client(http, f"https://127.0.0.1:{runner.addresses[0][1]}", "/mcp/files")
+            await client.initialize()
+            link = urlsplit(await _link(client, upstream))
+            yield client, f"{client.base}{link.path}?{link.query}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_where_the_kernel_cannot_send_files_every_byte_comes_too(secure: tuple[Client, str]) -> None:
+    client, url = secure
+    async with client.http.get(url) as whole, client.http.get(url, headers={"Range": "bytes=5000000-"}) as end:
+        assert hashlib.sha256(await whole.read()).digest() == hashlib.sha256(_BYTES).digest()
+        assert (end.status, await end.read() == _BYTES[5_000_000:]) == (206, True)
+    async with client.http.head(url) as head:
+        assert (head.content_length, await head.read()) == (len(_BYTES), b"")
+
+
+async def test_a_file_that_shrinks_cuts_that_answer_as_well(
+    shared_backing: Backing, secure: tuple[Client, str]
+) -> None:
+    client, url = secure
     (path,) = (shared_backing.root / "artifacts" / "sessions" / client.session_id).rglob("large.bin")
     with path.open("r+b") as file:
         file.truncate(1_000_000)
