@@ -36,7 +36,7 @@ from shared.state.sessions import SessionStore
 from shared.state.upload_waits import UploadWaits
 from shared.state.workers import Workers
 from shared.tasks import Tasks
-from shared.tracing import Traces
+from shared.tracing import Root, Traces
 from shared.vitals import Vitals
 
 
@@ -86,6 +86,7 @@ class Note:
     reason: str = ""
     started_s: float = 0.0
     principal: Principal | None = None
+    trace: Root | None = None      # where requests are traced, this one or not
     counts: dict[str, int] = field(default_factory=dict)
 
 

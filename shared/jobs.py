@@ -128,6 +128,7 @@ class CycleDone(msgspec.Struct, frozen=True, kw_only=True, tag="cycle_done"):
     """One clean-up or sweep cycle, with what it removed by kind."""
 
     removed: dict[str, int]
+    sessions: dict[str, dict[str, int]] = {}    # of these the sessions, by their server and kind
 
 
 Outcome = UploadsDone | ArtifactDone | NothingFound | Removed | CycleDone | JobRefused

@@ -98,8 +98,9 @@ class Frame:
         if isinstance(outcome, CycleDone):
             for kind, count in outcome.removed.items():
                 self._metrics.cleanup_removed.labels(server_id="global", bucket=kind).inc(count)
-                if (event := _TRANSITIONS.get(kind)) is not None and count:
-                    self._metrics.sessions.labels("global", event).inc(count)
+            for server, kinds in outcome.sessions.items():
+                for kind, count in kinds.items():
+                    self._metrics.sessions.labels(server, _TRANSITIONS[kind]).inc(count)
         if job.payload is Cleanup:
             status = "success" if isinstance(outcome, CycleDone) else "error"
             self._metrics.cleanup_cycles.labels(server_id="global", status=status).inc()

@@ -13,7 +13,7 @@ from gateway.http import page, tus
 from gateway.http.auth import authenticate
 from gateway.http.limiting import within_limits
 from gateway.http.origins import Origins
-from gateway.http.spans import describe, traced
+from gateway.http.spans import traced
 from gateway.mcp.relay import error_message
 from shared import ids
 from shared.clock import monotonic_s
@@ -61,7 +61,7 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     note = request[NOTE] = Note(request_id=ids.new_id(), started_s=monotonic_s())
     structlog.contextvars.bind_contextvars(request_id=note.request_id)
     status, response = 499, None    # nginx's status for a client that went away
-    with traced(request) as span:
+    with traced(request, note):
         try:
             response = await _answer(request, handler, note)
             status = response.status
@@ -70,8 +70,8 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
             _count(request, note, status)
             if note.is_message:
                 _measure(request, note, response)
-            if span is not None:
-                describe(span, request, note, status)
+            if note.trace is not None:
+                note.trace.tell(status)
             structlog.contextvars.clear_contextvars()
 
 

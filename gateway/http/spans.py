@@ -1,23 +1,28 @@
 """The span of one request: what it says about it. Paths are templates; a query string is never looked at."""
 
+from contextlib import AbstractContextManager
+from functools import partial
+
 from aiohttp import web
 
 from gateway.appkeys import TRACES, Note
 from shared import tracing
-from shared.tracing import Span
+from shared.tracing import Root, Span
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def traced(request: web.Request) -> tracing.Within:
+def traced(request: web.Request, note: Note) -> AbstractContextManager[object]:
     """`with` over the request's span, a part of its caller's trace where it names one; over nothing mostly."""
     traces = request.app[TRACES]
     if traces is None:
         return tracing.NOTHING
-    return tracing.first(traces, "request", "server", request.headers.get("traceparent", ""))
+    outer = request.headers.get("traceparent", "")
+    note.trace = Root(traces, "request", "server", outer, partial(_describe, request, note))
+    return note.trace
 
 
-def describe(span: Span, request: web.Request, note: Note, status: int) -> None:
+def _describe(request: web.Request, note: Note, span: Span, status: int) -> None:
     """Say what the request turned out to be: OpenTelemetry's names for HTTP and for MCP."""
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "unmatched"

@@ -42,7 +42,7 @@ from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import changes, modern
 from gateway.wire import envelope as wire
 from gateway.wire.envelope import Kind
-from shared import ids
+from shared import ids, tracing
 from shared.errors import BadRequest, NotAcceptable, SessionGone, SlowRequest, TooLarge, UpstreamDown, WrongMediaType
 from shared.jobs import RemoveScope
 from shared.state.sessions import Caller
@@ -68,9 +68,11 @@ async def post(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     body = await _read_body(request)
     wire.check_depth(body, request.app[CONFIG].core.max_json_depth)
     if body.lstrip()[:1] == b"[":
-        return await batch.post(mounted, request, body, _handle)
+        return await batch.post(mounted, request, body, _handle_member)
     message = wire.parse(body)
-    note.message_id, note.method = message.id, message.method if message.method in _KNOWN_METHODS else "other"
+    note.message_id, note.method = message.id, _known(message.method)
+    if note.trace is not None and message.traceparent:
+        note.trace.belongs(message.traceparent)
     if modern.is_modern(message, request.headers.get(VERSION_HEADER)):
         return await stateless.post(mounted, request, message, body, _handle)
     if message.method == "initialize" and message.kind is Kind.REQUEST:
@@ -80,6 +82,23 @@ async def post(mounted: Mounted, request: web.Request) -> web.StreamResponse:
         request, caller, lease=lease_id(note, message), may_change_lists=may_change_lists(message)
     )
     return await _handle(Exchange(request, mounted, caller, session, message, body, note))
+
+
+def _known(method: str) -> str:
+    return method if method in _KNOWN_METHODS else "other"
+
+
+async def _handle_member(exchange: Exchange) -> web.StreamResponse:
+    """One message of a batch, with a span of its own below the request's."""
+    method = _known(exchange.envelope.method)
+    with tracing.child(method) as span:
+        response = await _handle(exchange)
+        if span is not None:
+            span.set("mcp.method.name", method)
+            span.set("jsonrpc.request.id", str(exchange.envelope.id)[:64])
+            if exchange.note.tool:
+                span.set("gen_ai.tool.name", exchange.note.tool)
+        return response
 
 
 async def _handle(exchange: Exchange) -> web.StreamResponse:

@@ -154,6 +154,8 @@ async def _copy_stream(
             watch_lists(request, note, chunk)
             await stream.write(chunk)
 
+    if standing is not None and note.trace is not None:
+        note.trace.stands(answer.status)
     try:
         if standing is None:
             await copy()

@@ -133,6 +133,8 @@ class UpstreamExchange:
             answer = await self._ask(deadline_s)
             if self._span is not None:
                 self._span.set("http.response.status_code", answer.status)
+                if answer.is_stream and request.within_s is None:
+                    self._span.end()        # it may stand for days
             return answer
         except BaseException as err:
             if self._span is not None:

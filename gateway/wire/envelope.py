@@ -30,6 +30,7 @@ class Kind(Enum):
 
 class _Meta(msgspec.Struct):
     protocol: Any = msgspec.field(default=None, name="io.modelcontextprotocol/protocolVersion")
+    traceparent: Any = None
 
 
 class _Params(msgspec.Struct):
@@ -56,6 +57,7 @@ class Envelope(msgspec.Struct, frozen=True):
     uri: str = ""            # params.uri
     cursor: str = ""         # params.cursor
     stateless: bool = False  # `_meta` names a protocol version, as only the stateless revision does
+    traceparent: str = ""    # the trace that `_meta` names
 
 
 class _Typed(msgspec.Struct):
@@ -102,16 +104,18 @@ def parse(body: bytes) -> Envelope:
         return _parse_loosely(body)
     if message.jsonrpc != "2.0":
         raise BadRequest('every message needs "jsonrpc": "2.0"')
-    params = message.params or _NO_PARAMS
+    params, meta = message.params or _NO_PARAMS, _NO_META
+    if params.meta is not None:
+        meta = params.meta
     return Envelope(
         Kind.NOTIFICATION if message.id is msgspec.UNSET else Kind.REQUEST,
         None if message.id is msgspec.UNSET else message.id,
         message.method, params.name, params.uri, params.cursor,
-        params.meta is not None and params.meta.protocol is not None,
+        meta.protocol is not None, meta.traceparent if isinstance(meta.traceparent, str) else "",
     )
 
 
-_NO_PARAMS = _TypedParams()
+_NO_META, _NO_PARAMS = _Meta(), _TypedParams()
 _NOT_JSON = "the body is not valid JSON in UTF-8"
 
 
@@ -156,6 +160,10 @@ def _names(params: Any) -> dict[str, Any]:
     if not isinstance(params, dict):
         return {}
     meta = params.get("_meta")
-    names = {key: params[key] for key in ("name", "uri", "cursor") if isinstance(params.get(key), str)}
-    stateless = isinstance(meta, dict) and meta.get("io.modelcontextprotocol/protocolVersion") is not None
-    return names | {"stateless": stateless}
+    names: dict[str, Any] = {key: params[key] for key in ("name", "uri", "cursor") if isinstance(params.get(key), str)}
+    if not isinstance(meta, dict):
+        return names
+    names["stateless"] = meta.get("io.modelcontextprotocol/protocolVersion") is not None
+    if isinstance(traceparent := meta.get("traceparent"), str):
+        names["traceparent"] = traceparent
+    return names

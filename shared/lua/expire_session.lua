@@ -12,22 +12,22 @@
 -- KEYS[10] sorted set, uploads by their end (keys.upload_ends)
 -- KEYS[11] sorted set, artifacts by their end (keys.artifact_ends)
 -- ARGV     session id, idle time to live in ms, may be revived 0|1, tombstone time in ms
--- returns  0 nothing done, 1 it rests, 2 it has ended
+-- returns  {0 nothing done | 1 it rests | 2 it has ended, the server it is of}
 local id = ARGV[1]
 local ends = redis.call('ZSCORE', KEYS[8], 's:' .. id)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-if not ends or tonumber(ends) > now then return 0 end
+if not ends or tonumber(ends) > now then return {0, ''} end
 local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'upstream', 'protocol', 'touched')
 if found[1] ~= 'live' then
   redis.call('ZREM', KEYS[8], 's:' .. id)
-  return 0
+  return {0, ''}
 end
 local idle_ms = tonumber(ARGV[2])
 local used_last = tonumber(found[5] or '0')
 if idle_ms > 0 and used_last + idle_ms > now then
   redis.call('ZADD', KEYS[8], used_last + idle_ms, 's:' .. id)
-  return 0
+  return {0, ''}
 end
 local held = 0
 for n = 2, 3 do
@@ -36,7 +36,7 @@ for n = 2, 3 do
 end
 if held > now then
   redis.call('ZADD', KEYS[8], held + idle_ms, 's:' .. id)
-  return 0
+  return {0, ''}
 end
 if found[3] and found[3] ~= '' then
   redis.call('RPUSH', KEYS[9], cmsgpack.pack({found[2], found[3], found[4]}))
@@ -47,7 +47,7 @@ redis.call('DEL', KEYS[2], KEYS[3])
 if ARGV[3] == '1' then
   redis.call('HSET', KEYS[1], 'state', 'expired', 'upstream', '')
   redis.call('ZADD', KEYS[8], now + tonumber(ARGV[4]), 't:' .. id)
-  return 1
+  return {1, found[2] or ''}
 end
 for _, file in ipairs(redis.call('HKEYS', KEYS[4])) do
   redis.call('ZREM', KEYS[10], id .. ':' .. file)
@@ -59,4 +59,4 @@ redis.call('DEL', KEYS[4], KEYS[5])
 redis.call('HDEL', KEYS[1], 'upstream', 'init', 'flags')
 redis.call('HSET', KEYS[1], 'state', 'ended', 'reason', 'it was idle for too long')
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
-return 2
+return {2, found[2] or ''}

@@ -35,7 +35,9 @@ class Export:
         resource = _resource(telemetry, role)
         spans = exporters.spans(telemetry)
         self._spans: Batches[RecordedSpan] = Batches(
-            lambda batch: spans.export([span.readable(resource) for span in batch]) is SpanExportResult.SUCCESS,
+            lambda batch: spans.export(
+                [span.readable(resource) for span in batch if span.is_wanted]
+            ) is SpanExportResult.SUCCESS,
             _bounds(telemetry), dropped.labels("traces"), name="traces",
         )
         self.traces = RecordedTraces(self._spans, telemetry.traces.sample_ratio)

@@ -6,7 +6,7 @@ that exports it makes one of the SDK's of it.
 
 import random
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -53,13 +53,15 @@ class RecordedSpan:
 
     __slots__ = ("_attributes", "_begun_ns", "_ended_ns", "_has_failed", "_kind", "_name", "_of", "_parent", "_span_id")
 
-    def __init__(self, of: "_Part", name: str, kind: Kind, parent: "RecordedSpan | SpanContext | None") -> None:
+    def __init__(
+        self, of: "_Part", name: str, kind: Kind, parent: "RecordedSpan | SpanContext | None", begun_ns: int = 0
+    ) -> None:
         self._of = of
         self._name = name
         self._kind = kind
         self._span_id = random.getrandbits(64) or 1
         self._parent = parent
-        self._begun_ns = monotonic_ns()
+        self._begun_ns = begun_ns or monotonic_ns()
         self._ended_ns = 0
         self._has_failed = False
         self._attributes = _Attributes()
@@ -86,6 +88,19 @@ class RecordedSpan:
         self._attributes["error.type"] = error_type[:_MAX_TEXT]
         self._has_failed = True
 
+    def move(self, traceparent: str) -> None:
+        parent = parent_of(traceparent)
+        if parent is not None:
+            self._of.trace_id, self._parent = parent.trace_id, parent
+
+    def discard(self) -> None:
+        self._of.is_wanted = False
+
+    @property
+    def is_wanted(self) -> bool:
+        """False where it was begun before its caller was known not to record it."""
+        return self._of.is_wanted
+
     def end(self) -> None:
         if not self._ended_ns:
             self._ended_ns = monotonic_ns()
@@ -107,12 +122,14 @@ class RecordedSpan:
         return SpanContext(self._of.trace_id, self._span_id, is_remote=False, trace_flags=_SAMPLED)
 
 
-class _Part(NamedTuple):
-    """A trace, as far as it is of this process."""
+@dataclass(slots=True)
+class _Part:
+    """A trace, as far as it is of this process. Whose it is may be found out after it has begun."""
 
     to: Batches[RecordedSpan]
     trace_id: int
     offset_ns: int      # from the monotonic clock to the epoch
+    is_wanted: bool = True
 
 
 class RecordedTraces:
@@ -122,7 +139,11 @@ class RecordedTraces:
         self._to = to
         self._ratio = ratio
 
-    def begin(self, name: str, kind: Kind, traceparent: str) -> Span | None:
+    def decision(self, traceparent: str) -> bool | None:
+        parent = parent_of(traceparent)
+        return None if parent is None else bool(parent.trace_flags.sampled)
+
+    def begin(self, name: str, kind: Kind, traceparent: str, *, begun_ns: int = 0) -> Span | None:
         parent = parent_of(traceparent) if traceparent else None
         if parent is None:
             if random.random() >= self._ratio:  # noqa: S311  (a sample, not a secret)
@@ -132,4 +153,4 @@ class RecordedTraces:
             return None
         else:
             trace_id = parent.trace_id
-        return RecordedSpan(_Part(self._to, trace_id, now_ns() - monotonic_ns()), name, kind, parent)
+        return RecordedSpan(_Part(self._to, trace_id, now_ns() - monotonic_ns()), name, kind, parent, begun_ns)

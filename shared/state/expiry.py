@@ -25,6 +25,14 @@ class Expiry(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Expired:
+    """What became of it, and whose server it was of where that is not that it stays."""
+
+    outcome: Expiry
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamSession:
     """A session of an upstream's that nobody needs any more."""
 
@@ -42,10 +50,10 @@ class ExpiryStore:
         self._keys = keys
         self._limits = limits
 
-    async def expire(self, session_id: str) -> Expiry:
+    async def expire(self, session_id: str) -> Expired:
         """Expire the session if it is due by Redis' clock and nothing holds it. Safe to repeat."""
         keys, limits = self._keys, self._limits
-        done = await self._scripts.run(
+        done, server = await self._scripts.run(
             _EXPIRE,
             [
                 keys.session(session_id), keys.leases(session_id), keys.streams(session_id), keys.files(session_id),
@@ -54,7 +62,7 @@ class ExpiryStore:
             ],
             [session_id, limits.idle_ttl_ms, int(limits.allow_revival), limits.tombstone_ttl_ms],
         )
-        return Expiry(done)
+        return Expired(Expiry(done), server.decode())
 
     async def remove_tombstone(self, session_id: str) -> bool:
         """Forget a resting session that is due; then its files are to be unlinked. Safe to repeat."""

@@ -126,7 +126,7 @@ async def test_refusals_are_counted_by_their_reason(tmp_path: Path) -> None:
 
 async def test_sessions_that_rest_and_come_back_are_counted(tmp_path: Path) -> None:
     async with measured(tmp_path, sessions={"idle_ttl_seconds": 1}) as world:
-        rested = {"event": "idle_expired_tombstoned"}
+        rested = {"event": "idle_expired_tombstoned", **_FILES}
         await _reaches(world.worker, "adapter_sessions_lifecycle_total", 1, **rested)
         await world.client.result("tools/list")
         await _reaches(world.worker, "adapter_cleanup_cycles_total", 2, status="success")

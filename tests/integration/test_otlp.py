@@ -1,9 +1,10 @@
 """Traces, metrics and logs by OTLP: one file's journey is one trace, and a bad collector costs no request."""
 
+import io
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ from prometheus_client import CollectorRegistry
 from gateway.app import public_runner
 from shared.config import Config
 from shared.metrics import Metrics
-from tests.fixtures.collector import attributes, over_grpc, over_http
-from tests.fixtures.gateway import Backing, Client, backing, entry, producer
+from tests.fixtures.collector import Collector, attributes, over_grpc, over_http
+from tests.fixtures.gateway import Backing, Client, backing, consumer, entry, producer
 from tests.fixtures.upstreams import ScriptedUpstream, writes
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
-_COLLECTORS = {"http": over_http, "grpc": over_grpc}
+_COLLECTORS: dict[str, Callable[[], AbstractContextManager[Collector]]] = {"http": over_http, "grpc": over_grpc}
 
 
 def telemetry(url: str, **more: Any) -> dict[str, Any]:
@@ -66,17 +67,22 @@ async def test_a_files_journey_is_one_trace_of_both_processes(
     with _COLLECTORS[transport]() as collector:
         section = telemetry(collector.url, transport=transport)
         with backing(tmp_path, telemetry=section, core={"log_level": "info"}) as behind:
-            config = behind.config(entry(upstream.url, producer("write")), telemetry=section)
+            config = behind.config(entry(upstream.url, consumer("read"), producer("write")), telemetry=section)
             async with running(config) as (client, _):
                 await client.initialize()
+                async with client.http.post(
+                    await client.upload_url(), data={"file": io.BytesIO(b"manifest")}, headers=PARENT
+                ) as uploaded:
+                    assert uploaded.status == 200
                 answer = await client.request("tools/call", {"name": "write", "arguments": {}}, PARENT)
 
     assert "artifact" in answer.message["result"]["_meta"]
     found = {
         role: {span.name for span in spans if span.trace_id.hex() == TRACE} for role, spans in collector.spans().items()
     }
+    assert {"POST /upload/{server}", "enqueue finalise_upload"} <= found["gateway"]
     assert {"tools/call /mcp/files", "upstream POST", "enqueue finalise_artifact"} <= found["gateway"]
-    assert "run finalise_artifact" in found["worker"]
+    assert {"run finalise_upload", "run finalise_artifact"} <= found["worker"]
     assert upstream.last("tools/call").request.headers["traceparent"].startswith(f"00-{TRACE}-")
     assert {"adapter_http_requests_total", "adapter_upstream_tool_call_duration_seconds"} <= collector.metric_names()
     assert "worker_started" in {record.body.string_value for record in collector.log_records()}

@@ -54,7 +54,7 @@ def test_a_failure_is_the_spans_and_its_parents() -> None:
     spans: Batches[RecordedSpan] = Batches(_into(ended), BOUNDS, counter(), name="test")
     traces = RecordedTraces(spans, 1.0)
 
-    with pytest.raises(KeyError), tracing.first(traces, "outer", "server", PARENT), tracing.child("inner"):
+    with pytest.raises(KeyError), tracing.continued(traces, "outer", "server", PARENT), tracing.child("inner"):
         raise KeyError
     spans.close(until_s=monotonic_s() + 5, flush=True)
 
@@ -71,7 +71,7 @@ def test_an_exported_log_line_is_redacted_and_names_its_trace() -> None:
     handler = OtlpHandler(lines, ["a-configured-secret"])
     record = logging.LogRecord("tests", logging.WARNING, "", 1, "Bearer abcdefghij a-configured-secret", None, None)
 
-    with tracing.first(RecordedTraces(spans, 1.0), "request", "server", PARENT):
+    with tracing.continued(RecordedTraces(spans, 1.0), "request", "server", PARENT):
         handler.emit(record)
     for batches in (lines, spans):
         batches.close(until_s=monotonic_s() + 5, flush=True)
