@@ -8,7 +8,7 @@
 -- KEYS[6]  sorted set, files that calls use by the expiry of the call's lease (keys.uses)
 -- KEYS[7]  sorted set, files that were dropped lately (keys.dropped)
 -- ARGV     scope, file id, only when due 0|1
--- returns  dropped 0|1
+-- returns  0 nothing dropped, 1 an upload, 2 an artifact
 local REMEMBER_MS = 600000  -- longer than any job may run again
 local id, member = ARGV[2], ARGV[1] .. ':' .. ARGV[2]
 local clock = redis.call('TIME')
@@ -28,7 +28,7 @@ if ARGV[3] == '1' then
   end
 end
 redis.call('ZREM', KEYS[4], member)
-redis.call('ZREM', KEYS[5], member)
+local is_artifact = redis.call('ZREM', KEYS[5], member)
 local record = redis.call('HGET', KEYS[1], id)
 if not record then return 0 end
 local size = cmsgpack.unpack(record)['size_bytes']
@@ -40,4 +40,4 @@ redis.call('DECRBY', KEYS[3], size)
 if redis.call('DECRBY', KEYS[2], size) == 0 and redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('DEL', KEYS[2])
 end
-return 1
+return 1 + is_artifact

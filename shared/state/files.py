@@ -8,6 +8,7 @@ from shared.keys import Keys
 from shared.lua import Script, Scripts
 from shared.records import ArtifactRecord, FileRecord, decode_file, encode
 from shared.state.link import RedisLink, Reply
+from shared.state.notices import Notices
 from shared.state.quota import NO_LIMITS, FileLimits
 
 _ALLOCATE = Script("allocate_pending")
@@ -20,6 +21,7 @@ _DROP_PENDING = Script("drop_pending")
 _KNOWN = Script("known_files")
 
 _TOUCH_NOTHING = -1
+_AN_ARTIFACT = 2             # what the script says that it dropped
 _MOST_BYTES = 2**53 - 1      # beyond, the numbers of a script are not exact
 
 
@@ -59,6 +61,7 @@ class FileStore:
         self._link = link
         self._keys = keys
         self._limits = limits
+        self._notices = Notices(link, keys)
 
     async def allocate_pending(self, scope: str, artifact_id: str, *, grace_ms: int) -> None:
         """Reserve the id of an artifact that a tool is about to write. Invisible; forgotten after the grace
@@ -99,9 +102,17 @@ class FileStore:
             raise NotFound("this file was taken, and has gone again since; send it again")
         if status == 2:
             raise _no_room(records, *rest)
-        if status == 3:
-            return Commit([], evicted=_decoded(rest[0]), is_done=False)
-        return Commit(_decoded(rest[0]), evicted=_decoded(rest[1]))
+        done = (
+            Commit([], evicted=_decoded(rest[0]), is_done=False) if status == 3
+            else Commit(_decoded(rest[0]), evicted=_decoded(rest[1]))
+        )
+        self._tell((*done.stored, *done.evicted))
+        return done
+
+    def _tell(self, records: Sequence[FileRecord]) -> None:
+        """Have those who listen know whose resources are others now."""
+        for changed in {record.scope for record in records if isinstance(record, ArtifactRecord) and record.expose}:
+            self._notices.changed(changed)
 
     async def use(
         self, scope: str, ids: Sequence[str], *, lease: str = "", ttl_ms: int | None = None
@@ -169,6 +180,8 @@ class FileStore:
             ],
             [scope, file_id, int(only_due)],
         )
+        if dropped == _AN_ARTIFACT:
+            self._notices.changed(scope)
         return bool(dropped)
 
     async def drop_pending(self, scope: str, artifact_id: str, *, only_due: bool = False) -> bool:
