@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from prometheus_client import Counter, Histogram
 
 from shared.metrics import GatewayMetrics
+from shared.tracing import exemplar
 
 _BACKEND = "redis"
 AuthMode = Literal["signed_url", "session_context"]
@@ -20,7 +21,7 @@ class _Timed(NamedTuple):
 
     def add(self, duration_s: float) -> None:
         self.ended.inc()
-        self.seconds.observe(duration_s)
+        self.seconds.observe(duration_s, exemplar())
 
 
 class Tally:
@@ -92,7 +93,7 @@ class Tally:
         """An artifact download that was answered."""
         self._metrics.downloads.labels(server, result, auth_mode).inc()
         self._metrics.download_bytes.labels(server, result, auth_mode).inc(size_bytes)
-        self._metrics.download_seconds.labels(server, result, auth_mode).observe(duration_s)
+        self._metrics.download_seconds.labels(server, result, auth_mode).observe(duration_s, exemplar())
 
     def download_failed(self, *, server: str, signed: bool, duration_s: float) -> None:
         """An artifact download that was refused, or broke off for a reason that we know."""
@@ -114,7 +115,7 @@ class Tally:
 
     def first_byte(self, *, server: str, after_s: float) -> None:
         """The first bytes of a stream that answers a request."""
-        self._metrics.first_byte_seconds.labels(server).observe(after_s)
+        self._metrics.first_byte_seconds.labels(server).observe(after_s, exemplar())
 
     def messages(self, *, server: str, received: int, sent: int) -> None:
         """Bytes of one request's body and of its answer's."""

@@ -208,6 +208,12 @@ def traceparent() -> str:
     return "" if span is None else span.traceparent
 
 
+def exemplar() -> dict[str, str] | None:
+    """What a histogram keeps of the work under way, as one example of what it counts; None where it is not traced."""
+    span = _current.get()
+    return None if span is None else {"trace_id": span.trace_id}
+
+
 def detached() -> Context | None:
     """A context for a task that may outlive the work under way: what it does is no part of it. None for the own one."""
     if _current.get() is None:

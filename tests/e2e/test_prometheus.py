@@ -3,13 +3,15 @@
 import asyncio
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from tests.fixtures.collector import over_http
 from tests.fixtures.observed import PROMETHEUS, PROMTOOL, observed, prometheus
-from tests.fixtures.processes import REPOSITORY
+from tests.fixtures.processes import REPOSITORY, until
 
 _DASHBOARDS = sorted((REPOSITORY / "deploy" / "grafana" / "dashboards").glob("*.json"))
 needs_prometheus = pytest.mark.skipif(not (PROMETHEUS and PROMTOOL), reason="needs prometheus: tests/setup.sh")
@@ -34,6 +36,27 @@ async def test_every_panel_has_data_after_a_file_journey(tmp_path: Path) -> None
     assert len(found) >= 40
     assert not [name for name, series in found.items() if not series]
     assert {one["metric"]["job"]: one["value"][1] for one in up} == {"longshore-gateway": "1", "longshore-worker": "1"}
+
+
+@needs_prometheus
+async def test_latencies_lead_to_the_traces_of_requests_that_are_traced(tmp_path: Path) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    with over_http() as collector:
+        telemetry = {
+            "enabled": True, "transport": "http", "endpoint": collector.url, "traces": {"sample_ratio": 0.0},
+        }
+        async with observed(tmp_path, telemetry=telemetry) as seen, prometheus(tmp_path, seen) as server:
+            client, traced = seen.world.client, {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+            assert (await client.request("tools/call", {"name": "echo", "arguments": {}}, traced)).status == 200
+            await client.call("echo")
+
+            async def ask(family: str) -> list[dict[str, str]] | None:
+                return await server.exemplars(f"{family}_seconds_bucket") or None
+
+            for family in ("adapter_upstream_tool_call_duration", "adapter_http_request_duration"):
+                assert await until(partial(ask, family), within_s=30) == [{"trace_id": trace}]
+
+    assert {span.trace_id.hex() for span in collector.spans()["gateway"]} == {trace}
 
 
 @needs_prometheus
