@@ -48,6 +48,7 @@ def build(config: Config, metrics: Metrics) -> web.Application:
     app.cleanup_ctx.append(partial(startup.telemetry, registry=metrics.registry))
     app.cleanup_ctx.extend([
         startup.background, startup.access, startup.state, startup.mail, startup.storage, startup.upstreams,
+        startup.asking,
     ])
     app.on_shutdown.append(_drain)
     return app

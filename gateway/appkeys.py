@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.access.door import Door
 from gateway.access.failures import Failures
 from gateway.access.principal import Principal
+from gateway.asking.parked import ParkedCalls
 from gateway.cancellations import Cancellations
 from gateway.files.adapters import Adapters
 from gateway.leases import Leases
@@ -107,6 +108,7 @@ EXPIRY = web.AppKey("expiry", ExpiryStore)
 SESSIONS = web.AppKey("sessions", SessionStore)
 GRANTS = web.AppKey("grants", GrantStore)
 RESUMABLE = web.AppKey("resumable", ResumableStore)
+PARKED = web.AppKey("parked", ParkedCalls)
 MAILBOXES = web.AppKey("mailboxes", Mailboxes)
 NEWS = web.AppKey("news", News)
 HEARING = web.AppKey("hearing", Hearing)

@@ -27,6 +27,7 @@ from gateway.appkeys import (
     MAILBOXES,
     METRICS,
     NEWS,
+    PARKED,
     QUEUE,
     RENEWALS,
     RESERVATIONS,
@@ -43,6 +44,7 @@ from gateway.appkeys import (
     WORKERS,
     Mounted,
 )
+from gateway.asking.parked import ParkedCalls
 from gateway.files.adapters import Adapters
 from gateway.http.routes import add_routes
 from gateway.leases import Leases
@@ -61,6 +63,7 @@ from shared.ids import new_id
 from shared.keys import Keys
 from shared.lua import Scripts
 from shared.pulse import take_pulse
+from shared.sealing import Sealer
 from shared.signing import Signer
 from shared.state.address import configured_address
 from shared.state.expiry import ExpiryStore
@@ -70,6 +73,7 @@ from shared.state.limits import LimitStore
 from shared.state.link import RedisLink
 from shared.state.mailboxes import Mailboxes
 from shared.state.news import Hearing, News, Word
+from shared.state.parcels import Parcels
 from shared.state.queue import Queue
 from shared.state.quota import LEAST_GRACE_S, FileLimits
 from shared.state.renewal import RenewalStore
@@ -156,6 +160,19 @@ async def mail(app: web.Application) -> AsyncIterator[None]:
 
 def _hear(app: web.Application, word: Word) -> None:
     """What every gateway is told."""
+
+
+async def asking(app: web.Application) -> AsyncIterator[None]:
+    """Calls that wait for their clients, given up before anything that they need."""
+    config, link, keys = app[CONFIG], app[LINK], app[KEYS]
+    secret = config.signing_secret_setting() or await signing_secret(link, keys)
+    parked = app[PARKED] = ParkedCalls(
+        app[MAILBOXES], Parcels(link, keys, app[TASKS], new_id()),
+        Sealer([secret, *config.former_signing_secrets()], "request state"), app[TASKS],
+        wait_s=config.sessions.input_wait_seconds, most=config.sessions.max_waiting_calls_per_principal,
+    )
+    yield
+    await parked.close()
 
 
 async def storage(app: web.Application) -> AsyncIterator[None]:

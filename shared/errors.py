@@ -58,6 +58,13 @@ class InvalidParams(BadRequest):
     reason = "invalid_params"
 
 
+class InvalidState(InvalidParams):
+    """A `requestState` that is not what this caller was given for this request, or not any more
+    (MCP 2026-07-28 basic/patterns/mrtr §Server Requirements)."""
+
+    reason = "invalid_request_state"
+
+
 class UnsupportedRevision(BadRequest):
     """A revision of MCP that this mount does not speak. Its code is none that the revision
     defines itself, so that a client of both eras falls back to `initialize`."""
@@ -338,6 +345,12 @@ class UpstreamTimeout(Unavailable):
 
     status = 504
     reason = "upstream_timeout"
+
+
+class CallLost(Unavailable):
+    """A call that waited for its client is gone, with the gateway that held it or with its time."""
+
+    reason = "call_lost"
 
 
 class Cancelled(Refused):

@@ -137,6 +137,16 @@ class Keys:
         """Channel: what every gateway has to hear, as `news`."""
         return f"{self.base}:news"
 
+    def parcel(self, box_id: str) -> str:
+        """List, frames of messages to the listener at this mailbox, 32 at most. TTL a minute from the last one on.
+        Written by the gateway that runs a call, taken by the one that its client speaks to."""
+        return f"{self.base}:parcel:{box_id}"
+
+    def asking(self, process: str) -> str:
+        """String, this gateway lives and may hold calls that wait for their clients. TTL ten seconds, renewed by
+        it."""
+        return f"{self.base}:asking:{process}"
+
     def limit(self, digest: str) -> str:
         """Hash, what a principal or address has taken of its limits: how full its buckets of requests and of bytes
         are, and when that was. TTL until both are empty. Written by gateways where limits are configured."""

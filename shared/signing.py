@@ -39,13 +39,17 @@ class Signer:
         self._scopes = derived[-1]
         self._current = hashlib.sha256(derived[0]).hexdigest()[:8]
 
-    def scope_of(self, server: str, principal: str, workspace: str = "") -> str:
-        """The scope of a principal that sends no session id, or of its workspace. 33 chars.
+    def scope_of(self, server: str, principal: str, workspace: str = "", *, declared: str = "") -> str:
+        """The scope of a principal that sends no session id, or of its workspace. 33 chars. With `declared`, one
+        beside it for clients that declare the same.
 
         Always the same, not to be guessed, and nobody else's, whatever the names are.
         """
         message = _sized(server.encode())
-        if workspace:
+        if declared:
+            within = _sized(declared.encode()) + _sized(workspace.encode())
+            message = b"scope of declared v1" + message + within + principal.encode()
+        elif workspace:
             message = b"scope of workspace v1" + message + _sized(workspace.encode()) + principal.encode()
         else:
             message = b"scope v1" + message + principal.encode()

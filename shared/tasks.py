@@ -1,6 +1,7 @@
 """The only place that starts background tasks: each is held until done and its failure is logged."""
 
 import asyncio
+import contextvars
 from collections.abc import Coroutine
 from typing import Any
 
@@ -17,9 +18,11 @@ class Tasks:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
 
-    def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
-        """Run `work` until it ends or `close` cancels it; an exception is logged, never lost."""
-        task = asyncio.create_task(work, name=name, context=tracing.detached())
+    def start(self, work: Coroutine[Any, Any, Any], *, name: str, is_same_work: bool = False) -> asyncio.Task[Any]:
+        """Run `work` until it ends or `close` cancels it; an exception is logged, never lost. `is_same_work`: it
+        belongs to the trace of whoever starts it."""
+        context = contextvars.copy_context() if is_same_work else tracing.detached()
+        task = asyncio.create_task(work, name=name, context=context)
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task

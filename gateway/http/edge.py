@@ -19,6 +19,7 @@ from shared import ids
 from shared.clock import monotonic_s
 from shared.errors import (
     ArtifactMissing,
+    CallLost,
     FileRefused,
     InputMissing,
     LongshoreError,
@@ -42,8 +43,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ORIGINS = web.AppKey("origins", Origins)
 _encode = msgspec.json.Encoder().encode
 _OF_EXECUTION = (
-    UpstreamDown, UpstreamTimeout, ToolInputError, ArtifactMissing, OverQuota, FileRefused, MissingCapability,
-    InputMissing,
+    UpstreamDown, UpstreamTimeout, CallLost, ToolInputError, ArtifactMissing, OverQuota, FileRefused,
+    MissingCapability, InputMissing,
 )
 _PUBLIC = frozenset({"health", "upload", "download", "well_known"})   # open, or these check their own credentials
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.access.principal import Principal
 from gateway.appkeys import CONFIG, METRICS, NOTE, SESSIONS, SIGNER, TASKS, Mounted, Note
+from gateway.asking.call import AskingCall
 from gateway.lists import METHODS
 from gateway.mcp import capabilities
 from gateway.upstream import headers
@@ -40,6 +41,8 @@ class Stateless:
     is_translated: bool = False  # the upstream is of the session era
     log_level: str = ""          # of the log messages that the client wants, "" for none
     fetches_files: bool = False  # the client does so by the file transfer methods
+    asking: AskingCall | None = None     # where the server may ask the client in between
+    holder: Caller | None = None # whose record has the upstream session, where it is not the scope's own
 
     def mirror(self, before: str, now: str) -> None:
         """Let the headers that carry the argument `before` carry `now`."""
@@ -112,6 +115,11 @@ class Exchange:
             return not self.sink.answers_only
         accept = self.request.headers.get("Accept", "*/*")
         return "text/event-stream" in accept or "*/*" in accept
+
+    @property
+    def holder(self) -> Caller:
+        """Whose record has the upstream session."""
+        return self.caller if self.stateless is None or self.stateless.holder is None else self.stateless.holder
 
     @property
     def asked_id(self) -> MessageId:

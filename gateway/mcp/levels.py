@@ -22,7 +22,7 @@ async def ensure(exchange: Exchange) -> None:
     request goes its way.
     """
     wanted = exchange.stateless.log_level if exchange.stateless is not None and exchange.stateless.is_translated else ""
-    upstream_id, session_id = exchange.session.upstream_id, exchange.caller.session_id
+    upstream_id, session_id = exchange.session.upstream_id, exchange.holder.session_id
     if not wanted or not upstream_id:
         return
     sessions = exchange.request.app[SESSIONS]

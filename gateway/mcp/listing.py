@@ -108,6 +108,14 @@ def _is_file(uri: str) -> bool:
     return handles.begins_with(uri, (sep_2631.SCHEME,))
 
 
+def is_ours(exchange: Exchange) -> bool:
+    """Whether a `resources/read` is answered from here."""
+    uri, adapters = exchange.envelope.uri, exchange.mounted.adapters
+    return (uri == own.WORKFLOW_URI and adapters.takes_uploads) or (
+        adapters.exposes_artifacts and handles.begins_with(uri, (exchange.config.artifacts.uri_scheme,))
+    )
+
+
 async def _artifact_at(exchange: Exchange, uri: str) -> ArtifactRecord:
     handle = handles.parse(uri, (exchange.config.artifacts.uri_scheme, sep_2631.SCHEME))
     if handle is None:

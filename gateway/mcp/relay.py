@@ -93,11 +93,12 @@ async def _into(
     parser = sse.Parser(MAX_EVENT_BYTES)
     async for chunk in answer.chunks():
         for event in parser.feed(chunk):
-            if jsonrpc.answers(event.data, exchange.envelope.id):
+            if jsonrpc.answers(event.data, exchange.asked_id):
                 data = await change(event.data) if change is not None else event.data
                 exchange.answered = True
                 await sink.send(data)
-            elif event.data and not sink.answers_only:
+            elif event.data and not sink.answers_only and passes(exchange, event.data):
+                watch_lists(exchange.request, exchange.note, event.source)
                 await sink.send(event.data)
     if not exchange.answered:
         raise UpstreamDown("the upstream server ended its stream without an answer")

@@ -44,6 +44,8 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
                 else (exchange.upstream_headers(), self._body)
             )
             running = exchange.mounted.client.exchange("POST", headers, body, within_s=self._within_s)
+            if exchange.stateless is not None and exchange.stateless.asking is not None:
+                exchange.stateless.asking.clock = running
             if exchange.is_restated:
                 self._cancellable = running
                 exchange.request.app[CANCELLATIONS].begin(exchange.caller.session_id, exchange.asked_id, running)
@@ -67,7 +69,7 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
             self._running = None
             await running.__aexit__(None, None, None)
             left -= 1
-            exchange.use_upstream(await renew(exchange.request, exchange.mounted, exchange.caller, lost=lost))
+            exchange.use_upstream(await renew(exchange.request, exchange.mounted, exchange.holder, lost=lost))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None

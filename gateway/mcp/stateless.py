@@ -6,13 +6,14 @@ scope, and within it a workspace where it names one.
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 from aiohttp import web
 
 from gateway.appkeys import CONFIG, SIGNER, Mounted
 from gateway.files import sep_2631
-from gateway.mcp import authorizing, capabilities, renewal
+from gateway.mcp import answering, authorizing, capabilities, listing, renewal, toolcall, upstream_sessions
 from gateway.mcp.exchange import (
     VERSION_HEADER,
     Begin,
@@ -25,21 +26,28 @@ from gateway.mcp.exchange import (
     principal_of,
     upstream_headers,
 )
-from gateway.upstream import probe
 from gateway.upstream.era import era_of, known_era
-from gateway.wire import jsonrpc, modern, param_headers, result_fields, to_legacy
+from gateway.wire import inputs, jsonrpc, modern, param_headers, result_fields, to_legacy
 from gateway.wire.envelope import Envelope, Kind
 from shared.errors import BadRequest, InvalidParams, MethodNotFound, NotAcceptable, UnsupportedRevision
-from shared.state.renewal import Open
 from shared.state.sessions import Caller, OpenSession
 
 WORKSPACE_HEADER = "X-Longshore-Workspace"
 _WORKSPACE = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_INIT_PARAMS = (
-    b'{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"longshore","version":"1"}}'
-)
+_INIT_PARAMS = upstream_sessions.init_params(inputs.NOTHING)
 _BEGIN = Begin(capabilities.UNKNOWN, _INIT_PARAMS)
 Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """A checked message and whose it is."""
+
+    message: Envelope
+    body: bytes
+    opened: modern.Opened
+    caller: Caller
+    workspace: str
 
 
 async def post(
@@ -51,13 +59,14 @@ async def post(
     _check_accept(request.headers.get("Accept", ""))
     if message.kind is Kind.NOTIFICATION:    # the revision defines none: what a client says so is for nobody
         return web.Response(status=202)
-    caller = _caller_of(request, mounted, _workspace_of(request, opened))
+    workspace = _workspace_of(request, opened)
+    caller = _caller_of(request, mounted, workspace)
     note_of(request).executing = message.kind is Kind.REQUEST
     era = known_era(mounted.monitor) or await era_of(
         mounted.monitor, mounted.client, upstream_headers(request, mounted, "")
     )
     if era == "legacy":
-        return await _to_session(mounted, request, caller, (message, body), handle)
+        return await _to_session(mounted, request, _Came(message, body, opened, caller, workspace), handle)
     session = await _open(request, caller, message)
     exchange = Exchange(
         request, mounted, caller, replace(session, upstream_id="", flags=capabilities.TOOLS + capabilities.RESOURCES),
@@ -75,49 +84,39 @@ def refuse_verb(request: web.Request) -> None:
 
 
 async def _to_session(
-    mounted: Mounted, request: web.Request, caller: Caller, came: tuple[Envelope, bytes], handle: Handle
+    mounted: Mounted, request: web.Request, came: "_Came", handle: Handle
 ) -> web.StreamResponse:
     """The message within a session that the upstream has with this scope, or with this call alone."""
-    message, body = came
+    message, body, caller, takes = came.message, came.body, came.caller, inputs.taken(came.opened.capabilities)
     policy = mounted.server.sessionless_clients
-    if policy == "refuse" or (message.method == "server/discover" and modern.can_be_asked(body)):
+    if policy == "refuse" or (message.method == "server/discover" and takes.any):
         # A client of both eras falls back, and then can be asked: no call loses what the server would ask.
         raise UnsupportedRevision("this server speaks to callers within a session; start one with initialize")
     if message.method in to_legacy.FOREIGN:
         raise MethodNotFound(f"this server has no method {message.method} in this revision")
     if message.method == "server/discover":
         return await _discover(mounted, request, message)
-    session = await _open(request, caller, message)
-    note = note_of(request)
+    if message.method in inputs.METHODS and (again := inputs.again(body)) is not None:
+        if again.state:
+            return await answering.go_on(request, caller, message, again, takes)
+        body = again.body        # answers to nothing that was asked
+    note, session = note_of(request), await _open(request, caller, message)
     asked = f"longshore-{note.request_id}"
     stateless = Stateless(
         {}, asked, is_translated=True, log_level=to_legacy.log_level(body),
         fetches_files=_fetches_files(request, body),
     )
+    if takes.any and policy == "per_principal":
+        scope = request.app[SIGNER].scope_of(mounted.server.id, caller.principal, came.workspace, declared=takes.key)
+        stateless.holder = replace(caller, session_id=scope)
     exchange = Exchange(
         request, mounted, caller, session, message, to_legacy.request(body, asked), note, stateless=stateless
     )
-    if policy == "per_call":
-        return await _in_own_session(exchange, handle)
-    if not session.protocol:     # never used so far: what its upstream can do shows when it is opened
-        await renewal.renew(request, mounted, caller, lost="")
-        exchange.session = await _open(request, caller, message)
-    return await handle(exchange)
-
-
-async def _in_own_session(exchange: Exchange, handle: Handle) -> web.StreamResponse:
-    """One call in an upstream session of its own, which is ended after it."""
-    new = await renewal.opened(exchange.request, exchange.mounted, Open(_INIT_PARAMS, ""))
-    exchange.session = replace(
-        exchange.session, upstream_id=new.upstream_id, protocol=new.protocol,
-        flags=new.flags.replace(capabilities.SESSIONS, ""),
-    )
-    try:
-        return await handle(exchange)
-    finally:
-        if new.upstream_id:
-            end = probe.end(exchange.mounted.client, exchange.upstream_headers())
-            exchange.spawn(end, name="end_upstream_session")
+    within = partial(upstream_sessions.within, takes=takes, handle=handle)
+    is_ours = listing.is_ours(exchange) if message.method == "resources/read" else toolcall.is_ours(exchange)
+    if takes.any and message.method in inputs.METHODS and not is_ours:
+        return await answering.begin(exchange, within, takes)
+    return await within(exchange)
 
 
 async def _discover(mounted: Mounted, request: web.Request, message: Envelope) -> web.StreamResponse:

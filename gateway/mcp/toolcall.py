@@ -46,6 +46,13 @@ async def call(exchange: Exchange) -> web.StreamResponse:
         )
 
 
+def is_ours(exchange: Exchange) -> bool:
+    """Whether the call is of a tool of ours."""
+    server = exchange.mounted.server
+    names = (own.upload_tool_name(server), own.await_tool_name(server))
+    return exchange.mounted.adapters.takes_uploads and exchange.envelope.name in names
+
+
 def _label(exchange: Exchange) -> str:
     """The tool's name where the upstream lists it: a client cannot make up label values."""
     name = exchange.envelope.name

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from gateway.mcp.exchange import Exchange
-from gateway.wire import to_legacy, to_modern
-from shared.errors import LongshoreError
+from gateway.wire import inputs, to_legacy, to_modern
+from shared.errors import LongshoreError, UpstreamDown
 
 Change = Callable[[bytes], Awaitable[bytes]]
 _WITHIN_S = 10.0
@@ -25,20 +25,30 @@ def translated(exchange: Exchange, change: Change | None) -> Change:
 
 
 def passes(exchange: Exchange, data: bytes) -> bool:
-    """Whether a message that came before the answer goes to the client. A request of the server's does not: it
-    is answered at once with an error, since nobody would."""
+    """Whether a message that came before the answer goes to the client as it is. A request of the server's does not:
+    it becomes a question of the call where the client takes such, else it is answered at once."""
     stateless = exchange.stateless
     if stateless is None or not stateless.is_translated:
         return True
     found = to_legacy.aside(data, stateless.log_level)
-    if found is to_legacy.Aside.REFUSE:
-        exchange.spawn(_refuse(exchange, to_legacy.refusal(data)), name="refuse_request")
+    if found is to_legacy.Aside.ASK:
+        asking = stateless.asking
+        answer = asking.ask(data) if asking is not None else inputs.answered_here(data, inputs.NOTHING)
+        if answer is not None:
+            exchange.spawn(_told(exchange, answer), name="refuse_request")
     return found is to_legacy.Aside.FORWARD
 
 
-async def _refuse(exchange: Exchange, answer: bytes) -> None:
+async def answer_server(exchange: Exchange, answer: bytes) -> None:
+    """Hand an answer to the server that waits for it. Raises UpstreamDown, UpstreamTimeout."""
+    async with exchange.mounted.client.exchange(
+        "POST", exchange.upstream_headers(), answer, within_s=_WITHIN_S
+    ) as taken:
+        await taken.read()
+        if taken.status >= 400:
+            raise UpstreamDown(f"the upstream server took an answer with HTTP status {taken.status}")
+
+
+async def _told(exchange: Exchange, answer: bytes) -> None:
     with suppress(LongshoreError):       # the call itself will tell
-        async with exchange.mounted.client.exchange(
-            "POST", exchange.upstream_headers(), answer, within_s=_WITHIN_S
-        ) as taken:
-            await taken.read()
+        await answer_server(exchange, answer)

@@ -120,6 +120,7 @@ class UpstreamExchange:
         self._has_place = False
         self._connection: Connection | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._left_s: float | None = None    # of its time, while that stands still
 
     async def __aenter__(self) -> UpstreamAnswer:
         request, deadline_s = self._request, None
@@ -162,6 +163,19 @@ class UpstreamExchange:
         """End the exchange: whoever waits for its answer gets `err`."""
         if self._connection is not None:
             self._connection.fail(err)
+
+    def stop_clock(self) -> None:
+        """Let the time of the exchange stand still. Safe to repeat."""
+        if self._alarm is not None:
+            self._left_s = self._alarm.when() - asyncio.get_running_loop().time()
+            self._alarm.cancel()
+            self._alarm = None
+
+    def start_clock(self) -> None:
+        """Let its time go on, if it stands still."""
+        if self._left_s is not None and self._connection is not None:
+            self._alarm = asyncio.get_running_loop().call_later(max(0.0, self._left_s), self._expire)
+            self._left_s = None
 
     def _expire(self) -> None:
         self.fail(_too_slow())

@@ -74,21 +74,9 @@ def is_modern_version(version: str) -> bool:
     return version not in HANDSHAKE_VERSIONS and version > _LAST_HANDSHAKE
 
 
-def can_be_asked(body: bytes) -> bool:
-    """Whether a checked request is of a client that takes requests: elicitation, sampling or roots."""
-    try:
-        return not _ASKING.isdisjoint(_claims.decode(_meta_of(body).capabilities))
-    except msgspec.DecodeError:
-        raise InvalidParams(f"{CAPABILITIES_KEY} must be an object") from None
-
-
 def declared(body: bytes) -> bytes:
     """The capabilities that a checked request says its client has."""
     return bytes(_meta_of(body).capabilities)
-
-
-_claims = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_ASKING = frozenset({"elicitation", "sampling", "roots"})
 
 
 def without_workspace(body: bytes) -> bytes:

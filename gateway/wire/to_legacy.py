@@ -26,7 +26,7 @@ class Aside(Enum):
 
     FORWARD = "forward"
     DROP = "drop"
-    REFUSE = "refuse"            # a request of the server's: it waits for an answer
+    ASK = "ask"                  # a request of the server's: it waits for an answer
 
 
 
@@ -101,17 +101,9 @@ def aside(data: bytes, level: str) -> Aside:
     if message.method is None:
         return Aside.DROP                        # an answer to somebody else
     if message.id is not msgspec.UNSET:
-        return Aside.REFUSE
+        return Aside.ASK
     if message.method == "notifications/message":
         said = message.params.level if message.params is not None else None
         wanted = level and said in _LEVELS and _LEVELS.index(said) >= _LEVELS.index(level)
         return Aside.FORWARD if wanted else Aside.DROP
     return Aside.FORWARD if message.method == "notifications/progress" else Aside.DROP
-
-
-def refusal(data: bytes) -> bytes:
-    """The answer to a request of the server's that cannot be passed on."""
-    error = {"code": -32601, "message": "the client of this call takes no requests while it runs"}
-    return jsonrpc.close_object({
-        "jsonrpc": jsonrpc.raw("2.0"), "id": jsonrpc.open_object(data)["id"], "error": jsonrpc.raw(error),
-    })

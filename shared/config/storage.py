@@ -33,6 +33,8 @@ class Sessions(msgspec.Struct, frozen=True, kw_only=True):
     allow_revival: bool = True
     tombstone_ttl_seconds: int = 86400
     upstream_session_termination_retries: int = 1
+    input_wait_seconds: int = 300
+    max_waiting_calls_per_principal: int | None = 32
     max_total_session_size: int | None = None  # bytes
     eviction_policy: EvictionPolicy = "lru_uploads_then_artifacts"
 

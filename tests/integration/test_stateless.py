@@ -11,46 +11,14 @@ import pytest
 from gateway.app import public_runner
 from shared.metrics import Metrics
 from shared.vitals import running_version
-from tests.fixtures.gateway import ACCEPT, Answer, Backing, connected, consumer, entry, producer
+from tests.fixtures.gateway import ACCEPT, Backing, connected, consumer, entry, producer
 from tests.fixtures.gateway import Client as SessionClient
+from tests.fixtures.modern import Modern
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, stream, writes
 
 _VERSION = "2026-07-28"
 _PREFIX = "io.modelcontextprotocol/"
 _OURS = {"name": "longshore", "version": running_version()}
-_NAMES = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
-
-
-class Modern:
-    """A client that has no session: every request says all there is to say."""
-
-    def __init__(self, client: SessionClient) -> None:
-        self.client = client
-        self._next_id = 0
-
-    async def request(
-        self, method: str, params: dict[str, Any] | None = None, *, meta: dict[str, Any] | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> Answer:
-        self._next_id += 1
-        own = {f"{_PREFIX}protocolVersion": _VERSION, f"{_PREFIX}clientCapabilities": {}, **(meta or {})}
-        message = {
-            "jsonrpc": "2.0", "id": self._next_id, "method": method, "params": {**(params or {}), "_meta": own},
-        }
-        head = {**ACCEPT, "Content-Type": "application/json", "MCP-Protocol-Version": _VERSION, "Mcp-Method": method}
-        if method in _NAMES:
-            head["Mcp-Name"] = str((params or {})[_NAMES[method]])
-        url, data = self.client.base + self.client.mount, msgspec.json.encode(message)
-        async with self.client.http.post(url, data=data, headers={**head, **(headers or {})}) as response:
-            return Answer(response.status, dict(response.headers), await response.read())
-
-    async def result(self, method: str, params: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-        answer = await self.request(method, params, **more)
-        assert answer.status == 200, answer
-        assert "Mcp-Session-Id" not in answer.headers
-        found: dict[str, Any] = answer.message["result"]
-        assert found["resultType"] == "complete"
-        return found
 
 
 async def _discovers(seen: Seen) -> dict[str, Any]:

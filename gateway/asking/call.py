@@ -1,0 +1,186 @@
+"""One call whose server may ask its client: what it says, whoever listens, over however many requests of the client.
+
+The call runs in a task of its own, since it outlives the request that began it. At any time one listener at most
+stands for the client; while there is none, the call is parked: its stream at the server stays open.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.upstream.client import UpstreamExchange
+from gateway.wire import inputs, progress
+from gateway.wire.inputs import Question, Takes
+from shared import ids
+from shared.clock import monotonic_s
+from shared.errors import CallLost, LongshoreError
+from shared.state.sessions import Caller
+
+_TOGETHER_S = 0.02           # questions that a server asks at once come within this time
+_QUIET_S = 5.0
+_MOST_SAID = 32              # notifications that wait for a slow listener; then the server is made to wait
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The client's request that began a call."""
+
+    caller: Caller
+    method: str
+    body: bytes
+
+
+class Said(msgspec.Struct, frozen=True, tag="said"):
+    """A notification on the way to the client."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Nothing came for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The server waits for these answers, by their keys in `inputRequests`."""
+
+    questions: dict[str, Question]
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended"):
+    """The answer to the client's request, under whatever id."""
+
+    body: bytes
+    status: int = 200
+    headers: dict[str, str] = {}
+
+
+class AskingCall:
+    """A running call. `reply` hands an answer of the client's to the server."""
+
+    def __init__(self, request: "Request", takes: Takes, reply: Callable[[bytes], Awaitable[None]]) -> None:
+        self.id = ids.new_id()
+        self.caller = request.caller
+        self.takes = takes
+        self.round = 0                                   # of questions that were asked so far
+        self.began_s = monotonic_s()
+        self.clock: UpstreamExchange | None = None       # whose time stands still while the client is asked
+        self.task: asyncio.Task[None] | None = None
+        self.wait: asyncio.Timeout | None = None         # for its client
+        self.is_over = False                             # given up, or its end was heard
+        self._request = request
+        self._token = self._token_now = progress.token_of(request.body)
+        self._reply = reply
+        self._said: deque[bytes] = deque()
+        self._open: dict[str, Question] = {}
+        self._count = 0
+        self._end: Ended | LongshoreError | None = None
+        self._is_heard = True
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+
+    @property
+    def digest(self) -> bytes:
+        """What it asks for."""
+        return inputs.digest(self._request.method, self._request.body)
+
+    # The call's side.
+
+    async def say(self, data: bytes) -> None:
+        """A notification for the client, lost while it is not there. Waits while it is slow."""
+        said = progress.renamed(data, self._token, self._token_now)
+        if said is None:
+            return
+        while self._is_heard and len(self._said) >= _MOST_SAID:
+            self._room.clear()
+            await self._room.wait()
+        if self._is_heard:
+            self._said.append(said)
+            self._changed.set()
+
+    def ask(self, data: bytes) -> bytes | None:
+        """A request of the server's: the answer to it where it is not for the client, else None."""
+        if (refusal := inputs.answered_here(data, self.takes)) is not None:
+            return refusal
+        self._count += 1
+        self._open[f"{self._count}"] = inputs.question(data)
+        self._changed.set()
+        return None
+
+    def end(self, end: Ended | LongshoreError) -> None:
+        """What the call came to; the first counts."""
+        if self._end is None:
+            self._end = end
+            self._changed.set()
+
+    # The listener's side.
+
+    async def heard(self) -> Said | Quiet | Asked | Ended:
+        """What comes next; nothing is lost when this is cancelled. Raises what the call failed with."""
+        while True:
+            if self._said:
+                self._room.set()
+                return Said(self._said.popleft())
+            if self._end is not None:
+                self.is_over = True
+                if isinstance(self._end, LongshoreError):
+                    raise self._end
+                return self._end
+            if self._open:
+                await asyncio.sleep(_TOGETHER_S)
+                if not self._said and self._end is None:
+                    return Asked(dict(self._open))
+                continue
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(_QUIET_S):
+                    await self._changed.wait()
+            except TimeoutError:
+                return Quiet()
+
+    def park(self) -> None:
+        """Nobody listens from now on: the client has the questions."""
+        self.round += 1
+        self._is_heard = False
+        self._room.set()
+        if self.clock is not None:
+            self.clock.stop_clock()
+
+    async def resume(self, answered_round: int, now: "Resumed") -> bool:
+        """Go on with the client's answers, which the server gets in the order in which it asked. False when this
+        round was answered before. What was not answered is asked again."""
+        if answered_round != self.round or self._is_heard:
+            return False
+        self._is_heard, self.takes, self._token_now = True, now.takes, now.token
+        if self.clock is not None:
+            self.clock.start_clock()
+        answered = [
+            inputs.answer(one, msgspec.Raw(now.responses[key]))
+            for key, one in self._open.items() if key in now.responses
+        ]
+        self._open = {key: one for key, one in self._open.items() if key not in now.responses}
+        for answer in answered:
+            await self._reply(answer)
+        return True
+
+    def give_up(self, why: str) -> None:
+        """End the call, at the server too. Safe to repeat."""
+        self.end(CallLost(why))
+        self.is_over = True
+        if self.task is not None:
+            self.task.cancel()
+        if self.wait is not None:
+            self.wait.reschedule(0)
+
+
+class Resumed(msgspec.Struct, frozen=True, array_like=True):
+    """What a client's next request for the same call brings, and where what it is told goes."""
+
+    takes: Takes
+    token: str | int | float | None      # for progress
+    responses: dict[str, bytes]          # JSON, by the keys of the questions
+    box: str = ""                        # the mailbox in another gateway that hears the rest; "": in this one

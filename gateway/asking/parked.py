@@ -1,0 +1,177 @@
+"""The calls of this gateway that wait for their clients: how many, how long, and how an answer finds them.
+
+An answer comes through a mailbox, which takes one, whichever gateway the client speaks to next. Where that is
+another one, what the call says from then on is carried there.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+
+import msgspec
+
+from gateway.asking import state
+from gateway.asking.call import Asked, AskingCall, Ended, Quiet, Resumed, Said
+from gateway.wire import inputs
+from shared.clock import monotonic_s, now_ms
+from shared.errors import CallLost, LongshoreError, StoreDown, TooMany
+from shared.jobs import JobRefused
+from shared.refusals import refusal_of
+from shared.sealing import Sealer
+from shared.state.mailboxes import Mailbox, Mailboxes
+from shared.state.parcels import Parcels
+from shared.tasks import Tasks
+
+LONGEST_S = 3600.0           # from a call's beginning to its last question
+_MOST = 2_000                # of all principals
+_GRACE_MS = 10_000           # by which a mailbox outlives what is said of it
+_END_S = 2.0
+_encode = msgspec.msgpack.Encoder().encode
+_resumed = msgspec.msgpack.Decoder(Resumed)
+_Opened = asyncio.Future[tuple[str, str]]
+
+
+class ParkedCalls:
+    """Built once at start-up; `close` gives up what still waits."""
+
+    def __init__(
+        self, mailboxes: Mailboxes, parcels: Parcels, sealer: Sealer, tasks: Tasks, *, wait_s: int, most: int | None
+    ) -> None:
+        self.mailboxes = mailboxes
+        self.parcels = parcels
+        self.sealer = sealer
+        self._tasks = tasks
+        self._wait_s = wait_s
+        self._most = most            # of one principal
+        self._calls: dict[str, AskingCall] = {}
+        self._waiting: Counter[str] = Counter()
+
+    @property
+    def count(self) -> int:
+        """Calls that wait here now."""
+        return self._waiting.total()
+
+    def find(self, call_id: str) -> AskingCall | None:
+        """A call of this gateway that was parked."""
+        return self._calls.get(call_id)
+
+    async def hear(self, call: AskingCall) -> Said | Quiet | Ended:
+        """What comes next for whoever listens; questions park the call and become the answer that asks them.
+
+        Raises what the call failed with; TooMany or CallLost where it cannot be parked, which ends it.
+        """
+        try:
+            heard = await call.heard()
+            if isinstance(heard, Asked):
+                return Ended(inputs.required(heard.questions, await self._park(call)))
+        except LongshoreError as err:
+            if not call.is_over:
+                call.give_up(str(err))
+            self._calls.pop(call.id, None)
+            raise
+        if isinstance(heard, Ended):
+            self._calls.pop(call.id, None)
+        return heard
+
+    async def resume(self, call: AskingCall, number: int, now: Resumed) -> bool:
+        """As the call's own; a server that takes no answer ends the call."""
+        try:
+            return await call.resume(number, now)
+        except LongshoreError as err:
+            call.end(err)
+            return True
+
+    async def close(self) -> None:
+        """Give up every call, and let nobody wait for one."""
+        calls = list(self._calls.values())
+        for call in calls:
+            call.give_up("the gateway that held this call stops; make the call again")
+        self.parcels.close()
+        if ending := [call.task for call in calls if call.task is not None]:
+            await asyncio.wait(ending, timeout=_END_S)
+
+    async def _park(self, call: AskingCall) -> str:
+        """The state under which the client goes on."""
+        principal = call.caller.principal
+        if monotonic_s() - call.began_s > LONGEST_S:
+            raise CallLost("this call asks for too long; make it again")
+        if self._waiting[principal] >= (self._most or _MOST) or self._waiting.total() >= _MOST:
+            raise TooMany(f"{self._waiting[principal]} calls of yours wait for an answer of their client already")
+        await self.parcels.say_alive()
+        call.park()
+        self._calls[call.id] = call
+        self._waiting[principal] += 1
+        opened: _Opened = asyncio.get_running_loop().create_future()
+        self._tasks.spawn(self._wait(call, opened), name="wait_for_client")
+        turn = (call.round, *await opened)
+        return state.sealed(self.sealer, state.new(
+            call.caller, digest=call.digest, expires_ms=now_ms() + self._wait_s * 1000, process=self.parcels.process,
+            call=call.id, turn=turn,
+        ))
+
+    async def _wait(self, call: AskingCall, opened: _Opened) -> None:
+        """Until the client answers, or its time is over."""
+        number, scope, ttl_ms = call.round, call.caller.session_id, self._wait_s * 1000 + _GRACE_MS
+        try:
+            async with AsyncExitStack() as boxes:
+                with self._place(call.caller.principal):
+                    answers = await boxes.enter_async_context(self.mailboxes.opened(scope, ttl_ms=ttl_ms))
+                    leaving = await boxes.enter_async_context(self.mailboxes.opened(scope, ttl_ms=ttl_ms))
+                    if not opened.done():
+                        opened.set_result((answers.id, leaving.id))
+                    now = await self._answer(call, answers)
+                if now is not None and await self.resume(call, number, now) and now.box:
+                    await self._carry(call, now.box, leaving)
+        except StoreDown as err:
+            if not opened.done():
+                opened.set_exception(err)
+            call.give_up("the call was lost with the store; make it again")
+
+    async def _answer(self, call: AskingCall, box: Mailbox) -> Resumed | None:
+        """What the client sent; None when the call was given up, as it is when nothing comes in time."""
+        if call.is_over:
+            return None
+        try:
+            async with asyncio.timeout(self._wait_s) as call.wait:
+                return _resumed.decode(await box.take())
+        except TimeoutError:
+            call.wait = None
+            self._calls.pop(call.id, None)
+            call.give_up("the client did not answer in time; make the call again")
+            return None
+        finally:
+            call.wait = None
+
+    async def _carry(self, call: AskingCall, box: str, leaving: Mailbox) -> None:
+        """Send what the call says to the gateway that the client speaks to now, until it is over or parked again."""
+        watch = self._tasks.start(self._watch(call, leaving), name="watch_leaving")
+        try:
+            while True:
+                item: Said | Quiet | Ended | JobRefused
+                try:
+                    item = await self.hear(call)
+                except LongshoreError as err:
+                    item = refusal_of(err)
+                if isinstance(item, Quiet):
+                    continue
+                if not await self.parcels.push(call.caller.session_id, box, _encode(item)):
+                    call.give_up("the client went away")
+                    return
+                if not isinstance(item, Said):
+                    return
+        finally:
+            watch.cancel()
+
+    async def _watch(self, call: AskingCall, leaving: Mailbox) -> None:
+        await leaving.take()
+        call.give_up("the client went away")
+
+    @contextmanager
+    def _place(self, principal: str) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._waiting[principal] -= 1
+            if not self._waiting[principal]:
+                del self._waiting[principal]

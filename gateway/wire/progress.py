@@ -1,0 +1,51 @@
+"""Progress notifications and the token that ties them to their request. Pure.
+
+MCP 2026-07-28 basic/utilities/progress.
+"""
+
+from typing import Any
+
+import msgspec
+
+from gateway.wire import jsonrpc
+from gateway.wire.envelope import MessageId
+
+
+class _Meta(msgspec.Struct):
+    token: Any = msgspec.field(default=None, name="progressToken")
+
+
+class _RequestParams(msgspec.Struct):
+    meta: _Meta = msgspec.field(default_factory=_Meta, name="_meta")
+
+
+class _Request(msgspec.Struct):
+    params: _RequestParams = msgspec.field(default_factory=_RequestParams)
+
+
+_request = msgspec.json.Decoder(_Request)
+
+
+def token_of(body: bytes) -> MessageId:
+    """The token under which a request wants to hear of its progress, None for none."""
+    try:
+        token = _request.decode(body).params.meta.token
+    except msgspec.DecodeError:
+        return None
+    return token if isinstance(token, str | int) and not isinstance(token, bool) else None
+
+
+def renamed(data: bytes, token: MessageId, now: MessageId) -> bytes | None:
+    """A notification as the client knows it that sent its request again with another token: None where it is about
+    the progress of a request that wants to hear of none."""
+    if token == now or b"notifications/progress" not in data:
+        return data
+    message = jsonrpc.open_object(data)
+    if bytes(message.get("method", msgspec.Raw())) != b'"notifications/progress"':
+        return data
+    if now is None:
+        return None
+    params = jsonrpc.open_object(message["params"])
+    params["progressToken"] = jsonrpc.raw(now)
+    message["params"] = jsonrpc.raw(params)
+    return jsonrpc.close_object(message)
