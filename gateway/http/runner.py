@@ -12,6 +12,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE, RequestHandler
 
 from gateway.appkeys import CONFIG, TASKS
+from gateway.http.malformed import Connection
 from gateway.http.turnstile import Turnstile
 
 _Messages = Sequence[tuple[RawRequestMessage, StreamReader]]
@@ -24,16 +25,16 @@ class PublicRunner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         if not self.app[CONFIG].core.auth.enabled:
-            return made
+            return _Server(made, None)
         turnstile = Turnstile(self.app)
         self.app[TASKS].spawn(turnstile.keep_log(), name="log_refusals")
         return _Server(made, turnstile)
 
 
 class _Server(web.Server):
-    """Another server's twin whose connections have the turnstile."""
+    """Another server's twin whose connections may have the turnstile."""
 
-    def __init__(self, twin: web.Server, turnstile: Turnstile) -> None:
+    def __init__(self, twin: web.Server, turnstile: Turnstile | None) -> None:
         super().__init__(
             twin.request_handler, request_factory=twin.request_factory, handler_cancellation=twin.handler_cancellation,
             loop=twin._loop, **twin._kwargs,
@@ -41,7 +42,9 @@ class _Server(web.Server):
         self._turnstile = turnstile
 
     def __call__(self) -> RequestHandler:
-        connection = super().__call__()
+        connection = Connection(self, loop=self._loop, **self._kwargs)
+        if self._turnstile is None:
+            return connection
         gate = _Gate(connection, cast(HttpRequestParser, connection._parser), self, self._turnstile)
         connection._parser = cast(HttpRequestParser, gate)
         return connection

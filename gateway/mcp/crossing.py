@@ -3,16 +3,14 @@
 Each request goes on as one that says all there is to say; what only a session has is answered from here.
 """
 
-from typing import Any
-
 import msgspec
 from aiohttp import web
 
 from gateway.appkeys import CANCELLATIONS, SESSIONS
-from gateway.mcp import questions
+from gateway.mcp import mirroring, questions
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.own_answers import own_result
-from gateway.wire import jsonrpc, modern, param_headers, to_modern
+from gateway.wire import jsonrpc, modern, to_modern
 from gateway.wire.envelope import Kind, MessageId
 from gateway.wire.introduction import Introduction, introduction
 from shared import tracing
@@ -22,16 +20,8 @@ _NOT_THERE = frozenset({"resources/subscribe", "resources/unsubscribe"})
 _DROPPED = frozenset({"last-event-id", "mcp-protocol-version"})
 
 
-class _Call(msgspec.Struct):
-    arguments: dict[str, Any] | None = None
-
-
 class _Level(msgspec.Struct):
     level: str
-
-
-class _CallRequest(msgspec.Struct):
-    params: _Call
 
 
 class _LevelRequest(msgspec.Struct):
@@ -47,7 +37,6 @@ class _CancelNotification(msgspec.Struct):
 
 
 _cancels = msgspec.json.Decoder(_CancelNotification)
-_calls = msgspec.json.Decoder(_CallRequest)
 _levels = msgspec.json.Decoder(_LevelRequest)
 
 
@@ -78,10 +67,9 @@ async def restated(exchange: Exchange, body: bytes) -> tuple[dict[str, str], byt
     message = exchange.envelope
     came = exchange.upstream_headers()
     headers = {name: value for name, value in came.items() if name.lower() not in _DROPPED}
-    headers |= modern.headers_of(
-        message.method, name=modern.name_of(message.method, message), arguments=_arguments_of(exchange, body),
-        wanted=_mirrored(exchange),
-    )
+    headers |= modern.headers_of(message.method, name=modern.name_of(message.method, message))
+    if message.method == "tools/call":
+        headers |= mirroring.made(exchange, body)
     headers["Accept"] = "application/json, text/event-stream"
     return headers, to_modern.request(
         body, client, log_level=log_level, traceparent=tracing.traceparent()
@@ -92,21 +80,6 @@ async def told(exchange: Exchange) -> tuple[Introduction, str]:
     """What the session's client is, and the log level that it set, "" for none."""
     init_params, log_level = await exchange.request.app[SESSIONS].told(exchange.caller.session_id)
     return introduction(init_params, exchange.session.protocol, can_be_asked=exchange.can_be_asked), log_level
-
-
-def _mirrored(exchange: Exchange) -> list[param_headers.Mirrored]:
-    if exchange.envelope.method != "tools/call":
-        return []
-    return exchange.mounted.monitor.mirrored.get(exchange.envelope.name, [])
-
-
-def _arguments_of(exchange: Exchange, body: bytes) -> dict[str, Any]:
-    if not _mirrored(exchange):
-        return {}
-    try:
-        return _calls.decode(body).params.arguments or {}
-    except msgspec.DecodeError:
-        raise InvalidParams("the arguments of a tool call must be an object") from None
 
 
 def _cancelled(body: bytes) -> MessageId:

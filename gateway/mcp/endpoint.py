@@ -37,7 +37,7 @@ from gateway.mcp.exchange import (
 from gateway.mcp.relay import Standing, check_kind, relay, relay_bytes
 from gateway.mcp.renewal import renew, with_upstream
 from gateway.mcp.rounds import answered
-from gateway.upstream import probe
+from gateway.upstream import ask
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import changes, modern
 from gateway.wire import envelope as wire
@@ -198,7 +198,7 @@ async def delete(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     await request.app[QUEUE].enqueue(RemoveScope(scope=caller.session_id))
     if ended.upstream_id:
         headers = upstream_headers(request, mounted, ended.upstream_id)
-        request.app[TASKS].spawn(probe.end(mounted.client, headers), name="end_upstream_session")
+        request.app[TASKS].spawn(ask.end(mounted.client, headers), name="end_upstream_session")
     return web.Response(status=204)
 
 

@@ -12,7 +12,6 @@ from gateway.asking.call import AskingCall
 from gateway.lists import METHODS
 from gateway.mcp import capabilities
 from gateway.upstream import headers
-from gateway.wire import header_values, param_headers
 from gateway.wire.envelope import Envelope, Kind, MessageId
 from shared.config import Config
 from shared.errors import BadRequest, SessionGone, StoreDown, Unauthorized
@@ -44,12 +43,9 @@ class Stateless:
     asking: AskingCall | None = None     # where the server may ask the client in between
     holder: Caller | None = None # whose record has the upstream session, where it is not the scope's own
 
-    def mirror(self, before: str, now: str) -> None:
-        """Let the headers that carry the argument `before` carry `now`."""
-        prefix = param_headers.PREFIX.lower()
-        for name, value in self.headers.items():
-            if name.lower().startswith(prefix) and header_values.decode(value) == before:
-                self.headers[name] = header_values.encode(now)
+    def carry(self, instead: dict[str, str], of: set[str]) -> None:
+        """Let `instead` go for those headers that are named as one `of` these, in lower case."""
+        self.headers = {name: value for name, value in self.headers.items() if name.lower() not in of} | instead
 
 
 @dataclass(slots=True)

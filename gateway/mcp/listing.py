@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.appkeys import FILES, LISTS
 from gateway.files import handles, results, sep_2631
 from gateway.lists import Fetch, Key, fingerprint
-from gateway.mcp import authorizing, capabilities, reading
+from gateway.mcp import authorizing, capabilities, mirroring, reading
 from gateway.mcp.additions import Additions, Each
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.own_answers import in_revision, own_result
@@ -177,15 +177,20 @@ async def _with_ours(
 
 
 async def _fetched(exchange: Exchange, added: Additions, fetch: Fetch | None) -> web.StreamResponse:
+    is_translated = exchange.stateless is not None and exchange.stateless.is_translated
+    learns = added.name == "tools" and (exchange.is_restated or is_translated)
+
     async def change(response: bytes) -> bytes:
         if fetch is not None and (result := jsonrpc.open_object(response).get("result")) is not None:
             fetch.keep(result)
+        if learns and (result := jsonrpc.open_object(response).get("result")) is not None:
+            mirroring.learn(exchange, bytes(result))
         return added.merged(response) if added.changes_any else response
 
     async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
         if answer.status == 404 and added.ours and exchange.stateless is not None:   # it has no such lists itself
             return own_result(exchange, added.alone())
-        return await relay(exchange, answer, change=change if added.changes_any or fetch is not None else None)
+        return await relay(exchange, answer, change=change if added.changes_any or fetch or learns else None)
 
 
 def _key(exchange: Exchange) -> Key:

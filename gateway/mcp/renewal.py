@@ -10,7 +10,7 @@ from aiohttp import web
 from gateway.appkeys import RENEWALS, TASKS, Mounted
 from gateway.mcp import capabilities
 from gateway.mcp.exchange import open_session, upstream_headers
-from gateway.upstream import probe
+from gateway.upstream import ask
 from gateway.upstream.ask import ask_raw, tell
 from gateway.upstream.discover import discovered
 from gateway.wire import jsonrpc, to_modern
@@ -102,7 +102,7 @@ async def introduced(request: web.Request, mounted: Mounted, init_params: bytes)
     found = capabilities.negotiated(response)
     if new and found is not None:
         ended = {**headers, "MCP-Protocol-Version": found.protocol, "Mcp-Session-Id": new}
-        request.app[TASKS].spawn(probe.end(mounted.client, ended), name="end_upstream_session")
+        request.app[TASKS].spawn(ask.end(mounted.client, ended), name="end_upstream_session")
     message = jsonrpc.open_object(response)
     if found is None or "result" not in message:
         raise UpstreamDown("the upstream server refused initialize")

@@ -5,6 +5,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from gateway.appkeys import CANCELLATIONS, TASKS
+from gateway.mcp import mirroring
 from gateway.mcp.crossing import restated
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.renewal import renew
@@ -24,7 +25,8 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
     A 404 to a request that named an upstream session says that the session is gone and the request did not
     run (MCP 2025-11-25 basic/transports §Session Management), and so does a tool's error that says it in
     words: the session is renewed and the request sent again,
-    `sessions.upstream_session_termination_retries` times at most.
+    `sessions.upstream_session_termination_retries` times at most. A call whose headers do not fit what the server's
+    tools want by now is sent once more with others.
     """
 
     def __init__(self, exchange: Exchange, body: bytes, *, within_s: float | None) -> None:
@@ -36,40 +38,55 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
 
     async def __aenter__(self) -> UpstreamAnswer:
         exchange = self._exchange
-        left = exchange.config.sessions.upstream_session_termination_retries
+        left, has_learned = exchange.config.sessions.upstream_session_termination_retries, False
         while True:
             lost = exchange.session.upstream_id
-            headers, body = (
-                await restated(exchange, self._body) if exchange.is_restated
-                else (exchange.upstream_headers(), self._body)
-            )
-            running = exchange.mounted.client.exchange("POST", headers, body, within_s=self._within_s)
-            if exchange.stateless is not None and exchange.stateless.asking is not None:
-                exchange.stateless.asking.clock = running
-            if exchange.is_restated:
-                self._cancellable = running
-                exchange.request.app[CANCELLATIONS].begin(exchange.caller.session_id, exchange.asked_id, running)
-            try:
-                answer = await running.__aenter__()
-            except UpstreamTimeout:
-                self._forget()
-                _cancel_upstream(exchange)
-                raise
-            except LongshoreError:
-                self._forget()
-                raise
-            except asyncio.CancelledError:
-                self._forget()
-                if _is_cancelled_by_leaving(exchange):
-                    _cancel_upstream(exchange, "the client went away")
-                raise
-            self._running = running
+            answer = await self._ask()
+            if not has_learned and await self._has_learned(answer):
+                has_learned = True
+                await self._leave()
+                continue
             if not lost or not left or not await self._is_lost(answer):
                 return answer
-            self._running = None
-            await running.__aexit__(None, None, None)
+            await self._leave()
             left -= 1
             exchange.use_upstream(await renew(exchange.request, exchange.mounted, exchange.holder, lost=lost))
+
+    async def _ask(self) -> UpstreamAnswer:
+        exchange = self._exchange
+        headers, body = (
+            await restated(exchange, self._body) if exchange.is_restated
+            else (exchange.upstream_headers(), self._body)
+        )
+        running = exchange.mounted.client.exchange("POST", headers, body, within_s=self._within_s)
+        if exchange.stateless is not None and exchange.stateless.asking is not None:
+            exchange.stateless.asking.clock = running
+        if exchange.is_restated:
+            self._cancellable = running
+            exchange.request.app[CANCELLATIONS].begin(exchange.caller.session_id, exchange.asked_id, running)
+        try:
+            answer = await running.__aenter__()
+        except UpstreamTimeout:
+            self._forget()
+            _cancel_upstream(exchange)
+            raise
+        except LongshoreError:
+            self._forget()
+            raise
+        except asyncio.CancelledError:
+            self._forget()
+            if _is_cancelled_by_leaving(exchange):
+                _cancel_upstream(exchange, "the client went away")
+            raise
+        self._running = running
+        return answer
+
+    async def _leave(self) -> None:
+        """Without taking the answer: the request is sent again."""
+        self._forget()
+        running, self._running = self._running, None
+        if running is not None:
+            await running.__aexit__(None, None, None)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
@@ -92,6 +109,16 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
                 exchange.caller.session_id, exchange.asked_id, self._cancellable
             )
             self._cancellable = None
+
+    async def _has_learned(self, answer: UpstreamAnswer) -> bool:
+        """Whether the call is to be sent once more, with other headers."""
+        if answer.status != 400:
+            return False
+        try:
+            return await mirroring.learned_from(self._exchange, answer, self._body)
+        except BaseException as err:
+            await self.__aexit__(type(err), err, None)
+            raise
 
     async def _is_lost(self, answer: UpstreamAnswer) -> bool:
         if answer.status == 404:

@@ -8,7 +8,7 @@ from aiohttp import web
 from gateway.appkeys import BLOBS, FILES, LEASES, METRICS, SIGNER
 from gateway.files import arguments, sep_2631, stored
 from gateway.files.adapters import ToolAdapters
-from gateway.mcp import awaiting, capture, inline, links, reserved, spilling
+from gateway.mcp import awaiting, capture, inline, links, mirroring, reserved, spilling
 from gateway.mcp.exchange import Exchange, lease_id
 from gateway.mcp.own_answers import own_result
 from gateway.mcp.reserved import Pending
@@ -32,6 +32,8 @@ async def call(exchange: Exchange) -> web.StreamResponse:
         return await _upload_link(exchange)
     if adapters.takes_uploads and name == own.await_tool_name(exchange.mounted.server):
         return await awaiting.await_upload(exchange)
+    if exchange.stateless is not None:
+        await mirroring.check(exchange)
     tool = adapters.by_tool.get(name, _PLAIN)
     started_s = monotonic_s()
     outcome: Result = "error"
@@ -91,14 +93,13 @@ async def _adapted(exchange: Exchange, tool: ToolAdapters) -> web.StreamResponse
             "a file handle of this call is unknown or has expired; upload the file again and use its new handle"
         ) from err
     for slot, record in zip(slots, records, strict=True):
-        handle = slot.text
         slot.fill(arguments.path_of(record, root))
-        if exchange.stateless is not None:
-            exchange.stateless.mirror(handle, slot.text)
     pending = await reserved.begin(exchange, tool.producer, given) if tool.producer is not None else None
     params["arguments"] = jsonrpc.raw(given)
     message["params"] = jsonrpc.raw(params)
-    return await _send(exchange, tool, pending, body=jsonrpc.close_object(message))
+    body = jsonrpc.close_object(message)
+    mirroring.remake(exchange, body)
+    return await _send(exchange, tool, pending, body=body)
 
 
 def _schemes(config: Config) -> tuple[str, ...]:

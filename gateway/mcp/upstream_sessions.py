@@ -14,7 +14,7 @@ from aiohttp import web
 from gateway.appkeys import LEASES
 from gateway.mcp import capabilities, renewal
 from gateway.mcp.exchange import Begin, Exchange, open_session
-from gateway.upstream import probe
+from gateway.upstream import ask
 from gateway.wire.inputs import Takes
 from shared import ids
 from shared.state.renewal import Open
@@ -72,5 +72,5 @@ async def _its_own(exchange: Exchange, takes: Takes, handle: Handle) -> web.Stre
         return await handle(exchange)
     finally:
         if new.upstream_id:
-            end = probe.end(exchange.mounted.client, exchange.upstream_headers())
+            end = ask.end(exchange.mounted.client, exchange.upstream_headers())
             exchange.spawn(end, name="end_upstream_session")

@@ -1,12 +1,16 @@
-"""One JSON-RPC request of the gateway's own to an upstream, answered whole."""
+"""What the gateway itself says to an upstream: one JSON-RPC request, answered whole, a notification, a DELETE."""
 
+import asyncio
 from typing import Any
 
 import msgspec
+import structlog
 
 from gateway.upstream.client import UpstreamAnswer, UpstreamClient
 from gateway.wire import jsonrpc, sse
-from shared.errors import UpstreamDown
+from shared.errors import LongshoreError, UpstreamDown
+
+log = structlog.get_logger(__name__)
 
 _encode = msgspec.json.Encoder().encode
 _MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -51,6 +55,15 @@ async def tell(
         message["params"] = params
     async with client.exchange("POST", headers, _encode(message), within_s=_TELL_S) as answer:
         await answer.read()
+
+
+async def end(client: UpstreamClient, headers: dict[str, str]) -> None:
+    """DELETE an upstream session, best effort: a server may not support it (405)."""
+    try:
+        async with asyncio.timeout(_TELL_S), client.exchange("DELETE", headers) as answer:
+            await answer.read()
+    except (LongshoreError, TimeoutError):
+        log.info("upstream_session_not_ended")
 
 
 async def response_of(answer: UpstreamAnswer, request_id: str, most_bytes: int = _MAX_EVENT_BYTES) -> bytes:

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 
+from gateway.upstream.ask import end
 from gateway.upstream.client import UpstreamClient
-from gateway.upstream.probe import end
 from shared.config import Server
 from shared.errors import StoreDown
 from shared.state.expiry import ExpiryStore

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import msgspec
 import structlog
 
-from gateway.upstream.ask import WantsCredentials, ask, tell
+from gateway.upstream import asked_tools
+from gateway.upstream.ask import WantsCredentials
 from gateway.upstream.client import UpstreamClient
-from gateway.upstream.discover import META, discovered
-from gateway.wire import jsonrpc, modern, param_headers
+from gateway.upstream.tool_headers import ToolHeaders
 from shared.clock import monotonic_s
 from shared.config import Server
 from shared.errors import LongshoreError, UpstreamDown
@@ -20,27 +19,8 @@ log = structlog.get_logger(__name__)
 
 Readiness = Literal["starting", "ready", "unreachable", "waits_for_caller"]
 
-_ACCEPT = "application/json, text/event-stream"
-_PROBE_VERSION = "2025-06-18"    # of the handshake era, and known to every server that has one
 _PROBE_TIMEOUT_S = 10.0
 _RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-_MAX_PAGES = 50
-
-
-class _Tool(msgspec.Struct):
-    name: str
-    schema: Any = msgspec.field(default=None, name="inputSchema")
-    output: Any = msgspec.field(default=None, name="outputSchema")
-
-
-class _ToolPage(msgspec.Struct):
-    tools: list[_Tool] = []
-    next_cursor: str | None = msgspec.field(default=None, name="nextCursor")
-
-
-class _Initialized(msgspec.Struct):
-    protocol: str = msgspec.field(name="protocolVersion")
-    capabilities: dict[str, Any] = {}
 
 
 @dataclass
@@ -55,7 +35,7 @@ class Monitor:
     is_modern_only: bool = False                       # it refuses `initialize`
     latency_ms: float | None = None
     tools: frozenset[str] = frozenset()
-    mirrored: dict[str, list[param_headers.Mirrored]] = field(default_factory=dict)    # arguments, by tool
+    headers: ToolHeaders = field(default_factory=ToolHeaders)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)    # output schemas, by tool that has one
     ready: asyncio.Event = field(default_factory=asyncio.Event)     # settled, one way or the other
     doubted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -128,72 +108,17 @@ async def _look(monitor: Monitor, client: UpstreamClient, extra: dict[str, str])
     """Ask in the session era, then in the stateless one, which alone a server may speak."""
     is_modern_only = False
     try:
-        tools = await _handshake(client, extra)
+        tools = await asked_tools.by_handshake(client, extra)
     except WantsCredentials:
         raise
     except UpstreamDown as refused:
         try:
-            tools = await _discovery(client, extra)
+            tools = await asked_tools.by_discovery(client, extra)
         except UpstreamDown:
             raise refused from None
         is_modern_only = True
     monitor.is_modern_only = is_modern_only
     monitor.tools = frozenset(tool.name for tool in tools)
-    found = {tool.name: param_headers.mirrored(tool.schema) for tool in tools}
-    monitor.mirrored = {name: mirrored for name, mirrored in found.items() if mirrored}
     monitor.outputs = {tool.name: tool.output for tool in tools if isinstance(tool.output, dict)}
-
-
-async def _discovery(client: UpstreamClient, extra: dict[str, str]) -> list[_Tool]:
-    headers = {**extra, "Content-Type": "application/json", "Accept": _ACCEPT}
-    found = await discovered(client, headers, within_s=_PROBE_TIMEOUT_S)
-    if "tools" not in jsonrpc.open_object(found.get("capabilities", msgspec.Raw(b"{}"))):
-        return []
-    return await _tools(client, headers | modern.headers_of("tools/list"), {"_meta": META})
-
-
-async def _handshake(client: UpstreamClient, extra: dict[str, str]) -> list[_Tool]:
-    headers = {**extra, "Content-Type": "application/json", "Accept": _ACCEPT}
-    params = {
-        "protocolVersion": _PROBE_VERSION, "capabilities": {},
-        "clientInfo": {"name": "longshore", "version": "1"},
-    }
-    response, session_id = await ask(client, headers, "initialize", params)
-    try:
-        initialized = msgspec.json.decode(response.get("result", b"{}"), type=_Initialized)
-    except msgspec.DecodeError:
-        raise UpstreamDown("the upstream server refused initialize") from None
-    headers["MCP-Protocol-Version"] = initialized.protocol
-    if session_id:
-        headers["Mcp-Session-Id"] = session_id
-    try:
-        await tell(client, headers, "notifications/initialized")
-        return await _tools(client, headers, {}) if "tools" in initialized.capabilities else []
-    finally:
-        if session_id:
-            await end(client, headers)
-
-
-async def _tools(client: UpstreamClient, headers: dict[str, str], base: dict[str, Any]) -> list[_Tool]:
-    tools: list[_Tool] = []
-    params = base
-    for _ in range(_MAX_PAGES):
-        response, _ = await ask(client, headers, "tools/list", params)
-        try:
-            page = msgspec.json.decode(response.get("result", b"{}"), type=_ToolPage)
-        except msgspec.DecodeError:
-            raise UpstreamDown("the upstream server's tool list is malformed") from None
-        tools += page.tools
-        if page.next_cursor is None:
-            break
-        params = {**base, "cursor": page.next_cursor}
-    return tools
-
-
-async def end(client: UpstreamClient, headers: dict[str, str]) -> None:
-    """DELETE an upstream session, best effort: a server may not support it (405)."""
-    try:
-        async with asyncio.timeout(_PROBE_TIMEOUT_S), client.exchange("DELETE", headers) as answer:
-            await answer.read()
-    except (LongshoreError, TimeoutError):
-        log.info("upstream_session_not_ended")
+    if broken := monitor.headers.replace(tools, ""):
+        log.warning("tool_headers_malformed", server=monitor.server.id, tools=broken)

@@ -9,6 +9,7 @@ import re
 
 _OPENS, _CLOSES = "=?base64?", "?="
 _PLAIN = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_ALLOWED = re.compile(r"[\t\x20-\x7e]*")
 
 
 def encode(text: str) -> str:
@@ -19,9 +20,10 @@ def encode(text: str) -> str:
 
 
 def decode(value: str) -> str | None:
-    """The text that `value` carries; None when it is marked and what stands between the marks is malformed."""
+    """The text that `value` carries; None when it holds a character that belongs between marks, or is marked and
+    what stands there is malformed."""
     if not _is_marked(value):
-        return value
+        return value if _ALLOWED.fullmatch(value) else None
     inner = value[len(_OPENS):-len(_CLOSES)]
     try:
         data = base64.b64decode(inner, validate=True)

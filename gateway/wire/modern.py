@@ -3,14 +3,13 @@
 MCP 2026-07-28 basic §_meta and basic/transports/streamable-http §Server Validation.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from multidict import MultiMapping
 
-from gateway.wire import header_values, jsonrpc, param_headers
+from gateway.wire import header_values, jsonrpc
 from gateway.wire.envelope import HANDSHAKE_VERSIONS, Envelope, Kind
 from shared.errors import BadRequest, HeaderMismatch, InvalidParams, UnsupportedVersion
 
@@ -58,7 +57,7 @@ _requests = msgspec.json.Decoder(_Request)
 class Opened:
     """What the `_meta` of a request says about its hop."""
 
-    capabilities: msgspec.Raw    # of the client, an object or whatever it sent
+    capabilities: msgspec.Raw    # of the client, an object
     workspace: str               # "" when it names none
 
 
@@ -97,15 +96,11 @@ def name_of(method: str, params: Envelope) -> str:
     return params.uri if method == "resources/read" else ""
 
 
-def headers_of(method: str, *, name: str = "", arguments: Mapping[str, Any] | None = None,
-               wanted: list[param_headers.Mirrored] | None = None) -> dict[str, str]:
-    """The headers that mirror the body of one request: `name` is `params.name` or `params.uri` where `Mcp-Name`
-    carries it, `wanted` what the tool's schema wants mirrored of its `arguments`."""
+def headers_of(method: str, *, name: str = "") -> dict[str, str]:
+    """The headers that mirror any request: `name` is `params.name` or `params.uri` where `Mcp-Name` carries it."""
     headers = {VERSION_HEADER: VERSION, METHOD_HEADER: header_values.encode(method)}
     if name:
         headers[NAME_HEADER] = header_values.encode(name)
-    if wanted and arguments:
-        headers |= param_headers.of(wanted, arguments)
     return headers
 
 
@@ -130,6 +125,8 @@ def opened(envelope: Envelope, body: bytes, headers: MultiMapping[str]) -> Opene
     if (name or envelope.method in _NAMED) and header_values.decode(mirrors.get(NAME_HEADER, "")) != name:
         raise HeaderMismatch(f"the header {NAME_HEADER} and the name or uri of the body differ")
     _check_version(meta.protocol)
+    if not bytes(meta.capabilities).startswith(b"{"):
+        raise InvalidParams(f"{CAPABILITIES_KEY} must be an object")
     if not isinstance(meta.workspace, (str, type(None))):
         raise InvalidParams(f"{WORKSPACE_KEY} must be a string")
     return Opened(meta.capabilities, meta.workspace or "")

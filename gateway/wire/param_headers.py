@@ -4,14 +4,17 @@ MCP 2026-07-28 server/tools and basic/transports/streamable-http §Custom Header
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from multidict import MultiMapping
+
 from gateway.wire import header_values
+from shared.errors import HeaderMismatch
 
 PREFIX = "Mcp-Param-"
-_KEY = "x-mcp-header"
+KEY = "x-mcp-header"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TYPES = frozenset({"string", "integer", "boolean"})
 # Where JSON Schema 2020-12 holds further schemas, beside `properties`: an annotation there cannot be reached.
@@ -27,6 +30,7 @@ class Mirrored:
 
     path: tuple[str, ...]    # the properties that lead to it
     header: str              # the whole name
+    is_integer: bool = False
 
 
 def mirrored(schema: Any) -> list[Mirrored] | None:
@@ -34,20 +38,20 @@ def mirrored(schema: Any) -> list[Mirrored] | None:
     must not use the tool."""
     found: list[Mirrored] = []
     seen: set[str] = set()
-    for path, node in _positions(schema):
-        if _KEY not in node:
+    for path, node in positions(schema):
+        if KEY not in node:
             continue
-        token, kind = node[_KEY], node.get("type")
+        token, kind = node[KEY], node.get("type")
         if not path or not isinstance(token, str) or not _TOKEN.fullmatch(token):
             return None
         if not isinstance(kind, str) or kind not in _TYPES or token.lower() in seen:
             return None
         seen.add(token.lower())
-        found.append(Mirrored(path, PREFIX + token))
+        found.append(Mirrored(path, PREFIX + token, is_integer=kind == "integer"))
     return found
 
 
-def of(wanted: list[Mirrored], arguments: Mapping[str, Any]) -> dict[str, str]:
+def of(wanted: Iterable[Mirrored], arguments: Mapping[str, Any]) -> dict[str, str]:
     """The headers of a call with these arguments; none for one that is absent, null or no scalar."""
     headers = {}
     for one in wanted:
@@ -55,6 +59,39 @@ def of(wanted: list[Mirrored], arguments: Mapping[str, Any]) -> dict[str, str]:
         if text is not None:
             headers[one.header] = header_values.encode(text)
     return headers
+
+
+def check(wanted: Iterable[Mirrored], arguments: Mapping[str, Any], headers: MultiMapping[str]) -> None:
+    """Raise HeaderMismatch unless the headers say what the arguments do: each that is given is there once and the
+    same, and no other is there (MCP 2026-07-28 basic/transports/streamable-http §Server Behavior for Custom Headers).
+    """
+    for one in wanted:
+        values, value = headers.getall(one.header, ()), _at(arguments, one.path)
+        expected = _text(value)
+        if not values:
+            if expected is not None:
+                raise HeaderMismatch(f"the header {one.header} is missing, whose argument is in the body")
+            continue
+        if len(values) > 1:
+            raise HeaderMismatch(f"the header {one.header} is there twice")
+        said = header_values.decode(values[0])
+        if said is None:
+            raise HeaderMismatch(f"the value of the header {one.header} is malformed")
+        if expected is None or not (said == expected or (one.is_integer and _is_number(said, value))):
+            raise HeaderMismatch(f"the header {one.header} and the argument in the body differ")
+
+
+def _is_number(said: str, value: Any) -> bool:
+    """Whether the text means the same whole number, as `42.0` and 42 do."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (found := _DECIMAL.fullmatch(said)):
+        return False
+    try:
+        return int(found[1]) == value
+    except ValueError:       # more digits than Python reads
+        return False
+
+
+_DECIMAL = re.compile(r"(-?[0-9]+)(?:\.0+)?")
 
 
 def _at(arguments: Any, path: tuple[str, ...]) -> Any:
@@ -76,7 +113,7 @@ def _text(value: Any) -> str | None:
         return None
 
 
-def _positions(schema: Any) -> Iterator[tuple[tuple[str, ...] | None, dict[str, Any]]]:
+def positions(schema: Any) -> Iterator[tuple[tuple[str, ...] | None, dict[str, Any]]]:
     """Every schema in `schema` with the properties that lead to it, None where something else does."""
     left: list[tuple[tuple[str, ...] | None, Any]] = [((), schema)]
     while left:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire import jsonrpc, modern, result_fields
+from gateway.wire import jsonrpc, modern, result_fields, tool_lists
 from gateway.wire.envelope import MessageId
 from shared.errors import InvalidParams, NotFound
 
@@ -79,7 +79,10 @@ def response(data: bytes, message_id: MessageId, method: str) -> bytes:
     message = jsonrpc.open_object(data)
     message["id"] = jsonrpc.raw(message_id)
     if "result" in message:
-        message["result"] = jsonrpc.raw(result_fields.completed(jsonrpc.open_object(message["result"]), method))
+        result = jsonrpc.open_object(message["result"])
+        if method == "tools/list":
+            result = tool_lists.cleaned(result)
+        message["result"] = jsonrpc.raw(result_fields.completed(result, method))
     elif "error" in message:
         error = jsonrpc.open_object(message["error"])
         code = msgspec.json.decode(error.get("code", msgspec.Raw(b"null")))

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire import jsonrpc, modern
+from gateway.wire import jsonrpc, modern, tool_lists
 from gateway.wire.envelope import HANDSHAKE_VERSIONS
 from gateway.wire.introduction import Introduction
 from shared.errors import InvalidParams, NotFound, UpstreamDown
@@ -74,7 +74,7 @@ def response(data: bytes, method: str) -> bytes:
     """The server's answer as one of the session era. Raises UpstreamDown for a kind of result that it has not."""
     message = jsonrpc.open_object(data)
     if "result" in message:
-        message["result"] = jsonrpc.raw(_result(jsonrpc.open_object(message["result"])))
+        message["result"] = jsonrpc.raw(_result(jsonrpc.open_object(message["result"]), method))
     elif "error" in message:
         message |= _error(message["error"], method)
         if "result" in message:
@@ -103,7 +103,7 @@ def initialized(discovered: jsonrpc.RawMap, version: str) -> dict[str, Any]:
 _NAMELESS = {"name": "unnamed", "version": "0"}
 
 
-def _result(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
+def _result(result: jsonrpc.RawMap, method: str) -> jsonrpc.RawMap:
     kind = result.get("resultType")
     if kind is not None and bytes(kind) != b'"complete"':
         raise UpstreamDown("the upstream server answered with a kind of result that this client's revision has not")
@@ -114,7 +114,7 @@ def _result(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
             kept["_meta"] = jsonrpc.raw(meta)
             if not meta:
                 del kept["_meta"]
-    return kept
+    return tool_lists.usable(kept) if method == "tools/list" else kept
 
 
 def _error(data: msgspec.Raw, method: str) -> jsonrpc.RawMap:

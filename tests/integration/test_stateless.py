@@ -33,7 +33,9 @@ async def _completes(seen: Seen) -> dict[str, Any]:
 
 
 async def _lists(seen: Seen) -> dict[str, Any]:
-    return result(seen, {"resultType": "complete", "tools": [], "ttlMs": 60000, "cacheScope": "public"})
+    mirrored = {"type": "object", "properties": {"path": {"type": "string", "x-mcp-header": "Path"}}}
+    tools = [{"name": "read", "inputSchema": mirrored}]
+    return result(seen, {"resultType": "complete", "tools": tools, "ttlMs": 60000, "cacheScope": "public"})
 
 
 @pytest.fixture
@@ -101,11 +103,13 @@ async def test_files_travel_in_both_directions_and_stay_in_their_workspace(
             "tools/call", {"name": "read", "arguments": handle}, headers={**blue, "Mcp-Param-Path": handle["path"]}
         )
         used = upstream.last("tools/call")
-        elsewhere = await modern.result("tools/call", {"name": "read", "arguments": handle})
+        elsewhere = await modern.result(
+            "tools/call", {"name": "read", "arguments": handle}, headers={"Mcp-Param-Path": handle["path"]}
+        )
 
     assert set(discovered["capabilities"]) == {"tools", "resources"}
     assert (discovered["cacheScope"], discovered["ttlMs"]) == ("private", 0)
-    assert [tool["name"] for tool in listed["tools"]] == ["files_get_upload_url", "files_await_upload"]
+    assert [tool["name"] for tool in listed["tools"]] == ["read", "files_get_upload_url", "files_await_upload"]
     assert (listed["cacheScope"], listed["ttlMs"]) == ("private", 0)
     assert read["contents"][0]["text"] == "kept"
     assert (foreign.status, foreign.message["error"]["code"]) == (400, -32602)

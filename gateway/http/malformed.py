@@ -1,0 +1,37 @@
+"""What came and is not HTTP as it is read here: answered with an error of the family, and nothing of it is logged.
+
+aiohttp's own answer shows a part of what came, and its log shows it with a traceback.
+"""
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError, InvalidHeader, LineTooLong
+from aiohttp.web_protocol import RequestHandler
+
+from gateway.wire import jsonrpc
+from shared.errors import BadRequest, HeaderMismatch
+
+log = structlog.get_logger(__name__)
+
+_LONG = "a header is longer than is read here; let long arguments travel in the body alone, or as a file"
+_BROKEN = "a header holds what no header may; encode it as the protocol says"
+
+
+class Connection(RequestHandler):
+    """One connection of a client."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """The answer, after which the connection is closed."""
+        if not isinstance(exc, HttpProcessingError) or request.writer.output_size > 0:
+            return super().handle_error(request, status, exc, message)
+        err = BadRequest("this is not HTTP/1.1 as it is read here")
+        if isinstance(exc, (LineTooLong, InvalidHeader)):
+            err = HeaderMismatch(_LONG if isinstance(exc, LineTooLong) else _BROKEN)
+        log.info("malformed_request", reason=type(exc).__name__)
+        response = web.Response(status=400, body=jsonrpc.error(None, err), content_type="application/json")
+        response.force_close()
+        return response

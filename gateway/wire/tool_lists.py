@@ -1,0 +1,81 @@
+"""What a list of tools says about headers, and the list as a client may have it. Pure.
+
+A client over HTTP must not use a tool whose `x-mcp-header` breaks a rule (MCP 2026-07-28 basic/transports/
+streamable-http §Schema Extension).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from gateway.wire import jsonrpc, param_headers
+from gateway.wire.param_headers import Mirrored
+
+_KEY = param_headers.KEY.encode()
+
+
+class Tool(msgspec.Struct):
+    """A tool, as far as calling it needs."""
+
+    name: str
+    schema: Any = msgspec.field(default=None, name="inputSchema")
+    output: Any = msgspec.field(default=None, name="outputSchema")
+
+
+class _Page(msgspec.Struct):
+    tools: list[Tool] = []
+
+
+_page = msgspec.json.Decoder(_Page)
+_tool = msgspec.json.Decoder(Tool)
+_entries = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def mirrored_by(tools: Iterable[Tool]) -> Iterator[tuple[str, list[Mirrored] | None]]:
+    """What each tool wants mirrored; None for one that clients must not use."""
+    return ((tool.name, param_headers.mirrored(tool.schema)) for tool in tools)
+
+
+def tools_in(result: bytes) -> list[Tool]:
+    """The tools of one page; none where it is malformed, which is for others to say."""
+    try:
+        return _page.decode(result).tools
+    except (msgspec.DecodeError, RecursionError):
+        return []
+
+
+def usable(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
+    """A page without the tools that a client must not use, which this gateway is to an upstream of the revision."""
+    return _with_broken(result, lambda _entry, _tool: [])
+
+
+def cleaned(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
+    """A page of a server of the session era, to which the key means nothing: it goes where it breaks a rule, so that
+    clients of the revision may use the tool."""
+    return _with_broken(result, lambda entry, tool: [_without_key(entry, tool)])
+
+
+def _with_broken(
+    result: jsonrpc.RawMap, instead: Callable[[msgspec.Raw, Tool], list[msgspec.Raw]]
+) -> jsonrpc.RawMap:
+    listed = bytes(result.get("tools", b""))
+    if _KEY not in listed:
+        return result
+    try:
+        kept: list[msgspec.Raw] = []
+        for entry in _entries.decode(listed):
+            tool = _tool.decode(entry) if _KEY in bytes(entry) else None
+            if tool is not None and param_headers.mirrored(tool.schema) is None:
+                kept += instead(entry, tool)
+            else:
+                kept.append(entry)
+    except (msgspec.DecodeError, RecursionError):
+        return result
+    return result | {"tools": jsonrpc.raw(kept)}
+
+
+def _without_key(entry: msgspec.Raw, tool: Tool) -> msgspec.Raw:
+    for _, schema in param_headers.positions(tool.schema):
+        schema.pop(param_headers.KEY, None)
+    return jsonrpc.raw(jsonrpc.open_object(entry) | {"inputSchema": jsonrpc.raw(tool.schema)})
