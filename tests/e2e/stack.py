@@ -58,12 +58,14 @@ class Stack:
 
 
 @contextmanager
-def stack(folder: Path, servers: list[dict[str, Any]], *, core: dict[str, Any] | None = None) -> Iterator[Stack]:
+def stack(
+    folder: Path, servers: list[dict[str, Any]], *, core: dict[str, Any] | None = None, **sections: dict[str, Any]
+) -> Iterator[Stack]:
     """A deployment of `servers` with nothing started yet but its Redis."""
     root = folder / "storage"
     root.mkdir(exist_ok=True)
     config = folder / "config.yaml"
-    config.write_text(configuration(root, servers, core))
+    config.write_text(configuration(root, servers, core, **sections))
     with private_redis() as redis_url:
         made = Stack(folder, config, root, redis_url)
         try:
@@ -83,7 +85,8 @@ async def one_of_each(
 
 
 def configuration(
-    root: Path, servers: list[dict[str, Any]], core: dict[str, Any] | None = None, *, state: str = "redis"
+    root: Path, servers: list[dict[str, Any]], core: dict[str, Any] | None = None, *, state: str = "redis",
+    **sections: dict[str, Any],
 ) -> str:
     """A configuration file of `servers` that takes its ports from the environment."""
     return yaml.safe_dump({
@@ -98,6 +101,7 @@ def configuration(
         "storage": {"root": str(root)},
         "uploads": {"ttl_seconds": 600},
         "servers": servers,
+        **sections,
     })
 
 

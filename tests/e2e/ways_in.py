@@ -12,6 +12,7 @@ import msgspec
 from mcp.client.client import Client
 from mcp_types import CallToolResult, TextContent
 
+from tests.e2e import file_transfer
 from tests.e2e.stack import Gateway, Stack
 from tests.fixtures.balancer import Halt, round_robin
 from tests.fixtures.node import TUS_CLIENT, UPLOAD_PAGE, chromium
@@ -137,6 +138,11 @@ async def data_uri(journey: Journey) -> str:
     """A small file within the call itself."""
     content = await asyncio.to_thread(journey.path.read_bytes)
     return f"data:application/octet-stream;base64,{base64.b64encode(content).decode()}"
+
+
+async def announced(journey: Journey) -> str:
+    """A client that asks where to send a file, as the draft SEP-2631 has it."""
+    return await file_transfer.sent(journey.client, journey.path, await asyncio.to_thread(journey.path.read_bytes))
 
 
 async def tool_to_tool(journey: Journey) -> str:

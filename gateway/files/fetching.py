@@ -1,0 +1,158 @@
+"""Files fetched from where a client says they are: by https, from public addresses, within size and time."""
+
+import asyncio
+import re
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from gateway.files.public_addresses import is_public
+from shared.errors import ToolInputError
+
+_MOST_REDIRECTS = 5
+_MOST_AT_ONCE = 20           # of this gateway; others wait their turn, within their time
+_LONGEST_URL = 8_000
+_IN_URLS = re.compile(r"[\x21-\x7e]+")
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_ASKING = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "longshore"}
+Take = Callable[[bytes], Awaitable[None]]
+
+
+class AddressRefused(Exception):
+    """A connection would go to an address that is not allowed. Says which to nobody."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What a fetch may reach and how long it may take. The gateway as shipped uses the defaults."""
+
+    is_allowed: Callable[[str], bool] = is_public    # of an address in its usual form
+    resolver: Callable[[], AbstractResolver] = aiohttp.ThreadedResolver
+    tls: Callable[[], ssl.SSLContext] = ssl.create_default_context
+    total_s: float = 100.0
+    silence_s: float = 20.0
+
+
+class _Resolver(AbstractResolver):
+    """Addresses of a name, all of them allowed: what is connected to is what was checked, not asked for again."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._resolver = guard.resolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        found = await self._resolver.resolve(host, port, family)
+        if not all(self._guard.is_allowed(result["host"]) for result in found):
+            raise AddressRefused
+        return found
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+class Fetcher:
+    """Fetches files with no cookie, credential, proxy or connection of another fetch. Needs a running loop."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        connector = aiohttp.TCPConnector(
+            resolver=_Resolver(guard), use_dns_cache=False, force_close=True, ssl=guard.tls(), limit=_MOST_AT_ONCE,
+            socket_factory=self._socket,
+        )
+        self._http = aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=guard.silence_s, sock_read=guard.silence_s),
+        )
+
+    async def close(self) -> None:
+        """Fetch nothing more."""
+        await self._http.close()
+
+    async def fetch(self, url: str, take: Take, *, most_bytes: int) -> str:
+        """Hand the bytes at `url` to `take` as they come; returns the media type that the server declares, or "".
+
+        Raises ToolInputError, whose sentence holds neither the URL nor an address.
+        """
+        try:
+            async with asyncio.timeout(self._guard.total_s), self._answer(url) as answer:
+                _check(answer, most_bytes)
+                came = 0
+                async for chunk in answer.content.iter_any():
+                    came += len(chunk)
+                    if came > most_bytes:
+                        raise _too_large(most_bytes)
+                    await take(chunk)
+                return answer.content_type if "Content-Type" in answer.headers else ""
+        except AddressRefused:
+            raise _refused("leads to an address that is not public") from None
+        except TimeoutError:
+            raise _refused("leads to a server that is too slow") from None
+        except aiohttp.ClientSSLError:
+            raise _refused("leads to a server without a valid certificate") from None
+        except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError):
+            raise _refused("broke off before the whole file had come") from None
+        except (aiohttp.ClientError, OSError, ValueError):
+            raise _refused("leads to a server that cannot be reached") from None
+
+    @asynccontextmanager
+    async def _answer(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer behind all redirects, each of which is checked as the URL itself."""
+        target = self._checked(url)
+        for _ in range(_MOST_REDIRECTS + 1):
+            async with self._http.get(target, headers=_ASKING, allow_redirects=False) as answer:
+                if answer.status not in _REDIRECTS:
+                    yield answer
+                    return
+                target = self._checked(answer.headers.get("Location", ""), base=target)
+        raise _refused("is redirected too often")
+
+    def _checked(self, url: str, base: URL | None = None) -> URL:
+        """A URL that may be asked for: what it resolves to shows later. Raises ToolInputError, AddressRefused."""
+        if len(url) > _LONGEST_URL or not _IN_URLS.fullmatch(url):
+            raise _refused("is not a URL")
+        try:
+            target = URL(url, encoded=True)      # as it is: it may be signed
+            target = target if base is None else base.join(target)
+            host, user, password = target.host, target.user, target.password
+        except ValueError:
+            raise _refused("is not a URL") from None
+        if target.scheme != "https" or not host:
+            raise _refused("is not an https URL" if base is None else "is redirected to something else than https")
+        if user is not None or password is not None:
+            raise _refused("holds a user or password; pass one that needs none")
+        if (":" in host or host.replace(".", "").isdigit()) and not self._guard.is_allowed(host):
+            raise AddressRefused
+        return target
+
+    def _socket(self, info: Any) -> socket.socket:
+        """A socket to an address, looked at once more where the connection is made."""
+        family, kind, protocol, _, address = info
+        if not self._guard.is_allowed(str(address[0])):
+            raise AddressRefused
+        return socket.socket(family, kind, protocol)
+
+
+def _check(answer: aiohttp.ClientResponse, most_bytes: int) -> None:
+    if answer.status != 200:
+        raise _refused(f"is answered with HTTP status {answer.status}")
+    if answer.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        raise _refused("is answered with a compressed file, though it was asked for as it is")
+    if answer.content_length is not None and answer.content_length > most_bytes:
+        raise _too_large(most_bytes)
+
+
+def _too_large(most_bytes: int) -> ToolInputError:
+    return _refused(f"leads to more than {most_bytes} bytes, which are the limit (uploads.max_file_bytes)")
+
+
+def _refused(why: str) -> ToolInputError:
+    return ToolInputError(f"a file could not be fetched: its download_url {why}")

@@ -1,0 +1,103 @@
+"""Files as OpenAI hosts pass them: objects with a URL, in arguments that the tool's `_meta` lists. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from gateway.files import arguments
+from gateway.wire import jsonrpc
+from gateway.wire.jsonrpc import RawMap
+from shared import layout
+from shared.config import UploadConsumer
+from shared.errors import ToolInputError
+
+META_KEY = "openai/fileParams"
+_URL = "download_url"
+_MOST_FILES = 20             # of one call
+_ANNOTATIONS = frozenset({"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"})
+_SCHEMA = {
+    "type": "object",
+    "properties": {
+        _URL: {"type": "string", "description": "https address of the file, as the host gives it"},
+        "file_id": {"type": "string"}, "mime_type": {"type": "string"}, "file_name": {"type": "string"},
+    },
+    "required": [_URL, "file_id"],
+}
+_schema_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_names = msgspec.json.Decoder(list[str]).decode
+
+
+class RemoteFile(msgspec.Struct, frozen=True):
+    """A file that is elsewhere."""
+
+    download_url: str
+    file_id: str = ""
+    mime_type: str | None = None
+    file_name: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name, safe to show: as given, else as the URL ends, else made up."""
+        named = self.file_name or unquote(urlsplit(self.download_url).path)
+        return layout.safe_name(named.replace("\\", "/").rsplit("/", 1)[-1], fallback="file")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One place in decoded arguments that holds such a file."""
+
+    container: dict[str, Any] | list[Any]
+    key: str | int
+    file: RemoteFile
+
+    def fill(self, handle: str) -> None:
+        """Replace the file by the handle of its upload."""
+        self.container[self.key] = handle  # type: ignore[index]
+
+
+def find(given: dict[str, Any], adapter: UploadConsumer) -> list[Place]:
+    """Every such file at the adapter's argument path. Raises ToolInputError for one that is malformed."""
+    path = adapter.file_path_argument
+    found = [
+        Place(container, key, _read(value, path))
+        for container, key in arguments.places(given, path.split("."))
+        if isinstance(value := container[key], dict) and _URL in value  # type: ignore[index]
+    ]
+    if len(found) > _MOST_FILES:
+        raise ToolInputError(f"{path} holds more than {_MOST_FILES} files to fetch; pass fewer in a call")
+    return found
+
+
+def _read(value: dict[str, Any], path: str) -> RemoteFile:
+    try:
+        return msgspec.convert(value, RemoteFile)
+    except msgspec.ValidationError:
+        raise ToolInputError(f"{path} holds a file whose {_URL} or other fields are not text") from None
+
+
+def listed(tool: RawMap, paths: tuple[str, ...]) -> RawMap:
+    """The tool's entry with its file arguments listed. Hosts look at the top level alone: deeper ones are left out."""
+    names = [path for path in paths if "." not in path]
+    if not names:
+        return tool
+    meta = jsonrpc.open_object(tool["_meta"]) if bytes(tool.get("_meta", b"null")) != b"null" else {}
+    try:
+        known = _names(meta.get(META_KEY, b"[]"))
+    except msgspec.DecodeError:
+        known = []
+    meta[META_KEY] = jsonrpc.raw(list(dict.fromkeys([*known, *names])))
+    return tool | {"_meta": jsonrpc.raw(meta)}
+
+
+def widened(schema: RawMap) -> RawMap:
+    """The schema of a file argument, or of a list of files, that takes such objects besides what it took."""
+    if "x-mcp-header" in schema:     # must stay of a plain type, or clients drop the tool
+        return schema
+    if bytes(schema.get("items", b"")).startswith(b"{"):
+        return schema | {"items": jsonrpc.raw(widened(jsonrpc.open_object(schema["items"])))}
+    kept = {name: value for name, value in schema.items() if name in _ANNOTATIONS or name.startswith("x-")}
+    rest = {name: value for name, value in schema.items() if name not in kept}
+    before = _schema_list(rest["anyOf"]) if rest.keys() == {"anyOf"} else [jsonrpc.raw(rest)]
+    return {"anyOf": jsonrpc.raw([*before, _SCHEMA]), **kept}
