@@ -11,6 +11,7 @@ from aiohttp import web
 from gateway import startup
 from gateway.appkeys import CANCELLATIONS, CONFIG, LISTS, METRICS, STARTUP, STREAMS, VITALS, Startup
 from gateway.cancellations import Cancellations
+from gateway.files.fetching import Guard
 from gateway.http.admin import admin_app
 from gateway.http.edge import ORIGINS, add_cors_headers, edge
 from gateway.http.listening import drop_silent
@@ -28,10 +29,11 @@ log = structlog.get_logger(__name__)
 
 _KEEPALIVE_S = 75.0          # longer than balancers keep theirs, so that they close first
 _BACKLOG = 1024
+_GUARD = Guard()
 _LINGER_S = 1.0              # how long an unwanted body is still read, so that its sender sees the refusal
 
 
-def build(config: Config, metrics: Metrics) -> web.Application:
+def build(config: Config, metrics: Metrics, guard: Guard = _GUARD) -> web.Application:
     """The application. Needs a running loop; nothing is opened before it starts."""
     app = web.Application(middlewares=[edge], client_max_size=config.core.max_body_bytes)
     app[CONFIG] = config
@@ -46,6 +48,8 @@ def build(config: Config, metrics: Metrics) -> web.Application:
         app.on_response_prepare.append(add_cors_headers)
     startup.wire(app)
     app.cleanup_ctx.append(partial(startup.telemetry, registry=metrics.registry))
+    if config.files.openai_file_params:
+        app.cleanup_ctx.append(partial(startup.fetching, guard=guard))
     app.cleanup_ctx.extend([
         startup.background, startup.access, startup.state, startup.mail, startup.storage, startup.upstreams,
         startup.asking,
@@ -59,10 +63,10 @@ async def _drain(app: web.Application) -> None:
     app[STREAMS].end()
 
 
-def public_runner(config: Config, metrics: Metrics) -> web.AppRunner:
-    """The public side as it is served."""
+def public_runner(config: Config, metrics: Metrics, guard: Guard = _GUARD) -> web.AppRunner:
+    """The public side as it is served. `guard` is what files by URL may be fetched from."""
     return PublicRunner(
-        build(config, metrics), handler_cancellation=True, access_log=None, keepalive_timeout=_KEEPALIVE_S,
+        build(config, metrics, guard), handler_cancellation=True, access_log=None, keepalive_timeout=_KEEPALIVE_S,
         lingering_time=_LINGER_S, shutdown_timeout=float(config.core.shutdown_grace_seconds),
     )
 

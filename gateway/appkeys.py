@@ -10,6 +10,7 @@ from gateway.access.principal import Principal
 from gateway.asking.parked import ParkedCalls
 from gateway.cancellations import Cancellations
 from gateway.files.adapters import Adapters
+from gateway.files.fetching import Fetcher
 from gateway.leases import Leases
 from gateway.limiter import Limiter
 from gateway.lists import ListCache
@@ -118,6 +119,7 @@ RESERVATIONS = web.AppKey("reservations", ReservationStore)
 QUEUE = web.AppKey("queue", Queue)
 WORKERS = web.AppKey("workers", Workers)
 BLOBS = web.AppKey("blobs", Blobs)
+FETCHER = web.AppKey("fetcher", Fetcher)
 SIGNER = web.AppKey("signer", Signer)
 METRICS = web.AppKey("metrics", Tally)
 TRACES: web.AppKey[Traces | None] = web.AppKey("traces")

@@ -17,6 +17,7 @@ from gateway.appkeys import (
     DOOR,
     EXPIRY,
     FAILURES,
+    FETCHER,
     FILES,
     GRANTS,
     HEARING,
@@ -46,6 +47,7 @@ from gateway.appkeys import (
 )
 from gateway.asking.parked import ParkedCalls
 from gateway.files.adapters import Adapters
+from gateway.files.fetching import Fetcher, Guard
 from gateway.http.routes import add_routes
 from gateway.leases import Leases
 from gateway.limiter import Limiter
@@ -182,6 +184,13 @@ async def storage(app: web.Application) -> AsyncIterator[None]:
     await blobs.prepare()
     yield
     blobs.close()
+
+
+async def fetching(app: web.Application, *, guard: Guard) -> AsyncIterator[None]:
+    """Fetching files that clients name by URL."""
+    fetcher = app[FETCHER] = Fetcher(guard)
+    yield
+    await fetcher.close()
 
 
 async def upstreams(app: web.Application) -> AsyncIterator[None]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
@@ -40,7 +40,7 @@ class RemoteFile(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """Its name, safe to show: as given, else as the URL ends, else made up."""
-        named = self.file_name or unquote(urlsplit(self.download_url).path)
+        named = self.file_name or unquote(self.download_url.partition("?")[0].partition("#")[0])
         return layout.safe_name(named.replace("\\", "/").rsplit("/", 1)[-1], fallback="file")
 
 

@@ -1,11 +1,13 @@
-"""Small files that come within a call: `data:` URIs become uploads, and handles take their place."""
+"""Files that come with a call itself, in it or behind a URL: they become uploads, and handles take their place."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gateway.appkeys import BLOBS, METRICS, QUEUE
-from gateway.files import data_uris
-from gateway.files.data_uris import Inline, Place
+from gateway.appkeys import BLOBS, FETCHER, METRICS, QUEUE
+from gateway.files import data_uris, openai_files
+from gateway.files.data_uris import Inline
 from gateway.files.handles import upload_handle
+from gateway.files.openai_files import RemoteFile
 from gateway.mcp.exchange import Exchange
 from gateway.tools import own
 from shared import ids, layout
@@ -16,31 +18,39 @@ from shared.records import UploadRecord
 from shared.state.quota import FileLimits
 
 _FINALISE_S = 30.0
+_Stage = Callable[[str], Awaitable[StagedFile]]     # writes a file under this name
 
 
 async def store(exchange: Exchange, given: dict[str, Any], consumers: tuple[UploadConsumer, ...]) -> None:
-    """Make every `data:` URI in a file argument an upload, all or none, and put its handle there.
+    """Make every file that stands in a file argument an upload, all or none, and put its handle there.
 
-    Raises ToolInputError for one that is malformed or too large, and as uploads do.
+    Raises ToolInputError for one that is malformed, too large or not to be had, and as uploads do.
     """
-    places = [place for adapter in consumers for place in data_uris.find(given, adapter)]
-    if not places:
+    places = [found for adapter in consumers for found in data_uris.find(given, adapter)]
+    remote = [found for adapter in consumers for found in _remote(exchange, given, adapter)]
+    if not (places or remote):
         return
-    files = [_checked(exchange, place) for place in places]
+    files = [_checked(exchange, found.uri) for found in places]
     FileLimits.of(exchange.config).check_possible(sum(len(file.data) for file in files))
-    records = await _uploaded(exchange, files)
+    stages = [*(_inline(exchange, file) for file in files), *(_fetched(exchange, found.file) for found in remote)]
+    records = await _uploaded(exchange, stages)
     server = exchange.caller.server
     exchange.request.app[METRICS].uploaded(
         server=server, files=len(records), size_bytes=sum(record.size_bytes for record in records)
     )
-    for place, record in zip(places, records, strict=True):
+    filled: list[data_uris.Place | openai_files.Place] = [*places, *remote]
+    for place, record in zip(filled, records, strict=True):
         place.fill(upload_handle(exchange.config.uploads.uri_scheme, record))
 
 
-def _checked(exchange: Exchange, place: Place) -> Inline:
+def _remote(exchange: Exchange, given: dict[str, Any], adapter: UploadConsumer) -> list[openai_files.Place]:
+    return openai_files.find(given, adapter) if exchange.config.files.openai_file_params else []
+
+
+def _checked(exchange: Exchange, uri: str) -> Inline:
     limit = min(exchange.config.uploads.data_uri_max_bytes, exchange.config.uploads.max_file_bytes)
-    if limit > 0 and data_uris.least_bytes(place.uri) <= limit:
-        file = data_uris.decode(place.uri)
+    if limit > 0 and data_uris.least_bytes(uri) <= limit:
+        file = data_uris.decode(uri)
         if len(file.data) <= limit:
             return file
     tool = own.upload_tool_name(exchange.mounted.server)
@@ -48,10 +58,10 @@ def _checked(exchange: Exchange, place: Place) -> Inline:
     raise ToolInputError(f"{what}; call {tool}, upload the file to the link that it returns, and pass the handle")
 
 
-async def _uploaded(exchange: Exchange, files: list[Inline]) -> list[UploadRecord]:
-    blobs, staged = exchange.request.app[BLOBS], [ids.new_id() for _ in files]
+async def _uploaded(exchange: Exchange, stages: list[_Stage]) -> list[UploadRecord]:
+    blobs, staged = exchange.request.app[BLOBS], [ids.new_id() for _ in stages]
     try:
-        parts = [await _staged(exchange, name, file) for name, file in zip(staged, files, strict=True)]
+        parts = [await stage(name) for name, stage in zip(staged, stages, strict=True)]
         order = FinaliseUpload(scope=exchange.caller.session_id, server=exchange.caller.server, files=parts)
         outcome = await exchange.request.app[QUEUE].run(order, timeout_s=_FINALISE_S)
     except BaseException:
@@ -62,15 +72,39 @@ async def _uploaded(exchange: Exchange, files: list[Inline]) -> list[UploadRecor
     return outcome.records
 
 
-async def _staged(exchange: Exchange, name: str, file: Inline) -> StagedFile:
-    writer = exchange.request.app[BLOBS].writer(name)
-    try:
-        await writer.write(file.data)
-        size_bytes, sha256 = await writer.finish()
-    except BaseException:
-        await writer.abort()
-        raise
-    return StagedFile(
-        id=name, staged_name=name, name=file.name, stored_name=file.name, media_type=file.media_type,
-        size_bytes=size_bytes, sha256=sha256,
-    )
+def _inline(exchange: Exchange, file: Inline) -> _Stage:
+    async def stage(name: str) -> StagedFile:
+        writer = exchange.request.app[BLOBS].writer(name)
+        try:
+            await writer.write(file.data)
+            size_bytes, sha256 = await writer.finish()
+        except BaseException:
+            await writer.abort()
+            raise
+        return StagedFile(
+            id=name, staged_name=name, name=file.name, stored_name=file.name, media_type=file.media_type,
+            size_bytes=size_bytes, sha256=sha256,
+        )
+
+    return stage
+
+
+def _fetched(exchange: Exchange, file: RemoteFile) -> _Stage:
+    limits = [exchange.config.uploads.max_file_bytes, *FileLimits.of(exchange.config).budgets]
+    most_bytes = min(limit for limit in limits if limit is not None)
+
+    async def stage(name: str) -> StagedFile:
+        app = exchange.request.app
+        writer = app[BLOBS].writer(name)
+        try:
+            said = await app[FETCHER].fetch(file.download_url, writer.write, most_bytes=most_bytes)
+            size_bytes, sha256 = await writer.finish()
+        except BaseException:
+            await writer.abort()
+            raise
+        return StagedFile(
+            id=name, staged_name=name, name=file.name, stored_name=file.name, media_type=file.mime_type or said,
+            size_bytes=size_bytes, sha256=sha256,
+        )
+
+    return stage

@@ -3,13 +3,14 @@
 What the upstream lists keeps its bytes and order; ours follow on its last page.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from gateway.appkeys import FILES, LISTS
-from gateway.files import handles, results, sep_2631
+from gateway.files import handles, openai_files, results, sep_2631
 from gateway.lists import Fetch, Key, fingerprint
 from gateway.mcp import authorizing, capabilities, mirroring, reading
 from gateway.mcp.additions import Additions, Each
@@ -21,6 +22,7 @@ from gateway.mcp.sending import sent
 from gateway.tools import own
 from gateway.tools.describe import Describer, Marks
 from gateway.wire import jsonrpc
+from gateway.wire.jsonrpc import RawMap
 from shared.errors import InvalidParams, NotFound
 from shared.records import ArtifactRecord
 
@@ -44,13 +46,15 @@ async def tools(exchange: Exchange) -> web.StreamResponse:
 def _marks(exchange: Exchange) -> Marks:
     """How the schemas of file arguments say so to programs."""
     config, request = exchange.config, exchange.request
-    if not authorizing.takes(request, exchange.mounted):
-        return Marks()
-    annotate = partial(
-        sep_2631.annotated, max_bytes=config.uploads.max_file_bytes, inline=config.uploads.data_uri_max_bytes > 0,
-        upload=authorizing.is_secure(request),
-    )
-    return Marks(argument=annotate)
+    changes: list[Callable[[RawMap], RawMap]] = []
+    if authorizing.takes(request, exchange.mounted):
+        changes.append(partial(
+            sep_2631.annotated, max_bytes=config.uploads.max_file_bytes, inline=config.uploads.data_uri_max_bytes > 0,
+            upload=authorizing.is_secure(request),
+        ))
+    if config.files.openai_file_params:
+        changes.append(openai_files.widened)
+    return Marks(tuple(changes), openai_files.listed if config.files.openai_file_params else None)
 
 
 async def resources(exchange: Exchange) -> web.StreamResponse:

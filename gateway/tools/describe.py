@@ -24,7 +24,8 @@ _WORDS = re.compile(r"\s*\S+")
 class Marks:
     """What else is changed in the entries of tools that take files."""
 
-    argument: Callable[[RawMap], RawMap] | None = None               # the schema of a file argument
+    argument: tuple[Callable[[RawMap], RawMap], ...] = ()            # the schema of a file argument, one after another
+    tool: Callable[[RawMap, tuple[str, ...]], RawMap] | None = None  # the entry, with the paths of file arguments
 
 
 _NONE = Marks()
@@ -73,6 +74,8 @@ class Describer:
             tool["description"] = jsonrpc.raw(said)
         for argument in arguments if "inputSchema" in tool else ():
             tool["inputSchema"] = self._argument(tool["inputSchema"], argument.split("."))
+        if arguments and self._marks.tool is not None:
+            tool = self._marks.tool(tool, arguments)
         return jsonrpc.raw(tool)
 
     def _argument(self, schema: msgspec.Raw, path: list[str]) -> msgspec.Raw:
@@ -81,7 +84,9 @@ class Describer:
         if not path:
             said = _text.decode(found["description"]) if "description" in found else ""
             found["description"] = jsonrpc.raw(_joined(said, self._of_argument))
-            return jsonrpc.raw(self._marks.argument(found) if self._marks.argument is not None else found)
+            for change in self._marks.argument:
+                found = change(found)
+            return jsonrpc.raw(found)
         inner = _properties(found)
         if path[0] in inner:
             inner[path[0]] = self._argument(inner[path[0]], path[1:])

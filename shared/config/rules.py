@@ -148,6 +148,13 @@ def _files_travel_encrypted(reading: Reading) -> None:
         reading.fault(path, reading.line(path), text)
 
 
+def _fetched_files_have_no_digest(reading: Reading) -> None:
+    path = "files.openai_file_params"
+    if reading.is_on(path) and reading.is_on("uploads.require_sha256"):
+        text = "takes files that come without a digest, which uploads.require_sha256 refuses; turn off one of the two"
+        reading.fault(path, reading.line(path), text)
+
+
 def _servers_differ(reading: Reading) -> None:
     for name in ("id", "mount_path"):
         first: dict[str, str] = {}
@@ -207,6 +214,7 @@ _RULES: tuple[Callable[[Reading], None], ...] = (
     _locator_roots_are_set,
     _ports_differ,
     _files_travel_encrypted,
+    _fetched_files_have_no_digest,
     _servers_differ,
     _mounts_leave_our_routes,
     _own_token_stays_here,

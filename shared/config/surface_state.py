@@ -1,7 +1,7 @@
 """Rows of the sections about data: `state_persistence`, `storage`, `sessions`, `uploads`, `artifacts`, `files`."""
 
 from shared.config.kinds import Choice, ListOf, Mode, Size, Switch, Whole
-from shared.config.row import LATER, SUPERSEDED, WORKS, Row
+from shared.config.row import SUPERSEDED, WORKS, Row
 from shared.config.surface_core import AT_LEAST_ONE, ON_OFF, ONE_OR_NULL, PORT
 from shared.config.words import Folder, Host, HostPort, KeyBase, RedisUrl, Scheme, Text
 
@@ -120,7 +120,9 @@ ARTIFACTS = (
     Row("files.sep_2631", WORKS, Switch(), False,
         "Files as SEP-2631, a draft, describes them: clients announce what they send and fetch what they are told of. "
         "Needs an https `core.public_base_url`, but on loopback."),
-    Row("files.openai_file_params", LATER, Switch(), False, "File arguments as OpenAI clients send them."),
+    Row("files.openai_file_params", WORKS, Switch(), False,
+        "Files as OpenAI hosts pass them: `openai/fileParams` in `_meta`, and `{file_id, download_url}` values, which "
+        "are fetched from public https addresses. They come without digest, so not with `uploads.require_sha256`."),
 )
 
 ROWS = (*STATE, *STORAGE, *SESSIONS, *UPLOADS, *ARTIFACTS)

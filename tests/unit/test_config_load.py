@@ -277,6 +277,7 @@ _PRODUCER = "    adapters: [{type: artifact_producer, tools: [t], output_locator
          "servers[0].upstream.client_headers.passthrough"),
         ("core: {public_base_url: 'http://files.example'}\nfiles: {sep_2631: true}" + _SERVER, "files.sep_2631"),
         ("core: {public_base_url: 'http://127.evil.example'}\nfiles: {sep_2631: true}" + _SERVER, "files.sep_2631"),
+        ("uploads: {require_sha256: true}\nfiles: {openai_file_params: true}" + _SERVER, "files.openai_file_params"),
     ],
 )
 def test_keys_that_contradict_each_other_are_refused(load: Loader, text: str, path: str) -> None:
