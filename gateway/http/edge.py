@@ -167,7 +167,9 @@ def answer_error(note: Note, err: LongshoreError) -> web.Response:
     else:
         body = error_message(note, err)
         # A call that was accepted has its failure as its answer: SDK clients hang on a bare 5xx.
-        executed = note.executing and isinstance(err, _OF_EXECUTION)
+        executed = note.executing and isinstance(err, _OF_EXECUTION) and not (
+            note.is_modern and isinstance(err, MissingCapability)    # which that revision has refused
+        )
         status = 200 if executed else _status_of(note, err)
     headers: dict[str, str] = {}
     if isinstance(err, Unavailable) and status in (429, 503):

@@ -41,6 +41,7 @@ class Stateless:
     log_level: str = ""          # of the log messages that the client wants, "" for none
     fetches_files: bool = False  # the client does so by the file transfer methods
     asking: AskingCall | None = None     # where the server may ask the client in between
+    takes_urls: bool = False     # the user can be sent to a page
     holder: Caller | None = None # whose record has the upstream session, where it is not the scope's own
 
     def carry(self, instead: dict[str, str], of: set[str]) -> None:

@@ -27,7 +27,7 @@ class _Wait:
     def __init__(self, limit: asyncio.Timeout) -> None:
         self._limit = limit
         self.failure: LongshoreError = InputMissing(
-            "the client did not answer what the server needs within the time that is configured for the call"
+            "the client did not answer what the server needs within the time that is configured for it"
         )
 
     def fail(self, err: LongshoreError) -> None:

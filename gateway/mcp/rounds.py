@@ -20,7 +20,6 @@ from gateway.wire.input_required import Wanted
 from shared.errors import InputMissing, LongshoreError, UpstreamDown, UpstreamTimeout
 
 MOST_ROUNDS = 10             # as the official clients of the revision have it
-_LONGEST_S = 3_600.0         # of a call that nothing limits, once it waits for its client
 _PAUSES_S = (0.05, 2.0)      # between rounds without a question, doubled from the first up to the last
 _AT_ONCE_S = 0.05
 
@@ -28,7 +27,7 @@ _AT_ONCE_S = 0.05
 async def answered(
     exchange: Exchange, body: bytes, *, within_s: float | None, change: Change | None = None
 ) -> web.StreamResponse:
-    """The answer to the request `body`, its response changed by `change`, within that time, the client's included."""
+    """The answer to the request `body`, its response changed by `change`. `within_s` is the upstream's time alone."""
     if not exchange.is_restated or exchange.envelope.method not in input_required.METHODS:
         async with sent(exchange, body, within_s=within_s) as answer:
             return await relay(exchange, answer, change=change)
@@ -52,6 +51,7 @@ class _Call:
         self._outlet = outlet
         self._change = translated(exchange, change)
         self._began_s = _now_s()
+        self._waited_s = 0.0
         self._within_s = within_s
         self._pause_s = _PAUSES_S[0]
         self._links: list[str] = []          # questions that led to a URL, still to be told that they are done
@@ -79,7 +79,7 @@ class _Call:
     async def _sent(self, body: bytes, asked_id: MessageId) -> bytes | web.StreamResponse:
         """The server's response to one sending; or what it says instead, as the answer to the client."""
         exchange = self._exchange
-        async with sent(exchange, body, within_s=self._left_s()) as answer:
+        async with sent(exchange, body, within_s=self._left()) as answer:
             check_kind(answer, asked=True)
             if answer.is_stream:
                 return await self._from_stream(answer, asked_id)
@@ -107,13 +107,15 @@ class _Call:
         exchange = self._exchange
         client, _ = await crossing.told(exchange)
         asked.check(client.capabilities)
-        until_s = self._until_s()
+        began_s = _now_s()
+        until_s = began_s + exchange.config.sessions.input_wait_seconds
         if not asked.questions:
             async with questions.waiting(exchange, until_s):
                 await asyncio.sleep(self._pause_s)
             self._pause_s = min(2 * self._pause_s, _PAUSES_S[1])
             return input_required.again(body, asked_id, asked, {})
         answers, links = await questions.answers(exchange, self._outlet, asked, until_s)
+        self._waited_s += _now_s() - began_s
         self._links += links
         return input_required.again(body, asked_id, asked, answers)
 
@@ -121,16 +123,14 @@ class _Call:
         for message_id in self._links:
             await self._outlet.say(input_required.completed(message_id))
 
-    def _left_s(self) -> float | None:
+    def _left(self) -> float | None:
+        """What is left of the upstream's time, which stands still while the client is asked."""
         if self._within_s is None:
             return None
-        left_s = self._began_s + self._within_s - _now_s()
+        left_s = self._within_s + self._waited_s - (_now_s() - self._began_s)
         if left_s <= 0:
-            raise UpstreamTimeout("the call took longer than the time that is configured for it")
+            raise UpstreamTimeout("the upstream server took longer than the time that is configured for the call")
         return left_s
-
-    def _until_s(self) -> float:
-        return self._began_s + self._within_s if self._within_s is not None else _now_s() + _LONGEST_S
 
 
 def _under(response: bytes, message_id: MessageId) -> bytes:

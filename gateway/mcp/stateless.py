@@ -11,7 +11,7 @@ from functools import partial
 
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, SIGNER, Mounted
+from gateway.appkeys import CONFIG, SIGNER, Mounted, Note
 from gateway.files import sep_2631
 from gateway.mcp import answering, authorizing, capabilities, listing, renewal, toolcall, upstream_sessions
 from gateway.mcp.exchange import (
@@ -27,9 +27,9 @@ from gateway.mcp.exchange import (
     upstream_headers,
 )
 from gateway.upstream.era import era_of, known_era
-from gateway.wire import inputs, jsonrpc, modern, param_headers, result_fields, to_legacy
+from gateway.wire import inputs, jsonrpc, modern, param_headers, result_fields, to_legacy, url_required
 from gateway.wire.envelope import Envelope, Kind
-from shared.errors import BadRequest, InvalidParams, MethodNotFound, NotAcceptable, UnsupportedRevision
+from shared.errors import BadRequest, InputMissing, InvalidParams, MethodNotFound, NotAcceptable, UnsupportedRevision
 from shared.state.sessions import Caller, OpenSession
 
 WORKSPACE_HEADER = "X-Longshore-Workspace"
@@ -99,12 +99,13 @@ async def _to_session(
     if message.method in inputs.METHODS and (again := inputs.again(body)) is not None:
         if again.state:
             return await answering.go_on(request, caller, message, again, takes)
-        body = again.body        # answers to nothing that was asked
+        _check_agreed(note_of(request), message, again)
+        body = again.body        # answers to nothing that waits for them
     note, session = note_of(request), await _open(request, caller, message)
     asked = f"longshore-{note.request_id}"
     stateless = Stateless(
         {}, asked, is_translated=True, log_level=to_legacy.log_level(body),
-        fetches_files=_fetches_files(request, body),
+        fetches_files=_fetches_files(request, body), takes_urls=takes.url,
     )
     if takes.any and policy == "per_principal":
         scope = request.app[SIGNER].scope_of(mounted.server.id, caller.principal, came.workspace, declared=takes.key)
@@ -117,6 +118,13 @@ async def _to_session(
     if takes.any and message.method in inputs.METHODS and not is_ours:
         return await answering.begin(exchange, within, takes)
     return await within(exchange)
+
+
+def _check_agreed(note: Note, message: Envelope, again: inputs.Again) -> None:
+    """Raise InputMissing where the user did not agree to open a page without which the server takes no request."""
+    if url_required.is_refused(again.responses):
+        note.in_tool_call = message.method == "tools/call"
+        raise InputMissing("the user did not agree to open the page that the server needs opened before this request")
 
 
 async def _discover(mounted: Mounted, request: web.Request, message: Envelope) -> web.StreamResponse:

@@ -18,7 +18,10 @@ def translated(exchange: Exchange, change: Change | None) -> Change:
         if exchange.is_restated:
             response = to_modern.response(response, exchange.envelope.method)
         else:
-            response = to_legacy.response(response, exchange.envelope.id, exchange.envelope.method)
+            takes_urls = exchange.stateless is not None and exchange.stateless.takes_urls
+            response = to_legacy.response(
+                response, exchange.envelope.id, exchange.envelope.method, takes_urls=takes_urls
+            )
         return response if change is None else await change(response)
 
     return both

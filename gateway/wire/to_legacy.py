@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire import jsonrpc, modern, result_fields, tool_lists
+from gateway.wire import inputs, jsonrpc, modern, result_fields, tool_lists, url_required
 from gateway.wire.envelope import MessageId
-from shared.errors import InvalidParams, NotFound
+from shared.errors import InvalidParams, MissingCapability, NotFound
 
 # Of the session era alone, or of this revision alone: a server of the other knows nothing of it.
 FOREIGN = frozenset({
@@ -17,7 +17,6 @@ FOREIGN = frozenset({
 _OF_THE_HOP = (
     modern.PROTOCOL_KEY, modern.CAPABILITIES_KEY, modern.CLIENT_INFO_KEY, modern.LOG_LEVEL_KEY, modern.WORKSPACE_KEY,
 )
-_URL_ELICITATION_REQUIRED = -32042
 _LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 
 
@@ -74,8 +73,12 @@ def says_enough(level: str, wanted: str) -> bool:
     return level != "" and _LEVELS.index(level) <= _LEVELS.index(wanted)
 
 
-def response(data: bytes, message_id: MessageId, method: str) -> bytes:
-    """The server's answer, as one of the stateless revision to the request of this id."""
+def response(data: bytes, message_id: MessageId, method: str, *, takes_urls: bool = False) -> bytes:
+    """The server's answer, as one of the stateless revision to the request of this id.
+
+    Where the server wants a page opened first, the client is asked to if it `takes_urls`. Raises MissingCapability
+    if it does not.
+    """
     message = jsonrpc.open_object(data)
     message["id"] = jsonrpc.raw(message_id)
     if "result" in message:
@@ -84,11 +87,16 @@ def response(data: bytes, message_id: MessageId, method: str) -> bytes:
             result = tool_lists.cleaned(result)
         message["result"] = jsonrpc.raw(result_fields.completed(result, method))
     elif "error" in message:
+        if method in inputs.METHODS and (asked := url_required.wanted(message["error"])) is not None:
+            if not takes_urls:
+                raise MissingCapability({"elicitation": {"url": {}}})
+            del message["error"]
+            return jsonrpc.close_object(message | {"result": jsonrpc.raw(asked)})
         error = jsonrpc.open_object(message["error"])
         code = msgspec.json.decode(error.get("code", msgspec.Raw(b"null")))
         if code == NotFound.code:
             error["code"] = jsonrpc.raw(InvalidParams.code)
-        elif code == _URL_ELICITATION_REQUIRED:
+        elif code == url_required.CODE:
             error["code"] = jsonrpc.raw(-32603)
         message["error"] = jsonrpc.raw(error)
     return jsonrpc.close_object(message)

@@ -85,7 +85,8 @@ SESSIONS = (
     Row("sessions.upstream_session_termination_retries", WORKS, Whole(most=5), 1,
         "How often a call is repeated after its upstream has lost the session.", off=(0,)),
     Row("sessions.input_wait_seconds", WORKS, AT_LEAST_ONE, 300,
-        "How long a call waits for what its server asks of a client of the revision 2026-07-28."),
+        "How long a call waits for its client to answer what the server asks, where one of them alone speaks the "
+        "revision 2026-07-28."),
     Row("sessions.max_waiting_calls_per_principal", WORKS, ONE_OR_NULL, 32,
         "Calls of one principal that may wait so at once in one gateway."),
     Row("sessions.max_total_session_size", WORKS, Size(nullable=True), None,

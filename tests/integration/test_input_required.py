@@ -371,10 +371,9 @@ async def test_questions_that_nobody_could_answer_are_the_servers_fault(
 async def test_a_question_that_is_not_answered_in_time_is_withdrawn(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """The time is that of the whole call."""
+    """The time of the call itself stands still meanwhile."""
     upstream.behaviours["tools/call"] = asks({"a": _FORM})
-    short = {"tool_call_timeout_seconds": 1}
-    config = shared_backing.config(entry(upstream.url, tool_defaults=short))
+    config = shared_backing.config(entry(upstream.url), sessions={"input_wait_seconds": 1})
     async with pair(config) as clients, clients.calling() as call:
         asked, withdrawn, answer = await call.next(), await call.next(), await call.next()
 
