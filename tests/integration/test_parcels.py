@@ -1,0 +1,123 @@
+"""What a call in one gateway says, carried to a listener in another over a real Redis."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from redis import Redis
+
+from shared.errors import CallLost
+from shared.keys import Keys
+from shared.state.link import RedisLink
+from shared.state.mailboxes import Mailboxes
+from shared.state.parcels import Incoming, Parcels
+from shared.tasks import Tasks
+from tests.fixtures.storage import RedisServer, redis_server
+
+_KEYS = Keys("longshore")
+_PATIENCE_S = 30.0
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with redis_server() as running:
+        yield running
+
+
+@dataclass
+class Process:
+    boxes: Mailboxes
+    parcels: Parcels
+
+
+@asynccontextmanager
+async def process(server: RedisServer, name: str) -> AsyncIterator[Process]:
+    tasks = Tasks()
+    link = RedisLink(server.address, tasks)
+    made = Process(Mailboxes(server.address, link, _KEYS, tasks), Parcels(link, _KEYS, tasks, name))
+    yield made
+    made.parcels.close()
+    await made.boxes.close()
+    await tasks.close()
+    await link.close()
+
+
+async def _next(incoming: Incoming) -> bytes:
+    async with asyncio.timeout(_PATIENCE_S):
+        while (message := await incoming.next()) is None:
+            continue
+    return message
+
+
+async def test_messages_of_any_length_arrive_whole_and_in_order(server: RedisServer) -> None:
+    """Longer than all that may lie between sender and listener, so that the sender has to wait."""
+    sent = [b"", b"short", bytes(range(256)) * 48_000, b"last"]
+    async with process(server, "sender") as sender, process(server, "listener") as listener:
+        await sender.parcels.say_alive()
+        async with listener.boxes.opened("scope", ttl_ms=60_000) as box:
+            incoming = listener.parcels.incoming("scope", box, "sender")
+
+            async def push() -> list[bool]:
+                return [await sender.parcels.push("scope", box.id, message) for message in sent]
+
+            pushed, *came = await asyncio.gather(push(), *[_in_turn(incoming, len(sent))])
+
+    assert pushed == [True] * len(sent)
+    assert came == [sent]
+
+
+async def _in_turn(incoming: Incoming, count: int) -> list[bytes]:
+    return [await _next(incoming) for _ in range(count)]
+
+
+async def test_racing_senders_never_pass_the_bound(server: RedisServer) -> None:
+    """Twenty of them send five frames each to a listener that takes nothing: 32 frames are there, and no more."""
+    most: list[int] = []
+    async with (
+        process(server, "sender") as sender, process(server, "listener") as listener,
+        listener.boxes.opened("scope", ttl_ms=60_000) as box, asyncio.TaskGroup() as group,
+    ):
+        sending = [group.create_task(_five(sender, box.id)) for _ in range(20)]
+        with Redis.from_url(server.url) as redis:
+            async with asyncio.timeout(_PATIENCE_S):
+                while redis.llen(_KEYS.parcel(box.id)) < 32:
+                    await asyncio.sleep(0.01)
+            for _ in range(50):
+                most.append(redis.llen(_KEYS.parcel(box.id)))
+                await asyncio.sleep(0)
+        for one in sending:
+            one.cancel()
+
+    assert set(most) == {32}
+
+
+async def _five(sender: Process, box_id: str) -> None:
+    for _ in range(5):
+        await sender.parcels.push("scope", box_id, b"x")
+
+
+async def test_a_sender_learns_that_nobody_listens(server: RedisServer) -> None:
+    async with process(server, "sender") as sender, process(server, "listener") as listener:
+        async with listener.boxes.opened("scope", ttl_ms=60_000) as box:
+            heard = await sender.parcels.push("scope", box.id, b"x")
+        unheard = await sender.parcels.push("scope", box.id, b"x")
+
+    assert (heard, unheard) == (True, False)
+
+
+async def test_a_listener_hears_the_last_words_of_a_sender_that_died(server: RedisServer) -> None:
+    async with process(server, "listener") as listener, listener.boxes.opened("scope", ttl_ms=60_000) as box:
+        incoming = listener.parcels.incoming("scope", box, "sender")
+        async with process(server, "sender") as sender:
+            await sender.parcels.say_alive()
+            alive = await listener.parcels.lives("sender")
+            quiet = await incoming.next()
+            await sender.parcels.push("scope", box.id, b"farewell")
+        said = await _next(incoming)
+        with pytest.raises(CallLost):
+            await _next(incoming)
+        dead = await listener.parcels.lives("sender")
+
+    assert (alive, quiet, said, dead) == (True, None, b"farewell", False)

@@ -1,0 +1,39 @@
+"""Text that clients carry for us and can neither read nor change."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.sealing import Sealer
+
+_SEALER = Sealer(["a secret of the tests"], "tests")
+_SEALED = _SEALER.seal(b"what nobody else reads")
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+@given(content=st.binary(max_size=1000))
+def test_what_is_sealed_opens_and_shows_nothing(content: bytes) -> None:
+    sealed = _SEALER.seal(content)
+
+    assert _SEALER.opened(sealed) == content
+    assert set(sealed) <= set(_ALPHABET)
+    assert sealed != _SEALER.seal(content)
+
+
+@given(place=st.integers(0, len(_SEALED) - 1), letter=st.sampled_from(_ALPHABET + "=+/ é\0"))
+def test_a_single_changed_character_opens_nothing(place: int, letter: str) -> None:
+    changed = _SEALED[:place] + letter + _SEALED[place + 1:]
+
+    assert _SEALER.opened(changed) == (b"what nobody else reads" if changed == _SEALED else None)
+
+
+@given(text=st.one_of(st.text(max_size=100), st.just("A" * 5000)))
+def test_other_text_opens_nothing(text: str) -> None:
+    assert _SEALER.opened(text) is None
+
+
+def test_a_secret_that_was_replaced_still_opens_and_another_purpose_never() -> None:
+    old, new = Sealer(["old"], "tests"), Sealer(["new", "old"], "tests")
+
+    assert new.opened(old.seal(b"x")) == b"x"
+    assert old.opened(new.seal(b"x")) is None
+    assert Sealer(["old"], "something else").opened(old.seal(b"x")) is None
