@@ -91,9 +91,9 @@ class Blobs:
         """The same of several, in order."""
         return await self.run(_are_there, self.folders, places)
 
-    async def make_folder(self, parts: Parts) -> None:
-        """Create a folder, and those above it. Safe to repeat."""
-        await self.run(_make_folder, self.folders, parts)
+    async def make_folder(self, parts: Parts) -> int:
+        """Create a folder, and those above it. Safe to repeat. When it last changed, in ns by the volume's clock."""
+        return await self.run(_make_folder, self.folders, parts)
 
     async def move_in(self, moves: Sequence[Move]) -> None:
         """Bring staged files to their places, durably: bytes and names are on disk when this returns.
@@ -155,9 +155,9 @@ def _prepare(folders: Folders) -> None:
         _make_folder(folders, parts)
 
 
-def _make_folder(folders: Folders, parts: Parts) -> None:
-    with folders.folder(parts, create=True):
-        pass
+def _make_folder(folders: Folders, parts: Parts) -> int:
+    with folders.folder(parts, create=True) as folder:
+        return os.fstat(folder).st_ctime_ns
 
 
 def _peek(folders: Folders, places: Sequence[Parts]) -> Peek:

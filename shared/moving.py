@@ -5,22 +5,27 @@ import errno
 import os
 import secrets
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from shared.folders import Folders, open_regular
 from shared.layout import staging_parts
+
+_SYNCS = 8                   # at once, of one move
 
 Parts = tuple[str, ...]
 
 
 def move_in(folders: Folders, moves: Sequence[tuple[Parts, Parts]]) -> None:
-    """Rename each file from its first place to its second, where it is not there already; then sync all.
+    """Rename each file from its first place to its second, where it is not there already; then sync all."""
+    move(folders, moves)
+    sync(folders, [target for _, target in moves])
 
-    First every name, then every sync: on a journalling volume the first sync carries the other names along.
-    """
+
+def move(folders: Folders, moves: Sequence[tuple[Parts, Parts]]) -> None:
+    """The same without the syncing, which is to follow."""
     for source, target in moves:
         _rename(folders, source, target)
-    for _, target in moves:
-        sync_file(folders, target)
 
 
 def _rename(folders: Folders, source: Parts, target: Parts) -> None:
@@ -36,18 +41,35 @@ def _rename(folders: Folders, source: Parts, target: Parts) -> None:
             os.close(open_regular(folder, new))
 
 
-def sync_file(folders: Folders, parts: Parts) -> None:
-    """Have the file's bytes, its name and the names of the two folders around it on disk."""
-    with folders.place(parts) as (folder, name):
-        fd = open_regular(folder, name)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+def sync(folders: Folders, targets: Sequence[Parts]) -> None:
+    """Have the bytes of files, their names and the names of the two folders around each on disk.
+
+    All at once: on a busy disk each waits for the disk's own cache to be written, and the same writing does for all.
+    """
+    around = dict.fromkeys(parts[:-depth] for depth in (1, 2, 3) for parts in targets)
+    work = [partial(_sync_file, folders, parts) for parts in targets]
+    work += [partial(_sync_folder, folders, parts) for parts in around]
+    if not work:
+        return
+    first, *others = work
+    with ThreadPoolExecutor(min(_SYNCS, len(work)), thread_name_prefix="sync") as pool:
+        waiting = [pool.submit(one) for one in others]
+        first()
+        for one in waiting:
+            one.result()
+
+
+def _sync_file(folders: Folders, parts: Parts) -> None:
+    fd = folders.open_file(parts)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sync_folder(folders: Folders, parts: Parts) -> None:
+    with folders.folder(parts) as folder:
         os.fsync(folder)
-    for depth in (2, 3):
-        with folders.folder(parts[:-depth]) as above:
-            os.fsync(above)
 
 
 def discard(folders: Folders, places: Sequence[Parts]) -> None:

@@ -2,7 +2,7 @@
 
 `adopt` keeps a file that lies there already, `copy` copies one from elsewhere (a tool's own file is never
 moved or deleted), `take` moves bytes that the gateway staged, `bring` moves one out of another artifact's folder.
-Each may run again after being broken off.
+Each may run again after being broken off. What they brought in is to be synced before its record is committed.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from shared.folders import Folders, open_regular
 from shared.ids import new_id
 from shared.layout import ARTIFACTS, SESSIONS, safe_name, staging_parts
 from shared.media import extension_for, sniff
-from shared.moving import move_in, sync_file
+from shared.moving import move
 from storage_worker.digest import Digest, read_through
 
 Parts = tuple[str, ...]
@@ -23,7 +23,7 @@ Parts = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """A file in its artifact's folder, durable."""
+    """A file in its artifact's folder."""
 
     name: str
     stored_name: str
@@ -61,7 +61,6 @@ class Capture:
                         os.rename(found, captured.stored_name, src_dir_fd=folder, dst_dir_fd=folder)
             finally:
                 os.close(fd)
-        sync_file(self.folders, (*self.folder, captured.stored_name))
         return captured
 
     def adopt_only(self) -> Captured:
@@ -83,7 +82,7 @@ class Capture:
             captured = self._captured(read_through(fd), file_name)
         finally:
             os.close(fd)
-        move_in(self.folders, [(source, (*self.folder, captured.stored_name))])
+        move(self.folders, [(source, (*self.folder, captured.stored_name))])
         return captured
 
     def take(self, staged_name: str) -> Captured:
@@ -97,7 +96,7 @@ class Capture:
             captured = self._captured(read_through(fd), self.name)
         finally:
             os.close(fd)
-        move_in(self.folders, [(staged, (*self.folder, captured.stored_name))])
+        move(self.folders, [(staged, (*self.folder, captured.stored_name))])
         return captured
 
     def _through_staging(self, fill: Callable[[int], Digest], found_name: str) -> Captured:
@@ -105,7 +104,7 @@ class Capture:
         sink = self.folders.create_file(staged)
         try:
             captured = self._captured(fill(sink), found_name)
-            move_in(self.folders, [(staged, (*self.folder, captured.stored_name))])
+            move(self.folders, [(staged, (*self.folder, captured.stored_name))])
         except BaseException:
             self.folders.unlink(staged)
             raise

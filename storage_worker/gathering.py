@@ -13,6 +13,8 @@ from pathlib import Path
 from shared.errors import Forbidden, NotFound, Refused
 from shared.folders import Folders
 from shared.jobs import MOST_FILES, Candidate, FinaliseArtifact
+from shared.layout import artifact_parts
+from shared.moving import sync
 from shared.storage_errors import error_of_os
 from storage_worker.capture import Capture, Captured
 from storage_worker.places import Place, place_of, root_of
@@ -35,7 +37,7 @@ class Gathering:
         self._copied: set[tuple[int, int]] = set()   # device and inode
 
     def run(self) -> None:
-        """Bring in what is there. Raises Unavailable, DiskFull."""
+        """Bring in what is there, durable when this returns. Raises Unavailable, DiskFull."""
         for rank, candidates in groupby(sorted(self._order.candidates, key=_rank), key=_rank):
             if rank and self.captured:
                 break
@@ -43,6 +45,10 @@ class Gathering:
                 self._try(candidate)
         if (self.captured or self._order.is_last) and any(c.source == "injected" for c in self._order.candidates):
             self._beside()
+        sync(self._folders, [
+            artifact_parts(self._order.scope, artifact_id, captured.stored_name)
+            for artifact_id, captured in self.captured.items()
+        ])
 
     def _try(self, candidate: Candidate) -> None:
         if (candidate.artifact_id or self._order.artifact_id) in self.captured:

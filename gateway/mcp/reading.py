@@ -18,6 +18,7 @@ from shared.errors import TooLarge
 from shared.records import ArtifactRecord
 
 _CHUNK_BYTES = 768 * 1024    # a multiple of 3: base64 of the parts joins to base64 of the whole
+_AT_ONCE_BYTES = 2 * _CHUNK_BYTES    # of a file that is answered in one piece
 _MOST_WHOLE_BYTES = 16 * 1024 * 1024
 _encode = msgspec.json.Encoder().encode
 
@@ -32,6 +33,9 @@ async def send(
     blobs, files = request.app[BLOBS], request.app[FILES]
     fd = await stored.opened(blobs, files, record)
     try:
+        if record.size_bytes <= _AT_ONCE_BYTES:
+            body = b"".join([part async for part in _parts(blobs, fd, record, uri, message_id, head)])
+            return web.Response(body=body, content_type="application/json")
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         request[NOTE].head_sent = True
         await response.prepare(request)
@@ -65,7 +69,8 @@ async def _parts(
     yield frame[:-len(_END)]
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     left = record.size_bytes
-    while left > 0 and (chunk := await blobs.run(_read_full, fd, min(_CHUNK_BYTES, left))):
+    most = _AT_ONCE_BYTES if left <= _AT_ONCE_BYTES else _CHUNK_BYTES
+    while left > 0 and (chunk := await blobs.run(_read_full, fd, min(most, left))):
         left -= len(chunk)
         yield _text(decoder.decode(chunk)) if as_text else base64.b64encode(chunk)
     yield (_text(decoder.decode(b"", final=True)) if as_text else b"") + _END

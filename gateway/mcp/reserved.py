@@ -1,5 +1,6 @@
 """The artifact that a call may write: its path goes into the arguments before, and what came to nothing is given up."""
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -48,9 +49,10 @@ def as_ours(exchange: Exchange, path: str) -> str:
 async def begin(exchange: Exchange, producer: ArtifactProducer, given: dict[str, Any]) -> Pending:
     """Take an id and, where the adapter has an argument for it, reserve the artifact and put its path there."""
     pending = Pending(ids.new_id(), producer, not_before_ns=0)
-    if producer.output_path_argument is not None:
+    if producer.output_path_argument is None:
+        pending.not_before_ns = await exchange.request.app[BLOBS].stamp_ns()
+    else:
         await _inject(exchange, pending, producer.output_path_argument, given)
-    pending.not_before_ns = await exchange.request.app[BLOBS].stamp_ns()
     return pending
 
 
@@ -58,9 +60,11 @@ async def _inject(exchange: Exchange, pending: Pending, argument: str, given: di
     app, scope = exchange.request.app, exchange.caller.session_id
     timeout_s = exchange.config.tool_timeout_s(exchange.mounted.server, pending.producer) or _LONGEST_CALL_S
     grace_ms = int(timeout_s + _GRACE_AFTER_CALL_S) * 1000
-    await app[FILES].allocate_pending(scope, pending.artifact_id, grace_ms=grace_ms)
     folder = layout.artifact_parts(scope, pending.artifact_id, "")[:-1]
-    await app[BLOBS].make_folder(folder)
+    # Where there is no session any more, the sweep finds the folder.
+    pending.not_before_ns, _ = await asyncio.gather(
+        app[BLOBS].make_folder(folder), app[FILES].allocate_pending(scope, pending.artifact_id, grace_ms=grace_ms)
+    )
     root = storage_root(exchange)
 
     def path_for(wanted: str) -> str:

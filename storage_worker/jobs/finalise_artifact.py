@@ -26,8 +26,8 @@ async def finalise_artifact(stores: Stores, order: FinaliseArtifact) -> Artifact
     done = await _committed(stores, order)
     if done is None:
         found = Gathering(stores.blobs.folders, order, stores.policy.capture_roots)
-        await stores.blobs.run(found.run)
         try:
+            await stores.blobs.run(found.run)
             # Nothing here may also mean that a run beside this one has taken it already.
             done = await _commit(stores, order, found) if found.captured else await _committed(stores, order)
         except Refused:

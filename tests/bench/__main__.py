@@ -16,7 +16,7 @@ from tests.bench.report import Report
 
 _ALL = (
     "passthrough", "large", "handshake", "modern", "telemetry", "streams", "jobs", "sessions", "auth", "uploads",
-    "downloads",
+    "downloads", "producing",
 )
 _NAMES = tuple(name for name in _ALL if find_spec(f"tests.bench.{name}"))
 

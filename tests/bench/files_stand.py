@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from redis import Redis
@@ -51,15 +52,15 @@ def _peak_kib(pid: int) -> int:
 
 
 @asynccontextmanager
-async def files_stand() -> AsyncIterator[FilesStand]:
-    """A server whose tool `read` takes a file and `write` makes one."""
+async def files_stand(*adapters: dict[str, Any]) -> AsyncIterator[FilesStand]:
+    """A server whose tool `read` takes a file and `write` makes one, unless it has other adapters."""
     async with AsyncExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         os.chmod(folder, 0o711)    # another server's worker may be of another user
         url = running.enter_context(private_redis())
         upstream = await running.enter_async_context(scripted("read", "write"))
         Backing(url, folder).config(
-            entry(upstream.url, consumer("read"), producer("write")),
+            entry(upstream.url, *(adapters or (consumer("read"), producer("write")))),
             core={"allow_artifacts_download": True}, uploads={"max_file_bytes": _MAX_FILE},
         )
         config, port = folder / "config.yaml", free_port()
