@@ -1,5 +1,7 @@
 """A multipart body on its way into staging: counted, hashed and checked as it comes, never held."""
 
+from collections import Counter
+
 from aiohttp import (
     BadContentDispositionHeader,
     BadContentDispositionParam,
@@ -44,17 +46,20 @@ async def receive(request: web.Request, received: list[Received]) -> None:
 async def _parts(
     request: web.Request, reader: MultipartReader, received: list[Received], digests: list[str]
 ) -> None:
+    counts: Counter[str | None] = Counter()      # of fields, empty ones too
     while (part := await reader.next()) is not None:
         if not isinstance(part, BodyPartReader):
             raise BadRequest("nested multipart bodies are not taken here; send each file in a field named file")
+        counts[part.name] += 1
         if part.headers.get("Content-Transfer-Encoding", "binary").lower() not in ("binary", "8bit", "7bit"):
             raise BadRequest("send files as they are, without Content-Transfer-Encoding")
         if part.name == "sha256":
-            if len(digests) >= _MOST_FILES:
+            if counts["sha256"] > _MOST_FILES:
                 raise BadRequest(f"one request may hold {_MOST_FILES} sha256 fields")
-            digests.append(await _digest(part))
+            if digest := await _digest(part):
+                digests.append(digest)
         elif part.name == "file":
-            if len(received) >= _MOST_FILES:
+            if counts["file"] > _MOST_FILES:
                 raise BadRequest(f"one request may hold {_MOST_FILES} files")
             await _file(request, part, received)
         else:
@@ -62,6 +67,9 @@ async def _parts(
 
 
 async def _file(request: web.Request, part: BodyPartReader, received: list[Received]) -> None:
+    first = b""
+    if part.filename == "" and not (first := await _chunk(part)):
+        return   # a field of a form, in which nothing was chosen
     before = sum(earlier.size_bytes for earlier in received)
     entry = begin(request, name=part.filename, media_type=part.headers.get("Content-Type", ""))
     if part.filename is None and "filename" in part.headers.get("Content-Disposition", ""):
@@ -69,15 +77,22 @@ async def _file(request: web.Request, part: BodyPartReader, received: list[Recei
     received.append(entry)
 
     async def chunk() -> bytes:
-        return bytes(await part.read_chunk(_CHUNK_BYTES))
+        nonlocal first
+        taken, first = first, b""
+        return taken or await _chunk(part)
 
     await take(request, entry, chunk, before_bytes=before)
 
 
+async def _chunk(part: BodyPartReader) -> bytes:
+    return bytes(await part.read_chunk(_CHUNK_BYTES))
+
+
 async def _digest(part: BodyPartReader) -> str:
+    """A digest, or "" where the field of a form was left empty. Raises BadRequest."""
     text = b""
     while chunk := await part.read_chunk():
         text += chunk
         if len(text) > _MOST_FIELD_BYTES:
             raise BadRequest("a sha256 field is too long; it takes 64 hexadecimal digits")
-    return digest_of(text.decode("ascii", "replace"))
+    return digest_of(text.decode("ascii", "replace")) if text.strip() else ""

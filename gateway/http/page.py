@@ -18,6 +18,13 @@ _STYLE = _ASSETS.joinpath("upload.css").read_text()
 _SCRIPT = _ASSETS.joinpath("upload.js").read_text()
 
 
+# Without the script nobody but the person knows a digest: one file a field, its digest under it. What stays empty
+# is left out (`multipart`). The script takes several files at once and makes their digests itself.
+_DIGEST = '<p><label>Its SHA-256 <input name="sha256" pattern="[0-9a-fA-F]{64}" size="64"></label></p>'
+_ANOTHER = f'<p><input type="file" name="file" aria-label="Another file"></p>{_DIGEST}'
+_MOST_WITH_DIGEST = 5
+
+
 def _source(text: str) -> str:
     return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
@@ -42,17 +49,17 @@ def upload_page(config: Config, server: str) -> str:
     """What is asked for, and the form: it works as it is, and better with the script."""
     uploads = config.uploads
     script = f"<script>{_SCRIPT}</script>" if uploads.resumable else ""
-    digest = ""
+    several, digests = "multiple ", ""
     if uploads.require_sha256:
-        digest = '<p><label>SHA-256 of the file <input name="sha256" pattern="[0-9a-fA-F]{64}"></label></p>'
-        digest = f"<noscript>{digest}</noscript>" if script else digest
+        several, digests = "", f"{_DIGEST}{_ANOTHER * (_MOST_WITH_DIGEST - 1)}"
+        digests = f"<noscript>{digests}</noscript>" if script else digests
     return _page(
         f"Send files to {escape(server)}",
         f"""<p>Whoever gave you this link asks for one or more files, for the tools of <b>{escape(server)}</b>.
 Each may have up to {_size(uploads.max_file_bytes)}. The link works once.</p>
 <form method="post" enctype="multipart/form-data" data-sha256="{'required' if uploads.require_sha256 else ''}">
 <div class="drop"><p>Drop files here, or choose them:</p>
-<input type="file" name="file" multiple required aria-label="Files to send"></div>{digest}
+<input type="file" name="file" {several}required aria-label="Files to send"></div>{digests}
 <button class="send">Send</button></form><ul></ul><p role="status"></p>{script}""",
     )
 

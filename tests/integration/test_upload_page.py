@@ -1,8 +1,15 @@
 """The page of an upload link, as bytes."""
 
+import asyncio
+import hashlib
 import re
+from pathlib import Path
+
+import msgspec
+import pytest
 
 from tests.fixtures.gateway import Answer, Backing, Client, Headers, connected, consumer, entry
+from tests.fixtures.node import UPLOAD_PAGE, chromium
 from tests.fixtures.upstreams import ScriptedUpstream
 
 _HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -60,3 +67,61 @@ async def test_a_page_may_call_back_under_the_name_it_was_served_by(
 
         origins = ("http://evil.example", "null", "http://[files.lan:1", "http://files.lan:1")
         assert [await put(origin) for origin in origins] == [403, 403, 403, 200]
+
+
+_PART = 'Content-Disposition: form-data; name="{}"{}\r\n\r\n{}'
+
+
+async def test_a_form_with_a_digest_for_each_file_may_have_empty_fields(
+    fresh_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """As a browser without JavaScript sends it: an input in which nothing was chosen is a file without a name."""
+    config = fresh_backing.config(entry(upstream.url, consumer("read")), uploads={"require_sha256": True})
+    async with connected(config) as client:
+        link = await client.upload_url()
+        text = (await _get(client, link)).body.decode()
+        fields = re.findall(r'<input (?:type="file" )?name="(file|sha256)"([^>]*)>', text)
+        assert [name for name, _ in fields] == ["file", "sha256"] * 5
+        assert not [more for _, more in fields if "multiple" in more]
+
+        def form(*filled: tuple[str, str]) -> bytes:
+            pairs = [*filled, *[("", "")] * (5 - len(filled))]
+            parts = [
+                part for content, digest in pairs for part in (
+                    _PART.format("file", f'; filename="{content}"', content), _PART.format("sha256", "", digest)
+                )
+            ]
+            return ("".join(f"--x\r\n{part}\r\n" for part in parts) + "--x--\r\n").encode()
+
+        async def post(body: bytes) -> tuple[int, str]:
+            headers = {**_HTML, "Content-Type": "multipart/form-data; boundary=x"}
+            async with client.http.post(link, data=body, headers=headers) as answer:
+                return answer.status, await answer.text()
+
+        a, b = (hashlib.sha256(content).hexdigest() for content in (b"a", b"b"))
+        bare, wrong = await post(form(("a", a), ("b", ""))), await post(form(("a", b), ("b", a)))
+        sent, shown = await post(form(("a", a), ("b", b)))
+
+    assert (bare[0], wrong[0], sent) == (400, 400, 200)
+    assert "2 files and 1 sha256" in bare[1]
+    assert len(re.findall("data-handle=", shown)) == 2
+
+
+@pytest.mark.parametrize("how", ["plain", "script"])
+async def test_a_browser_sends_digests_where_they_are_wanted(
+    shared_backing: Backing, upstream: ScriptedUpstream, tmp_path: Path, how: str
+) -> None:
+    """Typed in by the person where there is no JavaScript, made by the page where there is."""
+    file = tmp_path / "a.bin"
+    file.write_bytes(b"abc" * 1000)
+    config = shared_backing.config(entry(upstream.url, consumer("read")), uploads={"require_sha256": True})
+    async with connected(config) as client:
+        browser = await asyncio.create_subprocess_exec(
+            *map(str, UPLOAD_PAGE), chromium(), await client.upload_url(), str(file), how, "",
+            stdout=asyncio.subprocess.PIPE,
+        )
+        printed, _ = await asyncio.wait_for(browser.communicate(), 50)
+
+    said = msgspec.json.decode(printed)
+    assert said["complaints"] == []
+    assert said["handle"].startswith(f"upload://sessions/{client.session_id}/")

@@ -1,4 +1,6 @@
 // A person who opens an upload link: chromium, link, file, how (script, plain or cut), screenshot.
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import net from "node:net";
 import { chromium } from "playwright-core";
 
@@ -47,7 +49,11 @@ if (how === "cut") {
   await session.send("Network.emulateNetworkConditions", { ...slow, uploadThroughput: -1 });
   isCut = false;
 } else {
-  await page.setInputFiles("input[type=file]", file);
+  await page.locator("input[type=file]").first().setInputFiles(file);
+  const digest = page.locator("input[name=sha256]");
+  if (await digest.count()) {
+    await digest.first().fill(createHash("sha256").update(readFileSync(file)).digest("hex"));
+  }
   await page.click("button.send");
 }
 const code = page.locator("code[data-handle]");

@@ -10,6 +10,7 @@ const WAITS_MS = [500, 1000, 2000, 4000, 8000];
 const MOST_TRIES = 40;
 const TUS = { "Tus-Resumable": "1.0.0" };
 let chosen = [];
+picker.multiple = true;
 
 class Refused extends Error {}
 
