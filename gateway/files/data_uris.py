@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
@@ -14,6 +15,7 @@ from shared.errors import ToolInputError
 _MOST_FILES = 100            # of one call, as of one upload request
 _SCHEME = "data:"
 _MOST_HEAD = 1024            # characters before the comma
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Inline:
     data: bytes
     media_type: str          # as declared, "" when it was not
     name: str                # of its `name` or `filename` parameter, else made up; safe
+    sha256: str              # of its `sha256` parameter, lowercase hex, "" when it has none
 
 
 def find(given: dict[str, Any], adapter: UploadConsumer) -> list[Place]:
@@ -63,7 +66,11 @@ def decode(uri: str) -> Inline:
         raise ToolInputError("a data: URI is malformed; write data:<media type>;base64,<the bytes in base64>")
     media_type, *parameters = head.split(";")
     is_base64 = bool(parameters) and parameters[-1].strip().lower() == "base64"
-    return Inline(_bytes(body, is_base64), media_type.strip().lower(), _name(media_type, parameters))
+    sha256 = _parameter(parameters, "sha256").lower()
+    if sha256 and not _DIGEST.fullmatch(sha256):
+        raise ToolInputError("the sha256 of a data: URI takes 64 hexadecimal digits")
+    name = _parameter(parameters, "name") or _parameter(parameters, "filename")
+    return Inline(_bytes(body, is_base64), media_type.strip().lower(), _name(media_type, name), sha256)
 
 
 def _bytes(body: str, is_base64: bool) -> bytes:
@@ -76,9 +83,15 @@ def _bytes(body: str, is_base64: bool) -> bytes:
         raise ToolInputError("the base64 of a data: URI is broken; encode the file again, or upload it") from None
 
 
-def _name(media_type: str, parameters: list[str]) -> str:
+def _parameter(parameters: list[str], name: str) -> str:
     for parameter in parameters:
         key, _, value = parameter.partition("=")
-        if key.strip().lower() in ("name", "filename") and value:
-            return layout.safe_name(unquote(value.strip().strip('"')).replace("\\", "/").rsplit("/", 1)[-1])
+        if key.strip().lower() == name:
+            return unquote(value.strip().strip('"'))
+    return ""
+
+
+def _name(media_type: str, named: str) -> str:
+    if named:
+        return layout.safe_name(named.replace("\\", "/").rsplit("/", 1)[-1])
     return f"file{media.extension_for(media_type.strip().lower())}"

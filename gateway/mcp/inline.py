@@ -51,6 +51,8 @@ def _checked(exchange: Exchange, uri: str) -> Inline:
     limit = min(exchange.config.uploads.data_uri_max_bytes, exchange.config.uploads.max_file_bytes)
     if limit > 0 and data_uris.least_bytes(uri) <= limit:
         file = data_uris.decode(uri)
+        if not file.sha256 and exchange.config.uploads.require_sha256:
+            raise ToolInputError("a data: URI needs its digest here: data:<media type>;sha256=<64 hex digits>;base64,…")
         if len(file.data) <= limit:
             return file
     tool = own.upload_tool_name(exchange.mounted.server)
@@ -78,6 +80,8 @@ def _inline(exchange: Exchange, file: Inline) -> _Stage:
         try:
             await writer.write(file.data)
             size_bytes, sha256 = await writer.finish()
+            if file.sha256 not in ("", sha256):
+                raise ToolInputError("the bytes of a data: URI do not have the sha256 that it states; encode it again")
         except BaseException:
             await writer.abort()
             raise

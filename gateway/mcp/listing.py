@@ -49,8 +49,9 @@ def _marks(exchange: Exchange) -> Marks:
     changes: list[Callable[[RawMap], RawMap]] = []
     if authorizing.takes(request, exchange.mounted):
         changes.append(partial(
-            sep_2631.annotated, max_bytes=config.uploads.max_file_bytes, inline=config.uploads.data_uri_max_bytes > 0,
-            upload=authorizing.is_secure(request),
+            sep_2631.annotated, max_bytes=config.uploads.max_file_bytes, upload=authorizing.is_secure(request),
+            # A data: URI of a client that knows the draft alone has no digest in it.
+            inline=config.uploads.data_uri_max_bytes > 0 and not config.uploads.require_sha256,
         ))
     if config.files.openai_file_params:
         changes.append(openai_files.widened)

@@ -42,7 +42,8 @@ class Describer:
         self._words = _most_words(config, server)
         scheme, limit = config.uploads.uri_scheme, config.uploads.data_uri_max_bytes
         tool = own.upload_tool_name(server)
-        inline = f" A data: URI of up to {limit} bytes works too." if limit else ""
+        digest = ", with its digest (data:...;sha256=<hex>;base64,...)," if config.uploads.require_sha256 else ""
+        inline = f" A data: URI of up to {limit} bytes{digest} works too." if limit else ""
         self._of_argument = (
             f"Pass a handle ({scheme}...) from {tool}, or the {config.artifacts.uri_scheme}... URI of a file that a "
             f"tool made in this session, not a path of yours.{inline}"

@@ -58,6 +58,27 @@ async def test_broken_data_uris_are_the_callers_to_correct(
     assert not upstream.calls("tools/call")
 
 
+async def test_a_data_uri_may_state_its_digest_and_must_where_each_upload_must(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    _reads(upstream)
+    digest = hashlib.sha256(_PNG).hexdigest()
+    stated, other = (_PNG_URI.replace(";base64", f";sha256={text};base64") for text in (digest.upper(), "0" * 64))
+    config = shared_backing.config(entry(upstream.url, consumer("read")), uploads={"require_sha256": True})
+    async with connected(config) as client:
+        good = await client.call("read", {"path": stated})
+        refused = [await client.call("read", {"path": uri}) for uri in (_PNG_URI, other, "data:;sha256=abc,x")]
+        refused.append(await client.call("read", {"path": [stated, other]}))
+    async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
+        refused.append(await client.call("read", {"path": other}))
+
+    assert good["structuredContent"]["read"] == [{"name": "a shot.png", "sha256": digest}]
+    assert [said["isError"] for said in refused] == [True] * 5
+    assert "needs its digest" in refused[0]["content"][0]["text"]
+    assert len(upstream.calls("tools/call")) == 1
+    assert not (shared_backing.root / "uploads" / "sessions" / client.session_id).exists()
+
+
 async def test_none_of_a_call_is_kept_when_one_is_broken(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     config = shared_backing.config(entry(upstream.url, consumer("read")))
     async with connected(config) as client:
