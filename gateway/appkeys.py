@@ -9,6 +9,7 @@ from gateway.access.failures import Failures
 from gateway.access.principal import Principal
 from gateway.asking.parked import ParkedCalls
 from gateway.cancellations import Cancellations
+from gateway.feeds import Feeds
 from gateway.files.adapters import Adapters
 from gateway.files.fetching import Fetcher
 from gateway.leases import Leases
@@ -25,6 +26,7 @@ from shared.config import Config, Server
 from shared.keys import Keys
 from shared.signing import Signer
 from shared.state.expiry import ExpiryStore
+from shared.state.feeds import FeedStore
 from shared.state.files import FileStore
 from shared.state.grants import GrantStore
 from shared.state.link import RedisLink
@@ -112,6 +114,8 @@ RESUMABLE = web.AppKey("resumable", ResumableStore)
 PARKED = web.AppKey("parked", ParkedCalls)
 MAILBOXES = web.AppKey("mailboxes", Mailboxes)
 NEWS = web.AppKey("news", News)
+FEEDS = web.AppKey("feeds", Feeds)
+FEED_STORE = web.AppKey("feed_store", FeedStore)
 HEARING = web.AppKey("hearing", Hearing)
 UPLOAD_WAITS = web.AppKey("upload_waits", UploadWaits)
 FILES = web.AppKey("files", FileStore)

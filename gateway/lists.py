@@ -78,6 +78,11 @@ class ListCache:
             self._entries.popitem(last=False)
         return Fetch(self, key, result)
 
+    def forget_server(self, server: str) -> None:
+        """Keep no list of it longer."""
+        for key in [key for key in self._entries if key[0] == server]:
+            self.forget(key)
+
     def forget(self, key: Key) -> None:
         """Keep it no longer."""
         self._entries.pop(key, None)

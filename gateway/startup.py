@@ -17,6 +17,8 @@ from gateway.appkeys import (
     DOOR,
     EXPIRY,
     FAILURES,
+    FEED_STORE,
+    FEEDS,
     FETCHER,
     FILES,
     GRANTS,
@@ -25,6 +27,7 @@ from gateway.appkeys import (
     LEASES,
     LIMITER,
     LINK,
+    LISTS,
     MAILBOXES,
     METRICS,
     NEWS,
@@ -46,6 +49,7 @@ from gateway.appkeys import (
     Mounted,
 )
 from gateway.asking.parked import ParkedCalls
+from gateway.feeds import Feeds
 from gateway.files.adapters import Adapters
 from gateway.files.fetching import Fetcher, Guard
 from gateway.http.routes import add_routes
@@ -69,12 +73,13 @@ from shared.sealing import Sealer
 from shared.signing import Signer
 from shared.state.address import configured_address
 from shared.state.expiry import ExpiryStore
+from shared.state.feeds import FeedStore
 from shared.state.files import FileStore
 from shared.state.grants import GrantStore
 from shared.state.limits import LimitStore
 from shared.state.link import RedisLink
 from shared.state.mailboxes import Mailboxes
-from shared.state.news import Hearing, News, Word
+from shared.state.news import LISTS_CHANGED, Hearing, News, Word
 from shared.state.parcels import Parcels
 from shared.state.queue import Queue
 from shared.state.quota import LEAST_GRACE_S, FileLimits
@@ -153,15 +158,21 @@ async def mail(app: web.Application) -> AsyncIterator[None]:
     """Where calls and listeners wait for what reaches other gateways."""
     address, link, keys, tasks = configured_address(app[CONFIG]), app[LINK], app[KEYS], app[TASKS]
     mailboxes = app[MAILBOXES] = Mailboxes(address, link, keys, tasks)
-    app[NEWS] = News(link, keys)
+    news = app[NEWS] = News(link, keys)
     hearing = app[HEARING] = Hearing(address, keys, tasks, hear_all=partial(_hear, app))
+    store = app[FEED_STORE] = FeedStore(Scripts(link), link, keys, new_id())
+    feeds = app[FEEDS] = Feeds(store, hearing, news, tasks)
+    tasks.spawn(feeds.beat(), name="beat")
     yield
+    await feeds.close()
     await hearing.close()
     await mailboxes.close()
 
 
 def _hear(app: web.Application, word: Word) -> None:
     """What every gateway is told."""
+    if word.kind == LISTS_CHANGED:
+        app[LISTS].forget_server(word.data.decode())
 
 
 async def asking(app: web.Application) -> AsyncIterator[None]:

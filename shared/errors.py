@@ -232,6 +232,13 @@ class UnsupportedTus(Refused):
     reason = "unsupported_tus"
 
 
+class SlowListener(Unavailable):
+    """A client that listens for changes and takes them more slowly than they come."""
+
+    status = 408
+    reason = "slow_listener"
+
+
 class UploadBusy(Unavailable):
     """Somebody else writes this resumable upload."""
 

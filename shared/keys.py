@@ -147,6 +147,19 @@ class Keys:
         it."""
         return f"{self.base}:asking:{process}"
 
+    def feed(self, scope: str) -> str:
+        """Hash, who holds the upstream's stream of changes for those who listen in a scope: the gateway, and what it
+        has subscribed to there. TTL a minute, renewed by that gateway; removed when nobody listens any more."""
+        return f"{self.base}:feed:{scope}"
+
+    def feed_wants(self, scope: str) -> str:
+        """Hash, what those who listen in a scope want: gateway id to msgpack. TTL a minute, renewed by each gateway."""
+        return f"{self.base}:feed_wants:{scope}"
+
+    def gateway_alive(self, gateway: str) -> str:
+        """String, a gateway that listens for its clients lives. TTL some seconds, written each second by it."""
+        return f"{self.base}:alive:{gateway}"
+
     def limit(self, digest: str) -> str:
         """Hash, what a principal or address has taken of its limits: how full its buckets of requests and of bytes
         are, and when that was. TTL until both are empty. Written by gateways where limits are configured."""

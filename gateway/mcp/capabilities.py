@@ -9,13 +9,16 @@ from typing import Any
 import msgspec
 
 from gateway.files.adapters import Adapters
-from gateway.wire import jsonrpc
+from gateway.wire import changes, jsonrpc
 
 TOOLS = "t"
 RESOURCES = "r"
 SESSIONS = "u"               # it gave an `Mcp-Session-Id`
 MODERN = "m"                 # it speaks the stateless revision alone: what the session is, is here
 FILES = "f"                  # its client fetches files that it is told of (SEP-2631)
+SUBSCRIBE = "S"              # it tells when a resource is updated that was subscribed to
+# Of which lists it tells that they have changed.
+TELLS = {changes.TOOLS: "T", changes.PROMPTS: "P", changes.RESOURCES: "R"}
 UNKNOWN = "?"                # the session was restored from its files: the upstream was not asked yet
 
 
@@ -35,7 +38,7 @@ class Negotiated(msgspec.Struct, frozen=True):
     """What an `initialize` result settled."""
 
     protocol: str
-    flags: str               # TOOLS, RESOURCES, SESSIONS: what the upstream itself has
+    flags: str               # what the upstream itself has: TOOLS, RESOURCES, SUBSCRIBE, those of TELLS
 
 
 def negotiated(response: bytes) -> Negotiated | None:
@@ -44,17 +47,38 @@ def negotiated(response: bytes) -> Negotiated | None:
         result = _decoder.decode(response).result
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    flags = "".join(
-        flag for flag, name in ((TOOLS, "tools"), (RESOURCES, "resources")) if name in result.capabilities
-    )
-    return Negotiated(result.protocol, flags)
+    return Negotiated(result.protocol, _flags(result.capabilities))
 
 
 def flags_of(response: bytes) -> str:
     """What the result says that the upstream has, whatever else it says; "" for an error."""
     result = jsonrpc.open_object(jsonrpc.open_object(response).get("result", msgspec.Raw(b"{}")))
     found = jsonrpc.open_object(result.get("capabilities", msgspec.Raw(b"{}")))
-    return "".join(flag for flag, name in ((TOOLS, "tools"), (RESOURCES, "resources")) if name in found)
+    return _flags(found)
+
+
+def _flags(found: jsonrpc.RawMap) -> str:
+    flags = [flag for flag, name in ((TOOLS, "tools"), (RESOURCES, "resources")) if name in found]
+    for name, method in (("tools", changes.TOOLS), ("prompts", changes.PROMPTS), ("resources", changes.RESOURCES)):
+        told = _told(found.get(name, _NONE))
+        flags += [TELLS[method]] if told.lists is True else []
+        flags += [SUBSCRIBE] if name == "resources" and told.subscribe is True else []
+    return "".join(flags)
+
+
+class _Told(msgspec.Struct):
+    lists: Any = msgspec.field(default=False, name="listChanged")
+    subscribe: Any = False
+
+
+_told_decoder = msgspec.json.Decoder(_Told)
+
+
+def _told(capability: msgspec.Raw) -> _Told:
+    try:
+        return _told_decoder.decode(capability)
+    except (msgspec.DecodeError, RecursionError):
+        return _Told()
 
 
 def with_ours(response: bytes, adapters: Adapters, flags: str, more: Mapping[str, Any]) -> bytes:

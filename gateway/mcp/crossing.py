@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.appkeys import CANCELLATIONS, SESSIONS
-from gateway.mcp import mirroring, questions
+from gateway.mcp import capabilities, listening, mirroring, questions
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.own_answers import own_result
 from gateway.wire import jsonrpc, modern, to_modern
@@ -16,7 +16,7 @@ from gateway.wire.introduction import Introduction, introduction
 from shared import tracing
 from shared.errors import InvalidParams, MethodNotFound
 
-_NOT_THERE = frozenset({"resources/subscribe", "resources/unsubscribe"})
+_WATCHING = frozenset({"resources/subscribe", "resources/unsubscribe"})
 _DROPPED = frozenset({"last-event-id", "mcp-protocol-version"})
 
 
@@ -54,7 +54,9 @@ async def answered_here(exchange: Exchange) -> web.StreamResponse | None:
     if message.method == "logging/setLevel":
         await exchange.request.app[SESSIONS].set_log_level(exchange.caller.session_id, _level_of(exchange.body))
         return own_result(exchange, {})
-    if message.method in _NOT_THERE or message.method.startswith("tasks/"):
+    if message.method in _WATCHING and capabilities.SUBSCRIBE in exchange.session.flags:
+        return await listening.watch(exchange)
+    if message.method in _WATCHING or message.method.startswith("tasks/"):
         # An answer, not an HTTP error: to a client with a session, 404 says that the session is gone.
         err = MethodNotFound(f"this server has no method {message.method} for clients with a session")
         return web.Response(body=jsonrpc.error(message.id, err), content_type="application/json")

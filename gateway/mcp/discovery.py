@@ -4,12 +4,11 @@ ours, `subscriptions/listen` as it comes."""
 from aiohttp import web
 
 from gateway.appkeys import LEASES
-from gateway.mcp import authorizing, capabilities
+from gateway.mcp import authorizing, capabilities, listening
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.relay import Standing, check_kind, relay, relay_bytes
 from gateway.mcp.sending import sent
-from gateway.wire import jsonrpc, modern, result_fields, sse
-from gateway.wire.envelope import MessageId
+from gateway.wire import changes, jsonrpc, result_fields, sse
 from shared import ids
 
 
@@ -31,18 +30,14 @@ async def discover(exchange: Exchange) -> web.StreamResponse:
 
 async def listen(exchange: Exchange) -> web.StreamResponse:
     """`subscriptions/listen`: the upstream's stream of changes, which holds the scope while it is open."""
+    if exchange.stateless is not None and exchange.stateless.is_translated:
+        return await listening.listen(exchange)
     request, leases, lease = exchange.request, exchange.request.app[LEASES], ids.new_id()
     try:
         await leases.begin_stream(exchange.caller.session_id, lease)
         async with sent(exchange, exchange.body, within_s=None) as answer:
             check_kind(answer, asked=True)
-            standing = Standing(farewell=_farewell(exchange.envelope.id))
+            standing = Standing(farewell=sse.event(changes.ended(exchange.envelope.id)))
             return await relay_bytes(request, answer, exchange.note, headers={}, standing=standing)
     finally:
         leases.end_stream(exchange.caller.session_id, lease)
-
-
-def _farewell(listen_id: MessageId) -> bytes:
-    """The result that ends a stream of changes in good order (MCP 2026-07-28 basic/patterns/subscriptions)."""
-    end = result_fields.own("subscriptions/listen", {"_meta": {modern.SUBSCRIPTION_KEY: listen_id}})
-    return sse.event(jsonrpc.result(listen_id, end))

@@ -19,6 +19,7 @@ from gateway.mcp import (
     discovery,
     handshake,
     levels,
+    listening,
     listing,
     stateless,
     toolcall,
@@ -155,16 +156,18 @@ async def get(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     caller = caller_of(request, mounted)
     session = await with_upstream(request, mounted, caller, await open_session(request, caller))
     if capabilities.MODERN in session.flags:
-        raise web.HTTPMethodNotAllowed("GET", ["POST", "DELETE"])    # nothing comes but within answers
+        return await listening.stand(request, mounted, caller, session, _session_head(request, caller))
     upstream_id = session.upstream_id
     for left in range(request.app[CONFIG].sessions.upstream_session_termination_retries, -1, -1):
         headers = upstream_headers(request, mounted, upstream_id)
         async with mounted.client.exchange("GET", headers) as answer:
             if answer.status != 404 or not upstream_id or not left:
+                if answer.status == 405 and mounted.adapters.exposes_artifacts:
+                    break
                 check_kind(answer, asked=True)
                 return await _stand(request, mounted, caller, answer)
         upstream_id = await renew(request, mounted, caller, lost=upstream_id)
-    raise AssertionError  # the loop returns in its last turn
+    return await listening.stand_alone(request, mounted, caller, _session_head(request, caller))
 
 
 async def _stand(

@@ -58,7 +58,9 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
             await restated(exchange, self._body) if exchange.is_restated
             else (exchange.upstream_headers(), self._body)
         )
-        running = exchange.mounted.client.exchange("POST", headers, body, within_s=self._within_s)
+        running = exchange.mounted.client.exchange(
+            "POST", headers, body, within_s=self._within_s, stands=exchange.envelope.method == "subscriptions/listen"
+        )
         if exchange.stateless is not None and exchange.stateless.asking is not None:
             exchange.stateless.asking.clock = running
         if exchange.is_restated:

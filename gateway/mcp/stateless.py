@@ -13,7 +13,7 @@ from aiohttp import web
 
 from gateway.appkeys import CONFIG, SIGNER, Mounted, Note
 from gateway.files import sep_2631
-from gateway.mcp import answering, authorizing, capabilities, listing, renewal, toolcall, upstream_sessions
+from gateway.mcp import answering, authorizing, capabilities, listening, listing, renewal, toolcall, upstream_sessions
 from gateway.mcp.exchange import (
     VERSION_HEADER,
     Begin,
@@ -114,6 +114,9 @@ async def _to_session(
         request, mounted, caller, session, message, to_legacy.request(body, asked), note, stateless=stateless
     )
     within = partial(upstream_sessions.within, takes=takes, handle=handle)
+    if message.method == "subscriptions/listen":
+        # A session of one call is not listened in: then it is of longshore's own changes alone.
+        return await (within(exchange) if policy == "per_principal" else listening.listen(exchange))
     is_ours = listing.is_ours(exchange) if message.method == "resources/read" else toolcall.is_ours(exchange)
     if takes.any and message.method in inputs.METHODS and not is_ours:
         return await answering.begin(exchange, within, takes)
@@ -130,7 +133,9 @@ def _check_agreed(note: Note, message: Envelope, again: inputs.Again) -> None:
 async def _discover(mounted: Mounted, request: web.Request, message: Envelope) -> web.StreamResponse:
     """What a session-era upstream says at `initialize`, as the answer to `server/discover`."""
     initialized = await renewal.introduced(request, mounted, _INIT_PARAMS)
-    found = jsonrpc.result(message.id, result_fields.discovered(initialized))
+    found = jsonrpc.result(message.id, result_fields.discovered(
+        initialized, tells=mounted.server.sessionless_clients == "per_principal"
+    ))
     more = authorizing.offered(request, mounted)
     body = capabilities.with_ours(found, mounted.adapters, capabilities.flags_of(found), more)
     return web.Response(body=body, content_type="application/json")

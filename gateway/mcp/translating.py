@@ -3,9 +3,11 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from gateway.mcp import upstream_changes
 from gateway.mcp.exchange import Exchange
-from gateway.wire import inputs, to_legacy, to_modern
-from shared.errors import LongshoreError, UpstreamDown
+from gateway.mcp.upstream_changes import Way
+from gateway.wire import changes, inputs, to_legacy, to_modern
+from shared.errors import LongshoreError, StoreDown, UpstreamDown
 
 Change = Callable[[bytes], Awaitable[bytes]]
 _WITHIN_S = 10.0
@@ -39,6 +41,8 @@ def passes(exchange: Exchange, data: bytes) -> bool:
         answer = asking.ask(data) if asking is not None else inputs.answered_here(data, inputs.NOTHING)
         if answer is not None:
             exchange.spawn(_told(exchange, answer), name="refuse_request")
+    elif found is to_legacy.Aside.DROP and changes.change_of(data) is not None:
+        exchange.spawn(_hand_on(exchange, data), name="hand_on_change")
     return found is to_legacy.Aside.FORWARD
 
 
@@ -50,6 +54,12 @@ async def answer_server(exchange: Exchange, answer: bytes) -> None:
         await taken.read()
         if taken.status >= 400:
             raise UpstreamDown(f"the upstream server took an answer with HTTP status {taken.status}")
+
+
+async def _hand_on(exchange: Exchange, data: bytes) -> None:
+    """A change that a server tells of while it answers is for those who listen."""
+    with suppress(StoreDown):
+        await upstream_changes.hand_on(Way(exchange.request, exchange.mounted, exchange.holder), data)
 
 
 async def _told(exchange: Exchange, answer: bytes) -> None:

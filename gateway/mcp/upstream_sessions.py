@@ -45,7 +45,8 @@ async def within(exchange: Exchange, takes: Takes, handle: Handle) -> web.Stream
 
 async def _held_beside(exchange: Exchange, takes: Takes, handle: Handle) -> web.StreamResponse:
     """In the upstream session that a record beside the scope's has, which the call holds too."""
-    request, holder, lease = exchange.request, exchange.holder, ids.new_id()
+    request, holder = exchange.request, exchange.holder
+    lease = "" if exchange.envelope.method == "subscriptions/listen" else ids.new_id()     # which holds a stream
     begin = Begin(capabilities.UNKNOWN, init_params(takes))
     leases = request.app[LEASES]
     held = await open_session(request, holder, lease=lease, begin=begin)

@@ -107,6 +107,7 @@ class UpstreamRequest:
     head: bytes
     body: bytes | None
     within_s: float | None
+    stands: bool             # its answer is a stream that stays open
 
 
 class UpstreamExchange:
@@ -116,7 +117,7 @@ class UpstreamExchange:
         self._pool = pool
         self._span = span
         self._request = request
-        self._is_stream = request.method == "GET"
+        self._is_stream = request.stands
         self._has_place = False
         self._connection: Connection | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -217,11 +218,13 @@ class UpstreamClient:
         self._authorization = origin.authorization
 
     def exchange(
-        self, method: str, headers: Mapping[str, str], body: bytes | None = None, *, within_s: float | None = None
+        self, method: str, headers: Mapping[str, str], body: bytes | None = None, *, within_s: float | None = None,
+        stands: bool = False,
     ) -> UpstreamExchange:
         """Send one request; `async with` yields its UpstreamAnswer once the head is there.
 
-        `within_s` is for the whole answer, its last byte included; None is without end. Raises BadRequest for
+        `within_s` is for the whole answer, its last byte included; None is without end. `stands` says that the answer
+        is a stream that stays open, as that to a GET is: it takes no place of a call's. Raises BadRequest for
         headers that cannot be sent; entering raises UpstreamDown, UpstreamTimeout or TooMany.
         """
         if self._authorization and not any(name.lower() == "authorization" for name in headers):
@@ -233,7 +236,11 @@ class UpstreamClient:
         begin = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method.encode(), self._target, self._authority)
         body_bytes = len(body or b"") if method == "POST" or body else None
         return UpstreamExchange(
-            self._pool, UpstreamRequest(method, request_head(begin, headers, body_bytes), body, within_s), span
+            self._pool,
+            UpstreamRequest(
+                method, request_head(begin, headers, body_bytes), body, within_s, stands or method == "GET"
+            ),
+            span,
         )
 
     async def close(self) -> None:

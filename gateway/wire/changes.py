@@ -1,10 +1,170 @@
 """Notifications of changes, as each era has them: lists that changed, resources that were updated. Pure.
 
-MCP 2025-11-25 server/resources §List Changed Notification, MCP 2026-07-28 basic/patterns/subscriptions.
+MCP 2025-11-25 server/resources §List Changed Notification and §Subscriptions; MCP 2026-07-28 basic/patterns/
+subscriptions.
 """
 
-from gateway.wire import sse
+from dataclasses import dataclass
+from typing import Any
 
-RESOURCES_CHANGED = "notifications/resources/list_changed"
+import msgspec
+
+from gateway.wire import jsonrpc, result_fields, sse
+from gateway.wire.envelope import MessageId
+from gateway.wire.modern import SUBSCRIPTION_KEY
+from shared.errors import InvalidParams
+
+TOOLS = "notifications/tools/list_changed"
+PROMPTS = "notifications/prompts/list_changed"
+RESOURCES = "notifications/resources/list_changed"
+UPDATED = "notifications/resources/updated"
 OWN_RESOURCES = b'{"jsonrpc":"2.0","method":"notifications/resources/list_changed"}'
 OWN_RESOURCES_EVENT = sse.event(OWN_RESOURCES)
+_LISTS = {"toolsListChanged": TOOLS, "promptsListChanged": PROMPTS, "resourcesListChanged": RESOURCES}
+_MOST_URIS = 1_000
+_MOST_BYTES = 64 * 1024      # of a notification that is handed on as it is; of a larger one only what counts
+
+
+class _Params(msgspec.Struct):
+    uri: Any = ""
+
+
+class _Message(msgspec.Struct):
+    method: Any = None
+    id: Any = msgspec.UNSET
+    params: _Params | None = None
+
+
+class _Asked(msgspec.Struct):
+    uris: list[str] = msgspec.field(default_factory=list, name="resourceSubscriptions")
+    tools: bool | None = msgspec.field(default=None, name="toolsListChanged")
+    prompts: bool | None = msgspec.field(default=None, name="promptsListChanged")
+    resources: bool | None = msgspec.field(default=None, name="resourcesListChanged")
+
+
+class _Listen(msgspec.Struct):
+    notifications: _Asked
+
+
+class _Request(msgspec.Struct):
+    params: _Listen
+
+
+_messages = msgspec.json.Decoder(_Message)
+_requests = msgspec.json.Decoder(_Request)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One notification of a change."""
+
+    method: str
+    uri: str                 # of the resource that was updated, "" for a list
+    data: bytes              # the message
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What a listener wants to be told."""
+
+    lists: frozenset[str]    # methods of notifications
+    uris: frozenset[str] = frozenset()
+    any_uri: bool = False    # whatever is subscribed to
+
+    def admits(self, change: Change) -> bool:
+        """Whether the listener wants this one. A server may name a part of what was subscribed to."""
+        if change.method != UPDATED:
+            return change.method in self.lists
+        return self.any_uri or change.uri in self.uris or any(
+            change.uri[:end] in self.uris or change.uri[:end + 1] in self.uris
+            for end, char in enumerate(change.uri) if char in "/?#"
+        )
+
+    def anything(self) -> list[Change]:
+        """All that it may be told, for when something may have been missed."""
+        lists = [Change(method, "", _plain(method)) for method in sorted(self.lists)]
+        return lists + [Change(UPDATED, uri, _plain(UPDATED, uri)) for uri in sorted(self.uris)]
+
+
+def change_of(data: bytes) -> Change | None:
+    """The change that a message tells of, None for any other message."""
+    if b"list_changed" not in data and b"resources\\/" not in data and b"resources/updated" not in data:
+        return None
+    try:
+        message = _messages.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if message.id is not msgspec.UNSET:
+        return None
+    if message.method in _LISTS.values():
+        return Change(message.method, "", data if len(data) <= _MOST_BYTES else _plain(message.method))
+    uri = message.params.uri if message.params is not None else None
+    if message.method != UPDATED or not isinstance(uri, str) or not 0 < len(uri) <= _MOST_BYTES:
+        return None
+    return Change(UPDATED, uri, data if len(data) <= 2 * _MOST_BYTES else _plain(UPDATED, uri))
+
+
+def wanted(body: bytes) -> Wants:
+    """What a `subscriptions/listen` asks for. Raises InvalidParams."""
+    try:
+        asked = _requests.decode(body).params.notifications
+    except (msgspec.DecodeError, RecursionError):
+        raise InvalidParams("params.notifications must say which notifications are wanted") from None
+    if len(asked.uris) > _MOST_URIS:
+        raise InvalidParams(f"one listener names {_MOST_URIS} resources at most")
+    flags = {TOOLS: asked.tools, PROMPTS: asked.prompts, RESOURCES: asked.resources}
+    return Wants(frozenset(method for method, is_wanted in flags.items() if is_wanted), frozenset(asked.uris))
+
+
+def filter_of(wants: Wants) -> dict[str, Any]:
+    """The filter that asks for this."""
+    said: dict[str, Any] = {name: True for name, method in _LISTS.items() if method in wants.lists}
+    if wants.uris:
+        said["resourceSubscriptions"] = sorted(wants.uris)
+    return said
+
+
+def acknowledged(listen_id: MessageId, honoured: Wants) -> bytes:
+    """The first message to a listener of the stateless revision: what it will be told."""
+    params = {"_meta": {SUBSCRIPTION_KEY: listen_id}, "notifications": filter_of(honoured)}
+    return msgspec.json.encode(
+        {"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": params}
+    )
+
+
+def ended(listen_id: MessageId) -> bytes:
+    """The result that ends a stream of changes in good order."""
+    end = result_fields.own("subscriptions/listen", {"_meta": {SUBSCRIPTION_KEY: listen_id}})
+    return jsonrpc.result(listen_id, end)
+
+
+def tagged(change: Change, listen_id: MessageId) -> bytes:
+    """The notification as one for a listener of the stateless revision."""
+    return _with_meta(change.data, {SUBSCRIPTION_KEY: jsonrpc.raw(listen_id)})
+
+
+def untagged(change: Change) -> bytes:
+    """The notification as one of the session era."""
+    return _with_meta(change.data, {})
+
+
+def _with_meta(data: bytes, more: jsonrpc.RawMap) -> bytes:
+    message = jsonrpc.open_object(data)
+    params = jsonrpc.open_object(message.get("params", _NOTHING))
+    meta = jsonrpc.open_object(params.pop("_meta", _NOTHING))
+    meta.pop(SUBSCRIPTION_KEY, None)
+    meta |= more
+    if meta:
+        params["_meta"] = jsonrpc.raw(meta)
+    if params:
+        message["params"] = jsonrpc.raw(params)
+    else:
+        message.pop("params", None)
+    return jsonrpc.close_object(message)
+
+
+_NOTHING = msgspec.Raw(b"{}")
+
+
+def _plain(method: str, uri: str = "") -> bytes:
+    return msgspec.json.encode({"jsonrpc": "2.0", "method": method} | ({"params": {"uri": uri}} if uri else {}))

@@ -71,6 +71,15 @@ def is_notification(data: bytes) -> bool:
     return isinstance(head.method, str) and head.id is msgspec.UNSET
 
 
+def is_request(data: bytes) -> bool:
+    """Whether `data` is a message that wants an answer."""
+    try:
+        head = _head.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return isinstance(head.method, str) and head.id is not msgspec.UNSET
+
+
 def answers(data: bytes, request_id: MessageId) -> bool:
     """Whether `data` is the response to the request of this id."""
     try:

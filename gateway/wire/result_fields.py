@@ -41,15 +41,16 @@ def kept_private(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
     return result | {name: jsonrpc.raw(value) for name, value in _PRIVATE.items()}
 
 
-def discovered(initialized: jsonrpc.RawMap) -> dict[str, Any]:
+def discovered(initialized: jsonrpc.RawMap, *, tells: bool) -> dict[str, Any]:
     """The result of `server/discover` for a server whose `initialize` result this is.
 
-    Without what has no meaning over a bridge: tasks, subscriptions and notices of changed lists.
+    Without tasks, which have no meaning over a bridge, and where nobody `tells` of changes, without subscriptions and
+    notices of changed lists.
     """
     found = jsonrpc.open_object(initialized.get("capabilities", jsonrpc.raw({})))
     found.pop("tasks", None)
     for name in ("tools", "prompts", "resources"):
-        if name in found:
+        if name in found and not tells:
             kept = {key: value for key, value in jsonrpc.open_object(found[name]).items() if key not in _PUSHED}
             found[name] = jsonrpc.raw(kept)
     said: dict[str, Any] = {**head("server/discover"), "supportedVersions": ["2026-07-28"], "capabilities": found}

@@ -11,7 +11,7 @@ from shared.errors import InvalidParams, MissingCapability, NotFound
 
 # Of the session era alone, or of this revision alone: a server of the other knows nothing of it.
 FOREIGN = frozenset({
-    "initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "subscriptions/listen",
+    "initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe",
     "tasks/get", "tasks/result", "tasks/list", "tasks/cancel",
 })
 _OF_THE_HOP = (

@@ -14,7 +14,6 @@ from shared.errors import InvalidParams, NotFound, UpstreamDown
 
 _OF_THE_HOP = (modern.PROTOCOL_KEY, modern.CAPABILITIES_KEY, modern.CLIENT_INFO_KEY, modern.LOG_LEVEL_KEY)
 _OF_THE_REVISION = ("resultType", "ttlMs", "cacheScope")
-_PUSHED = frozenset({"listChanged", "subscribe"})
 _LAST = max(HANDSHAKE_VERSIONS)
 _EMPTY = msgspec.Raw(b"{}")
 LEVELS = frozenset({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"})
@@ -85,13 +84,9 @@ def response(data: bytes, method: str) -> bytes:
 def initialized(discovered: jsonrpc.RawMap, version: str) -> dict[str, Any]:
     """The result of `initialize` for a server whose `server/discover` result this is.
 
-    Without notices of changed lists and subscriptions, for which the session has no stream.
+    Its notices of changed lists and subscriptions come on the session's standing stream.
     """
     found = jsonrpc.open_object(discovered.get("capabilities", _EMPTY))
-    for name in ("tools", "prompts", "resources"):
-        if name in found:
-            kept = {key: value for key, value in jsonrpc.open_object(found[name]).items() if key not in _PUSHED}
-            found[name] = jsonrpc.raw(kept)
     meta = jsonrpc.open_object(discovered.get("_meta", _EMPTY))
     info = meta.get(modern.SERVER_INFO_KEY, discovered.get("serverInfo", jsonrpc.raw(_NAMELESS)))
     said: dict[str, Any] = {"protocolVersion": version, "capabilities": found, "serverInfo": info}

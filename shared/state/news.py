@@ -17,6 +17,7 @@ from shared.state.subscribe import Subscription
 from shared.tasks import Tasks
 
 RESOURCES = "resources"      # which files of longshore's own the scope has as resources
+LISTS_CHANGED = "lists"      # what a server lists; data: its id. For every gateway
 MISSED = "missed"            # anything may have been said meanwhile
 _READY_S = 5.0
 
@@ -30,7 +31,7 @@ class Word(msgspec.Struct, frozen=True, array_like=True):
 
 
 Hear = Callable[[Word], None]
-_encode = msgspec.msgpack.Encoder().encode
+packed = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Word)
 
 
@@ -52,7 +53,7 @@ class News:
     async def tell(self, word: Word) -> None:
         """Say it to those who listen in its scope, or to all gateways. Raises StoreDown."""
         channel = self._keys.news(word.scope) if word.scope else self._keys.news_for_all()
-        await self._link.call("PUBLISH", channel, _encode(word))
+        await self._link.call("PUBLISH", channel, packed(word))
 
 
 class Hearing:
@@ -71,18 +72,31 @@ class Hearing:
     @asynccontextmanager
     async def hears(self, scope: str, hear: Hear) -> AsyncIterator[None]:
         """Call `hear` with every word of `scope` that is said while the block runs."""
-        channel, hearers = self._keys.news(scope), self._hearers[scope]
-        hearers.append(hear)
-        if len(hearers) == 1:
-            self._subscription.add(channel)
+        self.begin(scope, hear)
         try:
-            await self._subscription.wait_for(channel, _READY_S)
+            await self.wait(scope)
             yield
         finally:
-            hearers.remove(hear)
-            if not hearers:
-                del self._hearers[scope]
-                self._subscription.remove(channel)
+            self.end(scope, hear)
+
+    def begin(self, scope: str, hear: Hear) -> None:
+        """Call `hear` with every word of `scope` that is said from some moment on; see `wait`."""
+        hearers = self._hearers[scope]
+        hearers.append(hear)
+        if len(hearers) == 1:
+            self._subscription.add(self._keys.news(scope))
+
+    async def wait(self, scope: str) -> None:
+        """Wait until what is said of `scope`, which has begun, is heard; not for ever, should Redis be away."""
+        await self._subscription.wait_for(self._keys.news(scope), _READY_S)
+
+    def end(self, scope: str, hear: Hear) -> None:
+        """Call it no more."""
+        hearers = self._hearers[scope]
+        hearers.remove(hear)
+        if not hearers:
+            del self._hearers[scope]
+            self._subscription.remove(self._keys.news(scope))
 
     async def close(self) -> None:
         """Listen no more."""

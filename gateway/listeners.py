@@ -1,0 +1,54 @@
+"""One client that listens for changes, and what waits to be told to it: not more than it can be expected to take."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+
+from gateway.wire.changes import Change, Wants
+from shared.errors import SlowListener
+
+_MOST_WAITING = 256
+
+
+class Listener:
+    """What one client wants to be told. It falls behind when more waits for it than it takes."""
+
+    def __init__(self, wants: Wants) -> None:
+        self.wants = wants
+        self._waiting: dict[Change, None] = {}      # in the order in which they came
+        self._wake = asyncio.Event()
+        self._limit: asyncio.Timeout | None = None
+        self._is_behind = False
+
+    def tell(self, change: Change) -> None:
+        """Let it know, if it wants to. What waits already is not said twice."""
+        if self._is_behind or not self.wants.admits(change) or change in self._waiting:
+            return
+        if len(self._waiting) >= _MOST_WAITING:
+            self._is_behind = True
+            if self._limit is not None:
+                self._limit.reschedule(asyncio.get_running_loop().time())
+            return
+        self._waiting[change] = None
+        self._wake.set()
+
+    async def changes(self) -> AsyncIterator[Change]:
+        """What it is to be told, without end."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                change = next(iter(self._waiting))
+                del self._waiting[change]
+                yield change
+
+    async def keep_up(self, telling: Awaitable[None]) -> None:
+        """Do `telling` for as long as the client takes what it is told. Raises SlowListener."""
+        try:
+            async with asyncio.timeout(0 if self._is_behind else None) as self._limit:
+                await telling
+        except TimeoutError:
+            if self._limit is None or not self._limit.expired():
+                raise
+            raise SlowListener(
+                f"more than {_MOST_WAITING} changes waited for this listener; listen again and list anew"
+            ) from None

@@ -1,0 +1,269 @@
+"""`subscriptions/listen` in front of a session-era server: its stream and subscriptions, for all who listen."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+from tests.fixtures.changing import PREFIX, SUBSCRIPTION, VERSION, Changing, Stream, listening, with_sessions
+from tests.fixtures.gateway import ACCEPT, Backing, Client, connected, entry, gateway, producer
+from tests.fixtures.upstreams import ScriptedUpstream, Seen, stream
+
+_ALL: dict[str, Any] = {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
+_WITHIN_S = 20
+
+
+@pytest.fixture
+def changing(upstream: ScriptedUpstream) -> Changing:
+    return with_sessions(upstream)
+
+
+def _key_base(backing: Backing, name: str) -> dict[str, object]:
+    """A scope of the test's own: with auth off all clients here are one principal."""
+    return {"type": "redis", "redis": {"url": backing.redis_url, "key_base": name}}
+
+
+async def test_a_listener_is_told_what_it_asked_for(shared_backing: Backing, changing: Changing) -> None:
+    """Acknowledgement first, everything under its id, nothing that it did not ask for."""
+    config = shared_backing.config(
+        entry(changing.upstream.url), state_persistence=_key_base(shared_backing, "asked")
+    )
+    async with connected(config, initialize=False) as client:
+        url = client.base + client.mount
+        async with listening(
+            client.http, url, "listen-7", toolsListChanged=True, resourceSubscriptions=["sea://chart"]
+        ) as listener:
+            acknowledged = await listener.message()
+            await changing.say("message", level="info", data="no")
+            await changing.say("prompts/list_changed")
+            await changing.say("tools/list_changed")
+            await changing.say("resources/updated", uri="sea://other")
+            await changing.say("resources/updated", uri="sea://chart", _meta={"x/own": 1})
+            told = [await listener.message() for _ in range(2)]
+            subscribed = changing.watched
+
+    meta = {SUBSCRIPTION: "listen-7"}
+    assert acknowledged == {
+        "jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged",
+        "params": {"_meta": meta, "notifications": {
+            "toolsListChanged": True, "resourceSubscriptions": ["sea://chart"],
+        }},
+    }
+    assert told == [
+        {"jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": {"_meta": meta}},
+        {"jsonrpc": "2.0", "method": "notifications/resources/updated",
+         "params": {"uri": "sea://chart", "_meta": {"x/own": 1, **meta}}},
+    ]
+    assert subscribed == {"sea://chart"}
+
+
+async def test_a_server_that_tells_of_nothing_is_acknowledged_as_such(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """But for longshore's own resources, where it has any."""
+    config = shared_backing.config(
+        entry(upstream.url), entry(upstream.url, producer("write")) | {"id": "own", "mount_path": "/mcp/own"}
+    )
+    async with connected(config, initialize=False) as client:
+        async with listening(client.http, client.base + client.mount, resourceSubscriptions=["a://b"], **_ALL) as one:
+            nothing = await one.message()
+        async with listening(client.http, f"{client.base}/mcp/own", **_ALL) as other:
+            ours = await other.message()
+
+    assert nothing["params"]["notifications"] == {}
+    assert ours["params"]["notifications"] == {"resourcesListChanged": True}
+
+
+async def test_hundreds_of_listeners_at_two_gateways_cost_the_server_one_stream(
+    shared_backing: Backing, changing: Changing
+) -> None:
+    """And the last to leave ends it, and the subscriptions with it."""
+    config = shared_backing.config(
+        entry(changing.upstream.url), state_persistence=_key_base(shared_backing, "hundreds")
+    )
+    http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+    async with gateway(config) as first, gateway(config) as second, http, AsyncExitStack() as open_streams:
+        async def listen(number: int) -> Stream:
+            base = (first, second)[number % 2]
+            uris = ["sea://all", f"sea://{number % 5}"]
+            return await open_streams.enter_async_context(
+                listening(http, base + "/mcp/files", number, toolsListChanged=True, resourceSubscriptions=uris)
+            )
+
+        listeners = await asyncio.gather(*(listen(number) for number in range(200)))
+        await asyncio.gather(*(listener.message() for listener in listeners))
+        await changing.say("tools/list_changed")
+        await changing.say("resources/updated", uri="sea://3")
+        told = await asyncio.gather(*(
+            listener.methods(2 if number % 5 == 3 else 1) for number, listener in enumerate(listeners)
+        ))
+        streams, subscribed = changing.opened, changing.watched
+        await open_streams.aclose()
+        await changing.until(0)
+        async with asyncio.timeout(_WITHIN_S):
+            while changing.watched:
+                await asyncio.sleep(0.01)
+
+    assert streams == 1
+    assert subscribed == {"sea://all", *(f"sea://{number}" for number in range(5))}
+    assert told[3] == ["tools/list_changed", "resources/updated"]
+    assert told[4] == ["tools/list_changed"]
+
+
+async def test_what_only_one_listener_wanted_is_unsubscribed_when_it_leaves(
+    shared_backing: Backing, changing: Changing
+) -> None:
+    config = shared_backing.config(entry(changing.upstream.url), state_persistence=_key_base(shared_backing, "leaves"))
+    async with connected(config, initialize=False) as client, gateway(config) as second:
+        url = client.base + client.mount
+        async with listening(client.http, url, resourceSubscriptions=["a://1", "a://2"]) as stays:
+            await stays.message()
+            async with listening(client.http, second + client.mount, resourceSubscriptions=["a://2", "a://3"]) as goes:
+                await goes.message()
+                together = changing.watched
+            async with asyncio.timeout(_WITHIN_S):
+                while changing.watched != {"a://1", "a://2"}:
+                    await asyncio.sleep(0.01)
+            await changing.say("resources/updated", uri="a://2")
+            told = await stays.methods(1)
+
+    assert together == {"a://1", "a://2", "a://3"}
+    assert told == ["resources/updated"]
+
+
+async def test_a_stream_that_the_server_ends_is_opened_again_and_listeners_learn_that_they_may_have_missed_something(
+    shared_backing: Backing, changing: Changing
+) -> None:
+    config = shared_backing.config(entry(changing.upstream.url), state_persistence=_key_base(shared_backing, "again"))
+    async with (
+        connected(config, initialize=False) as client,
+        listening(client.http, client.base + client.mount, toolsListChanged=True) as listener,
+    ):
+        await listener.message()
+        changing.end()
+        missed = await listener.methods(1)
+        await changing.until(1)
+        await changing.say("tools/list_changed")
+        told = await listener.methods(1)
+
+    assert missed == told == ["tools/list_changed"]
+    assert changing.opened == 2
+
+
+async def test_a_change_told_within_an_answer_reaches_those_who_listen(
+    shared_backing: Backing, changing: Changing
+) -> None:
+    async def tells(seen: Seen) -> aiohttp.web.StreamResponse:
+        return await stream(
+            seen, b'data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n\n',
+            b'data: {"jsonrpc":"2.0","id":"%s","result":{"content":[]}}\n\n' % seen.message["id"].encode(),
+        )
+
+    changing.upstream.behaviours["tools/call"] = tells
+    config = shared_backing.config(entry(changing.upstream.url), state_persistence=_key_base(shared_backing, "within"))
+    async with connected(config, initialize=False) as client:
+        url = client.base + client.mount
+        async with listening(client.http, url, toolsListChanged=True) as listener:
+            await listener.message()
+            meta = {f"{PREFIX}protocolVersion": VERSION, f"{PREFIX}clientCapabilities": {}}
+            message = {
+                "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "echo", "_meta": meta},
+            }
+            head = {**ACCEPT, "MCP-Protocol-Version": VERSION, "Mcp-Method": "tools/call", "Mcp-Name": "echo"}
+            async with client.http.post(url, json=message, headers=head) as answer:
+                called = await answer.read()
+            told = await listener.methods(1)
+
+    assert told == ["tools/list_changed"]
+    assert b"list_changed" not in called
+
+
+async def test_a_session_of_a_call_is_not_listened_in(shared_backing: Backing, changing: Changing) -> None:
+    config = shared_backing.config(entry(changing.upstream.url, sessionless_clients="per_call"))
+    async with (
+        connected(config, initialize=False) as client,
+        listening(client.http, client.base + client.mount, **_ALL) as listener,
+    ):
+        opened = len(changing.upstream.calls("initialize"))
+        acknowledged = await listener.message()
+
+    assert acknowledged["params"]["notifications"] == {}
+    assert changing.opened == 0
+    assert opened <= 1           # the probe's
+
+
+async def test_a_listener_that_takes_nothing_is_ended_with_a_reason_and_holds_up_nobody(
+    shared_backing: Backing, changing: Changing
+) -> None:
+    """It has the error on its stream, after what went out before, once it reads again."""
+    key_base = _key_base(shared_backing, "slow")
+    config = shared_backing.config(entry(changing.upstream.url), state_persistence=key_base)
+    uris = [f"sea://all/{number}/{'x' * 8000}" for number in range(900)]    # parts of what it subscribed to
+    told = []
+    async with connected(config, initialize=False) as client, _unread(client) as slow:
+        url = client.base + client.mount
+        async with listening(client.http, url, "quick", toolsListChanged=True) as quick:
+            await quick.message()
+            slow.send("sea://all")
+            acknowledged = await slow.read_until(b"acknowledged")
+            for _ in range(3):               # far more than sockets and queues take
+                for uri in uris:
+                    await changing.say("resources/updated", uri=uri)
+                await changing.say("tools/list_changed")
+                told += await quick.methods(1)
+            last = await slow.read_until(b"slow_listener")
+
+    assert acknowledged.startswith(b"HTTP/1.1 200")
+    assert told == ["tools/list_changed"] * 3
+    assert b'"id":"slow","error"' in last
+
+
+class _Unread:
+    """A client that reads when it is told to, on a socket that takes little."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._path = path
+
+    def send(self, uri: str) -> None:
+        meta = {f"{PREFIX}protocolVersion": VERSION, f"{PREFIX}clientCapabilities": {}}
+        body = msgspec.json.encode({
+            "jsonrpc": "2.0", "id": "slow", "method": "subscriptions/listen",
+            "params": {"_meta": meta, "notifications": {"resourceSubscriptions": [uri]}},
+        })
+        headers = {
+            **ACCEPT, "MCP-Protocol-Version": VERSION, "Mcp-Method": "subscriptions/listen", "Host": "127.0.0.1",
+            "Content-Type": "application/json", "Content-Length": str(len(body)),
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self._writer.write(f"POST {self._path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+
+    async def read_until(self, wanted: bytes) -> bytes:
+        """All until this has come, or the last of it where it is much."""
+        seen = b""
+        async with asyncio.timeout(_WITHIN_S):
+            while wanted not in seen:
+                chunk = await self._reader.read(65_536)
+                assert chunk, seen[-200:]
+                seen = seen[-65_536:] + chunk
+        return seen
+
+
+@asynccontextmanager
+async def _unread(client: Client) -> AsyncIterator[_Unread]:
+    port = int(client.base.rpartition(":")[2])
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection(sock=sock, limit=1024)
+        try:
+            yield _Unread(reader, writer, client.mount)
+        finally:
+            writer.close()
