@@ -6,6 +6,7 @@ Forbidden, NotFound or Unavailable with a sentence that holds no path.
 
 import asyncio
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from shared.storage_errors import error_of_os
 
 _THREADS = 4                 # of its own, so that name lookups never queue behind disk writes
 HEAD_BYTES = 4096            # enough to tell a file's type
+_READ_BYTES = 1024 * 1024
 
 Parts = tuple[str, ...]
 R = TypeVar("R")
@@ -82,6 +84,10 @@ class Blobs:
     async def peek(self, *places: Parts) -> Peek:
         """Size and first bytes of the file at the first of `places` where there is one."""
         return await self.run(_peek, self.folders, places)
+
+    async def sha256(self, *places: Parts) -> str:
+        """The digest of the file at the first of `places` where there is one, read from beginning to end."""
+        return await self.run(_sha256, self.folders, places)
 
     async def is_there(self, parts: Parts) -> bool:
         """Whether there is a regular file at `parts`. Unavailable when the volume itself seems to be gone."""
@@ -166,6 +172,17 @@ def _peek(folders: Folders, places: Sequence[Parts]) -> Peek:
         return Peek(size_bytes=os.fstat(fd).st_size, head=os.pread(fd, HEAD_BYTES, 0))
     finally:
         os.close(fd)
+
+
+def _sha256(folders: Folders, places: Sequence[Parts]) -> str:
+    fd, digest, at = _open_first(folders, places), hashlib.sha256(), 0
+    try:
+        while chunk := os.pread(fd, _READ_BYTES, at):
+            digest.update(chunk)
+            at += len(chunk)
+    finally:
+        os.close(fd)
+    return digest.hexdigest()
 
 
 def _are_there(folders: Folders, places: Sequence[Parts]) -> list[bool]:

@@ -17,7 +17,6 @@ from shared.layout import staging_parts
 from shared.storage_errors import error_of_os
 
 _GATHER_BYTES = 1024 * 1024
-_READ_BYTES = 1024 * 1024
 
 R = TypeVar("R")
 
@@ -62,11 +61,8 @@ class _Sink:
             return self._part.digest() if self._part is not None else b""
 
     def whole(self) -> str:
-        """SHA-256 of the file up to here, read again unless all of it came through this writer."""
         with self._lock:
-            if self._whole is not None:
-                return self._whole.hexdigest()
-            return _digest(self._folders, self._parts)
+            return self._whole.hexdigest() if self._whole is not None else ""
 
     def close(self) -> None:
         with self._lock:
@@ -107,7 +103,8 @@ class PartWriter:
         return await self._run(self._sink.checksum)
 
     async def whole_sha256(self) -> str:
-        """The digest of the whole file, as lowercase hex."""
+        """The SHA-256 of the file up to here as lowercase hex, "" unless all of it came through this writer: the
+        state of a digest cannot be handed from one process to another."""
         return await self._run(self._sink.whole)
 
     async def close(self) -> None:
@@ -137,14 +134,3 @@ class PartWriter:
             return await self._start(work)
         except OSError as err:
             raise error_of_os(err) from err
-
-
-def _digest(folders: Folders, parts: tuple[str, ...]) -> str:
-    fd, digest, at = folders.open_file(parts), hashlib.sha256(), 0
-    try:
-        while chunk := os.pread(fd, _READ_BYTES, at):
-            digest.update(chunk)
-            at += len(chunk)
-    finally:
-        os.close(fd)
-    return digest.hexdigest()

@@ -26,10 +26,9 @@ from shared.errors import (
 )
 from shared.jobs import FinaliseUpload, StagedFile
 from shared.part_writer import PartWriter
-from shared.state.resumable import Progress, ResumableUpload
+from shared.state.resumable import Progress, ResumableStore, ResumableUpload
 
-WRITE_MS = 10_000            # a writer that says nothing for so long is taken for dead
-_FINISH_MS = 45_000
+WRITE_MS = 6_000             # a writer that says nothing for so long is taken for dead
 _FINALISE_S = 30.0
 _TICK_S = 2.0
 _SILENCE_S = 60.0
@@ -72,7 +71,8 @@ class Appending:
                 passage.size_bytes = self._taken - self._start
             if self._noted == upload.size_bytes:
                 order = _order(upload, self._reservation)
-                await _finished(self._request, self._capability, self._token, upload, order, writer)
+                sha256 = await writer.whole_sha256()
+                await _finished(self._request, self._capability, self._token, upload, order, sha256)
             else:
                 await self._store.advance(self._capability, writer=self._token, offset=self._noted)
         finally:
@@ -123,16 +123,14 @@ class Appending:
 async def finish(request: web.Request, capability: str, token: str, upload: ResumableUpload) -> None:
     """Make the file of a complete upload visible. Safe to repeat after an outcome that is unknown: the file keeps
     its id. Raises BadRequest, WorkerDown, and what the worker refuses."""
-    whole = request.app[BLOBS].part_writer(upload.file_id, offset=upload.size_bytes, checksum="")
-    await _finished(request, capability, token, upload, _order(upload, ""), whole)
+    await _finished(request, capability, token, upload, _order(upload, ""), "")
 
 
 async def _finished(
-    request: web.Request, capability: str, token: str, upload: ResumableUpload, order: FinaliseUpload,
-    whole: PartWriter,
+    request: web.Request, capability: str, token: str, upload: ResumableUpload, order: FinaliseUpload, sha256: str
 ) -> None:
-    """As `finish`, and to its end when the client leaves meanwhile."""
-    work = _finish(request.app, capability, token, upload, order, whole)
+    """As `finish`, and to its end when the client leaves meanwhile. `sha256` is "" where it is not known."""
+    work = _finish(request.app, capability, token, upload, order, sha256)
     finishing: asyncio.Task[LongshoreError | None] = request.app[TASKS].start(_told(work), name="finish_resumable")
     if (refusal := await asyncio.shield(finishing)) is not None:
         raise refusal
@@ -148,27 +146,43 @@ async def _told(work: Coroutine[Any, Any, None]) -> LongshoreError | None:
 
 
 async def _finish(
-    app: web.Application, capability: str, token: str, upload: ResumableUpload, order: FinaliseUpload,
-    whole: PartWriter,
+    app: web.Application, capability: str, token: str, upload: ResumableUpload, order: FinaliseUpload, sha256: str
 ) -> None:
     store, size = app[RESUMABLE], upload.size_bytes
-    await store.advance(capability, writer=token, offset=size, for_ms=_FINISH_MS)
+    await store.advance(capability, writer=token, offset=size, for_ms=WRITE_MS)
+    keeper = app[TASKS].start(_keep(store, capability, token, size), name="keep_resumable")
     try:
-        sha256 = await whole.whole_sha256()
+        sha256 = sha256 or await app[BLOBS].sha256(*_places(upload))
         if upload.sha256 not in ("", sha256):
             raise BadRequest("the sha256 of the file does not match what arrived; upload it again")
-        await store.advance(capability, writer=token, offset=size, for_ms=_FINISH_MS)
         _ = await app[QUEUE].run(_with_digest(order, sha256), timeout_s=_FINALISE_S)
     except (WorkerDown, StoreDown):
+        keeper.cancel()
         await store.advance(capability, writer=token, offset=size)
         raise
     except LongshoreError:
         await discard(app, capability, upload)
         raise
+    finally:
+        keeper.cancel()
     if upload.nonce:
         await consume(app, upload.nonce, upload.server, [upload.file_id])
     await store.advance(capability, writer=token, offset=size, is_done=True)
     app[METRICS].uploaded(server=upload.server, files=1, size_bytes=size)
+
+
+async def _keep(store: ResumableStore, capability: str, token: str, offset: int) -> None:
+    """Stay the writer while the file is finished."""
+    while True:
+        await asyncio.sleep(_TICK_S)
+        with contextlib.suppress(LongshoreError):
+            await store.advance(capability, writer=token, offset=offset, for_ms=WRITE_MS)
+
+
+def _places(upload: ResumableUpload) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Where the whole file is: in staging, or moved by a finalisation whose outcome we never heard."""
+    stored_name = layout.safe_name(upload.name)
+    return layout.staging_parts(upload.file_id), layout.upload_parts(upload.scope, upload.file_id, stored_name)
 
 
 def _with_digest(order: FinaliseUpload, sha256: str) -> FinaliseUpload:

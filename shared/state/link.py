@@ -7,6 +7,7 @@ may have run) and is opened again in the background, to the master that Sentinel
 
 import asyncio
 import contextlib
+from functools import partial
 
 import structlog
 
@@ -89,7 +90,7 @@ class RedisLink:
         failures = 0
         while True:
             lost = asyncio.Event()
-            wire = Wire(lost)
+            wire = Wire(partial(self._lost, lost))
             try:
                 await self._connect(wire, attempt=failures)
             except (OSError, TimeoutError, StoreDown, RedisReplyError, UnsuitableRedis) as err:
@@ -109,6 +110,13 @@ class RedisLink:
                 self._wire = None
                 self._open.clear()
                 wire.close()
+
+    def _lost(self, lost: asyncio.Event, wire: Wire) -> None:
+        """Callers that fail now may ask again at once: they wait for the next connection."""
+        if self._wire is wire:
+            self._wire = None
+            self._open.clear()
+        lost.set()
 
     def _failed(self, err: Exception) -> None:
         if isinstance(err, UnsuitableRedis):

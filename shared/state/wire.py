@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,10 +28,11 @@ class _Pending:
 
 
 class Wire(asyncio.Protocol):
-    """Commands of one loop turn leave in one write, replies resolve futures in order."""
+    """Commands of one loop turn leave in one write, replies resolve futures in order. `on_lost` is called once the
+    connection is gone, before anybody hears of it: nothing may be sent from then on."""
 
-    def __init__(self, lost: asyncio.Event) -> None:
-        self._lost = lost
+    def __init__(self, on_lost: Callable[["Wire"], None]) -> None:
+        self._on_lost = on_lost
         self._reader = hiredis.Reader()
         self._out: list[bytes] = []
         self._pending: deque[_Pending] = deque()
@@ -74,11 +76,11 @@ class Wire(asyncio.Protocol):
                 future.set_result(reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._on_lost(self)
         for pending in self._pending:
             if not pending.future.done():
                 pending.future.set_exception(StoreDown("the connection to Redis was lost; try again shortly"))
         self._pending.clear()
-        self._lost.set()
 
     @property
     def waited_s(self) -> float:

@@ -196,6 +196,25 @@ async def test_a_dead_connection_is_given_up_within_ping_seconds(busy: bool) -> 
         assert await link.call("PING") == b"PONG"
 
 
+async def test_whoever_asks_again_as_the_connection_is_lost_waits_for_the_next_one() -> None:
+    """Not on the one that is gone, where no answer can come any more."""
+    async with server() as running, linked(_quick(running)) as link, linked(_quick(running)) as other:
+
+        async def ask_twice() -> bytes:
+            with pytest.raises(StoreDown):
+                await link.call("BLPOP", "never", 0)
+            return bytes(await link.call("PING"))
+
+        asking = asyncio.gather(*(ask_twice() for _ in range(3)))
+        async with asyncio.timeout(10):
+            while b"cmd=blpop" not in await other.call("CLIENT", "LIST"):
+                await asyncio.sleep(0.01)
+            await other.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            answers = await asking
+
+    assert answers == [b"PONG"] * 3
+
+
 async def test_a_slow_answer_within_ping_seconds_is_waited_for() -> None:
     async with server() as running, linked(replace(_quick(running), ping_s=5.0)) as link:
         await link.call("PING")
