@@ -33,6 +33,7 @@ class Wire(asyncio.Protocol):
 
     def __init__(self, on_lost: Callable[["Wire"], None]) -> None:
         self._on_lost = on_lost
+        self._is_lost = False
         self._reader = hiredis.Reader()
         self._out: list[bytes] = []
         self._pending: deque[_Pending] = deque()
@@ -45,7 +46,7 @@ class Wire(asyncio.Protocol):
 
     def send(self, args: tuple[Arg, ...]) -> asyncio.Future[Reply]:
         """The reply to one command, some time. Raises StoreDown when too many wait or the connection is lost."""
-        if self._lost.is_set():  # its owner has yet to notice; nobody would ever answer
+        if self._is_lost:  # nobody would ever answer
             raise StoreDown("the connection to Redis was lost; try again shortly")
         if len(self._pending) >= _MAX_PENDING:
             raise StoreDown("too many operations wait for Redis; try again shortly")
@@ -76,6 +77,7 @@ class Wire(asyncio.Protocol):
                 future.set_result(reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
         self._on_lost(self)
         for pending in self._pending:
             if not pending.future.done():
