@@ -28,6 +28,7 @@ class Leases:
         self._running: dict[str, str] = {}   # lease id to session id
         self._streams: dict[str, str] = {}   # likewise
         self._used: dict[str, list[str]] = {}  # lease id to the ids of the files that its call uses
+        self._reserved: dict[str, tuple[str, int]] = {}  # the artifact that its call may write, and its grace
 
     def begin(self, session_id: str, lease: str) -> None:
         """Renew `lease` from now on; "" is none."""
@@ -40,6 +41,7 @@ class Leases:
             del self._running[lease]
             self._sessions.close_call(session_id, lease)
             self._files.free(session_id, lease, self._used.pop(lease, ()))
+            self._reserved.pop(lease, None)
 
     async def use(self, session_id: str, lease: str, ids: Sequence[str]) -> list[FileRecord]:
         """The files of `ids`, in order, for the call of `lease`, which holds them until its `end`.
@@ -49,6 +51,13 @@ class Leases:
         if lease:
             self._used.setdefault(lease, []).extend(ids)  # before they are held: a cancelled call frees them too
         return await self._files.use(session_id, ids, lease=lease)
+
+    async def reserve(self, session_id: str, lease: str, artifact_id: str, *, grace_ms: int) -> None:
+        """Reserve the artifact that the call of `lease` may write: while it runs, and that long after. Raises
+        SessionGone."""
+        await self._files.allocate_pending(session_id, artifact_id, grace_ms=grace_ms)
+        if lease:
+            self._reserved[lease] = (artifact_id, grace_ms)
 
     async def begin_stream(self, session_id: str, lease: str) -> None:
         """Hold the session for an open stream, from now on. Raises StoreDown."""
@@ -64,8 +73,16 @@ class Leases:
         """Renew what runs, until cancelled. A store that is down is tried again the next time."""
         while True:
             await asyncio.sleep(_RENEW_EVERY_S)
-            held = [self._sessions.renew(session_id, lease) for lease, session_id in self._running.items()]
-            held += [self._sessions.hold_stream(session_id, lease) for lease, session_id in self._streams.items()]
-            held += [self._files.hold(self._running[lease], lease, ids) for lease, ids in self._used.items()]
-            for start in range(0, len(held), _AT_ONCE):
-                await asyncio.gather(*map(_quietly, held[start:start + _AT_ONCE]))
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Renew what runs, once."""
+        held = [self._sessions.renew(session_id, lease) for lease, session_id in self._running.items()]
+        held += [self._sessions.hold_stream(session_id, lease) for lease, session_id in self._streams.items()]
+        held += [self._files.hold(self._running[lease], lease, ids) for lease, ids in self._used.items()]
+        held += [
+            self._files.hold_pending(self._running[lease], artifact_id, grace_ms=grace_ms)
+            for lease, (artifact_id, grace_ms) in self._reserved.items()
+        ]
+        for start in range(0, len(held), _AT_ONCE):
+            await asyncio.gather(*map(_quietly, held[start:start + _AT_ONCE]))

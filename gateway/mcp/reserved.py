@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from gateway.appkeys import BLOBS, FILES, TASKS
+from gateway.appkeys import BLOBS, FILES, LEASES, TASKS
 from gateway.files import arguments, candidates
-from gateway.mcp.exchange import Exchange
+from gateway.mcp.exchange import Exchange, lease_id
 from shared import ids, layout
 from shared.config import ArtifactProducer
 
@@ -61,9 +61,11 @@ async def _inject(exchange: Exchange, pending: Pending, argument: str, given: di
     timeout_s = exchange.config.tool_timeout_s(exchange.mounted.server, pending.producer) or _LONGEST_CALL_S
     grace_ms = int(timeout_s + _GRACE_AFTER_CALL_S) * 1000
     folder = layout.artifact_parts(scope, pending.artifact_id, "")[:-1]
+    lease = lease_id(exchange.note, exchange.envelope)
     # Where there is no session any more, the sweep finds the folder.
     pending.not_before_ns, _ = await asyncio.gather(
-        app[BLOBS].make_folder(folder), app[FILES].allocate_pending(scope, pending.artifact_id, grace_ms=grace_ms)
+        app[BLOBS].make_folder(folder),
+        app[LEASES].reserve(scope, lease, pending.artifact_id, grace_ms=grace_ms),
     )
     root = storage_root(exchange)
 

@@ -67,10 +67,17 @@ class FileStore:
         """Reserve the id of an artifact that a tool is about to write. Invisible; forgotten after the grace
         time unless committed. Raises SessionGone."""
         reserved = await self._scripts.run(
-            _ALLOCATE, [self._keys.session(scope), self._keys.due()], [scope, artifact_id, grace_ms]
+            _ALLOCATE, [self._keys.session(scope), self._keys.due()], [scope, artifact_id, grace_ms, 0]
         )
         if not reserved:
             raise _session_gone()
+
+    async def hold_pending(self, scope: str, artifact_id: str, *, grace_ms: int) -> None:
+        """Let the grace time of a reserved id begin anew: its tool still works. Nothing for one that is not reserved
+        any more."""
+        await self._scripts.run(
+            _ALLOCATE, [self._keys.session(scope), self._keys.due()], [scope, artifact_id, grace_ms, 1]
+        )
 
     async def commit(
         self, scope: str, records: Sequence[FileRecord], *, ttl_ms: int | None = None, reservation: str = ""

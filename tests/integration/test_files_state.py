@@ -333,6 +333,23 @@ async def test_a_commit_ends_the_reservation(state: State) -> None:
     assert await state.files.get(scope, record.id) == record
 
 
+async def test_only_what_is_reserved_is_prolonged(state: State) -> None:
+    """Neither what was committed since, nor what was given up."""
+    scope, given_up = await state.open_session(), new_id()
+    record = artifact_record(scope)
+    for artifact_id in (record.id, given_up, "kept"):
+        await state.files.allocate_pending(scope, artifact_id, grace_ms=1)
+    await state.files.commit(scope, [record], ttl_ms=LONG_MS)
+    await state.files.drop_pending(scope, given_up)
+
+    for artifact_id in (record.id, given_up, "kept"):
+        await state.files.hold_pending(scope, artifact_id, grace_ms=LONG_MS)
+
+    assert await state.files.drop_pending(scope, "kept", only_due=True) is False
+    due = [member for member in await state.link.call("ZRANGE", state.keys.due(), 0, -1) if member.startswith(b"p:")]
+    assert due == [f"p:{scope}:kept".encode()]
+
+
 async def test_a_reservation_is_dropped_when_due_and_only_then(state: State) -> None:
     scope = await state.open_session()
     await state.files.allocate_pending(scope, "early", grace_ms=LONG_MS)

@@ -1,0 +1,39 @@
+"""What running calls hold, renewed while they run."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.leases import Leases
+from shared.ids import new_id
+from shared.state.sessions import SessionLimits, SessionStore
+from tests.fixtures.storage import State, opened_state, redis_server
+
+_HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+async def state() -> AsyncIterator[State]:
+    with redis_server() as server:
+        async with opened_state(server.address) as opened:
+            yield opened
+
+
+async def test_an_artifact_that_a_call_may_write_is_reserved_as_long_as_the_call_runs(state: State) -> None:
+    """However long that is: a call may wait for its client between times."""
+    scope, artifact_id, lease = await state.open_session(), new_id(), new_id()
+    leases = Leases(SessionStore(state.scripts, state.link, state.keys, SessionLimits()), state.files)
+    member = f"p:{scope}:{artifact_id}"
+    leases.begin(scope, lease)
+
+    await leases.reserve(scope, lease, artifact_id, grace_ms=_HOUR_MS)
+    await state.link.call("ZADD", state.keys.due(), 1, member)
+    await leases.renew()
+    while_running = float(await state.link.call("ZSCORE", state.keys.due(), member))
+    leases.end(scope, lease)
+    await state.link.call("ZADD", state.keys.due(), 1, member)
+    await leases.renew()
+    after = float(await state.link.call("ZSCORE", state.keys.due(), member))
+
+    assert while_running > 1
+    assert after == 1
