@@ -25,6 +25,7 @@ UNKNOWN = "?"                # the session was restored from its files: the upst
 class _Result(msgspec.Struct):
     protocol: str = msgspec.field(name="protocolVersion")
     capabilities: dict[str, msgspec.Raw] = {}
+    server_info: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw, name="serverInfo")
 
 
 class _Response(msgspec.Struct):
@@ -39,6 +40,7 @@ class Negotiated(msgspec.Struct, frozen=True):
 
     protocol: str
     flags: str               # what the upstream itself has: TOOLS, RESOURCES, SUBSCRIBE, those of TELLS
+    server_info: bytes = b""  # what it says of itself, a JSON object, or b""
 
 
 def negotiated(response: bytes) -> Negotiated | None:
@@ -47,7 +49,8 @@ def negotiated(response: bytes) -> Negotiated | None:
         result = _decoder.decode(response).result
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return Negotiated(result.protocol, _flags(result.capabilities))
+    info = bytes(result.server_info)
+    return Negotiated(result.protocol, _flags(result.capabilities), info if info[:1] == b"{" else b"")
 
 
 def flags_of(response: bytes) -> str:

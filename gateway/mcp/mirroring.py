@@ -115,8 +115,8 @@ async def _ask_again(exchange: Exchange) -> None:
 
     async def listed() -> list[Tool]:
         if exchange.is_restated or (stateless is not None and not stateless.is_translated):
-            return await asked_tools.by_discovery(mounted.client, headers)
-        return await asked_tools.by_handshake(mounted.client, headers)
+            return (await asked_tools.by_discovery(mounted.client, headers)).tools
+        return (await asked_tools.by_handshake(mounted.client, headers)).tools
 
     with suppress(LongshoreError):
         await mounted.monitor.headers.refresh(listed, _whose(exchange))

@@ -77,6 +77,7 @@ async def opened(request: web.Request, mounted: Mounted, told: Open) -> Opened:
         found = capabilities.negotiated(response)
         if found is None or not (new or is_restored):
             raise UpstreamDown("the upstream server lost its session and refuses to open a new one")
+        mounted.monitor.server_info = found.server_info
         headers |= {"MCP-Protocol-Version": found.protocol} | ({"Mcp-Session-Id": new} if new else {})
         await tell(mounted.client, headers, "notifications/initialized")
     flags = found.flags + (capabilities.SESSIONS if new else "") or capabilities.TOOLS
@@ -106,6 +107,7 @@ async def introduced(request: web.Request, mounted: Mounted, init_params: bytes)
     message = jsonrpc.open_object(response)
     if found is None or "result" not in message:
         raise UpstreamDown("the upstream server refused initialize")
+    mounted.monitor.server_info = found.server_info
     return jsonrpc.open_object(message["result"])
 
 

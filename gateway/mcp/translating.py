@@ -21,9 +21,8 @@ def translated(exchange: Exchange, change: Change | None) -> Change:
             response = to_modern.response(response, exchange.envelope.method)
         else:
             takes_urls = exchange.stateless is not None and exchange.stateless.takes_urls
-            response = to_legacy.response(
-                response, exchange.envelope.id, exchange.envelope.method, takes_urls=takes_urls
-            )
+            hop = to_legacy.Hop(exchange.mounted.monitor.server_info, takes_urls)
+            response = to_legacy.response(response, exchange.envelope.id, exchange.envelope.method, hop)
         return response if change is None else await change(response)
 
     return both

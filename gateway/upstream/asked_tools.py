@@ -1,5 +1,6 @@
-"""The tools that an upstream lists to the gateway itself, in either era."""
+"""The tools that an upstream lists to the gateway itself, and who it says it is, in either era."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -25,18 +26,27 @@ class _ToolPage(msgspec.Struct):
 class _Initialized(msgspec.Struct):
     protocol: str = msgspec.field(name="protocolVersion")
     capabilities: dict[str, Any] = {}
+    server_info: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw, name="serverInfo")
 
 
-async def by_discovery(client: UpstreamClient, extra: dict[str, str]) -> list[Tool]:
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a server said."""
+
+    tools: list[Tool]
+    server_info: bytes = b""     # JSON, b"" where it did not say
+
+
+async def by_discovery(client: UpstreamClient, extra: dict[str, str]) -> Listed:
     """The tools that a server of the stateless revision lists. Raises UpstreamDown, UpstreamTimeout."""
     headers = {**extra, "Content-Type": "application/json", "Accept": _ACCEPT}
     found = await discovered(client, headers, within_s=WITHIN_S)
     if "tools" not in jsonrpc.open_object(found.get("capabilities", msgspec.Raw(b"{}"))):
-        return []
-    return await _tools(client, headers | modern.headers_of("tools/list"), {"_meta": META})
+        return Listed([])
+    return Listed(await _tools(client, headers | modern.headers_of("tools/list"), {"_meta": META}))
 
 
-async def by_handshake(client: UpstreamClient, extra: dict[str, str]) -> list[Tool]:
+async def by_handshake(client: UpstreamClient, extra: dict[str, str]) -> Listed:
     """The tools that a server lists within a session, which is ended again. Raises UpstreamDown, WantsCredentials."""
     headers = {**extra, "Content-Type": "application/json", "Accept": _ACCEPT}
     params = {
@@ -53,7 +63,9 @@ async def by_handshake(client: UpstreamClient, extra: dict[str, str]) -> list[To
         headers["Mcp-Session-Id"] = session_id
     try:
         await tell(client, headers, "notifications/initialized")
-        return await _tools(client, headers, {}) if "tools" in initialized.capabilities else []
+        tools = await _tools(client, headers, {}) if "tools" in initialized.capabilities else []
+        info = bytes(initialized.server_info)
+        return Listed(tools, info if info[:1] == b"{" else b"")
     finally:
         if session_id:
             await end(client, headers)

@@ -33,6 +33,7 @@ class Monitor:
     era: Literal["modern", "legacy"] | None = None     # None: not known, or doubted
     era_until_s: float = 0.0
     is_modern_only: bool = False                       # it refuses `initialize`
+    server_info: bytes = b""                           # of `initialize`, JSON; b"" where it said nothing
     latency_ms: float | None = None
     tools: frozenset[str] = frozenset()
     headers: ToolHeaders = field(default_factory=ToolHeaders)
@@ -108,16 +109,17 @@ async def _look(monitor: Monitor, client: UpstreamClient, extra: dict[str, str])
     """Ask in the session era, then in the stateless one, which alone a server may speak."""
     is_modern_only = False
     try:
-        tools = await asked_tools.by_handshake(client, extra)
+        listed = await asked_tools.by_handshake(client, extra)
     except WantsCredentials:
         raise
     except UpstreamDown as refused:
         try:
-            tools = await asked_tools.by_discovery(client, extra)
+            listed = await asked_tools.by_discovery(client, extra)
         except UpstreamDown:
             raise refused from None
         is_modern_only = True
     monitor.is_modern_only = is_modern_only
+    monitor.server_info, tools = listed.server_info, listed.tools
     monitor.tools = frozenset(tool.name for tool in tools)
     monitor.outputs = {tool.name: tool.output for tool in tools if isinstance(tool.output, dict)}
     if broken := monitor.headers.replace(tools, ""):

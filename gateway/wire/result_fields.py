@@ -5,6 +5,8 @@ MCP 2026-07-28 basic §ResultType and server/utilities/caching.
 
 from typing import Any
 
+import msgspec
+
 from gateway.wire import jsonrpc
 from gateway.wire.modern import SERVER_INFO_KEY
 from shared.vitals import running_version
@@ -26,11 +28,16 @@ def own(method: str, value: dict[str, Any]) -> dict[str, Any]:
     return {**head(method), **value, "_meta": {SERVER_INFO_KEY: _OURS, **value.get("_meta", {})}}
 
 
-def completed(result: jsonrpc.RawMap, method: str) -> jsonrpc.RawMap:
-    """A result of a server of the session era, as one of this revision."""
-    return {name: jsonrpc.raw(value) for name, value in head(method).items()} | {
+def completed(result: jsonrpc.RawMap, method: str, server_info: bytes = b"") -> jsonrpc.RawMap:
+    """A result of a server of the session era, as one of this revision; `server_info` is what the server said of
+    itself, b"" for nothing."""
+    kept = {name: jsonrpc.raw(value) for name, value in head(method).items()} | {
         name: value for name, value in result.items() if name not in _SET
     }
+    if server_info:
+        meta = jsonrpc.open_object(kept.get("_meta", msgspec.Raw(b"{}")))
+        kept["_meta"] = jsonrpc.raw({**meta, SERVER_INFO_KEY: msgspec.Raw(server_info)})
+    return kept
 
 
 _SET = frozenset({"resultType", *_PRIVATE})

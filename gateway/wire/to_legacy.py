@@ -1,5 +1,6 @@
 """A message of the stateless revision for a server of the session era, and its answer on the way back. Pure."""
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -18,6 +19,17 @@ _OF_THE_HOP = (
     modern.PROTOCOL_KEY, modern.CAPABILITIES_KEY, modern.CLIENT_INFO_KEY, modern.LOG_LEVEL_KEY, modern.WORKSPACE_KEY,
 )
 _LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """What an answer is translated with."""
+
+    server_info: bytes = b""     # JSON, what the server said of itself
+    takes_urls: bool = False     # the client opens pages
+
+
+NO_HOP = Hop()
 
 
 class Aside(Enum):
@@ -73,10 +85,10 @@ def says_enough(level: str, wanted: str) -> bool:
     return level != "" and _LEVELS.index(level) <= _LEVELS.index(wanted)
 
 
-def response(data: bytes, message_id: MessageId, method: str, *, takes_urls: bool = False) -> bytes:
+def response(data: bytes, message_id: MessageId, method: str, hop: Hop = NO_HOP) -> bytes:
     """The server's answer, as one of the stateless revision to the request of this id.
 
-    Where the server wants a page opened first, the client is asked to if it `takes_urls`. Raises MissingCapability
+    Where the server wants a page opened first, the client is asked to if it takes pages. Raises MissingCapability
     if it does not.
     """
     message = jsonrpc.open_object(data)
@@ -85,10 +97,10 @@ def response(data: bytes, message_id: MessageId, method: str, *, takes_urls: boo
         result = jsonrpc.open_object(message["result"])
         if method == "tools/list":
             result = tool_lists.cleaned(result)
-        message["result"] = jsonrpc.raw(result_fields.completed(result, method))
+        message["result"] = jsonrpc.raw(result_fields.completed(result, method, hop.server_info))
     elif "error" in message:
         if method in inputs.METHODS and (asked := url_required.wanted(message["error"])) is not None:
-            if not takes_urls:
+            if not hop.takes_urls:
                 raise MissingCapability({"elicitation": {"url": {}}})
             del message["error"]
             return jsonrpc.close_object(message | {"result": jsonrpc.raw(asked)})

@@ -249,7 +249,10 @@ async def test_a_request_of_the_server_in_mid_call_is_refused_at_once_and_the_ca
     async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
         answer = await Modern(client).request("tools/call", {"name": "ask"})
 
-    assert answer.message["result"] == {"resultType": "complete", "content": []}
+    info = {"name": "scripted", "version": "7"}
+    assert answer.message["result"] == {
+        "resultType": "complete", "content": [], "_meta": {f"{_PREFIX}serverInfo": info},
+    }
     assert b"notifications/progress" in answer.body
     assert b"notifications/message" not in answer.body
     assert b"elicitation" not in answer.body

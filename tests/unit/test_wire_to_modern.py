@@ -39,6 +39,20 @@ def test_a_result_there_and_back_is_the_same(result: dict[str, Any], method: str
     assert msgspec.json.decode(to_modern.response(message, method))["result"] == said
 
 
+@given(_members, st.dictionaries(_keys, _values, max_size=3))
+def test_who_made_a_result_is_said_in_the_stateless_revision_alone(result: dict[str, Any], meta: dict[str, Any]) -> None:
+    """Beside whatever else the server says there."""
+    said = {key: value for key, value in result.items() if key not in ("resultType", "ttlMs", "cacheScope", "_meta")}
+    said |= {"_meta": meta} if meta else {}
+    answer = msgspec.json.encode({"jsonrpc": "2.0", "id": 4, "result": said})
+
+    there = to_legacy.response(answer, 4, "tools/call", to_legacy.Hop(b'{"name":"a"}'))
+
+    found = msgspec.json.decode(there)["result"]
+    assert found["_meta"] == {**meta, "io.modelcontextprotocol/serverInfo": {"name": "a"}}
+    assert msgspec.json.decode(to_modern.response(there, "tools/call"))["result"] == said
+
+
 @given(st.sampled_from(["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]))
 def test_the_revision_of_a_session_is_the_one_asked_for(version: str) -> None:
     assert to_modern.agreed_version(msgspec.json.encode({"protocolVersion": version})) == version
