@@ -40,7 +40,9 @@ def test_a_result_there_and_back_is_the_same(result: dict[str, Any], method: str
 
 
 @given(_members, st.dictionaries(_keys, _values, max_size=3))
-def test_who_made_a_result_is_said_in_the_stateless_revision_alone(result: dict[str, Any], meta: dict[str, Any]) -> None:
+def test_who_made_a_result_is_said_in_the_stateless_revision_alone(
+    result: dict[str, Any], meta: dict[str, Any]
+) -> None:
     """Beside whatever else the server says there."""
     said = {key: value for key, value in result.items() if key not in ("resultType", "ttlMs", "cacheScope", "_meta")}
     said |= {"_meta": meta} if meta else {}
