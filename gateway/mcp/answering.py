@@ -17,7 +17,7 @@ from gateway.asking.state import State, verified
 from gateway.mcp.exchange import Exchange, Sink, note_of
 from gateway.mcp.relay import STREAM_HEADERS, error_message, first_byte
 from gateway.mcp.translating import answer_server
-from gateway.wire import inputs, progress, sse
+from gateway.wire import inputs, progress, sse, to_legacy
 from gateway.wire.envelope import Envelope
 from gateway.wire.inputs import Again, Takes
 from shared.clock import now_ms
@@ -91,7 +91,7 @@ async def begin(exchange: Exchange, handle: Handle, takes: Takes) -> web.StreamR
 
     async def send(data: bytes) -> None:
         if exchange.answered:
-            call.end(Ended(data))
+            call.end(Ended(data, to_legacy.status_of(data)))
         else:
             await call.say(data)
 

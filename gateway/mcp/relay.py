@@ -4,7 +4,8 @@ Without a change, bytes pass through as they come, and a slow client slows the u
 the response to this request is held; everything else on an SSE stream passes at once.
 """
 
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,7 +18,7 @@ from gateway.mcp.exchange import Exchange, Sink
 from gateway.mcp.translating import Change, passes, translated
 from gateway.streams import OpenStream, Streams
 from gateway.upstream.client import UpstreamAnswer
-from gateway.wire import jsonrpc, result_fields, sse
+from gateway.wire import jsonrpc, result_fields, sse, to_legacy
 from gateway.wire.envelope import Kind
 from shared.clock import monotonic_s
 from shared.errors import (
@@ -37,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 _MESSAGES = frozenset({"application/json", "text/event-stream"})
 MAX_EVENT_BYTES = 64 * 1024 * 1024
+_QUIET_S = 5.0               # that a client waits for the head of a stream, at most
 STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
@@ -50,7 +52,7 @@ async def relay(
     """
     check_kind(answer, asked=exchange.envelope.kind is Kind.REQUEST)
     headers = {} if headers is None else headers
-    if exchange.is_restated or (exchange.stateless is not None and exchange.stateless.is_translated):
+    if exchange.is_restated or _is_translated(exchange):
         change = translated(exchange, change)
         if answer.status != 200 and answer.content_type == "application/json":
             return await _refused(exchange, answer, change)
@@ -62,7 +64,7 @@ async def relay(
         came = await answer.read()
         body = await change(came)
         kind = answer.media_type if body is came and answer.media_type else "application/json"
-        return web.Response(body=body, headers={**headers, "Content-Type": kind})
+        return web.Response(status=_status_of(exchange, body), body=body, headers={**headers, "Content-Type": kind})
     return await relay_bytes(exchange.request, answer, exchange.note, headers=headers)
 
 
@@ -182,28 +184,72 @@ def _tell(request: web.Request, stream: OpenStream, standing: Standing, word: Wo
 async def _stream_changed(
     exchange: Exchange, answer: UpstreamAnswer, change: Change, headers: dict[str, str]
 ) -> web.StreamResponse:
+    """The answer's events, the response changed. A client of the stateless revision learns of an error by the status
+    of the answer, which waits for a first event, though not for long."""
+    async with aclosing(_events(exchange, answer, change)) as events:
+        first = await anext(events, None) if _is_translated(exchange) else None
+        if first is not None and (status := _status_of(exchange, first.response)) != 200:
+            return web.Response(status=status, body=first.response, content_type="application/json")
+        return await _stream_events(exchange, events, first.source if first is not None else b"", headers)
+
+
+async def _stream_events(
+    exchange: Exchange, events: AsyncIterator["_Event"], first: bytes, headers: dict[str, str]
+) -> web.StreamResponse:
     response = web.StreamResponse(headers={**headers, **STREAM_HEADERS, "Content-Type": "text/event-stream"})
     exchange.note.head_sent = True
     await response.prepare(exchange.request)
     streams = exchange.request.app[STREAMS]
     stream = streams.add(response, partial(first_byte, exchange.request, exchange.note))
-    parser = sse.Parser(MAX_EVENT_BYTES)
     try:
-        async for chunk in answer.chunks():
-            for event in parser.feed(chunk):
-                if jsonrpc.answers(event.data, exchange.asked_id):
-                    data = await change(event.data)
-                    await stream.write(event.source if data is event.data else event.with_data(data))
-                elif passes(exchange, event.data):
-                    watch_lists(exchange.request, exchange.note, event.source)
-                    await stream.write(event.source)
-        await stream.write(parser.rest())
+        if first:
+            await stream.write(first)
+        async for event in events:
+            if event.source:
+                await stream.write(event.source)
     except LongshoreError as err:
         await break_off(response, exchange.note, err, is_stream=True)
     finally:
         streams.remove(stream)
     await response.write_eof()
     return response
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """What goes out on a stream."""
+
+    source: bytes                # b"" for nothing: nothing has come for a while
+    response: bytes = b""        # where the event is the response
+
+
+async def _events(exchange: Exchange, answer: UpstreamAnswer, change: Change) -> AsyncGenerator[_Event, None]:
+    """What of the answer goes to the client. To one that waits for the first event a quiet stream is one, too."""
+    parser, chunks, waits = sse.Parser(MAX_EVENT_BYTES), answer.chunks(), _is_translated(exchange)
+    while True:
+        if waits and not await answer.more_soon(_QUIET_S):
+            waits = False
+            yield _Event(b"")
+        if not (chunk := await anext(chunks, b"")):
+            break
+        for event in parser.feed(chunk):
+            if jsonrpc.answers(event.data, exchange.asked_id):
+                data = await change(event.data)
+                yield _Event(event.source if data is event.data else event.with_data(data), data)
+            elif passes(exchange, event.data):
+                watch_lists(exchange.request, exchange.note, event.source)
+                waits = False
+                yield _Event(event.source)
+    yield _Event(parser.rest())
+
+
+def _is_translated(exchange: Exchange) -> bool:
+    return exchange.stateless is not None and exchange.stateless.is_translated
+
+
+def _status_of(exchange: Exchange, response: bytes) -> int:
+    """The status of an answer that is this response: one of the session era says nothing by it."""
+    return to_legacy.status_of(response) if _is_translated(exchange) else 200
 
 
 def first_byte(request: web.Request, note: Note) -> None:

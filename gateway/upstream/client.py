@@ -56,6 +56,10 @@ class UpstreamAnswer:
         """A short body without taking it, if all of it comes within the time; else b""."""
         return await self._connection.whole_soon(within_s, _SHORT_BYTES)
 
+    async def more_soon(self, within_s: float) -> bool:
+        """Whether there is more of the body to take, or its end, within the time."""
+        return await self._connection.more_soon(within_s)
+
     async def read_short(self) -> bytes | None:
         """The whole body when its length is known and small, else None (nothing is read then)."""
         length = self.length

@@ -122,6 +122,17 @@ class Connection(asyncio.Protocol):
         fits = answer.is_complete and answer.waiting_bytes <= limit_bytes
         return b"".join(answer.pieces) if fits else b""
 
+    async def more_soon(self, within_s: float) -> bool:
+        """Whether there is more of the body to read, or its end, within the time."""
+        answer = self.answer
+        try:
+            async with asyncio.timeout(within_s):
+                while not answer.is_complete and not answer.waiting_bytes and self._failure is None:
+                    await self._wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def _wait(self) -> None:
         if self._failure is not None:
             raise self._failure

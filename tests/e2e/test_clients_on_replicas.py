@@ -121,7 +121,7 @@ def _check_fixture_tour(report: dict[str, Any]) -> None:
         "resumed": "reconnected",
     }
     assert [len(page) for page in report["resources"]] == [2, 1]
-    assert [len(page) for page in report["prompts"]] == [2, 2]
+    assert [len(page) for page in report["prompts"]] == [2, 2, 1]
     assert sorted(report["changes"]) == [
         "notifications/prompts/list_changed", "notifications/resources/list_changed",
         "notifications/tools/list_changed", "test://watched-resource",

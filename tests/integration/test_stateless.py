@@ -289,8 +289,48 @@ async def test_errors_of_a_session_era_server_are_those_of_the_revision(
         gone = await modern.request("resources/read", {"uri": "file:///nothing"})
         ping = await modern.request("ping")
 
+    assert gone.status == 400
     assert gone.message == {"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "no such resource"}}
     assert (ping.status, ping.message["error"]["code"]) == (404, -32601)
+
+
+@pytest.mark.parametrize(("code", "status"), [(-32601, 404), (-32602, 400), (-32021, 400), (-32603, 200)])
+async def test_an_error_that_comes_first_on_a_stream_is_told_by_the_status_too(
+    shared_backing: Backing, upstream: ScriptedUpstream, code: int, status: int
+) -> None:
+    async def fails(seen: Seen) -> Any:
+        error = {"jsonrpc": "2.0", "id": seen.message["id"], "error": {"code": code, "message": "no"}}
+        return await stream(seen, b"id: 1\ndata: \n\n", b"data: " + msgspec.json.encode(error) + b"\n\n")
+
+    upstream.behaviours["tools/call"] = fails
+    async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
+        answer = await Modern(client).request("tools/call", {"name": "echo"})
+
+    assert (answer.status, answer.message["error"]["code"]) == (status, code)
+
+
+async def test_a_stream_that_says_nothing_for_long_has_its_head_all_the_same(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """So that what stands in between learns that the call is alive, and hears from it."""
+    has_begun = asyncio.Event()
+
+    async def waits(seen: Seen) -> Any:
+        response = aiohttp.web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(seen.request)
+        await response.write(b"id: 1\ndata: \n\n")
+        async with asyncio.timeout(30):
+            await has_begun.wait()
+        await response.write(b"data: " + msgspec.json.encode(result(seen, {"content": []})) + b"\n\n")
+        return response
+
+    upstream.behaviours["tools/call"] = waits
+    async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
+        modern = Modern(client)
+        modern.on_head = has_begun.set
+        answer = await modern.request("tools/call", {"name": "echo"})
+
+    assert answer.message["result"] == {"resultType": "complete", "content": []}
 
 
 async def test_a_tool_that_wants_input_is_asked_again_and_its_file_is_captured_then(
