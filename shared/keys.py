@@ -54,7 +54,7 @@ class Keys:
 
     def reserved(self, scope: str) -> str:
         """Sorted set, bytes set aside for the scope's uploads under way: `<token>:<bytes>` by expiry in ms of Redis
-        time. TTL a lease's time. Written by gateways, emptied by the commit as well."""
+        time. TTL as the last of them. Written by gateways, emptied by the commit as well."""
         return f"{self.base}:reserved:{scope}"
 
     def reserved_total(self) -> str:

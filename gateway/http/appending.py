@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, GRANTS, METRICS, QUEUE, RESUMABLE, TASKS
+from gateway.appkeys import BLOBS, GRANTS, METRICS, QUEUE, RESERVATIONS, RESUMABLE, TASKS
 from gateway.http.tus import Checksum
 from gateway.http.upload_access import consume
 from gateway.limiter import Passage
@@ -38,15 +38,12 @@ _NOTE_BYTES = 16 * 1024 * 1024   # what a gateway that is killed may lose at mos
 class Appending:
     """One request that writes an upload which it has taken. `run` gives it back, whatever happens."""
 
-    def __init__(
-        self, request: web.Request, capability: str, writer: str, progress: Progress, reservation: str
-    ) -> None:
+    def __init__(self, request: web.Request, capability: str, writer: str, progress: Progress) -> None:
         self._request = request
         self._store = request.app[RESUMABLE]
         self._capability = capability
         self._token = writer
         self._upload = progress.upload
-        self._reservation = reservation
         self._start = self._noted = self._taken = progress.offset
         self._noted_s = monotonic_s()
 
@@ -70,7 +67,7 @@ class Appending:
             finally:
                 passage.size_bytes = self._taken - self._start
             if self._noted == upload.size_bytes:
-                order = _order(upload, self._reservation)
+                order = _order(upload)
                 sha256 = await writer.whole_sha256()
                 await _finished(self._request, self._capability, self._token, upload, order, sha256)
             else:
@@ -123,7 +120,7 @@ class Appending:
 async def finish(request: web.Request, capability: str, token: str, upload: ResumableUpload) -> None:
     """Make the file of a complete upload visible. Safe to repeat after an outcome that is unknown: the file keeps
     its id. Raises BadRequest, WorkerDown, and what the worker refuses."""
-    await _finished(request, capability, token, upload, _order(upload, ""), "")
+    await _finished(request, capability, token, upload, _order(upload), "")
 
 
 async def _finished(
@@ -189,18 +186,20 @@ def _with_digest(order: FinaliseUpload, sha256: str) -> FinaliseUpload:
     return msgspec.structs.replace(order, files=[msgspec.structs.replace(order.files[0], sha256=sha256)])
 
 
-def _order(upload: ResumableUpload, reservation: str) -> FinaliseUpload:
+def _order(upload: ResumableUpload) -> FinaliseUpload:
     """The order, but for the digest."""
     file = StagedFile(
         id=upload.file_id, staged_name=upload.file_id, name=upload.name, stored_name=layout.safe_name(upload.name),
         media_type=upload.media_type, size_bytes=upload.size_bytes, sha256=upload.sha256,
     )
-    return FinaliseUpload(scope=upload.scope, server=upload.server, files=[file], reservation=reservation)
+    return FinaliseUpload(scope=upload.scope, server=upload.server, files=[file], reservation=upload.reservation)
 
 
 async def discard(app: web.Application, capability: str, upload: ResumableUpload) -> None:
     """Leave nothing of an upload whose writer we are; its link opens another in its place."""
     await app[RESUMABLE].drop(capability)
+    if upload.reservation:
+        app[RESERVATIONS].give_back(upload.scope, upload.reservation)
     await app[BLOBS].discard(layout.staging_parts(upload.file_id))
     if upload.nonce:
         await app[GRANTS].give_back(upload.nonce)

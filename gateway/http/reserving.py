@@ -22,6 +22,12 @@ def declared_bytes(request: web.Request) -> int | None:
     return max(0, size_bytes - _FORM_BYTES)
 
 
+async def set_aside(request: web.Request, scope: str, size_bytes: int, *, for_ms: int) -> str:
+    """Hold room for so long, whatever becomes of the request; the name of what is held, as `reserved` has it."""
+    store = request.app[RESERVATIONS]
+    return await store.reserve(scope, size_bytes, for_ms=for_ms) if size_bytes and store.is_on else ""
+
+
 @asynccontextmanager
 async def reserved(request: web.Request, scope: str, size_bytes: int | None) -> AsyncIterator[str]:
     """Hold room for `size_bytes` while the block runs, renewing it; gives the reservation's name for the commit.

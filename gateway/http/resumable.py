@@ -4,18 +4,16 @@ The address of an upload is its capability: whoever knows it may go on with the 
 became of it, through any gateway. Nothing else is asked for there; a session header, when sent, must match.
 """
 
-from contextlib import AbstractAsyncContextManager
-
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, CONFIG, FILES, GRANTS, RESUMABLE
+from gateway.appkeys import BLOBS, CONFIG, FILES, GRANTS, RESERVATIONS, RESUMABLE
 from gateway.files.uploaded import describe_uploads
 from gateway.http import tus
 from gateway.http.appending import Appending, discard, finish, take
 from gateway.http.incoming import check_size, digest_of, display_name, say_continue
 from gateway.http.limiting import within_limits
-from gateway.http.reserving import reserved
+from gateway.http.reserving import set_aside
 from gateway.http.upload_access import Grant, authorize, counted, reserve
 from gateway.mcp.exchange import SESSION_HEADER
 from shared import ids, layout
@@ -47,14 +45,13 @@ async def create(request: web.Request, server: str) -> web.StreamResponse:
         tus.check_media_type(request.content_type)
     checksum = tus.checksum(request.headers.get("Upload-Checksum"))
     grant = await authorize(request, server)
-    limits, room = within_limits(request, "transfer", scope=grant.scope), _room(request, grant.scope, upload)
-    async with limits as passage, room as reservation:
+    async with within_limits(request, "transfer", scope=grant.scope) as passage:
         capability = await _begin(request, grant, upload)
         offset = 0
         if has_body or not upload.size_bytes:
             token, progress = await take(request, capability, offset=0)
             await say_continue(request)
-            offset = await Appending(request, capability, token, progress, reservation).run(passage, checksum)
+            offset = await Appending(request, capability, token, progress).run(passage, checksum)
     # Relative, so that it holds under whatever name and prefix the client reached us.
     location = f"{request.path.rsplit('/', 1)[1]}/resumable/{capability}"
     headers = {"Location": location, **_headers(request, upload, offset), **_NO_STORE}
@@ -88,13 +85,11 @@ async def patch(request: web.Request) -> web.StreamResponse:
         coming_bytes = request.content_length or 0
         if offset == found.offset and offset + coming_bytes > found.upload.size_bytes:
             raise TooLarge("the body goes beyond the length that the upload was created with (Upload-Length)")
-        scope = found.upload.scope
-        limits, room = within_limits(request, "transfer", scope=scope), _room(request, scope, found.upload)
-        async with limits as passage, room as reservation:
+        async with within_limits(request, "transfer", scope=found.upload.scope) as passage:
             token, progress = await take(request, capability, offset=offset)
             if not progress.is_done:
                 await say_continue(request)
-                offset = await Appending(request, capability, token, progress, reservation).run(passage, checksum)
+                offset = await Appending(request, capability, token, progress).run(passage, checksum)
         return web.Response(status=204, headers=_headers(request, found.upload, offset))
 
 
@@ -161,25 +156,25 @@ def _described(request: web.Request, server: str) -> ResumableUpload:
 
 
 async def _begin(request: web.Request, grant: Grant, upload: ResumableUpload) -> str:
-    """The capability of the new upload. Its link, when there is one, opens a batch of such."""
-    blobs, capability = request.app[BLOBS], ids.new_session_id()
+    """The capability of the new upload, for whose whole file room is set aside until it is complete or no more.
+    Its link, when there is one, opens a batch of such. Raises OverQuota, Forbidden."""
+    blobs, store, capability = request.app[BLOBS], request.app[RESUMABLE], ids.new_session_id()
     if grant.nonce:
         await reserve(request.app, grant, upload.server, batch=True)
+    reservation = ""
     try:
+        reservation = await set_aside(request, grant.scope, upload.size_bytes, for_ms=store.ttl_ms)
         await blobs.create_staged(upload.file_id)
-        known = msgspec.structs.replace(upload, scope=grant.scope, nonce=grant.nonce)
-        await request.app[RESUMABLE].begin(capability, known)
+        known = msgspec.structs.replace(upload, scope=grant.scope, nonce=grant.nonce, reservation=reservation)
+        await store.begin(capability, known)
     except BaseException:
+        if reservation:
+            request.app[RESERVATIONS].give_back(grant.scope, reservation)
         await blobs.discard(layout.staging_parts(upload.file_id))
         if grant.nonce:
             await request.app[GRANTS].give_back(grant.nonce)
         raise
     return capability
-
-
-def _room(request: web.Request, scope: str, upload: ResumableUpload) -> AbstractAsyncContextManager[str]:
-    """Room for the whole file while one of its requests runs: in between it holds none. Raises OverQuota."""
-    return reserved(request, scope, upload.size_bytes)
 
 
 async def _found(request: web.Request, server: str) -> Progress:

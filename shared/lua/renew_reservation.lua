@@ -8,6 +8,6 @@ local until_ms = clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(ARGV[2
 for n = 1, #KEYS do
   if redis.call('ZSCORE', KEYS[n], ARGV[1]) then
     redis.call('ZADD', KEYS[n], until_ms, ARGV[1])
-    redis.call('PEXPIRE', KEYS[n], ARGV[2])
+    if redis.call('PTTL', KEYS[n]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[n], ARGV[2]) end
   end
 end

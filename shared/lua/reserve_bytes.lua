@@ -66,6 +66,6 @@ end
 for set = 1, 2 do
   redis.call('ZREMRANGEBYSCORE', KEYS[set], '-inf', now)
   redis.call('ZADD', KEYS[set], now + tonumber(ARGV[3]), ARGV[1])
-  redis.call('PEXPIRE', KEYS[set], ARGV[3])
+  if redis.call('PTTL', KEYS[set]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[set], ARGV[3]) end
 end
 return {1}

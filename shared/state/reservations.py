@@ -34,9 +34,9 @@ class ReservationStore:
         """How often an upload that runs is to renew."""
         return self._limits.lease_ms / 3000
 
-    async def reserve(self, scope: str, size_bytes: int) -> str:
-        """Set `size_bytes` aside and name the reservation. Raises OverQuota where they fit neither beside what
-        calls use and others have reserved nor in place of other files; StoreDown."""
+    async def reserve(self, scope: str, size_bytes: int, *, for_ms: int | None = None) -> str:
+        """Set `size_bytes` aside, for so long in place of a lease, and name the reservation. Raises OverQuota where
+        they fit neither beside what calls use and others have reserved nor in place of other files; StoreDown."""
         keys, limits = self._keys, self._limits
         name = f"{new_id()}:{size_bytes}"
         status, *why = await self._scripts.run(
@@ -46,7 +46,7 @@ class ReservationStore:
                 keys.artifact_ends(),
             ],
             [
-                name, size_bytes, limits.lease_ms, *(-1 if most is None else most for most in limits.budgets),
+                name, size_bytes, for_ms or limits.lease_ms, *(-1 if most is None else most for most in limits.budgets),
                 keys.files(""), keys.uses(""),
             ],
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shared.errors import NotFound, OffsetConflict, Unavailable, UploadBusy
+from shared.errors import NotFound, OffsetConflict, SessionGone, Unavailable, UploadBusy
 from shared.keys import Keys
 from shared.lua import Script, Scripts
 from shared.records import Record, encode
@@ -31,6 +31,7 @@ class ResumableUpload(Record, frozen=True, kw_only=True, tag=3):
     sha256: str = ""         # lowercase hex, "" when the client did not say
     nonce: str = ""          # of the link that let it in, "" for a credential
     metadata: str = ""       # `Upload-Metadata` as it was sent
+    reservation: str = ""    # what is set aside for the file until its record is committed, "" for nothing
 
 
 _decoder = msgspec.msgpack.Decoder(ResumableUpload)
@@ -70,8 +71,8 @@ class ResumableStore:
 
     async def take(self, capability: str, *, writer: str, offset: int | None, for_ms: int) -> Progress:
         """Become the only writer for so long, at this offset or wherever the upload is; a finished one is just
-        looked at. Raises NotFound, OffsetConflict, UploadBusy."""
-        args: list[Arg] = [writer, -1 if offset is None else offset, for_ms]
+        looked at. Raises NotFound, OffsetConflict, UploadBusy; SessionGone for a writer at an offset alone."""
+        args: list[Arg] = [writer, -1 if offset is None else offset, for_ms, self._keys.session_prefix]
         status, *rest = await self._scripts.run(_TAKE, [self._keys.resumable(capability)], args)
         if status == 0:
             raise NotFound(_GONE)
@@ -79,6 +80,8 @@ class ResumableStore:
             raise OffsetConflict(f"the upload is at byte {int(rest[0])}; go on from there")
         if status == 2:
             raise UploadBusy("another request writes this upload; ask where it is and go on when that one has ended")
+        if status == 4:
+            raise SessionGone("the session that this upload belongs to has ended; begin again in a new one")
         if offset is not None and int(rest[1]) != offset:
             raise OffsetConflict("the upload is complete")
         return Progress(_decode(rest[0]), int(rest[1]), bool(rest[2]))
@@ -88,8 +91,9 @@ class ResumableStore:
     ) -> None:
         """Note how far the upload has come on disk, and go on writing for so long or end. UploadBusy when the
         writer is another by now: then nothing more may be written."""
-        args: list[Arg] = [writer, offset, for_ms, self.ttl_ms, int(is_done)]
-        (noted,) = await self._scripts.run(_ADVANCE, [self._keys.resumable(capability)], args)
+        keys = [self._keys.resumable(capability), self._keys.reserved_total()]
+        args: list[Arg] = [writer, offset, for_ms, self.ttl_ms, int(is_done), self._keys.reserved("")]
+        (noted,) = await self._scripts.run(_ADVANCE, keys, args)
         if not noted:
             raise UploadBusy("another request has taken this upload over, or it was terminated")
 

@@ -276,31 +276,40 @@ async def test_they_can_be_switched_off(shared_backing: Backing, upstream: Scrip
     assert (answer.status, answer.reason) == (400, "bad_request")
 
 
-async def test_two_that_exceed_a_quota_together_are_not_both_begun_with(
+async def test_room_is_held_from_the_beginning_of_an_upload_to_its_end(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """Room is held while a request of an upload runs."""
-    begun, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow() -> Any:
-        yield _CONTENT[:2_000_000]
-        begun.set()
-        await go_on.wait()
-        yield _CONTENT[2_000_000:]
-
+    """Also while nothing of it comes: whatever would not fit beside it is refused before a byte."""
     config = fresh_backing.config(
         entry(upstream.url, consumer("read")), sessions={"max_total_session_size": "8Mi"},
     )
     async with connected(config) as client:
         link = await client.upload_url()
-        (_, first), (_, second) = await _create(client, link), await _create(client, link)
-        sending = asyncio.gather(_patch(client, first, 0, slow()))
-        await begun.wait()
-        async with asyncio.timeout(10):
-            while not await _offset(client, first):
-                await asyncio.sleep(0.05)
-        refused = await _patch(client, second, 0, _CONTENT)
-        go_on.set()
-        (taken,) = await sending
+        _, first = await _create(client, link)
+        await _patch(client, first, 0, _CONTENT[:1000])
 
-    assert (refused.status, refused.reason, taken.status) == (507, "over_quota", 204)
+        refused, _ = await _create(client, link)
+        put = await _ask(client, "PUT", await client.upload_url(), NONE, _CONTENT)
+        await _ask(client, "DELETE", first)
+        created, second = await _create(client, link)
+        taken = await _patch(client, second, 0, _CONTENT)
+
+    assert (refused.status, refused.reason) == (507, "over_quota")
+    assert (put.status, put.reason) == (507, "over_quota")
+    assert (created.status, taken.status) == (201, 204)
+
+
+async def test_nothing_more_is_taken_for_a_session_that_has_ended(
+    fresh_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    async with connected(fresh_backing.config(entry(upstream.url, consumer("read")))) as client:
+        _, url = await _create(client, await client.upload_url())
+        await _patch(client, url, 0, _CONTENT[:1000])
+        await client.delete()
+
+        refused = await _patch(client, url, 1000, _CONTENT[1000:])
+        ended = await _ask(client, "DELETE", url)
+
+    assert (refused.status, refused.reason) == (404, "session_not_found")
+    assert ended.status == 204
+    assert fresh_backing.stored() == []

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared.errors import NotFound, OffsetConflict, UploadBusy
+from shared.errors import NotFound, OffsetConflict, SessionGone, UploadBusy
 from shared.ids import new_id, new_session_id
+from shared.state.quota import FileLimits
+from shared.state.reservations import ReservationStore
 from shared.state.resumable import Progress, ResumableStore, ResumableUpload
 from tests.fixtures.storage import RedisServer, State, opened_state, redis_server
 
@@ -20,26 +22,37 @@ async def server() -> AsyncIterator[RedisServer]:
 
 
 @pytest.fixture
-async def stores(server: RedisServer) -> AsyncIterator[list[ResumableStore]]:
+async def states(server: RedisServer) -> AsyncIterator[list[State]]:
     async with opened_state(server.address) as one, opened_state(server.address) as other:
-        yield [_store(one), _store(other)]
+        yield [one, other]
+
+
+@pytest.fixture
+async def stores(states: list[State]) -> list[ResumableStore]:
+    return [_store(state) for state in states]
+
+
+@pytest.fixture
+async def scope(states: list[State]) -> str:
+    """A live session."""
+    return await states[0].open_session()
 
 
 def _store(state: State) -> ResumableStore:
     return ResumableStore(state.scripts, state.link, state.keys, ttl_ms=60_000)
 
 
-async def _begun(store: ResumableStore) -> str:
+async def _begun(store: ResumableStore, scope: str, reservation: str = "") -> str:
     capability = new_session_id()
     upload = ResumableUpload(
-        file_id=new_id(), scope=new_session_id(), server="s", name="n", media_type="", size_bytes=100
+        file_id=new_id(), scope=scope, server="s", name="n", media_type="", size_bytes=100, reservation=reservation
     )
     await store.begin(capability, upload)
     return capability
 
 
-async def test_exactly_one_of_fifty_writers_gets_an_upload(stores: list[ResumableStore]) -> None:
-    capability = await _begun(stores[0])
+async def test_exactly_one_of_fifty_writers_gets_an_upload(stores: list[ResumableStore], scope: str) -> None:
+    capability = await _begun(stores[0], scope)
 
     outcomes = await asyncio.gather(
         *(stores[n % 2].take(capability, writer=new_id(), offset=0, for_ms=_FOR_MS) for n in range(50)),
@@ -51,9 +64,9 @@ async def test_exactly_one_of_fifty_writers_gets_an_upload(stores: list[Resumabl
 
 
 async def test_a_writer_that_says_nothing_is_followed_by_another_and_may_not_go_on(
-    stores: list[ResumableStore],
+    stores: list[ResumableStore], scope: str
 ) -> None:
-    capability = await _begun(stores[0])
+    capability = await _begun(stores[0], scope)
     await stores[0].take(capability, writer="first", offset=0, for_ms=1)
     async with asyncio.timeout(20):
         while True:
@@ -71,8 +84,8 @@ async def test_a_writer_that_says_nothing_is_followed_by_another_and_may_not_go_
         await stores[0].take(capability, writer="third", offset=0, for_ms=_FOR_MS)
 
 
-async def test_a_finished_upload_is_only_looked_at(stores: list[ResumableStore]) -> None:
-    capability = await _begun(stores[0])
+async def test_a_finished_upload_is_only_looked_at(stores: list[ResumableStore], scope: str) -> None:
+    capability = await _begun(stores[0], scope)
     await stores[0].take(capability, writer="w", offset=0, for_ms=_FOR_MS)
     await stores[0].advance(capability, writer="w", offset=100, is_done=True)
 
@@ -83,8 +96,8 @@ async def test_a_finished_upload_is_only_looked_at(stores: list[ResumableStore])
         await stores[1].advance(capability, writer="x", offset=100)
 
 
-async def test_what_is_dropped_is_gone(stores: list[ResumableStore]) -> None:
-    capability = await _begun(stores[0])
+async def test_what_is_dropped_is_gone(stores: list[ResumableStore], scope: str) -> None:
+    capability = await _begun(stores[0], scope)
 
     await stores[0].drop(capability)
 
@@ -92,3 +105,41 @@ async def test_what_is_dropped_is_gone(stores: list[ResumableStore]) -> None:
         await stores[1].look(capability)
     with pytest.raises(NotFound):
         await stores[1].take(capability, writer="w", offset=0, for_ms=_FOR_MS)
+
+
+async def test_no_bytes_are_taken_for_a_session_that_has_ended(
+    stores: list[ResumableStore], states: list[State], scope: str
+) -> None:
+    """But whoever wants to end the upload may."""
+    capability = await _begun(stores[0], scope)
+    await states[0].end_session(scope)
+
+    with pytest.raises(SessionGone):
+        await stores[1].take(capability, writer="w", offset=0, for_ms=_FOR_MS)
+    assert (await stores[1].take(capability, writer="w", offset=None, for_ms=_FOR_MS)).offset == 0
+
+
+async def test_what_is_set_aside_for_an_upload_lives_as_long_as_it_does(
+    stores: list[ResumableStore], states: list[State], scope: str
+) -> None:
+    """New bytes prolong both; a short reservation beside it shortens nothing."""
+    room = ReservationStore(states[0].scripts, states[0].link, states[0].keys, FileLimits(session_bytes=1000))
+    name = await room.reserve(scope, 100, for_ms=20_000)
+    capability = await _begun(stores[0], scope, name)
+    await stores[0].take(capability, writer="w", offset=0, for_ms=_FOR_MS)
+
+    before = await _lapses_ms(states[0], scope, name)
+    await stores[0].advance(capability, writer="w", offset=1, for_ms=_FOR_MS)
+    await room.reserve(scope, 10, for_ms=1_000)
+
+    assert 0 < before[0] <= 20_000 < before[0] + 10_000
+    after = await _lapses_ms(states[0], scope, name)
+    assert min(after) > 30_000
+    assert max(after) <= 60_000
+
+
+async def _lapses_ms(state: State, scope: str, name: str) -> tuple[float, float, float, float]:
+    """How long the reservation, and the sets that it is in, have left: of the session, of all."""
+    keys, now_ms = [state.keys.reserved(scope), state.keys.reserved_total()], await state.now_ms()
+    scores = [float(await state.link.call("ZSCORE", key, name)) - now_ms for key in keys]
+    return scores[0], scores[1], await state.link.call("PTTL", keys[0]), await state.link.call("PTTL", keys[1])
