@@ -8,6 +8,7 @@ from gateway.access.door import Door
 from gateway.access.failures import Failures
 from gateway.access.principal import Principal
 from gateway.asking.parked import ParkedCalls
+from gateway.asking.stands import Stands
 from gateway.cancellations import Cancellations
 from gateway.feeds import Feeds
 from gateway.files.adapters import Adapters
@@ -111,6 +112,7 @@ EXPIRY = web.AppKey("expiry", ExpiryStore)
 SESSIONS = web.AppKey("sessions", SessionStore)
 GRANTS = web.AppKey("grants", GrantStore)
 RESUMABLE = web.AppKey("resumable", ResumableStore)
+STANDS = web.AppKey("stands", Stands)
 PARKED = web.AppKey("parked", ParkedCalls)
 MAILBOXES = web.AppKey("mailboxes", Mailboxes)
 NEWS = web.AppKey("news", News)

@@ -39,6 +39,7 @@ from gateway.appkeys import (
     SERVERS,
     SESSIONS,
     SIGNER,
+    STANDS,
     STARTUP,
     STREAMS,
     TASKS,
@@ -49,6 +50,7 @@ from gateway.appkeys import (
     Mounted,
 )
 from gateway.asking.parked import ParkedCalls
+from gateway.asking.stands import Stands
 from gateway.feeds import Feeds
 from gateway.files.adapters import Adapters
 from gateway.files.fetching import Fetcher, Guard
@@ -184,6 +186,7 @@ async def asking(app: web.Application) -> AsyncIterator[None]:
         Sealer([secret, *config.former_signing_secrets()], "request state"), app[TASKS],
         wait_s=config.sessions.input_wait_seconds, most=config.sessions.max_waiting_calls_per_principal,
     )
+    app[STANDS] = Stands(app[TASKS])
     yield
     await parked.close()
 

@@ -117,6 +117,12 @@ class AskingCall:
             self._end = end
             self._changed.set()
 
+    def withdrawn(self) -> list[Question]:
+        """The questions that nobody will answer any more, once the call has ended."""
+        left = list(self._open.values())
+        self._open = {}
+        return left
+
     # The listener's side.
 
     async def heard(self) -> Said | Quiet | Asked | Ended:

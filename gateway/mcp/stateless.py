@@ -113,7 +113,7 @@ async def _to_session(
     exchange = Exchange(
         request, mounted, caller, session, message, to_legacy.request(body, asked), note, stateless=stateless
     )
-    within = partial(upstream_sessions.within, takes=takes, handle=handle)
+    within = partial(upstream_sessions.within, takes=takes, handle=partial(answering.attended, handle=handle))
     if message.method == "subscriptions/listen":
         # A session of one call is not listened in: then it is of longshore's own changes alone.
         return await (within(exchange) if policy == "per_principal" else listening.listen(exchange))

@@ -172,6 +172,11 @@ def answer(one: Question, response: msgspec.Raw) -> bytes:
     return jsonrpc.close_object({"jsonrpc": jsonrpc.raw("2.0"), "id": one.id, "result": response})
 
 
+def too_late(one: Question) -> bytes:
+    """The answer to a question whose call ended before its client was asked, or while it was."""
+    return _refusal(one.id, -32603, "the call that this was asked of has ended")
+
+
 def again(body: bytes) -> Again | None:
     """What a call says of a round of questions; None for a call that does not. Raises InvalidParams."""
     if not any(name.encode() in body for name in _OF_THE_ROUND):

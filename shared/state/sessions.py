@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from shared.clock import now_ms
 from shared.config import Sessions
 from shared.errors import SessionConflict, SessionGone, TooMany
 from shared.keys import Keys
@@ -181,6 +182,10 @@ class SessionStore:
     async def renew(self, session_id: str, lease: str) -> None:
         """Prolong the lease of a call that still runs."""
         await self._scripts.run(_RENEW, [self._keys.leases(session_id)], [lease, self._limits.lease_ms, "XX"])
+
+    async def running(self, session_id: str) -> int:
+        """Calls that hold the session now, through whichever gateway."""
+        return int(await self._link.call("ZCOUNT", self._keys.leases(session_id), now_ms(), "+inf"))
 
     async def hold_stream(self, session_id: str, lease: str) -> None:
         """Keep the session from idle expiry while a stream is open. Renewed the same way."""

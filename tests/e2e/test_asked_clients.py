@@ -57,11 +57,13 @@ async def test_the_official_client_is_asked_what_a_session_based_server_asks(tmp
                 elicited = [_text(await client.call_tool("trigger-elicitation-request", {})) for _ in range(3)]
                 prompt = {"prompt": "name a port", "maxTokens": 10}
                 sampled = [_text(await client.call_tool("trigger-sampling-request", prompt)) for _ in range(3)]
+                rooted = [_text(await client.call_tool("get-roots-list", {})) for _ in range(2)]
             served = balancer.served
 
     assert {"trigger-elicitation-request", "trigger-sampling-request", "get-roots-list"} <= tools
     assert all("- Name: Ada" in text for text in elicited), elicited
     assert all("name a port" in text for text in sampled), sampled
+    assert all("file:///harbour" in text for text in rooted), rooted
     assert min(served.values()) >= 6
 
 
