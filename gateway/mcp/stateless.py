@@ -89,8 +89,7 @@ async def _to_session(
     """The message within a session that the upstream has with this scope, or with this call alone."""
     message, body, caller, takes = came.message, came.body, came.caller, inputs.taken(came.opened.capabilities)
     policy = mounted.server.sessionless_clients
-    if policy == "refuse" or (message.method == "server/discover" and takes.any):
-        # A client of both eras falls back, and then can be asked: no call loses what the server would ask.
+    if policy == "refuse":
         raise UnsupportedRevision("this server speaks to callers within a session; start one with initialize")
     if message.method in to_legacy.FOREIGN:
         raise MethodNotFound(f"this server has no method {message.method} in this revision")

@@ -66,13 +66,14 @@ async def test_what_is_asked_there_is_asked_of_the_one_call_that_runs(
     workspace = new_id()
     config = shared_backing.config(entry(upstream.url, sessionless_clients=policy))
     async with connected(config, initialize=False) as client:
-        for _ in range(2):
-            asked = Asked.by(await call(Modern(client), workspace=workspace))
-            ended = await call(Modern(client), asked.answers(ADA), workspace=workspace)
+        asked = [Asked.by(await call(Modern(client), workspace=workspace))]
+        ended = [await call(Modern(client), asked[0].answers(ADA), workspace=workspace)]
+        asked.append(Asked.by(await call(Modern(client), workspace=workspace)))
+        ended.append(await call(Modern(client), asked[1].answers(ADA), workspace=workspace))
 
-    assert asked.methods == ["elicitation/create"]
+    assert [one.methods for one in asked] == [["elicitation/create"]] * 2
     assert aside.aside == ADA
-    assert said(ended) == []
+    assert [said(one) for one in ended] == [[], []]
 
 
 async def test_a_stream_that_another_gateway_has_is_asked_for_until_it_is_free(
