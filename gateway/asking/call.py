@@ -74,7 +74,7 @@ class AskingCall:
         self.is_over = False                             # given up, or its end was heard
         self._request = request
         self._token = self._token_now = progress.token_of(request.body)
-        self._reply = reply
+        self.reply = reply
         self._said: deque[bytes] = deque()
         self._open: dict[str, Question] = {}
         self._count = 0
@@ -170,7 +170,7 @@ class AskingCall:
         ]
         self._open = {key: one for key, one in self._open.items() if key not in now.responses}
         for answer in answered:
-            await self._reply(answer)
+            await self.reply(answer)
         return True
 
     def give_up(self, why: str) -> None:

@@ -1,144 +1,121 @@
-"""Standing streams of upstream sessions, open while calls run there whose client can be asked.
+"""Standing streams of upstream sessions, heard while calls run there whose client can be asked.
 
-Some servers ask there instead of within the call's own answer, where nothing says what a question belongs to. It
-belongs to the one call that runs in that session, if there is just one.
+Some servers ask there instead of within the answer to the call, where nothing says what a question belongs to. It
+belongs to the one call that runs in that session, if there is just one. The stream is one of those that gateways take
+turns in holding; it stays for a while, since the next call is often near.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from functools import partial
 
 from gateway.asking.call import AskingCall
-from gateway.upstream.client import UpstreamAnswer, UpstreamClient
-from gateway.wire import inputs, sse, to_legacy
-from shared.errors import LongshoreError
+from gateway.feed import Opener
+from gateway.feeds import Feeds
+from gateway.listeners import Listener
+from gateway.wire import inputs
+from gateway.wire.changes import Wants
+from shared.errors import LongshoreError, StoreDown
+from shared.state.news import Hearing, Word
 from shared.tasks import Tasks
 
+ASKED = "asked"              # a question for the one call of a session, in whichever gateway that runs
 _OPEN_S = 1.0                # what a call waits for its stream
-_ALONE_S = 2.0               # what a question waits for other calls to end
-_LOOK_S = 0.05
-_BACKOFF_S = (0.05, 0.05, 0.1, 0.2, 0.5, 1.0)
-_MAX_EVENT_BYTES = 16 * 1024 * 1024
-_CONFLICT = 409              # some other gateway has the stream
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """An upstream session in which calls run, and the ways to speak there."""
-
-    key: tuple[str, str]                         # server and upstream session
-    client: UpstreamClient
-    headers: dict[str, str]
-    reply: Callable[[bytes], Awaitable[None]]
-    running: Callable[[], Awaitable[int]]        # calls in it, through whichever gateway
-    notice: Callable[[bytes], None]              # of what is said there besides
+_STAYS_S = 5.0
 
 
 class Stands:
-    """Every such stream of this process. Built once at start-up."""
+    """Every session that this gateway runs such calls in, by the id of its record. Built once at start-up."""
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, feeds: Feeds, hearing: Hearing, tasks: Tasks) -> None:
+        self._feeds = feeds
+        self._hearing = hearing
         self._tasks = tasks
-        self._open: dict[tuple[str, str], _Stand] = {}
-        self._slow: set[str] = set()             # servers that leave a GET without an answer
-
-    @property
-    def count(self) -> int:
-        """Streams open, or being opened."""
-        return len(self._open)
+        self._stands: dict[str, _Stand] = {}
 
     @asynccontextmanager
-    async def held(self, session: Session, call: AskingCall) -> AsyncIterator[None]:
-        """Hear what `session` asks on its standing stream, while the block runs, as a question of `call`."""
-        stand = self._open.get(session.key)
+    async def held(self, session_id: str, call: AskingCall, opener: Opener) -> AsyncIterator[None]:
+        """Take what is asked on the stream of `session_id` for questions of `call`, while the block runs."""
+        stand = self._stands.get(session_id)
         if stand is None:
-            stand = self._open[session.key] = _Stand(session)
-            stand.task = self._tasks.start(stand.read(), name="stand")
+            stand = self._stands[session_id] = _Stand()
+            self._tasks.spawn(self._stand(session_id, stand, opener), name="stand")
         stand.calls.add(call)
+        stand.changed.set()
         try:
-            await self._ready(stand)
-            yield
-        finally:
-            (self._slow.discard if stand.ready.is_set() else self._slow.add)(session.key[0])
-            stand.calls.discard(call)
-            for question in call.withdrawn():
-                self._tasks.spawn(_quietly(session.reply(inputs.too_late(question))), name="refuse_request")
-            if not stand.calls:
-                del self._open[session.key]
-                if stand.task is not None:
-                    stand.task.cancel()
-
-    async def _ready(self, stand: "_Stand") -> None:
-        """Wait until the stream is open, or it is known that there is none. A server that did not say so while a
-        whole call ran is not waited for the next time."""
-        if not stand.ready.is_set() and stand.session.key[0] not in self._slow:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_OPEN_S):
                     await stand.ready.wait()
+            yield
+        finally:
+            stand.calls.discard(call)
+            stand.changed.set()
+            self.withdraw(call)
+
+    def withdraw(self, call: AskingCall) -> None:
+        """Tell the server that nobody will answer any more what it asked of a call that has ended."""
+        for question in call.withdrawn():
+            self._tasks.spawn(quietly(call.reply(inputs.too_late(question))), name="refuse_request")
+
+    def only_call(self, session_id: str) -> AskingCall | None:
+        """The one such call that runs in this session and gateway."""
+        stand = self._stands.get(session_id)
+        return next(iter(stand.calls)) if stand is not None and len(stand.calls) == 1 else None
+
+    def close(self) -> None:
+        """Hold no streams any more."""
+        for stand in self._stands.values():
+            stand.is_closed = True
+            stand.changed.set()
+
+    async def _stand(self, session_id: str, stand: "_Stand", opener: Opener) -> None:
+        """Hold the stream, or see to it that another gateway does, until no call has run for a while."""
+        nothing = Listener(Wants(frozenset()))
+        try:
+            async with (
+                self._hearing.hears(session_id, partial(self._hear, session_id)),
+                self._feeds.joined(session_id, nothing, opener, waits=False),
+            ):
+                stand.ready.set()
+                await stand.until_unused()
+                self._forget(session_id, stand)
+        except StoreDown:
+            stand.ready.set()
+        finally:
+            self._forget(session_id, stand)
+
+    def _forget(self, session_id: str, stand: "_Stand") -> None:
+        if self._stands.get(session_id) is stand:
+            del self._stands[session_id]
+
+    def _hear(self, session_id: str, word: Word) -> None:
+        call = self.only_call(session_id)
+        if word.kind == ASKED and call is not None and (refusal := call.ask(word.data)) is not None:
+            self._tasks.spawn(quietly(call.reply(refusal)), name="refuse_request")
 
 
 class _Stand:
-    """One stream."""
+    """One session's stream, and the calls that may be asked there."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self) -> None:
         self.calls: set[AskingCall] = set()
         self.ready = asyncio.Event()
-        self.task: asyncio.Task[None] | None = None
+        self.changed = asyncio.Event()
+        self.is_closed = False
 
-    async def read(self) -> None:
-        """Read it, opened again whenever it ends; return where the server has none."""
-        failures = 0
-        while True:
+    async def until_unused(self) -> None:
+        while not self.is_closed:
+            self.changed.clear()
             try:
-                async with self.session.client.exchange("GET", self.session.headers) as answer:
-                    if answer.status == 200 and answer.is_stream:
-                        self.ready.set()
-                        failures = 0
-                        await self._take_all(answer)
-                    elif answer.status != _CONFLICT:
-                        self.ready.set()
-                        return
-            except LongshoreError:
-                self.ready.set()
-            await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
-            failures += 1
-
-    async def _take_all(self, answer: UpstreamAnswer) -> None:
-        parser = sse.Parser(_MAX_EVENT_BYTES)
-        async for chunk in answer.chunks():
-            for event in parser.feed(chunk):
-                if not event.data:
-                    continue
-                if to_legacy.aside(event.data, "") is to_legacy.Aside.ASK:
-                    await self._ask(event.data)
-                else:
-                    self.session.notice(event.data)
-
-    async def _ask(self, data: bytes) -> None:
-        call = await self._only_call()
-        refusal = call.ask(data) if call is not None else inputs.answered_here(data, inputs.NOTHING)
-        if refusal is not None:
-            await _quietly(self.session.reply(refusal))
-
-    async def _only_call(self) -> AskingCall | None:
-        """The one call that runs in the session; None while there are others for too long."""
-        deadline_s = asyncio.get_running_loop().time() + _ALONE_S
-        while True:
-            if len(self.calls) == 1 and await self._is_alone():
-                return next(iter(self.calls), None)
-            if asyncio.get_running_loop().time() > deadline_s:
-                return None
-            await asyncio.sleep(_LOOK_S)
-
-    async def _is_alone(self) -> bool:
-        try:
-            return await self.session.running() == 1
-        except LongshoreError:
-            return False
+                async with asyncio.timeout(None if self.calls else _STAYS_S):
+                    await self.changed.wait()
+            except TimeoutError:
+                if not self.calls:
+                    return
 
 
-async def _quietly(work: Awaitable[None]) -> None:
-    with suppress(LongshoreError):       # the call itself will tell
+async def quietly(work: Awaitable[object]) -> None:
+    """Do it; what fails of it, something else will tell."""
+    with suppress(LongshoreError):
         await work

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -10,13 +9,14 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import PARKED, SESSIONS, STANDS, STREAMS, TASKS, Note
+from gateway.appkeys import PARKED, STREAMS, TASKS, Note
 from gateway.asking.call import AskingCall, Ended, Quiet, Request, Resumed, Said
 from gateway.asking.parked import ParkedCalls
-from gateway.asking.stands import Session
+from gateway.asking.stands import quietly
 from gateway.asking.state import State, verified
+from gateway.mcp import attending
 from gateway.mcp.exchange import Exchange, Sink, note_of
-from gateway.mcp.relay import STREAM_HEADERS, error_message, first_byte, watch_lists
+from gateway.mcp.relay import STREAM_HEADERS, error_message, first_byte
 from gateway.mcp.translating import answer_server
 from gateway.wire import inputs, progress, sse, to_legacy
 from gateway.wire.envelope import Envelope
@@ -79,7 +79,7 @@ class _Elsewhere:
 
     def leave(self) -> None:
         told = self.parked.mailboxes.deliver(self.state.scope, self.state.leaving, b"")
-        self.tasks.spawn(_quietly(told), name="tell_of_leaving")
+        self.tasks.spawn(quietly(told), name="tell_of_leaving")
 
 
 async def begin(exchange: Exchange, handle: Handle, takes: Takes) -> web.StreamResponse:
@@ -106,26 +106,11 @@ async def begin(exchange: Exchange, handle: Handle, takes: Takes) -> web.StreamR
 
 async def attended(exchange: Exchange, handle: Handle) -> web.StreamResponse:
     """The call by `handle`, whose server may also ask on its session's standing stream."""
-    stateless = exchange.stateless
-    if stateless is None or stateless.asking is None or not exchange.session.upstream_id:
+    call = exchange.stateless.asking if exchange.stateless is not None else None
+    if call is None or not exchange.session.upstream_id:
         return await handle(exchange)
-    app = exchange.request.app
-    headers = {**exchange.upstream_headers(), "Accept": "text/event-stream"}
-    session = Session(
-        (exchange.caller.server, exchange.session.upstream_id), exchange.mounted.client, headers,
-        reply=partial(answer_server, exchange), running=partial(_running, exchange),
-        notice=partial(watch_lists, exchange.request, exchange.note),
-    )
-    async with app[STANDS].held(session, stateless.asking):
+    async with attending.heard(exchange, call):
         return await handle(exchange)
-
-
-async def _running(exchange: Exchange) -> int:
-    """Calls in the upstream session of this one."""
-    stateless = exchange.stateless
-    if stateless is None or stateless.holder is None:
-        return 1                 # its own
-    return await exchange.request.app[SESSIONS].running(stateless.holder.session_id)
 
 
 async def go_on(
@@ -231,8 +216,3 @@ class _Outgoing:
 
     def close(self) -> None:
         self._streams.remove(self._stream)
-
-
-async def _quietly(told: Awaitable[bool]) -> None:
-    with suppress(LongshoreError):       # its mailbox lapses all the same
-        await told

@@ -9,11 +9,12 @@ import msgspec
 
 from gateway.appkeys import TASKS
 from gateway.feed import Ear, Opener, Source
+from gateway.mcp import asides
 from gateway.mcp.exchange import VERSION_HEADER, open_session, upstream_headers
 from gateway.mcp.renewal import renew, with_upstream
 from gateway.mcp.upstream_changes import MAX_EVENT_BYTES, Reading, Way, hand_on
 from gateway.upstream.client import UpstreamAnswer
-from gateway.wire import inputs, jsonrpc, sse
+from gateway.wire import jsonrpc, sse
 from shared import ids
 from shared.errors import LongshoreError, UpstreamDown
 from shared.state.sessions import OpenSession
@@ -106,13 +107,9 @@ class _Standing:
         parser = sse.Parser(MAX_EVENT_BYTES)
         async for chunk in answer.chunks():
             for event in parser.feed(chunk):
-                if event.data and not await hand_on(self._way, event.data):
-                    await self._turn_down(event.data)
-
-    async def _turn_down(self, data: bytes) -> None:
-        """Answer what the server asks: that it is heard, and that nobody here can be asked for more."""
-        if jsonrpc.is_request(data) and (answer := inputs.answered_here(data, inputs.NOTHING)) is not None:
-            await self._post(answer)
+                if event.data and not await hand_on(self._way, event.data) and jsonrpc.is_request(event.data):
+                    put = asides.put(self._way, event.data, self._post)     # which may have to wait
+                    self._way.request.app[TASKS].spawn(put, name="put_question")
 
     async def want(self, uris: frozenset[str]) -> bytes:
         """Subscribe to what is new, unsubscribe from what nobody wants any more. What a server refuses stays undone:

@@ -21,13 +21,10 @@ class _Aside(Tool):
 
     def install(self) -> None:
         self.standing: dict[str, aiohttp.web.StreamResponse] = {}
-        self.refused: list[int] = []             # GETs to be answered so, first
         self.upstream.on_get = self.stand
 
     async def stand(self, request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
         session = request.headers["Mcp-Session-Id"]
-        if self.refused:
-            return aiohttp.web.Response(status=self.refused.pop(0))
         if session in self.standing:
             return aiohttp.web.Response(status=409)
         response = self.standing[session] = aiohttp.web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -76,17 +73,21 @@ async def test_what_is_asked_there_is_asked_of_the_one_call_that_runs(
     assert [said(one) for one in ended] == [[], []]
 
 
-async def test_a_stream_that_another_gateway_has_is_asked_for_until_it_is_free(
+async def test_what_one_gateway_hears_is_asked_of_the_call_that_runs_in_another(
     shared_backing: Backing, upstream: ScriptedUpstream, aside: _Aside
 ) -> None:
-    aside.refused = [409, 409]
+    """A server gives one such stream a session: whichever gateway has it, the other one's calls are asked."""
     workspace = new_id()
-    async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
-        asked = Asked.by(await call(Modern(client), workspace=workspace))
-        await call(Modern(client), asked.answers(ADA), workspace=workspace)
+    config = shared_backing.config(entry(upstream.url))
+    async with connected(config, initialize=False) as one, connected(config, initialize=False) as other:
+        asked = []
+        for client in (one, other, one):
+            asked.append(Asked.by(await call(Modern(client), workspace=workspace)))
+            await call(Modern(client), asked[-1].answers(ADA), workspace=workspace)
+            assert aside.aside == ADA
 
-    assert aside.refused == []
-    assert aside.aside == ADA
+    assert [one.methods for one in asked] == [["elicitation/create"]] * 3
+    assert len({seen.request.headers["Mcp-Session-Id"] for seen in upstream.calls("tools/call")}) == 1
 
 
 async def test_it_is_asked_of_nobody_where_several_calls_run(
