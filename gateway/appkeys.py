@@ -25,6 +25,7 @@ from gateway.wire.envelope import MessageId
 from shared.blobs import Blobs
 from shared.config import Config, Server
 from shared.keys import Keys
+from shared.sealing import Sealer
 from shared.signing import Signer
 from shared.state.expiry import ExpiryStore
 from shared.state.feeds import FeedStore
@@ -114,6 +115,7 @@ GRANTS = web.AppKey("grants", GrantStore)
 RESUMABLE = web.AppKey("resumable", ResumableStore)
 STANDS = web.AppKey("stands", Stands)
 PARKED = web.AppKey("parked", ParkedCalls)
+CARRIED = web.AppKey("carried", Sealer)
 MAILBOXES = web.AppKey("mailboxes", Mailboxes)
 NEWS = web.AppKey("news", News)
 FEEDS = web.AppKey("feeds", Feeds)

@@ -13,6 +13,7 @@ from gateway.access.door import Door
 from gateway.access.failures import Failures
 from gateway.appkeys import (
     BLOBS,
+    CARRIED,
     CONFIG,
     DOOR,
     EXPIRY,
@@ -181,6 +182,7 @@ async def asking(app: web.Application) -> AsyncIterator[None]:
     """Calls that wait for their clients, given up before anything that they need."""
     config, link, keys = app[CONFIG], app[LINK], app[KEYS]
     secret = config.signing_secret_setting() or await signing_secret(link, keys)
+    app[CARRIED] = Sealer([secret, *config.former_signing_secrets()], "files of a call")
     parked = app[PARKED] = ParkedCalls(
         app[MAILBOXES], Parcels(link, keys, app[TASKS], new_id()),
         Sealer([secret, *config.former_signing_secrets()], "request state"), app[TASKS],

@@ -22,7 +22,12 @@ class Handle:
 
 def upload_handle(scheme: str, record: UploadRecord) -> str:
     """The handle of an upload."""
-    return f"{scheme}sessions/{record.scope}/{record.id}"
+    return handle_of(scheme, record.scope, record.id)
+
+
+def handle_of(scheme: str, scope: str, upload_id: str) -> str:
+    """The handle of the upload of this id."""
+    return f"{scheme}sessions/{scope}/{upload_id}"
 
 
 def artifact_uri(scheme: str, record: ArtifactRecord) -> str:

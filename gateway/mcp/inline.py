@@ -6,8 +6,9 @@ from typing import Any
 from gateway.appkeys import BLOBS, FETCHER, METRICS, QUEUE
 from gateway.files import data_uris, openai_files
 from gateway.files.data_uris import Inline
-from gateway.files.handles import upload_handle
+from gateway.files.handles import handle_of, upload_handle
 from gateway.files.openai_files import RemoteFile
+from gateway.mcp.carried import Carried
 from gateway.mcp.exchange import Exchange
 from gateway.tools import own
 from shared import ids, layout
@@ -21,14 +22,23 @@ _FINALISE_S = 30.0
 _Stage = Callable[[str], Awaitable[StagedFile]]     # writes a file under this name
 
 
-async def store(exchange: Exchange, given: dict[str, Any], consumers: tuple[UploadConsumer, ...]) -> None:
-    """Make every file that stands in a file argument an upload, all or none, and put its handle there.
+async def store(
+    exchange: Exchange, given: dict[str, Any], consumers: tuple[UploadConsumer, ...], goes_on: Carried | None
+) -> None:
+    """Make every file that stands in a file argument an upload, all or none, and put its handle there. What an
+    earlier round of the call made is taken again.
 
     Raises ToolInputError for one that is malformed, too large or not to be had, and as uploads do.
     """
     places = [found for adapter in consumers for found in data_uris.find(given, adapter)]
     remote = [found for adapter in consumers for found in _remote(exchange, given, adapter)]
-    if not (places or remote):
+    filled: list[data_uris.Place | openai_files.Place] = [*places, *remote]
+    if not filled:
+        return
+    scheme, scope = exchange.config.uploads.uri_scheme, exchange.caller.session_id
+    if goes_on is not None and len(goes_on.uploads) == len(filled):
+        for place, upload_id in zip(filled, goes_on.uploads, strict=True):
+            place.fill(handle_of(scheme, scope, upload_id))
         return
     files = [_checked(exchange, found.uri) for found in places]
     FileLimits.of(exchange.config).check_possible(sum(len(file.data) for file in files))
@@ -38,9 +48,10 @@ async def store(exchange: Exchange, given: dict[str, Any], consumers: tuple[Uplo
     exchange.request.app[METRICS].uploaded(
         server=server, files=len(records), size_bytes=sum(record.size_bytes for record in records)
     )
-    filled: list[data_uris.Place | openai_files.Place] = [*places, *remote]
     for place, record in zip(filled, records, strict=True):
-        place.fill(upload_handle(exchange.config.uploads.uri_scheme, record))
+        place.fill(upload_handle(scheme, record))
+    if goes_on is not None:
+        goes_on.uploads = [record.id for record in records]
 
 
 def _remote(exchange: Exchange, given: dict[str, Any], adapter: UploadConsumer) -> list[openai_files.Place]:

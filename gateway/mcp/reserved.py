@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.appkeys import BLOBS, FILES, LEASES, TASKS
 from gateway.files import arguments, candidates
+from gateway.mcp.carried import Carried
 from gateway.mcp.exchange import Exchange, lease_id
 from shared import ids, layout
 from shared.config import ArtifactProducer
@@ -46,13 +47,20 @@ def as_ours(exchange: Exchange, path: str) -> str:
     return path
 
 
-async def begin(exchange: Exchange, producer: ArtifactProducer, given: dict[str, Any]) -> Pending:
-    """Take an id and, where the adapter has an argument for it, reserve the artifact and put its path there."""
-    pending = Pending(ids.new_id(), producer, not_before_ns=0)
+async def begin(
+    exchange: Exchange, producer: ArtifactProducer, given: dict[str, Any], carried: Carried | None
+) -> Pending:
+    """Take an id and, where the adapter has an argument for it, reserve the artifact and put its path there. What an
+    earlier round of the call took is taken again."""
+    before = Carried() if carried is None else carried
+    pending = Pending(before.artifact_id or ids.new_id(), producer, not_before_ns=0)
     if producer.output_path_argument is None:
         pending.not_before_ns = await exchange.request.app[BLOBS].stamp_ns()
     else:
         await _inject(exchange, pending, producer.output_path_argument, given)
+    pending.not_before_ns = before.not_before_ns or pending.not_before_ns
+    if carried is not None and pending.injected:
+        carried.artifact_id, carried.not_before_ns = pending.artifact_id, pending.not_before_ns
     return pending
 
 

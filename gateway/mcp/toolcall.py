@@ -8,7 +8,7 @@ from aiohttp import web
 from gateway.appkeys import BLOBS, FILES, LEASES, METRICS, SIGNER
 from gateway.files import arguments, sep_2631, stored
 from gateway.files.adapters import ToolAdapters
-from gateway.mcp import awaiting, capture, inline, links, mirroring, reserved, spilling
+from gateway.mcp import awaiting, capture, carried, inline, links, mirroring, reserved, spilling
 from gateway.mcp.exchange import Exchange, lease_id
 from gateway.mcp.own_answers import own_result
 from gateway.mcp.reserved import Pending
@@ -75,7 +75,8 @@ async def _adapted(exchange: Exchange, tool: ToolAdapters) -> web.StreamResponse
     message = jsonrpc.open_object(exchange.body)
     params = jsonrpc.open_object(message["params"])
     given = _arguments_of(params)
-    await inline.store(exchange, given, tool.consumers)
+    goes_on = await carried.opened(exchange, params)
+    await inline.store(exchange, given, tool.consumers, goes_on)
     root = reserved.storage_root(exchange)
     slots = [
         slot
@@ -94,12 +95,12 @@ async def _adapted(exchange: Exchange, tool: ToolAdapters) -> web.StreamResponse
         ) from err
     for slot, record in zip(slots, records, strict=True):
         slot.fill(arguments.path_of(record, root))
-    pending = await reserved.begin(exchange, tool.producer, given) if tool.producer is not None else None
+    pending = await reserved.begin(exchange, tool.producer, given, goes_on) if tool.producer is not None else None
     params["arguments"] = jsonrpc.raw(given)
     message["params"] = jsonrpc.raw(params)
     body = jsonrpc.close_object(message)
     mirroring.remake(exchange, body)
-    return await _send(exchange, tool, pending, body=body)
+    return await _send(exchange, tool, pending, body=body, goes_on=goes_on)
 
 
 def _schemes(config: Config) -> tuple[str, ...]:
@@ -129,7 +130,8 @@ _arguments: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Decoder(d
 
 
 async def _send(
-    exchange: Exchange, tool: ToolAdapters, pending: Pending | None, *, body: bytes | None = None
+    exchange: Exchange, tool: ToolAdapters, pending: Pending | None, *, body: bytes | None = None,
+    goes_on: carried.Carried | None = None,
 ) -> web.StreamResponse:
     """Send the call, within the time that is configured for the tool."""
     adapter = tool.producer or (tool.consumers[0] if tool.consumers else None)
@@ -139,13 +141,15 @@ async def _send(
 
     async def capturing(response: bytes) -> bytes:
         changed, captured = (response, []) if pending is None else await capture.finish(exchange, pending, response)
+        if goes_on is not None:
+            changed = carried.kept(exchange, goes_on, changed)
         if spills_over is None or len(response) <= spills_over:
             return changed
         return await spilling.spilled(exchange, changed, spills_over, captured=captured)
 
     try:
-        change = capturing if pending or spills_over else None
+        change = capturing if pending or spills_over or (goes_on is not None and goes_on.is_needed) else None
         return await answered(exchange, body or exchange.body, within_s=timeout_s, change=change)
     finally:
-        if pending is not None:
+        if pending is not None and not (goes_on is not None and goes_on.is_kept):
             reserved.abandon(exchange, pending)

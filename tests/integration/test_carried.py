@@ -1,0 +1,131 @@
+"""Files of calls that take several rounds, in front of a server that holds its state against the arguments it saw."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, producer
+from tests.fixtures.modern import Modern
+from tests.fixtures.stateless_upstream import DONE, stateless
+from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result
+
+_CAN: dict[str, Any] = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}}}
+_ASKED = {"who": {"method": "elicitation/create", "params": {"message": "who?", "requestedSchema": {}}}}
+_GIVEN = {"inputResponses": {"who": {"action": "accept", "content": {"name": "Ada"}}}}
+_DATA = "data:text/plain;base64," + base64.b64encode(b"high").decode()
+
+
+class Binding:
+    """Asks once, and goes on only with its own state and the same path; then it writes there, or reads."""
+
+    def __init__(self, upstream: ScriptedUpstream, *, has_state: bool = True) -> None:
+        self.paths: list[str] = []
+        self.states: list[str | None] = []
+        self._state = {"requestState": "the server's own. state"} if has_state else {}
+        upstream.behaviours["tools/call"] = self._behave
+
+    async def _behave(self, seen: Seen) -> Reply:
+        path = seen.params["arguments"]["path"]
+        self.paths.append(path)
+        self.states.append(seen.params.get("requestState"))
+        if "inputResponses" not in seen.params:
+            return result(seen, {"resultType": "input_required", "inputRequests": _ASKED, **self._state})
+        if seen.params["name"] == "write":
+            await asyncio.to_thread(Path(path).write_bytes, b"written")
+        return result(seen, DONE)
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[ScriptedUpstream]:
+    async with stateless() as running:
+        yield running
+
+
+@pytest.fixture
+async def client(shared_backing: Backing, upstream: ScriptedUpstream) -> AsyncIterator[Client]:
+    config = shared_backing.config(entry(upstream.url, consumer("read"), producer("write")))
+    async with connected(config, initialize=False) as opened:
+        yield opened
+
+
+async def _call(client: Client, tool: str, path: str, more: dict[str, Any], workspace: str = "rounds") -> Any:
+    """The result of one request, or its error."""
+    params = {"name": tool, "arguments": {"path": path}, **more}
+    headers = {"X-Longshore-Workspace": workspace}
+    message = (await Modern(client).request("tools/call", params, meta=_CAN, headers=headers)).message
+    return message.get("result", message.get("error"))
+
+
+@pytest.mark.parametrize("has_state", [True, False])
+async def test_a_tool_that_asks_before_it_writes_gets_the_same_path_again(
+    client: Client, upstream: ScriptedUpstream, has_state: bool
+) -> None:
+    """And the server its own state, or none; the file becomes an artifact."""
+    tool = Binding(upstream, has_state=has_state)
+
+    asked = await _call(client, "write", "out.txt", {})
+    answer = await _call(client, "write", "out.txt", {**_GIVEN, "requestState": asked["requestState"]})
+    uri = answer["_meta"]["artifact"]["artifact_uri"]
+    read = await Modern(client).result("resources/read", {"uri": uri}, headers={"X-Longshore-Workspace": "rounds"})
+
+    assert asked["inputRequests"] == _ASKED
+    assert len(tool.paths) == 2
+    assert len(set(tool.paths)) == 1
+    assert tool.states == [None, "the server's own. state" if has_state else None]
+    assert read["contents"][0]["text"] == "written"
+
+
+async def test_a_file_within_the_call_is_stored_once(client: Client, upstream: ScriptedUpstream) -> None:
+    tool = Binding(upstream)
+
+    asked = await _call(client, "read", _DATA, {})
+    answer = await _call(client, "read", _DATA, {**_GIVEN, "requestState": asked["requestState"]})
+
+    assert answer["content"] == DONE["content"]
+    assert len(tool.paths) == 2
+    assert len(set(tool.paths)) == 1
+    assert Path(tool.paths[0]).read_bytes() == b"high"
+
+
+async def test_a_state_is_good_for_its_caller_and_its_request_until_the_call_ends(
+    client: Client, upstream: ScriptedUpstream
+) -> None:
+    """Forged, another workspace's, with other arguments, of another tool, after the end: refused, and not sent on."""
+    tool = Binding(upstream)
+    asked = await _call(client, "write", "out.txt", {})
+    state = asked["requestState"]
+    middle = len(state) // 2
+    forged = state[:middle] + ("A" if state[middle] != "A" else "B") + state[middle + 1:]
+    with_state = {**_GIVEN, "requestState": state}
+
+    refused = [
+        await _call(client, "write", "out.txt", {**_GIVEN, "requestState": forged}),
+        await _call(client, "write", "out.txt", with_state, "elsewhere"),
+        await _call(client, "write", "other.txt", with_state),
+        await _call(client, "read", "out.txt", with_state),
+        await _call(client, "write", "out.txt", {**_GIVEN, "requestState": "longshore."}),
+    ]
+    taken = await _call(client, "write", "out.txt", with_state)
+    refused.append(await _call(client, "write", "out.txt", with_state))
+
+    assert [error["code"] for error in refused] == [-32602] * 6
+    assert {error["data"]["reason"] for error in refused} == {"invalid_request_state"}
+    assert taken["_meta"]["artifact"]["artifact_uri"]
+    assert len(tool.paths) == 2
+
+
+async def test_what_carries_nothing_keeps_the_servers_state_as_it_is(
+    client: Client, upstream: ScriptedUpstream
+) -> None:
+    """A path without a handle stays what it is."""
+    tool = Binding(upstream)
+
+    asked = await _call(client, "read", "/own/path", {})
+    await _call(client, "read", "/own/path", {**_GIVEN, "requestState": asked["requestState"]})
+
+    assert asked["requestState"] == "the server's own. state"
+    assert tool.states == [None, "the server's own. state"]
