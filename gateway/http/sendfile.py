@@ -7,6 +7,7 @@ nothing may be written to the transport until the last has gone.
 import asyncio
 import contextlib
 import os
+import select
 import socket
 import sys
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 _MOST_BYTES = 8 * 1024 * 1024    # at once: a thread is given back after them, or when the socket is full
 _PATIENCE_S = 60.0               # for a client that takes nothing, as with everything else that is sent
+_FAST_BYTES = 1024 * 1024        # taken in one go by a client that will take more at once
+_MOMENT_MS = 2
 _CAN = sys.platform == "linux"
 
 
@@ -37,13 +40,16 @@ class _Way:
     is_short: bool = False       # the file: it ends before its record does
 
     def push(self) -> None:
-        """Send until the socket is full or enough was sent. Never waits for the client."""
-        self.is_full = False
+        """Send until the socket is full or enough was sent. Waits a moment for a client that takes much at a time,
+        and for no other: a thread is for all of them."""
+        self.is_full, begun = False, self.at
         stop = min(self.end, self.at + _MOST_BYTES)
         while self.at < stop:
             try:
                 sent = os.sendfile(self.socket, self.file, self.at, stop - self.at)
             except BlockingIOError:
+                if self.at - begun >= _FAST_BYTES and self._has_room_soon():
+                    continue
                 self.is_full = True
                 return
             except ConnectionError:
@@ -53,6 +59,12 @@ class _Way:
                 self.is_short = True
                 return
             self.at += sent
+
+    def _has_room_soon(self) -> bool:
+        """Whether the socket has room again within a moment: sooner than by asking the loop."""
+        waiting = select.poll()
+        waiting.register(self.socket, select.POLLOUT)
+        return bool(waiting.poll(_MOMENT_MS))
 
 
 async def ready(request: web.Request) -> socket.socket | None:
