@@ -5,8 +5,13 @@ import mimetypes
 import os.path
 
 import puremagic
+from puremagic import main as signatures
 
 _SURE_BYTES = 3              # shorter signatures, such as "BM", begin ordinary texts too
+_PICTURES = (                # whose signatures are nobody else's
+    (b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+)
 _CONTAINERS = frozenset({"application/zip", "application/xml", "text/xml", "application/octet-stream", ""})
 _ALIASES = {
     "application/x-gzip": "application/gzip",
@@ -85,8 +90,12 @@ def _listed(extension: str) -> str:
 
 
 def _type_of_content(head: bytes, extension: str) -> str | None:
-    if not head:
-        return None
+    if (picture := next((kind for signature, kind in _PICTURES if head.startswith(signature)), None)) is not None:
+        return picture
+    return _as_known(head, extension) if _may_tell(head) else None
+
+
+def _as_known(head: bytes, extension: str) -> str | None:
     try:
         found = puremagic.magic_string(head)
     except (puremagic.PureError, ValueError):
@@ -102,6 +111,25 @@ def _type_of_content(head: bytes, extension: str) -> str | None:
     if len(kinds) > 1 and head.startswith(b"PK"):
         return "application/zip"
     return _alias(sure[0].mime_type)
+
+
+def _may_tell(head: bytes) -> bool:
+    """Whether any signature matches: to look them up is much quicker than to try each, which is what asking means."""
+    return any(head[start:end] in known for start, end, known in _KNOWN) or any(
+        head[row.offset:row.offset + len(row.byte_match) or None] == row.byte_match
+        for row in signatures.magic_footer_array
+    )
+
+
+def _by_place() -> tuple[tuple[int, int, frozenset[bytes]], ...]:
+    """The signatures at the beginning of files, by where they stand."""
+    found: dict[tuple[int, int], set[bytes]] = {}
+    for row in signatures.magic_header_array:
+        found.setdefault((row.offset, row.offset + len(row.byte_match)), set()).add(row.byte_match)
+    return tuple((start, end, frozenset(known)) for (start, end), known in found.items())
+
+
+_KNOWN = _by_place()
 
 
 def _is_textual(media_type: str) -> bool:

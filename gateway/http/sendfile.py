@@ -21,6 +21,7 @@ from gateway.http.ranges import Span
 log = structlog.get_logger(__name__)
 
 _MOST_BYTES = 8 * 1024 * 1024    # at once: a thread is given back after them, or when the socket is full
+_CALL_BYTES = 2 * 1024 * 1024    # in one call of the kernel's: larger ones were slower
 _PATIENCE_S = 60.0               # for a client that takes nothing, as with everything else that is sent
 _FAST_BYTES = 1024 * 1024        # taken in one go by a client that will take more at once
 _MOMENT_MS = 2
@@ -46,7 +47,7 @@ class _Way:
         stop = min(self.end, self.at + _MOST_BYTES)
         while self.at < stop:
             try:
-                sent = os.sendfile(self.socket, self.file, self.at, stop - self.at)
+                sent = os.sendfile(self.socket, self.file, self.at, min(_CALL_BYTES, stop - self.at))
             except BlockingIOError:
                 if self.at - begun >= _FAST_BYTES and self._has_room_soon():
                     continue
@@ -92,6 +93,7 @@ async def send(
     """
     with contextlib.closing(socket.socket(fileno=os.dup(to.fileno()))) as own:
         way = _Way(fd, own.fileno(), span.start, span.end)
+        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)    # full packets, whatever a push ends with
         while way.at < way.end:
             await request.app[BLOBS].run_out(way.push)
             if way.is_gone:
@@ -100,6 +102,8 @@ async def send(
                 raise CutOff
             if way.is_full:
                 await _writable(request, way.socket, patience_s)
+        with contextlib.suppress(OSError):       # the client may be gone meanwhile, with all that it wanted
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
 
 
 async def _writable(request: web.Request, fd: int, patience_s: float) -> None:

@@ -61,7 +61,7 @@ async def whole(request: web.Request, record: ArtifactRecord, uri: str, message_
 
 async def _parts(
     blobs: Blobs, fd: int, record: ArtifactRecord, uri: str, message_id: MessageId, head: dict[str, Any]
-) -> AsyncIterator[bytes]:
+) -> AsyncIterator[bytes | memoryview]:
     """The response, a chunk of the file at a time."""
     as_text = is_text(record)
     entry = {"uri": uri, "mimeType": record.media_type, "text" if as_text else "blob": ""}
@@ -73,15 +73,17 @@ async def _parts(
     while left > 0 and (chunk := await blobs.run(_read_full, fd, min(most, left))):
         left -= len(chunk)
         yield _text(decoder.decode(chunk)) if as_text else base64.b64encode(chunk)
-    yield (_text(decoder.decode(b"", final=True)) if as_text else b"") + _END
+    if as_text and (rest := decoder.decode(b"", final=True)):
+        yield _text(rest)
+    yield _END
 
 
 _END = b'"}]}}'
 
 
-def _text(text: str) -> bytes:
+def _text(text: str) -> memoryview:
     """`text` as the inside of a JSON string."""
-    return _encode(text)[1:-1]
+    return memoryview(_encode(text))[1:-1]
 
 
 def _read_full(fd: int, size: int) -> bytes:

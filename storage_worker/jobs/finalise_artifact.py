@@ -23,7 +23,9 @@ async def finalise_artifact(stores: Stores, order: FinaliseArtifact) -> Artifact
     again under the same name, and the script charges once. A refusal and NothingFound leave neither file
     nor reservation, but where the order is not the last. Raises SessionGone, OverQuota, Unavailable, DiskFull.
     """
-    done = await _committed(stores, order)
+    # A copy made again could be of another file; what lies in an artifact's folder already is the same each time.
+    may_differ = any(candidate.source == "located" for candidate in order.candidates)
+    done = await _committed(stores, order) if may_differ else None
     if done is None:
         found = Gathering(stores.blobs.folders, order, stores.policy.capture_roots)
         try:

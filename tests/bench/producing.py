@@ -30,6 +30,7 @@ _CALLS = {
     "locate": "one file that the result names", "embed": "one file within the result",
     "several": "five files beside the injected path",
 }
+_ONE_FILE = ("write", "locate", "embed")
 _ADAPTERS = (
     producer("write"), producer("several"), producer("locate", None, output_locator=_STRUCTURED),
     producer("embed", None, output_locator={"mode": "embedded"}),
@@ -53,7 +54,7 @@ async def measure(*, rounds: int, seconds: float) -> Report:
         foreign = (cpu.busy_s() - busy_s - cpu.ours_s() + ours_s) / (monotonic_s() - started_s)
     for tool, what in _CALLS.items():
         above = None if tool == "plain" else calls[tool] - calls["plain"]
-        report.rows.append((what, calls[tool], above, None, "≤ 5" if tool != "plain" else None))
+        report.rows.append((what, calls[tool], above, None, "≤ 5" if tool in _ONE_FILE else None))
     for name, p50_ms in reads.items():
         kind = name.split(",")[0]
         to_direct = ratio(p50_ms, reads[f"{kind}, direct"])

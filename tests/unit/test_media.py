@@ -2,9 +2,11 @@
 
 import mimetypes
 
+import puremagic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from puremagic import main as signatures
 
 from shared.media import extension_for, sniff
 
@@ -77,3 +79,16 @@ def test_the_host_s_own_tables_change_nothing() -> None:
         assert sniff(b"text", "x.md") == "text/markdown"
     finally:
         mimetypes.init()
+
+
+def test_no_signature_is_overlooked() -> None:
+    """What the library tells of a file that begins so, or ends so, is asked for."""
+    for row in (*signatures.magic_header_array, *signatures.magic_footer_array):
+        head = b"\1" * max(row.offset, 0) + row.byte_match
+        try:
+            told = puremagic.magic_string(head)[0]
+        except puremagic.PureError:
+            continue                     # it looks at the end from another place
+        if len(told.byte_match) > 4 and told.mime_type and not told.mime_type.startswith(("text/", "application/json")):
+            assert sniff(head, "x") != "text/plain", (row, told)
+            assert sniff(head, "x", "x/declared") != "x/declared", (row, told)
