@@ -335,7 +335,7 @@ async def test_a_stream_that_says_nothing_for_long_has_its_head_all_the_same(
 async def test_a_tool_that_wants_input_is_asked_again_and_its_file_is_captured_then(
     shared_backing: Backing, modern_upstream: ScriptedUpstream
 ) -> None:
-    """What the server wants to know and what it wants back pass as they are."""
+    """What the server wants to know passes as it is, and it gets back what it wants back, whatever was before it."""
     wanted = {"who": {"method": "elicitation/create", "params": {"message": "Who?"}}}
     write = writes(b"kept")
 
@@ -349,13 +349,12 @@ async def test_a_tool_that_wants_input_is_asked_again_and_its_file_is_captured_t
         shared_backing.config(entry(modern_upstream.url, producer("write"))), initialize=False
     ) as client:
         modern, call = Modern(client), {"name": "write", "arguments": {"path": "b.txt"}}
-        asked = await modern.request("tools/call", call)
-        answers = {"inputResponses": {"who": {"action": "accept"}}, "requestState": "sealed"}
+        asked = (await modern.request("tools/call", call)).message["result"]
+        answers = {"inputResponses": {"who": {"action": "accept"}}, "requestState": asked["requestState"]}
         done = await modern.request("tools/call", {**call, **answers})
 
-    assert asked.message["result"] == {
-        "resultType": "input_required", "inputRequests": wanted, "requestState": "sealed",
-    }
+    assert asked == {"resultType": "input_required", "inputRequests": wanted, "requestState": answers["requestState"]}
+    assert asked["requestState"].endswith(".sealed")
     assert modern_upstream.last("tools/call").params["inputResponses"] == answers["inputResponses"]
     assert modern_upstream.last("tools/call").params["requestState"] == "sealed"
     assert "resource_link" in {block["type"] for block in done.message["result"]["content"]}
