@@ -29,16 +29,23 @@ class _Sink:
         self._parts = staging_parts(staged_name)
         self._at = offset
         self._fd = -1
+        self._failure: OSError | None = None
         self._lock = threading.Lock()
         self._whole = hashlib.sha256() if offset == 0 else None
         self._part = hashlib.new(checksum, usedforsecurity=False) if checksum else None
 
     def write(self, chunks: list[bytes]) -> None:
         with self._lock:
-            if self._fd < 0:
-                self._fd = self._folders.open_to_write(self._parts)
-            for chunk in chunks:
-                self._write(chunk)
+            if self._failure is not None:  # what follows would be put where the bytes before it are missing
+                raise self._failure
+            try:
+                if self._fd < 0:
+                    self._fd = self._folders.open_to_write(self._parts)
+                for chunk in chunks:
+                    self._write(chunk)
+            except OSError as err:
+                self._failure = err
+                raise
 
     def _write(self, chunk: bytes) -> None:
         left = memoryview(chunk)
@@ -73,7 +80,7 @@ class _Sink:
 
 class PartWriter:
     """Bytes from `offset` on. For one caller at a time; `close` ends it. Methods raise DiskFull, NotFound,
-    Unavailable."""
+    Unavailable; once a write has failed, no later one is tried."""
 
     def __init__(
         self, folders: Folders, pool: ThreadPoolExecutor, staged_name: str, *, offset: int, checksum: str

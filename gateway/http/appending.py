@@ -111,9 +111,10 @@ class Appending:
         return offset
 
     async def _let_go(self, writer: PartWriter, *, keep: bool) -> None:
-        with contextlib.suppress(LongshoreError):    # then it is given back when the time of the writer is over
-            if keep:
+        if keep:
+            with contextlib.suppress(LongshoreError):    # then the upload is where it was noted to be
                 self._noted = await writer.flush()
+        with contextlib.suppress(LongshoreError):    # then it is given back when the time of the writer is over
             await self._store.advance(self._capability, writer=self._token, offset=self._noted)
 
 
