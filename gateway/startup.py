@@ -13,6 +13,7 @@ from gateway.access.door import Door
 from gateway.access.failures import Failures
 from gateway.appkeys import (
     BLOBS,
+    CANCELLATIONS,
     CARRIED,
     CONFIG,
     DOOR,
@@ -82,7 +83,7 @@ from shared.state.grants import GrantStore
 from shared.state.limits import LimitStore
 from shared.state.link import RedisLink
 from shared.state.mailboxes import Mailboxes
-from shared.state.news import LISTS_CHANGED, Hearing, News, Word
+from shared.state.news import CANCELLED, LISTS_CHANGED, Hearing, News, Word
 from shared.state.parcels import Parcels
 from shared.state.queue import Queue
 from shared.state.quota import LEAST_GRACE_S, FileLimits
@@ -176,6 +177,8 @@ def _hear(app: web.Application, word: Word) -> None:
     """What every gateway is told."""
     if word.kind == LISTS_CHANGED:
         app[LISTS].forget_server(word.data.decode())
+    elif word.kind == CANCELLED:
+        app[CANCELLATIONS].hear(word)
 
 
 async def asking(app: web.Application) -> AsyncIterator[None]:

@@ -6,12 +6,13 @@ Each request goes on as one that says all there is to say; what only a session h
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import CANCELLATIONS, SESSIONS
+from gateway import cancellations
+from gateway.appkeys import CANCELLATIONS, NEWS, SESSIONS
 from gateway.mcp import capabilities, listening, mirroring, questions
-from gateway.mcp.exchange import Exchange
+from gateway.mcp.exchange import SESSION_HEADER, Exchange
 from gateway.mcp.own_answers import own_result
 from gateway.wire import jsonrpc, modern, to_modern
-from gateway.wire.envelope import Kind, MessageId
+from gateway.wire.envelope import Kind
 from gateway.wire.introduction import Introduction, introduction
 from shared import tracing
 from shared.errors import InvalidParams, MethodNotFound
@@ -45,7 +46,7 @@ async def answered_here(exchange: Exchange) -> web.StreamResponse | None:
     message = exchange.envelope
     if message.kind is not Kind.REQUEST:
         if message.method == "notifications/cancelled" and (asked := _cancelled(exchange.body)) is not None:
-            exchange.request.app[CANCELLATIONS].cancel(exchange.caller.session_id, asked)
+            await _cancel(exchange, asked)
         elif message.kind is Kind.RESPONSE:
             await questions.deliver(exchange)
         return web.Response(status=202)
@@ -84,7 +85,15 @@ async def told(exchange: Exchange) -> tuple[Introduction, str]:
     return introduction(init_params, exchange.session.protocol, can_be_asked=exchange.can_be_asked), log_level
 
 
-def _cancelled(body: bytes) -> MessageId:
+async def _cancel(exchange: Exchange, asked: str | int) -> None:
+    """End the call, at whichever gateway it runs or is about to. Clients that send no session id may have calls of the
+    same id in their one scope: theirs ends here alone, if it is here."""
+    app, session_id = exchange.request.app, exchange.caller.session_id
+    if not app[CANCELLATIONS].cancel(session_id, asked) and SESSION_HEADER in exchange.request.headers:
+        await app[NEWS].tell(cancellations.word_of(session_id, asked))
+
+
+def _cancelled(body: bytes) -> str | int | None:
     """The id of the request that the client cancels; None where it names none."""
     try:
         return _cancels.decode(body).params.request_id

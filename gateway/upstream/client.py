@@ -125,6 +125,8 @@ class UpstreamExchange:
         self._has_place = False
         self._connection: Connection | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._opening: asyncio.Timeout | None = None         # until the head of the answer is there
+        self._failure: LongshoreError | None = None
         self._left_s: float | None = None    # of its time, while that stands still
 
     async def __aenter__(self) -> UpstreamAnswer:
@@ -134,9 +136,7 @@ class UpstreamExchange:
             deadline_s = loop.time() + request.within_s
             self._alarm = loop.call_at(deadline_s, self._expire)
         try:
-            await self._pool.enter(stream=self._is_stream, until_s=deadline_s)
-            self._has_place = True
-            answer = await self._ask(deadline_s)
+            answer = await self._open(deadline_s)
             if self._span is not None:
                 self._span.set("http.response.status_code", answer.status)
                 if answer.is_stream and request.within_s is None:
@@ -147,6 +147,23 @@ class UpstreamExchange:
                 self._span.fail(type(err).__name__)
             self._leave()
             raise
+
+    async def _open(self, deadline_s: float | None) -> UpstreamAnswer:
+        """Wait for a place, a connection and the head of the answer. Raises what `fail` was called with, before or
+        meanwhile."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            async with asyncio.timeout(None) as self._opening:
+                await self._pool.enter(stream=self._is_stream, until_s=deadline_s)
+                self._has_place = True
+                return await self._ask(deadline_s)
+        except TimeoutError:
+            if self._failure is None:
+                raise
+            raise self._failure from None
+        finally:
+            self._opening = None
 
     async def _ask(self, deadline_s: float | None) -> UpstreamAnswer:
         request, connection = self._request, self._pool.take_idle()
@@ -165,9 +182,12 @@ class UpstreamExchange:
         return await _answer(connection, request)
 
     def fail(self, err: LongshoreError) -> None:
-        """End the exchange: whoever waits for its answer gets `err`."""
+        """End the exchange, which may not have begun: whoever waits for its answer gets `err`."""
+        self._failure = err
         if self._connection is not None:
             self._connection.fail(err)
+        if self._opening is not None:
+            self._opening.reschedule(asyncio.get_running_loop().time())
 
     def stop_clock(self) -> None:
         """Let the time of the exchange stand still. Safe to repeat."""

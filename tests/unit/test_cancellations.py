@@ -1,49 +1,61 @@
-"""Calls that their clients cancel, whatever they are at."""
+"""Cancellations find the calls that run, wait for those that are still to come, and remember no more than a few."""
 
 import pytest
 
-from gateway.cancellations import Cancellations
+from gateway.cancellations import Cancellations, word_of
 from shared.errors import Cancelled, LongshoreError
+from shared.state.news import CANCELLED, Word
 
 
-class _Part:
+class _Call:
+    """A call that knows how it ended."""
+
     def __init__(self) -> None:
-        self.failures: list[LongshoreError] = []
+        self.failure: LongshoreError | None = None
 
     def fail(self, err: LongshoreError) -> None:
-        self.failures.append(err)
+        self.failure = err
 
 
-def test_a_cancelled_call_ends_with_all_its_parts_and_begins_no_other() -> None:
-    calls, whole, part = Cancellations(), _Part(), _Part()
-    calls.begin("s", 1, whole)
-    calls.begin("s", 1, part)
+def test_a_call_that_runs_is_ended_whatever_gateway_was_told() -> None:
+    """1 and "1" are two calls, and so are those of two sessions."""
+    cancellations, calls = Cancellations(), {key: _Call() for key in (("a", 1), ("a", "1"), ("b", 1))}
+    for (session, number), call in calls.items():
+        cancellations.begin(session, number, call)
 
-    calls.cancel("s", 1)
-    calls.end("s", 1, part)
+    cancellations.hear(word_of("a", 1))
 
-    assert [type(err) for err in (*whole.failures, *part.failures)] == [Cancelled] * 2
+    assert [key for key, call in calls.items() if call.failure is not None] == [("a", 1)]
+    assert isinstance(calls["a", 1].failure, Cancelled)
+
+
+def test_a_call_that_comes_after_its_cancellation_does_not_begin() -> None:
+    cancellations = Cancellations()
+
+    cancellations.hear(word_of("a", "x"))
+
     with pytest.raises(Cancelled):
-        calls.begin("s", 1, _Part())
+        cancellations.begin("a", "x", _Call())
+    cancellations.begin("a", "x", _Call())       # only once
+    cancellations.begin("b", "x", _Call())
 
 
-def test_an_id_is_free_again_once_its_call_is_over() -> None:
-    calls, whole, later = Cancellations(), _Part(), _Part()
-    calls.begin("s", 1, whole)
-    calls.cancel("s", 1)
+def test_no_session_has_many_remembered() -> None:
+    """And what nobody understands is for nobody."""
+    cancellations = Cancellations()
+    cancellations.hear(Word(CANCELLED, "", b"?"))
+    for number in range(100):
+        cancellations.hear(word_of("a", number))
+    cancellations.hear(word_of("b", 1))
 
-    calls.end("s", 1, whole)
-    calls.end("s", 1, whole)
-    calls.begin("s", 1, later)
+    begun = 0
+    for number in range(100):
+        try:
+            cancellations.begin("a", number, _Call())
+            begun += 1
+        except Cancelled:
+            pass
 
-    assert later.failures == []
-
-
-@pytest.mark.parametrize(("session_id", "message_id"), [("s", "1"), ("t", 1), ("s", 2)])
-def test_another_call_is_not_meant(session_id: str, message_id: int | str) -> None:
-    calls, call = Cancellations(), _Part()
-    calls.begin("s", 1, call)
-
-    calls.cancel(session_id, message_id)
-
-    assert call.failures == []
+    assert begun == 100 - 32
+    with pytest.raises(Cancelled):
+        cancellations.begin("b", 1, _Call())

@@ -59,7 +59,7 @@ async def test_a_connection_carries_one_request_after_the_other() -> None:
 
 async def test_calls_at_the_same_time_have_connections_of_their_own() -> None:
     async with raw_server(always(_OK)) as server, client_of(server) as client:
-        answers = await asyncio.gather(*(post(client) for _ in range(300)))
+        answers = await asyncio.gather(*(post(client, within_s=30) for _ in range(300)))
 
     assert answers == [b"{}"] * 300
     assert len(server.connections) <= 256
