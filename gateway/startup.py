@@ -143,7 +143,7 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     if limiter.is_on:
         tasks.spawn(limiter.keep(), name="renew_places")
     app[FAILURES] = Failures(config.limits.failed_credentials_per_minute, store)
-    grants = app[GRANTS] = GrantStore(scripts, link, keys)
+    grants = app[GRANTS] = GrantStore(scripts, keys)
     waits = app[UPLOAD_WAITS] = UploadWaits(address, keys, grants, tasks)
     life_s = max(config.storage.orphan_sweeper_grace_seconds, LEAST_GRACE_S)  # then the sweeper takes the bytes
     app[RESUMABLE] = ResumableStore(scripts, link, keys, ttl_ms=life_s * 1000)

@@ -107,8 +107,8 @@ class Keys:
 
     def grant(self, nonce: str) -> str:
         """Hash, a one-time upload link in use or used up: state `claimed`, `batch` or `spent`, its scope, the ids of
-        the files it made, and of a batch how many uploads were begun and are open. TTL an hour past the link's own.
-        Written by gateways."""
+        the files it made; of a batch how many uploads were begun and are open, and which (`u:<capability>`, file id,
+        or nothing once that is about to become visible). TTL an hour past the link's own. Written by gateways."""
         return f"{self.base}:grant:{nonce}"
 
     def resumable(self, capability: str) -> str:

@@ -153,6 +153,8 @@ async def _finish(
         sha256 = sha256 or await app[BLOBS].sha256(*_places(upload))
         if upload.sha256 not in ("", sha256):
             raise BadRequest("the sha256 of the file does not match what arrived; upload it again")
+        if upload.nonce:
+            await app[GRANTS].hold(upload.nonce, capability)
         _ = await app[QUEUE].run(_with_digest(order, sha256), timeout_s=_FINALISE_S)
     except (WorkerDown, StoreDown):
         keeper.cancel()
@@ -203,7 +205,7 @@ async def discard(app: web.Application, capability: str, upload: ResumableUpload
         app[RESERVATIONS].give_back(upload.scope, upload.reservation)
     await app[BLOBS].discard(layout.staging_parts(upload.file_id))
     if upload.nonce:
-        await app[GRANTS].give_back(upload.nonce)
+        await app[GRANTS].give_back(upload.nonce, capability=capability)
 
 
 async def take(request: web.Request, capability: str, *, offset: int | None) -> tuple[str, Progress]:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from shared.errors import Forbidden
 from shared.keys import Keys
 from shared.lua import Script, Scripts
-from shared.state.link import Arg, RedisLink
+from shared.state.link import Arg
 
 _CLAIM = Script("claim_grant")
 _SPEND = Script("spend_grant")
 _GIVE_BACK = Script("give_back_grant")
+_HOLD = Script("hold_grant")
+_USE_OF = Script("use_of_grant")
 _REMEMBER_MS = 3_600_000     # a claim whose gateway died stays closed: its outcome is unknown
 _MOST_OF_BATCH = 100
 
@@ -27,9 +29,8 @@ class LinkUse:
 class GrantStore:
     """The state of one-time links. A link that was never used has no key."""
 
-    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys) -> None:
+    def __init__(self, scripts: Scripts, keys: Keys) -> None:
         self._scripts = scripts
-        self._link = link
         self._keys = keys
 
     async def claim(self, nonce: str, *, scope: str, server: str, ttl_ms: int, batch: bool = False) -> None:
@@ -40,6 +41,9 @@ class GrantStore:
         keys = [self._keys.grant(nonce), self._keys.session(scope)]
         args: list[Arg] = [server, ttl_ms + _REMEMBER_MS, scope, _MOST_OF_BATCH if batch else 0]
         (status,) = await self._scripts.run(_CLAIM, keys, args)
+        if status > 1:
+            _ = await self.use_of(nonce)      # an upload of its batch may have lapsed
+            (status,) = await self._scripts.run(_CLAIM, keys, args)
         if status == 1:
             raise Forbidden("the session that this upload link was made for has ended; ask for a new link")
         if status == 2:
@@ -52,14 +56,22 @@ class GrantStore:
         for good. Safe to repeat."""
         await self._scripts.run(_SPEND, [self._keys.grant(nonce)], [self._keys.wake_uploads(), nonce, *file_ids])
 
-    async def give_back(self, nonce: str) -> None:
-        """Open the link again: the transfer failed and left nothing. Once for each transfer of a batch."""
-        await self._scripts.run(_GIVE_BACK, [self._keys.grant(nonce)], [self._keys.wake_uploads(), nonce])
+    async def give_back(self, nonce: str, *, capability: str = "") -> None:
+        """Open the link again: the transfer failed and left nothing. Once for each transfer of a batch; with the
+        `capability` of a resumable upload that was begun, safe to repeat."""
+        args = [self._keys.wake_uploads(), nonce, capability]
+        await self._scripts.run(_GIVE_BACK, [self._keys.grant(nonce)], args)
+
+    async def hold(self, nonce: str, capability: str) -> None:
+        """The file of a resumable upload is about to become visible: from now on only `give_back` opens its place in
+        the batch again, however the upload ends."""
+        await self._scripts.run(_HOLD, [self._keys.grant(nonce)], [capability])
 
     async def use_of(self, nonce: str) -> LinkUse:
-        """What became of the link; remembered for an hour past its own end."""
-        state, scope, files, still_open = await self._link.call(
-            "HMGET", self._keys.grant(nonce), "state", "scope", "files", "open"
+        """What became of the link; remembered for an hour past its own end. Resumable uploads that lapsed are as if
+        they had never begun."""
+        state, scope, files, still_open = await self._scripts.run(
+            _USE_OF, [self._keys.grant(nonce)], [self._keys.resumable("")]
         )
         if state is None:
             return LinkUse()

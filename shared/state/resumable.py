@@ -57,8 +57,10 @@ class ResumableStore:
         self.ttl_ms = ttl_ms     # life after the last byte
 
     async def begin(self, capability: str, upload: ResumableUpload) -> None:
-        """Remember a new upload. Its file is there already."""
-        await self._scripts.run(_BEGIN, [self._keys.resumable(capability)], [encode(upload), self.ttl_ms])
+        """Remember a new upload, with the link that let it in as well. Its file is there already."""
+        keys = [self._keys.resumable(capability), self._keys.grant(upload.nonce)]
+        args: list[Arg] = [encode(upload), self.ttl_ms, capability if upload.nonce else "", upload.file_id]
+        await self._scripts.run(_BEGIN, keys, args)
 
     async def look(self, capability: str) -> Progress:
         """Where the upload is. Raises NotFound."""

@@ -6,7 +6,9 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from redis import Redis
 
+from shared.keys import Keys
 from tests.fixtures.gateway import Answer, Backing, Client, connected, consumer, entry, gateway
 from tests.fixtures.upstreams import ScriptedUpstream
 
@@ -129,3 +131,21 @@ async def test_a_link_of_another_session_is_refused(shared_backing: Backing, ups
 
     assert said["isError"] is True
     assert "another session" in said["content"][0]["text"]
+
+
+async def test_a_resumable_upload_that_lapsed_is_waited_for_no_more(
+    fresh_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    async with connected(fresh_backing.config(entry(upstream.url, consumer("read")))) as client:
+        ticket = await _ticket(client)
+        begin = {"Tus-Resumable": "1.0.0", "Upload-Length": "9"}
+        async with client.http.post(ticket["upload_url"], headers=begin) as answer:
+            capability = answer.headers["Location"].rsplit("/", 1)[1]
+        before = await _wait(client, ticket["link_id"], 0)
+        with Redis.from_url(fresh_backing.redis_url) as redis:
+            redis.delete(Keys("longshore").resumable(capability))   # as its time to live does
+        after = await _wait(client, ticket["link_id"], 0)
+        sent = await client.upload(ticket["upload_url"], ("a", b"a"))
+
+    assert (before["status"], after["status"]) == ("receiving", "waiting")
+    assert sent.status == 200

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.errors import Forbidden
-from shared.ids import new_id
+from shared.ids import new_id, new_session_id
 from shared.state.grants import GrantStore
+from shared.state.resumable import ResumableStore, ResumableUpload
 from tests.fixtures.storage import RedisServer, State, opened_state, redis_server
 
 _TTL_MS = 60_000
@@ -32,7 +33,7 @@ async def other(server: RedisServer) -> AsyncIterator[State]:
 
 
 def _store(state: State) -> GrantStore:
-    return GrantStore(state.scripts, state.link, state.keys)
+    return GrantStore(state.scripts, state.keys)
 
 
 async def _claim(store: GrantStore, nonce: str, scope: str, *, server: str = "s1") -> None:
@@ -158,3 +159,85 @@ async def test_a_link_that_nobody_used_is_nowhere(state: State) -> None:
     await store.give_back(nonce)
 
     assert set(await state.link.call("KEYS", "*")) == before
+
+
+async def _begun(state: State, nonce: str, scope: str) -> tuple[str, str]:
+    """A resumable upload of the link's batch: its capability and the id of its file."""
+    capability, file_id = new_session_id(), new_id()
+    await _store(state).claim(nonce, scope=scope, server="s1", ttl_ms=_TTL_MS, batch=True)
+    upload = ResumableUpload(
+        file_id=file_id, scope=scope, server="s1", name="a", media_type="", size_bytes=3, nonce=nonce
+    )
+    await ResumableStore(state.scripts, state.link, state.keys, ttl_ms=_TTL_MS).begin(capability, upload)
+    return capability, file_id
+
+
+async def test_an_upload_of_a_batch_that_lapsed_is_given_back(state: State, other: State) -> None:
+    """Once, however many look: one of three lapses, one is finished and one goes on."""
+    scope, nonce, stores = await state.open_session(), new_id(), [_store(state), _store(other)]
+    lapsed, (finished, file_id), going_on = [await _begun(state, nonce, scope) for _ in range(3)]
+    await stores[0].spend(nonce, [file_id])
+    await state.link.call("DEL", state.keys.resumable(lapsed[0]), state.keys.resumable(finished))
+
+    seen = await asyncio.gather(*(stores[n % 2].use_of(nonce) for n in range(20)))
+
+    assert {(use.is_complete, use.file_ids) for use in seen} == {(False, (file_id,))}
+    assert await state.link.call("HMGET", state.keys.grant(nonce), "begun", "open") == [b"2", b"1"]
+    await state.link.call("DEL", state.keys.resumable(going_on[0]))
+    assert (await stores[0].use_of(nonce)).is_complete
+
+
+async def test_a_batch_that_lapsed_altogether_was_never_begun(state: State) -> None:
+    scope, nonce, store = await state.open_session(), new_id(), _store(state)
+    capability, _ = await _begun(state, nonce, scope)
+    with pytest.raises(Forbidden, match="in use"):
+        await _claim(store, nonce, scope)
+    await state.link.call("DEL", state.keys.resumable(capability))
+
+    await _claim(store, nonce, scope)
+
+    assert (await store.use_of(nonce)).scope == scope
+
+
+async def test_a_full_batch_takes_another_upload_in_place_of_one_that_lapsed(state: State) -> None:
+    scope, nonce = await state.open_session(), new_id()
+    begun = [await _begun(state, nonce, scope) for _ in range(100)]
+    with pytest.raises(Forbidden, match="used before"):
+        await _begun(state, nonce, scope)
+    await state.link.call("DEL", state.keys.resumable(begun[7][0]))
+
+    await _begun(state, nonce, scope)
+
+    with pytest.raises(Forbidden, match="used before"):
+        await _begun(state, nonce, scope)
+
+
+async def test_an_upload_that_was_terminated_is_given_back_once(state: State) -> None:
+    scope, nonce, store = await state.open_session(), new_id(), _store(state)
+    capability, _ = await _begun(state, nonce, scope)
+    await _begun(state, nonce, scope)
+    await state.link.call("DEL", state.keys.resumable(capability))
+
+    await asyncio.gather(*(store.give_back(nonce, capability=capability) for _ in range(5)), store.use_of(nonce))
+
+    assert await state.link.call("HMGET", state.keys.grant(nonce), "begun", "open") == [b"1", b"1"]
+
+
+async def test_an_upload_whose_end_is_unknown_is_never_given_back_by_itself(state: State) -> None:
+    """Its file may be there: another upload in its place could be one too many."""
+    scope, nonce, store = await state.open_session(), new_id(), _store(state)
+    capability, _ = await _begun(state, nonce, scope)
+    await store.hold(nonce, capability)
+    await state.link.call("DEL", state.keys.resumable(capability))
+
+    with pytest.raises(Forbidden, match="in use"):
+        await _claim(store, nonce, scope)
+    await store.give_back(nonce, capability=capability)
+
+    await _claim(store, nonce, scope)
+
+
+async def test_holding_makes_no_link(state: State) -> None:
+    await _store(state).hold(nonce := new_id(), new_session_id())
+
+    assert await state.link.call("EXISTS", state.keys.grant(nonce)) == 0

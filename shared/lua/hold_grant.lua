@@ -1,0 +1,6 @@
+-- Keep an upload of a link's batch from being given back when it lapses: what becomes of it may stay unknown.
+-- KEYS[1]  hash, the link's state (keys.grant)
+-- ARGV     capability of the resumable upload
+-- returns  {}
+if redis.call('HEXISTS', KEYS[1], 'u:' .. ARGV[1]) == 1 then redis.call('HSET', KEYS[1], 'u:' .. ARGV[1], '') end
+return {}
