@@ -65,7 +65,7 @@ def stack(
     root = folder / "storage"
     root.mkdir(exist_ok=True)
     config = folder / "config.yaml"
-    config.write_text(configuration(root, servers, core, **sections))
+    config.write_text(configuration(root, servers, core, state="redis", **sections))
     with private_redis() as redis_url:
         made = Stack(folder, config, root, redis_url)
         try:
@@ -89,7 +89,7 @@ def configuration(
     **sections: dict[str, Any],
 ) -> str:
     """A configuration file of `servers` that takes its ports from the environment."""
-    return yaml.safe_dump({
+    document: dict[str, Any] = {
         "core": {
             "host": "127.0.0.1",
             "port": "${TEST_PORT}",
@@ -101,8 +101,8 @@ def configuration(
         "storage": {"root": str(root)},
         "uploads": {"ttl_seconds": 600},
         "servers": servers,
-        **sections,
-    })
+    }
+    return yaml.safe_dump({**document, **sections})
 
 
 def server(name: str, url: str, *adapters: dict[str, Any]) -> dict[str, Any]:

@@ -36,11 +36,22 @@ def _tmpfs(place: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backing]:
+    folder = tmp_path_factory.mktemp("volume")
+    with _tmpfs(folder / "storage"), backing(folder) as made:
+        yield made
+
+
 @pytest.fixture
-async def small(tmp_path: Path, upstream: ScriptedUpstream) -> AsyncIterator[tuple[Backing, Client]]:
-    with _tmpfs(tmp_path / "storage"), backing(tmp_path) as made:
-        async with connected(made.config(entry(upstream.url, consumer("read")))) as client:
-            yield made, client
+async def small(volume: Backing, upstream: ScriptedUpstream) -> AsyncIterator[tuple[Backing, Client]]:
+    """The volume, empty before and after."""
+    async with connected(volume.config(entry(upstream.url, consumer("read")))) as client:
+        yield volume, client
+        await client.delete()
+        async with asyncio.timeout(30):
+            while volume.stored():
+                await asyncio.sleep(0.02)
 
 
 async def _ask(client: Client, method: str, url: str, headers: Headers = NONE, body: bytes = b"") -> Answer:
