@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 
 from tests.fixtures.gateway import Backing, connected, entry, producer
+from tests.fixtures.modern import Modern
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, stream, tool
-from tests.integration.test_stateless import Modern
 
 _VERSION = "2026-07-28"
 _PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n" + bytes(range(256)) * 100

@@ -14,8 +14,8 @@ from shared.config import Config
 from shared.signing import Link, Signer
 from tests.fixtures.file_transfer import FETCHES, digest_of, facts_of, fetched, initialize, send, sent_file
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, producer
+from tests.fixtures.modern import Modern
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, writes
-from tests.integration.test_stateless import Modern
 
 _CONTENT = b"some bytes \x00\xff " * 20_000
 _SHA256 = hashlib.sha256(_CONTENT).hexdigest()
