@@ -77,13 +77,18 @@ class Fetcher:
         """Fetch nothing more."""
         await self._http.close()
 
-    async def fetch(self, url: str, take: Take, *, most_bytes: int) -> str:
+    @property
+    def total_s(self) -> float:
+        """How long all files of one call may take."""
+        return self._guard.total_s
+
+    async def fetch(self, url: str, take: Take, *, most_bytes: int, within_s: float) -> str:
         """Hand the bytes at `url` to `take` as they come; returns the media type that the server declares, or "".
 
         Raises ToolInputError, whose sentence holds neither the URL nor an address.
         """
         try:
-            async with asyncio.timeout(self._guard.total_s), self._answer(url) as answer:
+            async with asyncio.timeout(within_s), self._answer(url) as answer:
                 _check(answer, most_bytes)
                 came = 0
                 async for chunk in answer.content.iter_any():
@@ -98,10 +103,10 @@ class Fetcher:
             raise _refused("leads to a server that is too slow") from None
         except aiohttp.ClientSSLError:
             raise _refused("leads to a server without a valid certificate") from None
-        except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError):
-            raise _refused("broke off before the whole file had come") from None
-        except (aiohttp.ClientError, OSError, UnicodeError):
+        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, UnicodeError):
             raise _refused("leads to a server that cannot be reached") from None
+        except (aiohttp.ClientError, OSError):
+            raise _refused("broke off before the whole file had come") from None
 
     @asynccontextmanager
     async def _answer(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:

@@ -25,7 +25,7 @@ CAPABILITY = "files"         # of clients, and of servers
 _ALGORITHM = "sha-256"
 _TRANSPORT = "https"
 _MOST_NAME = 255
-_MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,64}/[\w!#$&^.+-]{1,64}(?:\s*;[^\x00-\x1f\x7f]{0,200})?", re.ASCII)
+_MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,64}/[\w!#$&^.+-]{1,64}(?:\s*;[\x20-\x7e]*)?", re.ASCII)
 
 
 class _Digest(msgspec.Struct):
@@ -89,7 +89,7 @@ def asked_upload(body: bytes, file_id: str) -> Announced:
     name, size = asked.name, asked.size
     if len(name) > _MOST_NAME or "/" in name or "\\" in name or not name.isprintable() or name in (".", ".."):
         raise FileRefused("a name is the bare name of the file, of at most 255 characters", why="invalidName")
-    if asked.mime_type and not _MEDIA_TYPE.fullmatch(asked.mime_type):
+    if asked.mime_type and not (len(asked.mime_type) <= _MOST_NAME and _MEDIA_TYPE.fullmatch(asked.mime_type)):
         raise FileRefused("mimeType is not a media type, such as text/plain", why="invalidMimeType")
     if size is not None and not 0 <= size < 2**53:
         raise FileRefused("size is a number of bytes", why="invalidSize")

@@ -1,6 +1,7 @@
 """Files that come with a call itself, in it or behind a URL: they become uploads, and handles take their place."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from gateway.appkeys import BLOBS, FETCHER, METRICS, QUEUE
@@ -12,6 +13,7 @@ from gateway.mcp.carried import Carried
 from gateway.mcp.exchange import Exchange
 from gateway.tools import own
 from shared import ids, layout
+from shared.clock import monotonic_s
 from shared.config import UploadConsumer
 from shared.errors import ToolInputError, WorkerDown
 from shared.jobs import FinaliseUpload, StagedFile, UploadsDone
@@ -42,7 +44,7 @@ async def store(
         return
     files = [_checked(exchange, found.uri) for found in places]
     FileLimits.of(exchange.config).check_possible(sum(len(file.data) for file in files))
-    stages = [*(_inline(exchange, file) for file in files), *(_fetched(exchange, found.file) for found in remote)]
+    stages = [*(_inline(exchange, file) for file in files), *_fetched(exchange, [found.file for found in remote])]
     records = await _uploaded(exchange, stages)
     server = exchange.caller.server
     exchange.request.app[METRICS].uploaded(
@@ -104,22 +106,25 @@ def _inline(exchange: Exchange, file: Inline) -> _Stage:
     return stage
 
 
-def _fetched(exchange: Exchange, file: RemoteFile) -> _Stage:
+def _fetched(exchange: Exchange, files: list[RemoteFile]) -> list[_Stage]:
+    if not files:
+        return []
     limits = [exchange.config.uploads.max_file_bytes, *FileLimits.of(exchange.config).budgets]
     most_bytes = min(limit for limit in limits if limit is not None)
+    until_s = monotonic_s() + exchange.request.app[FETCHER].total_s
+    return [partial(_fetch, exchange, file, most_bytes, until_s) for file in files]
 
-    async def stage(name: str) -> StagedFile:
-        app = exchange.request.app
-        writer = app[BLOBS].writer(name)
-        try:
-            said = await app[FETCHER].fetch(file.download_url, writer.write, most_bytes=most_bytes)
-            size_bytes, sha256 = await writer.finish()
-        except BaseException:
-            await writer.abort()
-            raise
-        return StagedFile(
-            id=name, staged_name=name, name=file.name, stored_name=file.name, media_type=file.mime_type or said,
-            size_bytes=size_bytes, sha256=sha256,
-        )
 
-    return stage
+async def _fetch(exchange: Exchange, file: RemoteFile, most_bytes: int, until_s: float, name: str) -> StagedFile:
+    fetcher, writer = exchange.request.app[FETCHER], exchange.request.app[BLOBS].writer(name)
+    try:
+        within_s = until_s - monotonic_s()
+        said = await fetcher.fetch(file.download_url, writer.write, most_bytes=most_bytes, within_s=within_s)
+        size_bytes, sha256 = await writer.finish()
+    except BaseException:
+        await writer.abort()
+        raise
+    return StagedFile(
+        id=name, staged_name=name, name=file.name, stored_name=file.name, media_type=file.mime_type or said,
+        size_bytes=size_bytes, sha256=sha256,
+    )

@@ -1,5 +1,6 @@
 """Files as SEP-2631 describes them: announced and sent, told of and fetched, each refusal with data for programs."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -196,6 +197,27 @@ async def test_a_file_of_unknown_size_may_not_pass_the_limit(
 
     assert [(answer.status, answer.reason) for answer in refused] == [(413, "too_large")] * 2
     assert [path for path in fresh_backing.stored() if path.startswith(("uploads/", "staging/"))] == []
+
+
+async def test_one_of_many_transfers_of_a_file_is_taken(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    async with connected(_config(shared_backing, upstream)) as client:
+        told = await client.result("files/authorizeUpload", facts_of(_CONTENT))
+        answers = await asyncio.gather(*(send(client, told["upload"], _chunked(_CONTENT)) for _ in range(8)))
+
+    assert sorted(answer.status for answer in answers) == [200] + [403] * 7
+
+
+@pytest.mark.parametrize("facts", [
+    facts_of(b"", "𝄞" * 255, "text/" + "x" * 64 + "; charset=" + "y" * 176), {"size": 0},
+])
+async def test_the_longest_names_and_the_smallest_files_work(
+    shared_backing: Backing, upstream: ScriptedUpstream, facts: dict[str, Any]
+) -> None:
+    async with connected(_config(shared_backing, upstream)) as client:
+        value, content = await fetched(client, await sent_file(client, b"", **facts))
+
+    assert (value["size"], content) == (0, b"")
+    assert value.get("name") == facts.get("name", "file")
 
 
 def _changed(url: str, **query: str) -> str:
