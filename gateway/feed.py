@@ -147,7 +147,7 @@ class Feed:
             try:
                 async with opener(Ear(subscribed, self.look.set)) as source:
                     if not is_first:         # nobody knows what happened while the stream was not open
-                        await self._news.tell(Word(MISSED, self.scope))
+                        await self._tell_missed()
                     is_first = False
                     subscribed, is_ours = await self._serve(source)
                     failures = 0
@@ -159,6 +159,11 @@ class Feed:
             if is_ours:
                 await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
                 is_ours = self.needs_upstream and (await self._store.claim(self.scope)).is_held
+
+    async def _tell_missed(self) -> None:
+        await self._news.tell(Word(MISSED, self.scope))
+        for uri in sorted((await self._store.wanted(self.scope)).watched):
+            await self._news.tell(Word(CHANGE, self.scope, changes.updated(uri)))
 
     async def _serve(self, source: Source) -> tuple[bytes, bool]:
         """Keep the stream at what is wanted until it ends. What is subscribed to, and whether it is still ours."""

@@ -20,7 +20,7 @@ _BEAT_EVERY_S = 1.0
 _STALE_S = 2.0               # a beat holds for longer; others must not think us dead when we take a stream
 _LATE_S = 5.0                # then they do
 _CLOSE_S = 3.0
-_SOON_S = 3.0
+_SOON_S = 8.0                # longer than it takes to see that a gateway has died
 
 
 class Feeds:

@@ -104,6 +104,11 @@ def change_of(data: bytes) -> Change | None:
     return Change(UPDATED, uri, data if len(data) <= 2 * _MOST_BYTES else _plain(UPDATED, uri))
 
 
+def updated(uri: str) -> bytes:
+    """The notification that a resource was updated."""
+    return _plain(UPDATED, uri)
+
+
 def wanted(body: bytes) -> Wants:
     """What a `subscriptions/listen` asks for. Raises InvalidParams."""
     try:

@@ -52,6 +52,7 @@ class Wanted:
     """What all who listen want together."""
 
     uris: frozenset[str]
+    watched: frozenset[str]  # those that the session itself watches
     applied: Applied         # what to say once that is done
 
     def is_of_none_but(self, gateway: str) -> bool:
@@ -115,13 +116,13 @@ class FeedStore:
             _WANTED, [self._keys.feed_wants(scope), self._keys.session(scope)],
             [self._keys.gateway_alive(""), self.gateway, _HELD_MS],
         )
-        uris = set(_uris.decode(watched)) if watched else set()
-        revisions = {}
+        own = frozenset(_uris.decode(watched) if watched else ())
+        uris, revisions = set(own), {}
         for gateway, wants in zip(rest[::2], rest[1::2], strict=True):
             found = _wants.decode(wants)
             uris.update(found.uris)
             revisions[gateway.decode()] = found.revision
-        return Wanted(frozenset(uris), Applied(revisions, changes))
+        return Wanted(frozenset(uris), own, Applied(revisions, changes))
 
     async def watch(self, session_id: str, uri: str, *, watch: bool) -> tuple[int, bool]:
         """Let a session watch a resource, or not any more. How often that changed so far, and whether a gateway
