@@ -27,8 +27,9 @@ class Outlet:
         return self._response is not None
 
     async def begin(self) -> None:
-        """Make a stream of the answer, if it is none yet. Messages of a batch have one, or none at all."""
-        if self._response is not None or self._exchange.sink is not None:
+        """Make a stream of the answer, if it is none yet and the client takes one. Messages of a batch have one, or
+        none at all."""
+        if self._response is not None or self._exchange.sink is not None or not self._exchange.can_be_asked:
             return
         request, note = self._exchange.request, self._exchange.note
         response = web.StreamResponse(headers={**STREAM_HEADERS, "Content-Type": "text/event-stream"})

@@ -211,6 +211,22 @@ async def test_a_client_without_a_stream_declares_nothing_that_could_be_asked(
     assert _meta(upstream.last("tools/call"), "clientCapabilities") == {}
 
 
+async def test_a_client_without_a_stream_gets_one_message_where_the_server_streams(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    async def streams(seen: Seen) -> web.StreamResponse:
+        note = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 7, "progress": 1}}
+        events = (b"data: " + msgspec.json.encode(one) + b"\n\n" for one in (note, result(seen, DONE)))
+        return await stream(seen, *events)
+
+    upstream.behaviours["tools/call"] = streams
+    async with pair(shared_backing.config(entry(upstream.url))) as clients:
+        answer = await clients.one.request("tools/call", _CALL, {"Accept": "application/json"})
+
+    assert answer.headers["Content-Type"].startswith("application/json")
+    assert answer.message["result"] == {"content": DONE["content"]}
+
+
 @pytest.mark.parametrize(("wants", "has", "name"), [
     (_FORM, {"elicitation": {"url": {}}}, "elicitation.form"),
     (_URL, {"elicitation": {}}, "elicitation.url"),
