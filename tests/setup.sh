@@ -29,7 +29,7 @@ stamp_of() { cat "$@" | cksum; }
 system_packages() {
     missing=
     # Of prometheus its programs are used; the tests start one of their own, and no service is relied on.
-    for name in chromium haproxy prometheus; do
+    for name in chromium haproxy prometheus strace; do
         command -v "$name" >/dev/null || [ -x "/usr/sbin/$name" ] || missing="$missing $name"
     done
     [ -n "$missing" ] || return 0

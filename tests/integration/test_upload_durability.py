@@ -1,0 +1,80 @@
+"""Files are on disk before anybody hears of them, and are not read again for it: the system calls of a worker."""
+
+import hashlib
+import io
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import urljoin
+
+from shared.blobs import HEAD_BYTES
+from tests.fixtures.gateway import Backing, Client, connected, consumer, entry
+from tests.fixtures.processes import until
+from tests.fixtures.system_calls import Call, calls, traced
+from tests.fixtures.upstreams import ScriptedUpstream
+
+_CONTENT = bytes(range(256)) * 4_000
+_COMMIT = hashlib.sha1(files("shared.lua").joinpath("commit_files.lua").read_bytes()).hexdigest()
+_TUS = {"Tus-Resumable": "1.0.0"}
+_BYTES = {**_TUS, "Content-Type": "application/offset+octet-stream"}
+
+
+async def _form(client: Client) -> None:
+    answer = await client.upload(await client.upload_url(), ("a.bin", _CONTENT), ("b.bin", _CONTENT))
+    assert answer.status == 200
+
+
+async def _put(client: Client) -> None:
+    async with client.http.put(await client.upload_url(), data=io.BytesIO(_CONTENT)) as answer:
+        assert answer.status == 200
+
+
+async def _tus(client: Client) -> None:
+    """In two requests."""
+    link, half = await client.upload_url(), len(_CONTENT) // 2
+    async with client.http.post(link, headers={**_TUS, "Upload-Length": str(len(_CONTENT))}) as created:
+        address = urljoin(link, created.headers["Location"])
+    for start in (0, half):
+        headers = {**_BYTES, "Upload-Offset": str(start)}
+        async with client.http.patch(address, data=_CONTENT[start:start + half], headers=headers) as answer:
+            assert answer.status == 204
+
+
+async def test_every_file_is_on_disk_before_its_record_is_committed(
+    fresh_backing: Backing, upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
+    """With its name and the names of the folders around it, whichever way it came. The worker reads no more than its
+    beginning, for the type: the size is the file system's, the digest is what the gateway made on the way."""
+    made, batches = fresh_backing, list[set[str]]()
+    async with (
+        connected(made.config(entry(upstream.url, consumer("read")))) as client,
+        traced(made.worker_pid, tmp_path) as trace,
+    ):
+        for send in (_form, _put, _tus):
+            before = set(made.stored())
+            await send(client)
+            batches.append(set(made.stored()) - before)
+
+        async def all_written_down() -> list[Call] | None:
+            return found if len(_commits(found := calls(trace))) == len(batches) else None
+
+        found = await until(all_written_down)
+
+    assert [len(batch) for batch in batches] == [2, 1, 1]
+    for commit, batch in zip(_commits(found), batches, strict=True):
+        for name in batch:
+            path = made.root / name
+            [moved] = [call for call in found if call.name.startswith("rename") and f'"{path.name}"' in call.text
+                       and str(path.parent) in call.text]
+            for place in (path, path.parent, path.parent.parent, path.parent.parent.parent):
+                assert any(
+                    call.name == "fsync" and call.path == str(place) and call.result == 0
+                    and moved.ended < call.begun and call.ended < commit.begun
+                    for call in found
+                ), (commit, place)
+            read = [call for call in found if call.name in ("read", "pread64") and call.path.endswith(path.parent.name)]
+            read += [call for call in found if call.name in ("read", "pread64") and call.path == str(path)]
+            assert sum(call.result for call in read) <= HEAD_BYTES
+
+
+def _commits(found: list[Call]) -> list[Call]:
+    return [call for call in found if call.name in ("write", "writev", "sendto", "sendmsg") and _COMMIT in call.text]
