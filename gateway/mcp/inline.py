@@ -1,18 +1,23 @@
 """Files that come with a call itself, in it or behind a URL: they become uploads, and handles take their place."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from gateway.appkeys import BLOBS, FETCHER, METRICS, QUEUE
+from gateway.addresses import client_address
+from gateway.appkeys import BLOBS, FETCHER, LIMITER, METRICS, QUEUE
 from gateway.files import data_uris, openai_files
 from gateway.files.data_uris import Inline
 from gateway.files.handles import handle_of, upload_handle
 from gateway.files.openai_files import RemoteFile
+from gateway.limiter import Passage
 from gateway.mcp.carried import Carried
 from gateway.mcp.exchange import Exchange
 from gateway.tools import own
 from shared import ids, layout
+from shared.blob_writer import BlobWriter
 from shared.clock import monotonic_s
 from shared.config import UploadConsumer
 from shared.errors import ToolInputError, WorkerDown
@@ -22,6 +27,14 @@ from shared.state.quota import FileLimits
 
 _FINALISE_S = 30.0
 _Stage = Callable[[str], Awaitable[StagedFile]]     # writes a file under this name
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """How much a file that is fetched may hold, and until when."""
+
+    most_bytes: int
+    until_s: float
 
 
 async def store(
@@ -44,8 +57,12 @@ async def store(
         return
     files = [_checked(exchange, found.uri) for found in places]
     FileLimits.of(exchange.config).check_possible(sum(len(file.data) for file in files))
-    stages = [*(_inline(exchange, file) for file in files), *_fetched(exchange, [found.file for found in remote])]
-    records = await _uploaded(exchange, stages)
+    stages = [_inline(exchange, file) for file in files]
+    if remote:
+        async with _transfer(exchange) as passage:
+            records = await _uploaded(exchange, stages + _fetched(exchange, [found.file for found in remote], passage))
+    else:
+        records = await _uploaded(exchange, stages)
     server = exchange.caller.server
     exchange.request.app[METRICS].uploaded(
         server=server, files=len(records), size_bytes=sum(record.size_bytes for record in records)
@@ -54,6 +71,13 @@ async def store(
         place.fill(upload_handle(scheme, record))
     if goes_on is not None:
         goes_on.uploads = [record.id for record in records]
+
+
+def _transfer(exchange: Exchange) -> AbstractAsyncContextManager[Passage]:
+    """What is fetched counts as if the caller had sent it."""
+    request = exchange.request
+    address = client_address(request.remote or "", request.headers, exchange.config.core.trusted_proxies)
+    return request.app[LIMITER].passage("transfer", principal=exchange.caller.principal, address=address)
 
 
 def _remote(exchange: Exchange, given: dict[str, Any], adapter: UploadConsumer) -> list[openai_files.Place]:
@@ -106,20 +130,26 @@ def _inline(exchange: Exchange, file: Inline) -> _Stage:
     return stage
 
 
-def _fetched(exchange: Exchange, files: list[RemoteFile]) -> list[_Stage]:
-    if not files:
-        return []
+def _fetched(exchange: Exchange, files: list[RemoteFile], passage: Passage) -> list[_Stage]:
     limits = [exchange.config.uploads.max_file_bytes, *FileLimits.of(exchange.config).budgets]
     most_bytes = min(limit for limit in limits if limit is not None)
     until_s = monotonic_s() + exchange.request.app[FETCHER].total_s
-    return [partial(_fetch, exchange, file, most_bytes, until_s) for file in files]
+
+    async def stage(file: RemoteFile, name: str) -> StagedFile:
+        writer = exchange.request.app[BLOBS].writer(name)
+        try:
+            return await _fetch(exchange, file, name, writer, _Bounds(most_bytes, until_s))
+        finally:
+            passage.size_bytes += writer.size_bytes
+
+    return [partial(stage, file) for file in files]
 
 
-async def _fetch(exchange: Exchange, file: RemoteFile, most_bytes: int, until_s: float, name: str) -> StagedFile:
-    fetcher, writer = exchange.request.app[FETCHER], exchange.request.app[BLOBS].writer(name)
+async def _fetch(exchange: Exchange, file: RemoteFile, name: str, writer: BlobWriter, bounds: _Bounds) -> StagedFile:
     try:
-        within_s = until_s - monotonic_s()
-        said = await fetcher.fetch(file.download_url, writer.write, most_bytes=most_bytes, within_s=within_s)
+        said = await exchange.request.app[FETCHER].fetch(
+            file.download_url, writer.write, most_bytes=bounds.most_bytes, within_s=bounds.until_s - monotonic_s()
+        )
         size_bytes, sha256 = await writer.finish()
     except BaseException:
         await writer.abort()

@@ -261,3 +261,20 @@ async def test_without_the_key_such_values_are_the_tools_own(
     assert upstream.last("tools/call").params["arguments"] == {"path": given}
     assert "openai/fileParams" not in str(tools)
     assert host.asked == []
+
+
+async def test_what_is_fetched_counts_as_sent_by_the_caller(
+    fresh_backing: Backing, upstream: ScriptedUpstream, host: FileHost
+) -> None:
+    limits = {"per_principal": {"bytes_per_hour": 1000}}
+    config = fresh_backing.config(
+        entry(upstream.url, consumer("read")), files={"openai_file_params": True}, limits=limits,
+    )
+    async with connected(config, guard=host.guard()) as client:
+        call = {"name": "read", "arguments": {"path": _file(host.url("/a.bin"))}}
+        first = await client.request("tools/call", call)
+        second = await client.request("tools/call", call)
+
+    assert first.status == 200
+    assert (second.status, second.reason) == (429, "rate_limited")
+    assert len(host.asked) == 1
