@@ -14,7 +14,7 @@ from shared.errors import Forbidden, NotFound, Refused
 from shared.folders import Folders
 from shared.jobs import MOST_FILES, Candidate, FinaliseArtifact
 from shared.layout import artifact_parts
-from shared.moving import sync
+from shared.moving import remove_folder, sync
 from shared.storage_errors import error_of_os
 from storage_worker.capture import Capture, Captured
 from storage_worker.places import Place, place_of, root_of
@@ -35,9 +35,22 @@ class Gathering:
         self._storage = root_of(folders.root, is_storage=True)
         self._roots = [self._storage, *map(root_of, capture_roots)]
         self._copied: set[tuple[int, int]] = set()   # device and inode
+        self._copies: list[str] = []                 # artifact ids
 
     def run(self) -> None:
-        """Bring in what is there, durable when this returns. Raises Unavailable, DiskFull."""
+        """Bring in what is there, durable when this returns. Raises Unavailable, DiskFull; no copy is left then."""
+        try:
+            self._search()
+            sync(self._folders, [
+                artifact_parts(self._order.scope, artifact_id, captured.stored_name)
+                for artifact_id, captured in self.captured.items()
+            ])
+        except BaseException:
+            for artifact_id in self._copies:     # which another run can make again; a full volume needs the room
+                remove_folder(self._folders, self._capture(artifact_id).folder)
+            raise
+
+    def _search(self) -> None:
         for rank, candidates in groupby(sorted(self._order.candidates, key=_rank), key=_rank):
             if rank and self.captured:
                 break
@@ -45,10 +58,6 @@ class Gathering:
                 self._try(candidate)
         if (self.captured or self._order.is_last) and any(c.source == "injected" for c in self._order.candidates):
             self._beside()
-        sync(self._folders, [
-            artifact_parts(self._order.scope, artifact_id, captured.stored_name)
-            for artifact_id, captured in self.captured.items()
-        ])
 
     def _try(self, candidate: Candidate) -> None:
         if (candidate.artifact_id or self._order.artifact_id) in self.captured:
@@ -90,6 +99,7 @@ class Gathering:
             if (about.st_dev, about.st_ino) not in self._copied:
                 self.captured[capture.artifact_id] = capture.copy(source, place.parts[-1])
                 self._copied.add((about.st_dev, about.st_ino))
+                self._copies.append(capture.artifact_id)
         finally:
             os.close(source)
 
