@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 from mcp.client.client import Client
 from mcp_types import CreateMessageResult, ElicitResult, ListRootsResult, Root, TextContent
 from pydantic import FileUrl
@@ -13,7 +14,8 @@ from tests.e2e.stack import server, stack
 from tests.fixtures.balancer import round_robin
 from tests.fixtures.gateway import Client as Wire
 from tests.fixtures.modern import Modern
-from tests.fixtures.node import everything
+from tests.fixtures.node import PLAYWRIGHT, everything
+from tests.fixtures.processes import REPOSITORY, run
 from tests.fixtures.questions import ADA, FORM, Asked, Tool, call, said
 from tests.fixtures.upstreams import scripted
 
@@ -40,31 +42,50 @@ def _text(result: Any) -> str:
     return "\n".join(block.text for block in result.content)
 
 
-async def test_the_official_client_is_asked_what_a_session_based_server_asks(tmp_path: Path) -> None:
+async def _by_python(url: str) -> dict[str, Any]:
+    """What the official Python client is told by tools that ask it something."""
+    async with Client(
+        url, mode="auto", elicitation_callback=_elicited, sampling_callback=_sampled, list_roots_callback=_rooted,
+    ) as client:
+        prompt = {"prompt": "name a port", "maxTokens": 10}
+        report: dict[str, Any] = {
+            "version": client.protocol_version, "elicited": [], "sampled": [], "rooted": [],
+        }
+        for _ in range(3):
+            report["elicited"].append(_text(await client.call_tool("trigger-elicitation-request", {})))
+            report["sampled"].append(_text(await client.call_tool("trigger-sampling-request", prompt)))
+            report["rooted"].append(_text(await client.call_tool("get-roots-list", {})))
+        return report
+
+
+async def _by_typescript(url: str, folder: Path) -> dict[str, Any]:
+    """The same of the official TypeScript client."""
+    script = REPOSITORY / "tests" / "node" / "clients" / "asked.mjs"
+    with run([PLAYWRIGHT[0], script, url], folder=folder) as process:
+        status = await asyncio.to_thread(process.wait, within_s=50)
+        output = process.output()
+    assert status == 0, output
+    report: dict[str, Any] = msgspec.json.decode(output.strip().splitlines()[-1])
+    return report
+
+
+async def test_the_official_clients_are_asked_what_a_session_based_server_asks(tmp_path: Path) -> None:
     """Each request goes to the next gateway, and so does each round."""
     async with everything(tmp_path) as upstream:
         with stack(tmp_path, [server("everything", upstream.url)]) as made:
             made.start_worker()
             gateways = await asyncio.gather(made.start_gateway(), made.start_gateway())
-            async with (
-                round_robin([int(gateway.base.rpartition(":")[2]) for gateway in gateways]) as balancer,
-                Client(
-                    f"{balancer.base}/mcp/everything", mode=_MODERN, elicitation_callback=_elicited,
-                    sampling_callback=_sampled, list_roots_callback=_rooted,
-                ) as client,
-            ):
-                tools = {tool.name for tool in (await client.list_tools()).tools}
-                elicited = [_text(await client.call_tool("trigger-elicitation-request", {})) for _ in range(3)]
-                prompt = {"prompt": "name a port", "maxTokens": 10}
-                sampled = [_text(await client.call_tool("trigger-sampling-request", prompt)) for _ in range(3)]
-                rooted = [_text(await client.call_tool("get-roots-list", {})) for _ in range(2)]
+            async with round_robin([int(gateway.base.rpartition(":")[2]) for gateway in gateways]) as balancer:
+                url = f"{balancer.base}/mcp/everything"
+                reports = [await _by_python(url), await _by_typescript(url, tmp_path)]
             served = balancer.served
 
-    assert {"trigger-elicitation-request", "trigger-sampling-request", "get-roots-list"} <= tools
-    assert all("- Name: Ada" in text for text in elicited), elicited
-    assert all("name a port" in text for text in sampled), sampled
-    assert all("file:///harbour" in text for text in rooted), rooted
-    assert min(served.values()) >= 6
+    for report in reports:
+        assert report["version"] == _MODERN
+        assert all("- Name: Ada" in text for text in report["elicited"]), report
+        assert all("heard" in text and "name a port" in text for text in report["sampled"]), report
+        assert all("file:///harbour" in text for text in report["rooted"]), report
+    assert min(served.values()) >= 12
 
 
 async def test_a_call_whose_gateway_is_killed_between_the_rounds_says_so_and_works_when_it_is_made_again(

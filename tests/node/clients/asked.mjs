@@ -1,37 +1,25 @@
-// Answers all that a server asks in the middle of calls and reports what came of it as one line of JSON.
-// Usage: node asked.mjs URL
+// The official client 2.x is asked something by each tool of the everything-server that asks. Usage: node asked.mjs URL
 
-import { CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 
-import { connect } from './session.mjs';
+const capabilities = { sampling: {}, elicitation: { form: {} }, roots: {} };
+const client = new Client({ name: 'asked', version: '1' }, { capabilities, versionNegotiation: { mode: 'auto' } });
+client.setRequestHandler('elicitation/create', async () => ({ action: 'accept', content: { name: 'Ada' } }));
+client.setRequestHandler('sampling/createMessage', async (request) => ({
+  role: 'assistant',
+  model: 'none',
+  content: { type: 'text', text: `heard ${request.params.messages[0].content.text}` },
+}));
+client.setRequestHandler('roots/list', async () => ({ roots: [{ uri: 'file:///harbour', name: 'harbour' }] }));
+await client.connect(new StreamableHTTPClientTransport(new URL(process.argv[2])));
 
-const asked = [];
-const [, , url] = process.argv;
-const { client, heard } = await connect(url, (params) => {
-  asked.push(params.mode ?? 'form');
-  return params.mode === 'url' ? { action: 'accept' } : { action: 'accept', content: { name: 'Ada' } };
-});
-const steps = [];
-const onprogress = (step) => void steps.push([step.progress, step.total]);
-const report = {
-  greeted: await said('greet', {}, { onprogress }),
-  surveyed: await said('survey', { harbour: 'Brest' }),
-  loggedIn: await said('log_in'),
-  prompt: (await client.getPrompt({ name: 'personal' })).messages[0].content.text,
-  read: (await client.readResource({ uri: 'log://Brest' })).contents[0].text,
-  again: await said('tide', { harbour: 'Brest' }),
-  steps,
-  asked,
-  done: heard.completed.length,
-};
-await client.close();
-process.stdout.write(`${JSON.stringify(report)}\n`);
-
-async function said(name, args = {}, options = {}) {
-  const params = { name, arguments: args };
-  const result = await client.request({ method: 'tools/call', params }, CallToolResultSchema, {
-    timeout: 15_000,
-    ...options,
-  });
-  return result.content[0].text;
+const text = (result) => result.content.map((block) => block.text).join('\n');
+const report = { version: client.getNegotiatedProtocolVersion(), elicited: [], sampled: [], rooted: [] };
+for (let turn = 0; turn < 3; turn++) {
+  report.elicited.push(text(await client.callTool({ name: 'trigger-elicitation-request', arguments: {} })));
+  const prompt = { prompt: 'name a port', maxTokens: 10 };
+  report.sampled.push(text(await client.callTool({ name: 'trigger-sampling-request', arguments: prompt })));
+  report.rooted.push(text(await client.callTool({ name: 'get-roots-list', arguments: {} })));
 }
+console.log(JSON.stringify(report));
+await client.close();
