@@ -191,6 +191,7 @@ async def asking(app: web.Application) -> AsyncIterator[None]:
         Sealer([secret, *config.former_signing_secrets()], "request state"), app[TASKS],
         wait_s=config.sessions.input_wait_seconds, most=config.sessions.max_waiting_calls_per_principal,
     )
+    app[METRICS].waiting_calls_of(lambda: parked.count)
     stands = app[STANDS] = Stands(app[FEEDS], app[HEARING], app[TASKS])
     yield
     await parked.close()

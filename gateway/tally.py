@@ -113,6 +113,10 @@ class Tally:
         """Where to read how many streams are open."""
         self._metrics.streams_open.set_function(count)
 
+    def waiting_calls_of(self, count: Callable[[], int]) -> None:
+        """Where to read how many calls wait for their clients."""
+        self._metrics.calls_waiting.set_function(count)
+
     def first_byte(self, *, server: str, after_s: float) -> None:
         """The first bytes of a stream that answers a request."""
         self._metrics.first_byte_seconds.labels(server).observe(after_s, exemplar())

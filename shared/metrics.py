@@ -80,6 +80,9 @@ class GatewayMetrics:
         )
         self.sessions = _lifecycle(registry)
         self.streams_open = Gauge("longshore_streams_open", "Event streams open to clients.", registry=registry)
+        self.calls_waiting = Gauge(
+            "longshore_calls_waiting", "Calls that wait for what their server asks of their client.", registry=registry
+        )
         self.first_byte_seconds = seconds(
             "longshore_stream_first_byte_seconds", "From a request to the first bytes of the stream that answers it.",
             "server_id",

@@ -22,6 +22,7 @@ from shared.state.sessions import Caller
 _TOGETHER_S = 0.02           # questions that a server asks at once come within this time
 _QUIET_S = 5.0
 _MOST_SAID = 32              # notifications that wait for a slow listener; then the server is made to wait
+_MOST_SAID_BYTES = 1024 * 1024       # likewise, unless it is a single one
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class AskingCall:
         self._token = self._token_now = progress.token_of(request.body)
         self.reply = reply
         self._said: deque[bytes] = deque()
+        self._said_bytes = 0
         self._open: dict[str, Question] = {}
         self._count = 0
         self._end: Ended | LongshoreError | None = None
@@ -95,11 +97,12 @@ class AskingCall:
         said = progress.renamed(data, self._token, self._token_now)
         if said is None:
             return
-        while self._is_heard and len(self._said) >= _MOST_SAID:
+        while self._is_heard and (len(self._said) >= _MOST_SAID or self._said_bytes > _MOST_SAID_BYTES):
             self._room.clear()
             await self._room.wait()
         if self._is_heard:
             self._said.append(said)
+            self._said_bytes += len(said)
             self._changed.set()
 
     def ask(self, data: bytes) -> bytes | None:
@@ -129,8 +132,10 @@ class AskingCall:
         """What comes next; nothing is lost when this is cancelled. Raises what the call failed with."""
         while True:
             if self._said:
+                said = self._said.popleft()
+                self._said_bytes -= len(said)
                 self._room.set()
-                return Said(self._said.popleft())
+                return Said(said)
             if self._end is not None:
                 self.is_over = True
                 if isinstance(self._end, LongshoreError):

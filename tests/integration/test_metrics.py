@@ -7,6 +7,8 @@ from aiohttp import web
 
 from shared.metrics import Metrics
 from tests.fixtures.measured import Measured, measured, total
+from tests.fixtures.modern import Modern
+from tests.fixtures.questions import ADA, FORM, Asked, Tool, call
 from tests.fixtures.upstreams import Reply, Seen
 
 _FILES = {"server_id": "files"}
@@ -105,6 +107,17 @@ async def test_a_stream_is_counted_while_it_is_open_and_timed_to_its_first_bytes
     assert during == 1
     assert total(world.gateway, "longshore_streams_open") == 0
     assert total(world.gateway, "longshore_stream_first_byte_seconds_count", **_FILES) == 1
+
+
+async def test_a_call_is_counted_while_it_waits_for_its_client(tmp_path: Path) -> None:
+    async with measured(tmp_path) as world:
+        Tool(world.upstream, [[FORM]])
+        client = Modern(world.client)
+        asked = Asked.by(await call(client, workspace="w"))
+        during = total(world.gateway, "longshore_calls_waiting")
+        await call(client, asked.answers(ADA), workspace="w")
+
+    assert (during, total(world.gateway, "longshore_calls_waiting")) == (1, 0)
 
 
 async def test_refusals_are_counted_by_their_reason(tmp_path: Path) -> None:
