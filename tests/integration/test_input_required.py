@@ -424,17 +424,20 @@ async def _counted(clients: Pair, backing: Backing) -> _Counts:
     return _Counts(clients.apps, backing.redis_url, before)
 
 
+@pytest.mark.parametrize("where", ["one", "other"])
 async def test_a_call_that_is_cancelled_while_it_waits_leaves_nothing(
-    fresh_backing: Backing, upstream: ScriptedUpstream
+    fresh_backing: Backing, upstream: ScriptedUpstream, where: str
 ) -> None:
-    """Neither tasks, leases, streams nor keys; the question is withdrawn, and the server hears no more of it."""
+    """Whichever gateway hears of it: neither tasks, leases, streams nor keys. The question is withdrawn, and the
+    server hears no more of it."""
     upstream.behaviours["tools/call"] = asks({"a": _FORM})
     async with pair(fresh_backing.config(entry(upstream.url))) as clients:
         counts = await _counted(clients, fresh_backing)
         async with clients.calling() as call:
             asked = await call.next()
             params = {"requestId": "call", "reason": "enough"}
-            await clients.one.post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
+            client: Client = getattr(clients, where)
+            await client.post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
             withdrawn, answer = await call.next(), await call.next()
         late = await clients.reply(clients.other, asked, _ACCEPTED)
         left = await counts.left()
