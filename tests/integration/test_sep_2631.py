@@ -351,3 +351,45 @@ async def test_no_file_travels_over_an_open_line(shared_backing: Backing, upstre
     assert refused.message["error"]["code"] == -32603
     assert refused.message["error"]["data"]["reason"] == "insecureTransport"
     assert listed["x-mcp-file"]["transferModes"] == ["inline"]
+
+
+async def test_a_file_of_one_workspace_is_none_of_another_s(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    _reads(upstream)
+    async with connected(_config(shared_backing, upstream), initialize=False) as client:
+        modern = Modern(client)
+        here, there = ({"X-Longshore-Workspace": name} for name in ("here", "there"))
+        told = await modern.result("files/authorizeUpload", facts_of(_CONTENT), headers=here)
+        answer = await send(client, told["upload"], _CONTENT)
+        call = {"name": "read", "arguments": {"path": told["file"]["uri"]}}
+        said = [await modern.result("tools/call", call, headers=place) for place in (here, there)]
+        asked = await modern.request("files/authorizeDownload", {"uri": told["file"]["uri"]}, headers=there)
+
+    assert answer.status == 200
+    assert [answer.get("isError", False) for answer in said] == [False, True]
+    assert asked.message["error"]["data"]["reason"] == "fileNotFound"
+
+
+async def test_a_transfer_that_broke_off_may_be_made_again(
+    fresh_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    begun = asyncio.Event()
+
+    async def stalls() -> AsyncIterator[bytes]:
+        yield _CONTENT[:100_000]
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with connected(_config(fresh_backing, upstream)) as client:
+        told = await client.result("files/authorizeUpload", facts_of(_CONTENT))
+        transfer = asyncio.gather(send(client, told["upload"], stalls()), return_exceptions=True)
+        await begun.wait()
+        transfer.cancel()
+        await asyncio.gather(transfer, return_exceptions=True)
+        async with asyncio.timeout(20):
+            while (again := await send(client, told["upload"], _CONTENT)).status == 403:   # given back a moment later
+                await asyncio.sleep(0.01)
+
+    assert again.status == 200
+    assert again.message["upload"]["sha256"] == _SHA256
