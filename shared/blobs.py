@@ -153,6 +153,7 @@ class Blobs:
     def close(self) -> None:
         """Let what runs end, begin nothing more."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self.folders.syncs.shutdown()
 
 
 def _prepare(folders: Folders) -> None:

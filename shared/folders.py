@@ -10,19 +10,25 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_SYNCS = 16                  # at once
 _PRUNED_TRIES = 50           # a folder that is empty may be removed by another worker on our way through it
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Folders:
-    """One root, and the modes of what is created below it, whatever the process's umask is."""
+    """One root, and the modes of what is created below it, whatever the process's umask is.
+
+    `syncs` is for waiting for the disk, in threads that stay: to start new ones takes longer than the disk.
+    """
 
     def __init__(self, root: Path, *, dir_mode: int, file_mode: int) -> None:
         self.root = root
+        self.syncs = ThreadPoolExecutor(_SYNCS, thread_name_prefix="sync")
         self._dir_mode = dir_mode
         self._file_mode = file_mode
 

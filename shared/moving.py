@@ -5,13 +5,11 @@ import errno
 import os
 import secrets
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
 from functools import partial
 
 from shared.folders import Folders, open_regular
 from shared.layout import staging_parts
-
-_SYNCS = 8                   # at once, of one move
 
 Parts = tuple[str, ...]
 
@@ -52,11 +50,13 @@ def sync(folders: Folders, targets: Sequence[Parts]) -> None:
     if not work:
         return
     first, *others = work
-    with ThreadPoolExecutor(min(_SYNCS, len(work)), thread_name_prefix="sync") as pool:
-        waiting = [pool.submit(one) for one in others]
+    waiting = [folders.syncs.submit(one) for one in others]
+    try:
         first()
-        for one in waiting:
-            one.result()
+    finally:
+        _ = wait(waiting)        # nothing is still at it when this is over
+    for one in waiting:
+        one.result()
 
 
 def _sync_file(folders: Folders, parts: Parts) -> None:
