@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,7 +16,7 @@ from redis import Redis
 from gateway.app import public_runner
 from shared.config import Config
 from shared.metrics import Metrics
-from tests.fixtures.gateway import Backing, Client, entry
+from tests.fixtures.gateway import Backing, Client, entry, producer
 from tests.fixtures.leaks import Holdings, holdings, left_behind
 from tests.fixtures.stateless_upstream import DONE, PREFIX, asks, stateless
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, stream
@@ -153,6 +154,33 @@ async def test_questions_become_requests_whose_answers_come_in_at_any_gateway(
         }
         assert seen.request.headers["Mcp-Method"] == method
         assert _meta(seen, "clientCapabilities") == {**_ALL, "roots": {}}
+
+
+async def test_a_file_that_a_tool_writes_after_it_asked_becomes_an_artifact(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """At the path that it was given from the first round on."""
+    paths: list[str] = []
+    asking = asks({"a": _FORM})
+
+    async def behave(seen: Seen) -> Reply:
+        paths.append(seen.params["arguments"]["path"])
+        if "requestState" in seen.params:
+            await asyncio.to_thread(Path(paths[-1]).write_bytes, b"written")
+        return await asking(seen)
+
+    upstream.behaviours["tools/call"] = behave
+    params = {"name": "write", "arguments": {"path": "out.txt"}}
+    config = shared_backing.config(entry(upstream.url, producer("write")))
+    async with pair(config) as clients, clients.calling(params=params) as call:
+        await clients.reply(clients.other, await call.next(), _ACCEPTED)
+        answer = await call.next()
+        uri = answer["result"]["_meta"]["artifact"]["artifact_uri"]
+        read = await clients.other.result("resources/read", {"uri": uri})
+
+    assert len(paths) == 2
+    assert len(set(paths)) == 1
+    assert read["contents"][0]["text"] == "written"
 
 
 async def test_progress_passes_before_and_between_questions(
