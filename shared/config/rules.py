@@ -142,9 +142,17 @@ def _ports_differ(reading: Reading) -> None:
 
 
 def _files_travel_encrypted(reading: Reading) -> None:
-    path, url = "files.sep_2631", reading.text("core.public_base_url")
-    if reading.is_on(path) and url is not None and not is_encrypted_or_local(url):
-        text = "hands out links to core.public_base_url, which must begin with https:// for that, or be on loopback"
+    path, base, host = "files.sep_2631", "core.public_base_url", reading.text("core.host")
+    if not reading.is_on(path) or base not in reading.values or host is None:
+        return
+    url = reading.text(base)
+    if url is None and reading.values.get("core.trusted_proxies") == ():     # nobody says that callers come by https
+        url = f"http://[{host}]" if ":" in host else f"http://{host}"
+    if url is not None and not is_encrypted_or_local(url):
+        text = (
+            f"hands out links to files, which travel by https alone: {base} must be set and begin with https://, or be "
+            "on loopback, or core.host be on loopback"
+        )
         reading.fault(path, reading.line(path), text)
 
 

@@ -277,6 +277,7 @@ _PRODUCER = "    adapters: [{type: artifact_producer, tools: [t], output_locator
          "servers[0].upstream.client_headers.passthrough"),
         ("core: {public_base_url: 'http://files.example'}\nfiles: {sep_2631: true}" + _SERVER, "files.sep_2631"),
         ("core: {public_base_url: 'http://127.evil.example'}\nfiles: {sep_2631: true}" + _SERVER, "files.sep_2631"),
+        ("files: {sep_2631: true}" + _SERVER, "files.sep_2631"),
         ("uploads: {require_sha256: true}\nfiles: {openai_file_params: true}" + _SERVER, "files.openai_file_params"),
     ],
 )
@@ -297,7 +298,9 @@ def test_keys_that_contradict_each_other_are_refused(load: Loader, text: str, pa
         "storage: {artifact_locator_policy: allow_configured_roots, artifact_locator_allowed_roots: [/srv, '']}",
         "core: {public_base_url: 'https://files.example'}\nfiles: {sep_2631: true}",
         "core: {public_base_url: 'http://127.0.0.1:8932'}\nfiles: {sep_2631: true}",
-        "files: {sep_2631: true}",
+        "core: {host: 127.0.0.1}\nfiles: {sep_2631: true}",
+        "core: {host: '::1'}\nfiles: {sep_2631: true}",
+        "core: {trusted_proxies: [10.0.0.0/8]}\nfiles: {sep_2631: true}",
     ],
 )
 def test_keys_that_agree_are_taken(load: Loader, text: str) -> None:
