@@ -93,7 +93,7 @@ _TASKS = {
             "input-required-result-basic-elicitation", "input-required-result-ignore-extra-params",
             "input-required-result-multiple-input-requests",
         }),
-        ("stateless", "2025-11-25", 33, {"resources-subscribe", "resources-unsubscribe", "server-sse-polling"}),
+        ("stateless", "2025-11-25", 33, {"server-sse-polling"}),
     ],
     ids=["a server with sessions, the stateless suite", "a server without sessions, the suite of sessions"],
 )
