@@ -21,12 +21,13 @@ from tests.fixtures.balancer import Balancer, round_robin
 from tests.fixtures.node import PLAYWRIGHT
 from tests.fixtures.processes import REPOSITORY, free_port, run, until_listening
 
-_NODE = REPOSITORY / "tests" / "node" / "clients" / "asked.mjs"
+_NODE = REPOSITORY / "tests" / "node" / "clients"
 _PYTHON = Path(__file__).with_name("sdk") / "asked.py"
 _CLIENTS: dict[str, list[str | Path]] = {
     "python 2": [sys.executable, "-W", "ignore", _PYTHON],
     "python 1": [REPOSITORY / ".venv-mcp1" / "bin" / "python", "-W", "ignore", _PYTHON],
-    "typescript 1": [PLAYWRIGHT[0], _NODE],
+    "typescript 1": [PLAYWRIGHT[0], _NODE / "session_asked.mjs"],
+    "typescript 2": [PLAYWRIGHT[0], _NODE / "session_asked2.mjs"],
 }
 _CAN_ALL: dict[str, Any] = {"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}}
 
@@ -71,6 +72,7 @@ async def test_every_client_answers_what_the_server_asks(deployed: Deployment, t
 
     for client, report in zip(_CLIENTS, reports, strict=True):
         report.pop("generation", None)
+        assert report.pop("version", wire.VERSION) == wire.VERSION
         assert report == {
             "greeted": "ahoy Ada", "surveyed": "Ada: sampled: a port near Brest, file:///harbour",
             "loggedIn": "logged in", "prompt": "write to Ada", "read": "Brest: file:///harbour",
