@@ -10,6 +10,7 @@ from gateway.access.principal import Principal
 from gateway.asking.parked import ParkedCalls
 from gateway.asking.stands import Stands
 from gateway.cancellations import Cancellations
+from gateway.eras import Eras
 from gateway.feeds import Feeds
 from gateway.files.adapters import Adapters
 from gateway.files.fetching import Fetcher
@@ -118,6 +119,7 @@ PARKED = web.AppKey("parked", ParkedCalls)
 CARRIED = web.AppKey("carried", Sealer)
 MAILBOXES = web.AppKey("mailboxes", Mailboxes)
 NEWS = web.AppKey("news", News)
+ERAS = web.AppKey("eras", Eras)
 FEEDS = web.AppKey("feeds", Feeds)
 FEED_STORE = web.AppKey("feed_store", FeedStore)
 HEARING = web.AppKey("hearing", Hearing)

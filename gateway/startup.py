@@ -17,6 +17,7 @@ from gateway.appkeys import (
     CARRIED,
     CONFIG,
     DOOR,
+    ERAS,
     EXPIRY,
     FAILURES,
     FEED_STORE,
@@ -53,6 +54,7 @@ from gateway.appkeys import (
 )
 from gateway.asking.parked import ParkedCalls
 from gateway.asking.stands import Stands
+from gateway.eras import Eras
 from gateway.feeds import Feeds
 from gateway.files.adapters import Adapters
 from gateway.files.fetching import Fetcher, Guard
@@ -76,6 +78,7 @@ from shared.pulse import take_pulse
 from shared.sealing import Sealer
 from shared.signing import Signer
 from shared.state.address import configured_address
+from shared.state.eras import EraStore
 from shared.state.expiry import ExpiryStore
 from shared.state.feeds import FeedStore
 from shared.state.files import FileStore
@@ -132,6 +135,7 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     limits = SessionLimits.of(config.sessions)
     app[SESSIONS] = SessionStore(scripts, link, keys, limits)
     app[EXPIRY] = ExpiryStore(scripts, link, keys, limits)
+    app[ERAS] = Eras(EraStore(link, keys))
     app[RENEWALS] = RenewalStore(scripts, keys)
     tasks.spawn(take_pulse(TotalsStore(scripts, keys), app[VITALS]), name="pulse")
     app[FILES] = FileStore(scripts, link, keys, FileLimits.of(config))

@@ -160,6 +160,11 @@ class Keys:
         """String, a gateway that listens for its clients lives. TTL some seconds, written each second by it."""
         return f"{self.base}:alive:{gateway}"
 
+    def era(self, upstream: str) -> str:
+        """String, the era of the protocol that an upstream speaks, by the digest of its address; or that it did not say
+        when it was asked. TTL ten minutes, or seconds. Written by gateways."""
+        return f"{self.base}:era:{upstream}"
+
     def limit(self, digest: str) -> str:
         """Hash, what a principal or address has taken of its limits: how full its buckets of requests and of bytes
         are, and when that was. TTL until both are empty. Written by gateways where limits are configured."""

@@ -3,14 +3,13 @@
 from aiohttp import web
 from msgspec.structs import replace
 
-from gateway.appkeys import METRICS, SESSIONS, SIGNER, TASKS, Mounted
+from gateway.appkeys import ERAS, METRICS, SESSIONS, SIGNER, TASKS, Mounted
 from gateway.files import sep_2631
 from gateway.mcp import authorizing, capabilities
 from gateway.mcp.exchange import SESSION_HEADER, Exchange, note_of, principal_of, upstream_headers
 from gateway.mcp.relay import relay
 from gateway.upstream import probe
 from gateway.upstream.discover import discovered
-from gateway.upstream.era import era_of, known_era
 from gateway.wire import jsonrpc, to_modern
 from gateway.wire.envelope import Envelope
 from shared import ids
@@ -37,7 +36,7 @@ async def initialize(mounted: Mounted, request: web.Request, message: Envelope, 
             raise
     headers = upstream_headers(request, mounted, "")
     async with mounted.client.exchange("POST", headers, body, within_s=exchange.within_s) as answer:
-        if answer.status in _REFUSALS and await _is_modern(mounted, headers):
+        if answer.status in _REFUSALS and await _is_modern(request, mounted, headers):
             if mounted.monitor.readiness != "ready":
                 mounted.monitor.is_modern_only = True
                 return await _from_discovery(exchange)
@@ -58,10 +57,10 @@ async def initialize(mounted: Mounted, request: web.Request, message: Envelope, 
 _REFUSALS = frozenset({400, 404})
 
 
-async def _is_modern(mounted: Mounted, headers: dict[str, str]) -> bool:
+async def _is_modern(request: web.Request, mounted: Mounted, headers: dict[str, str]) -> bool:
     """Whether a server that refused `initialize` speaks the stateless revision: the probe may not have seen it yet."""
     try:
-        return (known_era(mounted.monitor) or await era_of(mounted.monitor, mounted.client, headers)) == "modern"
+        return await request.app[ERAS].of(mounted.monitor, mounted.client, headers) == "modern"
     except LongshoreError:
         return False                             # then the refusal is the answer
 

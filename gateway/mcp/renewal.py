@@ -11,7 +11,7 @@ from gateway.appkeys import RENEWALS, TASKS, Mounted
 from gateway.mcp import capabilities
 from gateway.mcp.exchange import open_session, upstream_headers
 from gateway.upstream import ask
-from gateway.upstream.ask import ask_raw, tell
+from gateway.upstream.ask import Rejected, ask_raw, tell
 from gateway.upstream.discover import discovered
 from gateway.wire import jsonrpc, to_modern
 from shared import ids
@@ -76,7 +76,7 @@ async def opened(request: web.Request, mounted: Mounted, told: Open) -> Opened:
         response, new = await ask_raw(mounted.client, headers, "initialize", msgspec.Raw(told.init_params))
         found = capabilities.negotiated(response)
         if found is None or not (new or is_restored):
-            raise UpstreamDown("the upstream server lost its session and refuses to open a new one")
+            raise Rejected("the upstream server lost its session and refuses to open a new one")
         mounted.monitor.server_info = found.server_info
         headers |= {"MCP-Protocol-Version": found.protocol} | ({"Mcp-Session-Id": new} if new else {})
         await tell(mounted.client, headers, "notifications/initialized")
@@ -106,7 +106,7 @@ async def introduced(request: web.Request, mounted: Mounted, init_params: bytes)
         request.app[TASKS].spawn(ask.end(mounted.client, ended), name="end_upstream_session")
     message = jsonrpc.open_object(response)
     if found is None or "result" not in message:
-        raise UpstreamDown("the upstream server refused initialize")
+        raise Rejected("the upstream server refused initialize")
     mounted.monitor.server_info = found.server_info
     return jsonrpc.open_object(message["result"])
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, SIGNER, Mounted, Note
+from gateway.appkeys import CONFIG, ERAS, SIGNER, Mounted, Note
 from gateway.files import sep_2631
 from gateway.mcp import answering, authorizing, capabilities, listening, listing, renewal, toolcall, upstream_sessions
 from gateway.mcp.exchange import (
@@ -26,7 +26,8 @@ from gateway.mcp.exchange import (
     principal_of,
     upstream_headers,
 )
-from gateway.upstream.era import era_of, known_era
+from gateway.upstream.ask import Rejected
+from gateway.upstream.era import Era, speaks_against
 from gateway.wire import inputs, jsonrpc, modern, param_headers, result_fields, to_legacy, url_required
 from gateway.wire.envelope import Envelope, Kind
 from shared.errors import BadRequest, InputMissing, InvalidParams, MethodNotFound, NotAcceptable, UnsupportedRevision
@@ -62,15 +63,43 @@ async def post(
     workspace = _workspace_of(request, opened)
     caller = _caller_of(request, mounted, workspace)
     note_of(request).executing = message.kind is Kind.REQUEST
-    era = known_era(mounted.monitor) or await era_of(
-        mounted.monitor, mounted.client, upstream_headers(request, mounted, "")
-    )
+    came = _Came(message, body, opened, caller, workspace)
+    eras, headers = request.app[ERAS], upstream_headers(request, mounted, "")
+    era = await eras.of(mounted.monitor, mounted.client, headers)
+    try:
+        response = await _in_era(era, mounted, request, came, handle)
+    except Rejected:
+        if not await eras.contradicted(mounted.monitor, mounted.client, headers):
+            raise
+    else:
+        is_strange = era == "modern" and isinstance(response, web.Response) and response.status in _STRANGE
+        if not is_strange or not speaks_against(response.status, _body_of(response)):
+            return response
+        if not await eras.contradicted(mounted.monitor, mounted.client, headers):
+            return response
+    # What was refused did not run: the upstream is of the other era than it was.
+    return await _in_era("legacy" if era == "modern" else "modern", mounted, request, came, handle)
+
+
+_STRANGE = frozenset({400, 404})
+
+
+def _body_of(response: web.StreamResponse) -> bytes:
+    body = response.body if isinstance(response, web.Response) else None
+    return body if isinstance(body, bytes) else b""
+
+
+async def _in_era(
+    era: Era, mounted: Mounted, request: web.Request, came: "_Came", handle: Handle
+) -> web.StreamResponse:
+    """The message, sent on to an upstream of this era."""
     if era == "legacy":
-        return await _to_session(mounted, request, _Came(message, body, opened, caller, workspace), handle)
+        return await _to_session(mounted, request, came, handle)
+    message, body, caller = came.message, came.body, came.caller
     session = await _open(request, caller, message)
     exchange = Exchange(
         request, mounted, caller, replace(session, upstream_id="", flags=capabilities.TOOLS + capabilities.RESOURCES),
-        message, modern.without_workspace(body) if opened.workspace else body, note_of(request),
+        message, modern.without_workspace(body) if came.opened.workspace else body, note_of(request),
         stateless=Stateless(_mirrors(request, message), message.id, fetches_files=_fetches_files(request, body)),
     )
     return await handle(exchange)

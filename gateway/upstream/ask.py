@@ -21,6 +21,10 @@ class WantsCredentials(UpstreamDown):
     """The upstream answers only with credentials, which a caller may have."""
 
 
+class Rejected(UpstreamDown):
+    """The upstream will not have the request, as one of the other era would not: nothing ran."""
+
+
 async def ask(
     client: UpstreamClient, headers: dict[str, str], method: str, params: dict[str, Any]
 ) -> tuple[jsonrpc.RawMap, str]:
@@ -42,7 +46,8 @@ async def ask_raw(
         if answer.status in (401, 403):
             raise WantsCredentials(f"the upstream server answered {method} with HTTP status {answer.status}")
         if answer.status != 200:
-            raise UpstreamDown(f"the upstream server answered {method} with HTTP status {answer.status}")
+            kind = Rejected if answer.status in (400, 404, 405) else UpstreamDown
+            raise kind(f"the upstream server answered {method} with HTTP status {answer.status}")
         return await response_of(answer, request_id), answer.session_id
 
 

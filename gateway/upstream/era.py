@@ -8,16 +8,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from gateway.upstream.ask import WantsCredentials
 from gateway.upstream.client import UpstreamAnswer, UpstreamClient
-from gateway.upstream.probe import Monitor
 from gateway.wire import modern, sse
-from shared.clock import monotonic_s
-from shared.errors import UpstreamDown
+from shared.errors import InvalidParams, UpstreamDown
 
 Era = Literal["modern", "legacy"]
 
 _WITHIN_S = 10.0
-_KEPT_S = 60.0               # then it may have been replaced by a server of the other era
 _MAX_BYTES = 1024 * 1024
 _ID = "longshore-era"
 _BODY = msgspec.json.encode({
@@ -46,23 +44,32 @@ class _Message(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Message)
 
 
-async def era_of(monitor: Monitor, client: UpstreamClient, headers: dict[str, str]) -> Era:
+class NotTold(UpstreamDown):
+    """The upstream answers, but not what it was asked."""
+
+
+async def era_of(client: UpstreamClient, headers: dict[str, str]) -> Era:
     """The era of the upstream, found out. `headers` are a caller's that may travel.
 
-    Raises UpstreamDown when it cannot be told.
+    Raises NotTold, WantsCredentials, and UpstreamDown or UpstreamTimeout where there is no answer.
     """
     asked = {**headers, **modern.headers_of("server/discover"), "Accept": "application/json, text/event-stream"}
     async with client.exchange("POST", asked, _BODY, within_s=_WITHIN_S) as answer:
-        if answer.status in (401, 403, 429) or answer.status >= 500:
-            raise UpstreamDown(f"the upstream server answered server/discover with HTTP status {answer.status}")
-        era = verdict(answer.status, await _message_of(answer))
-    monitor.era, monitor.era_until_s = era, monotonic_s() + _KEPT_S
-    return era
+        if answer.status in (401, 403):
+            raise WantsCredentials(f"the upstream server answered server/discover with HTTP status {answer.status}")
+        if answer.status == 429 or answer.status >= 500:
+            raise NotTold(f"the upstream server answered server/discover with HTTP status {answer.status}")
+        return verdict(answer.status, await _message_of(answer))
 
 
-def known_era(monitor: Monitor) -> Era | None:
-    """The era of the upstream where it was found out lately."""
-    return monitor.era if monotonic_s() < monitor.era_until_s else None
+def speaks_against(status: int, message: bytes) -> bool:
+    """Whether a server that was taken for one of the stateless revision answers as one of the session era does."""
+    try:
+        found = _decoder.decode(message)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return True
+    code = found.error.code if found.error is not None else None
+    return code != InvalidParams.code and verdict(status, message) == "legacy"
 
 
 def verdict(status: int, message: bytes) -> Era:

@@ -30,8 +30,10 @@ class Monitor:
     server: Server
     readiness: Readiness = "starting"
     detail: str = ""
-    era: Literal["modern", "legacy"] | None = None     # None: not known, or doubted
-    era_until_s: float = 0.0
+    era: Literal["modern", "legacy"] | None = None     # None: not known
+    era_found_s: float = 0.0
+    era_is_hearsay: bool = False                       # another gateway found it out
+    era_doubted: bool = False                          # to be asked for again
     is_modern_only: bool = False                       # it refuses `initialize`
     server_info: bytes = b""                           # of `initialize`, JSON; b"" where it said nothing
     latency_ms: float | None = None
@@ -74,7 +76,7 @@ async def watch(monitor: Monitor, client: UpstreamClient, on_settled: Callable[[
         on_settled(monitor)
         await monitor.doubted.wait()
         monitor.doubted.clear()
-        monitor.era = None
+        monitor.era_doubted = True
         monitor.ready.clear()
 
 

@@ -213,7 +213,7 @@ async def _table(backing: Backing, upstream: ScriptedUpstream, *, visitors: int)
     assert late == []
     assert left == {}
     assert [line for line in logged if line["event"] in ("bug", "background_task_failed")] == []
-    assert made.before.broken + made.behind.broken > 100 * visitors
+    assert made.before.broken + made.behind.broken > 90 * visitors    # of 108; who is late has left before
 
 
 async def test_a_thousand_faults_leave_nothing(fresh_backing: Backing, upstream: ScriptedUpstream) -> None:

@@ -1,0 +1,28 @@
+"""Which era each upstream speaks, as far as some gateway has found it out: what one was told, the others know."""
+
+from shared.errors import StoreDown
+from shared.keys import Keys
+from shared.state.link import RedisLink
+
+UNKNOWN = "unknown"          # it was asked lately and did not say
+_KEPT_MS = 600_000           # then it may have been replaced by a server of the other era
+
+
+class EraStore:
+    """What is known. While Redis is away, nothing is: each gateway then asks for itself."""
+
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    async def find(self, upstream: str) -> str:
+        """The era of the upstream of this digest, UNKNOWN, or "" for what nobody has asked."""
+        try:
+            found = await self._link.call("GET", self._keys.era(upstream))
+        except StoreDown:
+            return ""
+        return found.decode() if found is not None else ""
+
+    def keep(self, upstream: str, era: str, *, for_ms: int = _KEPT_MS) -> None:
+        """Let every gateway know. Does not wait."""
+        self._link.fire("SET", self._keys.era(upstream), era, "PX", for_ms)
