@@ -7,11 +7,34 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fixtures.gateway import Backing, backing
+from tests.fixtures.secrecy import WATCH, see_events, watching_requests
 from tests.fixtures.upstreams import ScriptedUpstream, scripted
 
 # How fast examples are made and checked is the machine's business, which may have others to serve.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _secrets_are_learnt() -> Iterator[None]:
+    """What tests and configurations hold as credentials is looked for in all that comes out."""
+    with watching_requests():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_came_out() -> Iterator[None]:
+    """Fails the test during which a secret came out somewhere: tests/fixtures/secrecy.py."""
+    see_events()
+    yield
+    assert WATCH.take() == []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Processes that all tests share end after the last of them."""
+    if leaks := WATCH.take():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        raise pytest.UsageError("secrets came out of processes that tests share: " + "; ".join(leaks))
 
 
 @pytest.fixture(scope="session")
