@@ -6,6 +6,7 @@ Everything goes through the same processors to stderr, foreign libraries and tra
 import logging
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextvars import ContextVar
 from typing import TextIO
 
 import msgspec
@@ -22,6 +23,14 @@ _encoder = msgspec.json.Encoder()
 
 context = bound_contextvars
 """`with context(request="…"):` adds fields to every event logged inside, in this task alone."""
+
+
+_of_callers: ContextVar[tuple[str, ...]] = ContextVar("secrets_of_callers", default=())
+
+
+def hide(*secrets: str) -> None:
+    """Hide these, too, in what is logged in this task: what its caller sent to be kept. The last call counts."""
+    _of_callers.set(secrets)
 
 
 def configure(
@@ -60,7 +69,9 @@ def _formatter(redactor: Redactor, *, for_person: bool) -> ProcessorFormatter:
 
 def _rendered(redactor: Redactor, renderers: Sequence[Processor]) -> ProcessorFormatter:
     def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-        return {name: redactor.field(name, value) for name, value in event.items()}
+        secrets = _of_callers.get()
+        hiding = redactor.besides(secrets) if secrets else redactor
+        return {name: hiding.field(name, value) for name, value in event.items()}
 
     return ProcessorFormatter(
         foreign_pre_chain=[merge_contextvars],

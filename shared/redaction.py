@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from copy import copy
 from urllib.parse import quote
 
 HIDDEN = "[hidden]"
@@ -42,15 +43,21 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = (), *, headers: Collection[str] = ()) -> None:
         self._headers = frozenset(_as_field(name) for name in headers)
         self._shapes = (*_SHAPES, *_header_lines(headers))
-        spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
-        known = sorted((text for text in spellings if len(text) >= _MIN_SECRET), key=len, reverse=True)
-        self._exact = re.compile("|".join(map(re.escape, known))) if known else None
+        self._exact = _any_of(secrets)
+        self._besides: re.Pattern[str] | None = None
+
+    def besides(self, secrets: Iterable[str]) -> "Redactor":
+        """One that hides these, too."""
+        made = copy(self)
+        made._besides = _any_of(secrets)
+        return made
 
     def text(self, text: str) -> str:
         """`text` without secrets, in valid Unicode, shortened."""
         text = text[:_MAX_SCANNED].encode(errors="backslashreplace").decode()
-        if self._exact is not None:
-            text = self._exact.sub(HIDDEN, text)
+        for known in (self._exact, self._besides):
+            if known is not None:
+                text = known.sub(HIDDEN, text)
         for pattern, replacement in self._shapes:
             text = pattern.sub(replacement, text)
         return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + "..."
@@ -94,6 +101,12 @@ def _header_lines(headers: Collection[str]) -> list[tuple[re.Pattern[str], str]]
         return []
     line = re.compile(rf"(?<![\w-])({names})([\"']?\s*[:=]\s*[\"']?)[^\r\n\"'}}]+", re.IGNORECASE)
     return [(line, rf"\1\2{HIDDEN}")]
+
+
+def _any_of(secrets: Iterable[str]) -> re.Pattern[str] | None:
+    spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
+    known = sorted((text for text in spellings if len(text) >= _MIN_SECRET), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, known))) if known else None
 
 
 def _spellings(secret: str) -> set[str]:

@@ -13,6 +13,7 @@ from gateway.lists import METHODS
 from gateway.mcp import capabilities
 from gateway.upstream import headers
 from gateway.wire.envelope import Envelope, Kind, MessageId
+from shared import log
 from shared.config import Config
 from shared.errors import BadRequest, SessionGone, StoreDown, Unauthorized
 from shared.ids import is_id
@@ -224,4 +225,6 @@ def upstream_headers(request: web.Request, mounted: Mounted, upstream_id: str) -
     )
     if mounted.server.pass_client_token and principal.grant is not None:
         found["Authorization"] = f"Bearer {principal.credential}"
+    if mounted.headers.passthrough or principal.credential:
+        log.hide(*(found[name] for name in mounted.headers.passthrough if name in found), principal.credential)
     return found

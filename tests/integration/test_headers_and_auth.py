@@ -1,13 +1,34 @@
 """Who may call, and which headers travel."""
 
-import aiohttp
+import io
+import logging
+from collections.abc import Iterator
 
+import aiohttp
+import pytest
+import structlog
+
+from shared import log
 from tests.fixtures.gateway import INIT, Backing, Client, connected, consumer, entry, gateway
 from tests.fixtures.upstreams import ScriptedUpstream
 
 _TOKEN = "a-token-of-the-tests"
 _AUTH = {"auth": {"enabled": True, "token": _TOKEN}}
 _HEADER = {"X-Mcp-Adapter-Auth-Token": _TOKEN}
+
+
+@pytest.fixture
+def own_logging() -> Iterator[io.StringIO]:
+    """What this process logs, as a gateway of its own would."""
+    root, stream = logging.getLogger(), io.StringIO()
+    handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
+    log.configure("info", stream=stream)
+    structlog.configure(**{**structlog.get_config(), "cache_logger_on_first_use": False})   # other tests follow
+    yield stream
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.configure(**configured)
 
 
 async def test_only_named_headers_travel_upstream(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
@@ -152,3 +173,34 @@ async def _status(client: Client, url: str, headers: dict[str, str]) -> int:
     form.add_field("file", b"x", filename="x.txt")
     async with client.http.post(url, data=form, headers=headers) as answer:
         return answer.status
+
+
+async def test_what_callers_send_to_be_passed_on_is_hidden_in_what_their_calls_log(
+    shared_backing: Backing, upstream: ScriptedUpstream, own_logging: io.StringIO
+) -> None:
+    """Any event of the call, whatever it is about: each is logged again with the values in it."""
+    values = ("a-tenants-own-key", _TOKEN)
+    render, said = log.json_lines(()), list[str]()
+
+    class Echo(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            event = record.msg
+            if isinstance(event, dict) and event.get("method") == "tools/call":
+                text = f"sent {' and '.join(values)}"
+                said.append(render(logging.LogRecord("tests", logging.INFO, "", 1, text, None, None)))
+
+    echo = Echo()
+    logging.getLogger().addHandler(echo)
+    section = {"client_headers": {"passthrough": ["X-Tenant"]}}
+    sent = {**_HEADER, "X-Tenant": values[0]}
+    async with connected(
+        shared_backing.config(entry(upstream.url, upstream=section), core={**_AUTH, "log_level": "info"}),
+        initialize=False,
+    ) as client:
+        await client.initialize(sent)
+        await client.request("tools/call", {"name": "echo", "arguments": {}}, sent)
+    logging.getLogger().removeHandler(echo)
+
+    assert upstream.last("tools/call").request.headers["X-Tenant"] == values[0]
+    assert [line.count("[hidden]") for line in said] == [2]
+    assert not [value for value in values if value in own_logging.getvalue()]

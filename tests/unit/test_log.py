@@ -2,8 +2,10 @@
 
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator
+from contextvars import copy_context
 
 import msgspec
 import pytest
@@ -272,3 +274,21 @@ def test_long_texts_and_deep_values_are_cut() -> None:
 
     assert len(str(Redactor().value("x" * 100_000))) < 10_000
     assert len(str(Redactor().value(deep))) < 10_000
+
+
+def test_what_the_caller_of_a_task_sent_is_hidden_in_what_the_task_logs(lines: io.StringIO) -> None:
+    def within() -> None:
+        log.hide("Token a-callers-own", "b/callers own")
+        try:
+            raise ValueError("sent b/callers own")
+        except ValueError:
+            structlog.get_logger("x").exception("broke", detail="with a-callers-own", url="/?q=b%2Fcallers%20own")
+        logging.getLogger("foreign").warning("took %s", "a-callers-own")
+
+    copy_context().run(within)
+    structlog.get_logger("x").info("of another", detail="a-callers-own")
+
+    inside, outside = lines.getvalue().splitlines()[:2], lines.getvalue().splitlines()[2:]
+    assert not re.search(r"a-callers-own|b/callers|b%2Fcallers", "".join(inside))
+    assert "broke" in inside[0]
+    assert "a-callers-own" in outside[0]
