@@ -76,3 +76,13 @@ def test_dashboards_are_told_apart_and_name_the_provisioned_source() -> None:
 
     assert len({board["uid"] for board in boards}) == len(boards) == 5
     assert {panel["datasource"]["uid"] for board in boards for panel in board["panels"]} == {"prometheus"}
+
+
+def test_each_dashboard_is_shown_in_the_documentation() -> None:
+    """`python -m tests.pictures` draws them anew."""
+    document = (REPOSITORY / "docs" / "dashboards.md").read_text()
+
+    for file in _DASHBOARDS:
+        picture = f"images/dashboard-{file.stem}.png"
+        assert f"]({picture})" in document
+        assert 0 < (REPOSITORY / "docs" / picture).stat().st_size < 150_000
