@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 490, 190        # of a panel
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 10, 28, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 68, 10, 28, 44
 _COLOURS = ("#3274d9", "#e0752d", "#37872d", "#c4162a", "#8f3bb8", "#b8860b", "#00838f", "#6d4c41")
 _SCALES: dict[str, tuple[tuple[float, str], ...]] = {
     "s": ((1, "s"), (1e-3, "ms"), (1e-6, "µs")),
@@ -77,7 +77,7 @@ def _path(line: Line, colour: str, span: tuple[float, float], highest: float) ->
 def _legend(lines: Sequence[Line]) -> str:
     parts, x = [], 10.0
     for number, line in enumerate(lines[:_MOST_NAMES]):
-        if not line.name:
+        if not line.name.strip():
             continue        # the zero that a query ends with where there is nothing yet
         colour = _COLOURS[number % len(_COLOURS)]
         name = line.name if len(line.name) <= 30 else line.name[:29] + "…"
