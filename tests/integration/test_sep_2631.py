@@ -14,7 +14,7 @@ from shared import ids
 from shared.config import Config
 from shared.signing import Link, Signer
 from tests.fixtures.file_transfer import FETCHES, digest_of, facts_of, fetched, initialize, send, sent_file
-from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, producer
+from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, gateway, producer
 from tests.fixtures.modern import Modern
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, writes
 
@@ -52,6 +52,21 @@ async def test_an_announced_file_reaches_the_tool(shared_backing: Backing, upstr
     assert before["isError"] is True
     assert (answer.status, answer.message["upload"]["sha256"]) == (200, _SHA256)
     assert said["content"][0]["text"] == f"a b.txt {_SHA256}"
+
+
+async def test_a_file_may_be_sent_and_fetched_through_another_gateway(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    config = _config(shared_backing, upstream)
+    async with connected(config) as client, gateway(config) as other:
+        told = await client.result("files/authorizeUpload", facts_of(_CONTENT))
+        told["upload"]["url"] = told["upload"]["url"].replace(client.base, other)
+        answer = await send(client, told["upload"], _CONTENT)
+        again = await client.result("files/authorizeDownload", {"uri": told["file"]["uri"]})
+        async with client.http.get(again["download"]["url"].replace(client.base, other)) as download:
+            content = await download.read()
+
+    assert (answer.status, content) == (200, _CONTENT)
 
 
 async def test_nothing_need_be_known_of_a_file_beforehand(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
