@@ -14,6 +14,7 @@ from gateway.mcp.exchange import Exchange
 from gateway.wire import inputs, jsonrpc
 from shared.clock import now_ms
 from shared.errors import InvalidState
+from shared.sealing import Sealer
 
 _MARK = "longshore."
 _KIND = b'"input_required"'
@@ -64,10 +65,8 @@ async def opened(exchange: Exchange, params: jsonrpc.RawMap) -> Carried | None:
     if not said.startswith(_MARK):
         return Carried()
     sealed, _, state = said.removeprefix(_MARK).partition(".")
-    content = exchange.request.app[CARRIED].opened(sealed)
-    found = _decoder.decode(content) if content is not None else None
-    scope = exchange.caller.session_id
-    if found is None or found.version != _VERSION or found.scope != scope or found.digest != _digest(exchange):
+    found, scope = _unsealed(exchange.request.app[CARRIED], sealed), exchange.caller.session_id
+    if found is None or found.scope != scope or found.digest != _digest(exchange):
         raise InvalidState("this requestState is not of this caller and this request; make the call again without it")
     if found.expires_ms <= now_ms():
         raise InvalidState("this requestState has expired; make the call again without it")
@@ -95,6 +94,15 @@ def kept(exchange: Exchange, carried: Carried, response: bytes) -> bytes:
     )))
     result["requestState"] = jsonrpc.raw(f"{_MARK}{sealed}.{_text(result.get('requestState', msgspec.Raw()))}")
     return jsonrpc.close_object(message | {"result": jsonrpc.raw(result)})
+
+
+def _unsealed(sealer: Sealer, sealed: str) -> _Sealed | None:
+    content = sealer.opened(sealed)
+    try:
+        found = _decoder.decode(content) if content is not None else None
+    except msgspec.DecodeError:      # sealed by another version of ours
+        return None
+    return found if found is not None and found.version == _VERSION else None
 
 
 def _digest(exchange: Exchange) -> bytes:

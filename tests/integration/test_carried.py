@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from gateway.wire import inputs
+from shared.sealing import Sealer
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, producer
 from tests.fixtures.modern import Modern
 from tests.fixtures.stateless_upstream import DONE, stateless
@@ -16,6 +19,8 @@ from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result
 _CAN: dict[str, Any] = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}}}
 _ASKED = {"who": {"method": "elicitation/create", "params": {"message": "who?", "requestedSchema": {}}}}
 _GIVEN = {"inputResponses": {"who": {"action": "accept", "content": {"name": "Ada"}}}}
+_SECRET = "a secret of the tests, long enough to sign with"
+_encode = msgspec.json.Encoder().encode
 _DATA = "data:text/plain;base64," + base64.b64encode(b"high").decode()
 
 
@@ -116,6 +121,29 @@ async def test_a_state_is_good_for_its_caller_and_its_request_until_the_call_end
     assert {error["data"]["reason"] for error in refused} == {"invalid_request_state"}
     assert taken["_meta"]["artifact"]["artifact_uri"]
     assert len(tool.paths) == 2
+
+
+@pytest.mark.parametrize(("content", "is_taken"), [
+    ([1, None, None, 2**52, "x" * 22, 0, [], True], True), ([1, None, None, 1, "x" * 22, 0, [], True], False),
+    ([2, None, None, 2**52, "x" * 22, 0, [], True], False), ([1, None, None], False),
+])
+async def test_a_state_that_is_old_or_of_another_version_is_refused(
+    shared_backing: Backing, upstream: ScriptedUpstream, content: list[Any], is_taken: bool
+) -> None:
+    """Though it was sealed with the right key, for this caller and this request."""
+    tool = Binding(upstream)
+    auth = {"auth": {"signing_secret": _SECRET}}
+    config = shared_backing.config(entry(upstream.url, consumer("read"), producer("write")), core=auth)
+    request = {"params": {"name": "write", "arguments": {"path": "out.txt"}}}
+    async with connected(config, initialize=False) as client:
+        ticket = await _call(client, "files_get_upload_url", "", {"arguments": {}})
+        scope, digest = ticket["structuredContent"]["session_id"], inputs.digest("tools/call", _encode(request))
+        sealed = msgspec.msgpack.encode([content[0], scope, digest, *content[3:]])
+        state = Sealer([_SECRET], "files of a call").seal(sealed)
+        answer = await _call(client, "write", "out.txt", {**_GIVEN, "requestState": f"longshore.{state}.own"})
+
+    assert ("x" * 22 in "".join(tool.paths)) is is_taken
+    assert is_taken or answer["data"]["reason"] == "invalid_request_state"
 
 
 async def test_what_carries_nothing_keeps_the_servers_state_as_it_is(
