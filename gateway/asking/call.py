@@ -86,6 +86,11 @@ class AskingCall:
         self._room = asyncio.Event()
 
     @property
+    def size_bytes(self) -> int:
+        """What its request takes while it waits: as it came, and as it was sent on."""
+        return 2 * len(self._request.body)
+
+    @property
     def digest(self) -> bytes:
         """What it asks for."""
         return inputs.digest(self._request.method, self._request.body)
@@ -169,6 +174,8 @@ class AskingCall:
         self._is_heard, self.takes, self._token_now = True, now.takes, now.token
         if self.clock is not None:
             self.clock.start_clock()
+        if self.is_over:
+            return True
         answered = [
             inputs.answer(one, msgspec.Raw(now.responses[key]))
             for key, one in self._open.items() if key in now.responses

@@ -7,7 +7,7 @@ another one, what the call says from then on is carried there.
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 
 import msgspec
 
@@ -25,6 +25,7 @@ from shared.tasks import Tasks
 
 LONGEST_S = 3600.0           # from a call's beginning to its last question
 _MOST = 2_000                # of all principals
+_MOST_BYTES = 128 * 1024 * 1024
 _GRACE_MS = 10_000           # by which a mailbox outlives what is said of it
 _END_S = 2.0
 _encode = msgspec.msgpack.Encoder().encode
@@ -46,11 +47,17 @@ class ParkedCalls:
         self._most = most            # of one principal
         self._calls: dict[str, AskingCall] = {}
         self._waiting: Counter[str] = Counter()
+        self._bytes = 0              # of the requests of those that wait
 
     @property
     def count(self) -> int:
         """Calls that wait here now."""
         return self._waiting.total()
+
+    @property
+    def kept(self) -> int:
+        """Calls that waited at some time and are not over."""
+        return len(self._calls)
 
     def find(self, call_id: str) -> AskingCall | None:
         """A call of this gateway that was parked."""
@@ -66,13 +73,17 @@ class ParkedCalls:
             if isinstance(heard, Asked):
                 return Ended(inputs.required(heard.questions, await self._park(call)))
         except LongshoreError as err:
-            if not call.is_over:
-                call.give_up(str(err))
-            self._calls.pop(call.id, None)
+            self.give_up(call, str(err))
             raise
         if isinstance(heard, Ended):
             self._calls.pop(call.id, None)
         return heard
+
+    def give_up(self, call: AskingCall, why: str) -> None:
+        """End the call, at the server too, if it is not over. Safe to repeat."""
+        self._calls.pop(call.id, None)
+        if not call.is_over:
+            call.give_up(why)
 
     async def resume(self, call: AskingCall, number: int, now: Resumed) -> bool:
         """As the call's own; a server that takes no answer ends the call."""
@@ -86,7 +97,7 @@ class ParkedCalls:
         """Give up every call, and let nobody wait for one."""
         calls = list(self._calls.values())
         for call in calls:
-            call.give_up("the gateway that held this call stops; make the call again")
+            self.give_up(call, "the gateway that held this call stops; make the call again")
         self.parcels.close()
         if ending := [call.task for call in calls if call.task is not None]:
             await asyncio.wait(ending, timeout=_END_S)
@@ -98,10 +109,13 @@ class ParkedCalls:
             raise CallLost("this call asks for too long; make it again")
         if self._waiting[principal] >= (self._most or _MOST) or self._waiting.total() >= _MOST:
             raise TooMany(f"{self._waiting[principal]} calls of yours wait for an answer of their client already")
+        if self._bytes + call.size_bytes > _MOST_BYTES:
+            raise TooMany("calls that wait for an answer of their client hold all that they may here")
         await self.parcels.say_alive()
         call.park()
         self._calls[call.id] = call
         self._waiting[principal] += 1
+        self._bytes += call.size_bytes
         opened: _Opened = asyncio.get_running_loop().create_future()
         self._tasks.spawn(self._wait(call, opened), name="wait_for_client")
         turn = (call.round, *await opened)
@@ -115,7 +129,7 @@ class ParkedCalls:
         number, scope, ttl_ms = call.round, call.caller.session_id, self._wait_s * 1000 + _GRACE_MS
         try:
             async with AsyncExitStack() as boxes:
-                with self._place(call.caller.principal):
+                with self._place(call):
                     answers = await boxes.enter_async_context(self.mailboxes.opened(scope, ttl_ms=ttl_ms))
                     leaving = await boxes.enter_async_context(self.mailboxes.opened(scope, ttl_ms=ttl_ms))
                     if not opened.done():
@@ -126,22 +140,19 @@ class ParkedCalls:
         except StoreDown as err:
             if not opened.done():
                 opened.set_exception(err)
-            call.give_up("the call was lost with the store; make it again")
+            self.give_up(call, "the call was lost with the store; make it again")
 
     async def _answer(self, call: AskingCall, box: Mailbox) -> Resumed | None:
         """What the client sent; None when the call was given up, as it is when nothing comes in time."""
-        if call.is_over:
-            return None
-        try:
-            async with asyncio.timeout(self._wait_s) as call.wait:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0 if call.is_over else self._wait_s) as call.wait:
                 return _resumed.decode(await box.take())
-        except TimeoutError:
-            call.wait = None
-            self._calls.pop(call.id, None)
-            call.give_up("the client did not answer in time; make the call again")
-            return None
-        finally:
-            call.wait = None
+        call.wait = None
+        self.give_up(call, "the client did not answer in time; make the call again")
+        if await self.mailboxes.deliver(call.caller.session_id, box.id, b""):
+            return None              # the one message that it takes: nobody answers any more
+        box.arrived.set()
+        return _resumed.decode(await box.take())     # somebody did at the last moment, and is told so
 
     async def _carry(self, call: AskingCall, box: str, leaving: Mailbox) -> None:
         """Send what the call says to the gateway that the client speaks to now, until it is over or parked again."""
@@ -156,7 +167,7 @@ class ParkedCalls:
                 if isinstance(item, Quiet):
                     continue
                 if not await self.parcels.push(call.caller.session_id, box, _encode(item)):
-                    call.give_up("the client went away")
+                    self.give_up(call, "the client went away")
                     return
                 if not isinstance(item, Said):
                     return
@@ -165,13 +176,15 @@ class ParkedCalls:
 
     async def _watch(self, call: AskingCall, leaving: Mailbox) -> None:
         await leaving.take()
-        call.give_up("the client went away")
+        self.give_up(call, "the client went away")
 
     @contextmanager
-    def _place(self, principal: str) -> Iterator[None]:
+    def _place(self, call: AskingCall) -> Iterator[None]:
+        principal = call.caller.principal
         try:
             yield
         finally:
+            self._bytes -= call.size_bytes
             self._waiting[principal] -= 1
             if not self._waiting[principal]:
                 del self._waiting[principal]

@@ -18,11 +18,12 @@ from gateway.mcp import attending
 from gateway.mcp.exchange import Exchange, Sink, note_of
 from gateway.mcp.relay import STREAM_HEADERS, error_message, first_byte
 from gateway.mcp.translating import answer_server
+from gateway.upstream.client import PASSED_ON
 from gateway.wire import inputs, progress, sse, to_legacy
 from gateway.wire.envelope import Envelope
 from gateway.wire.inputs import Again, Takes
 from shared.clock import now_ms
-from shared.errors import CallLost, InvalidState, LongshoreError
+from shared.errors import CallLost, InvalidState, LongshoreError, UpstreamDown
 from shared.jobs import JobRefused
 from shared.refusals import error_of
 from shared.state.parcels import Incoming
@@ -30,6 +31,7 @@ from shared.state.sessions import Caller
 from shared.tasks import Tasks
 
 Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
+_JSON = "application/json"
 _BOX_MS = 60_000             # renewed while somebody listens
 _encode = msgspec.msgpack.Encoder().encode
 _items: msgspec.msgpack.Decoder[Said | Ended | JobRefused] = msgspec.msgpack.Decoder(Said | Ended | JobRefused)
@@ -56,7 +58,7 @@ class _Here:
         return await self.parked.hear(self.call)
 
     def leave(self) -> None:
-        self.call.give_up("the client went away")
+        self.parked.give_up(self.call, "the client went away")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +155,16 @@ async def _run(exchange: Exchange, handle: Handle, call: AskingCall) -> None:
         response = await handle(exchange)
         if not exchange.answered:
             body = response.body if isinstance(response, web.Response) else None
-            call.end(Ended(bytes(body) if isinstance(body, bytes) else b"{}", response.status))
+            call.end(Ended(bytes(body) if isinstance(body, bytes) else b"{}", response.status, _head_of(response)))
     except LongshoreError as err:
         call.end(err)
     finally:
         call.end(LongshoreError("internal error"))    # where nothing else was the end: its cause is logged
+
+
+def _head_of(response: web.StreamResponse) -> dict[str, str]:
+    """The headers that say something of the answer."""
+    return {name: response.headers[name] for name in ("Content-Type", *PASSED_ON) if name in response.headers}
 
 
 async def _told(request: web.Request, source: _Source, message: Envelope) -> web.StreamResponse:
@@ -175,10 +182,12 @@ async def _told(request: web.Request, source: _Source, message: Envelope) -> web
                 note.reason = err.reason
                 return await outgoing.end(error_message(note, err))
             if isinstance(heard, Ended):
-                body = inputs.renamed(heard.body, message.id)
+                is_message = heard.headers.get("Content-Type", _JSON).startswith(_JSON)
+                body = inputs.renamed(heard.body, message.id) if is_message else heard.body
                 if outgoing is not None:
-                    return await outgoing.end(body)
-                return web.Response(body=body, status=heard.status, content_type="application/json")
+                    refused = UpstreamDown(f"the upstream server answered with HTTP status {heard.status}")
+                    return await outgoing.end(body if is_message else error_message(note, refused))
+                return web.Response(body=body, status=heard.status, headers={"Content-Type": _JSON, **heard.headers})
             if outgoing is None:
                 outgoing = await _Outgoing.begun(request, note)
             if isinstance(heard, Said):

@@ -5,7 +5,7 @@ the response to this request is held; everything else on an SSE stream passes at
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -57,6 +57,9 @@ async def relay(
         if answer.status != 200 and answer.content_type == "application/json":
             return await _refused(exchange, answer, change)
     if exchange.sink is not None:
+        if answer.status != 200 and exchange.stateless is not None:      # a refusal in the upstream's own words
+            head = {**answer.said, "Content-Type": answer.media_type}
+            return web.Response(status=answer.status, body=await answer.read(), headers=head)
         return await _into(exchange.sink, exchange, answer, change)
     if change is not None and answer.status == 200:
         if answer.is_stream:
@@ -64,7 +67,7 @@ async def relay(
         came = await answer.read()
         body = await change(came)
         kind = answer.media_type if body is came and answer.media_type else "application/json"
-        return web.Response(status=_status_of(exchange, body), body=body, headers={**headers, "Content-Type": kind})
+        return web.Response(status=status_of(exchange, body), body=body, headers={**headers, "Content-Type": kind})
     return await relay_bytes(exchange.request, answer, exchange.note, headers=headers)
 
 
@@ -188,7 +191,7 @@ async def _stream_changed(
     of the answer, which waits for a first event, though not for long."""
     async with aclosing(_events(exchange, answer, change)) as events:
         first = await anext(events, None) if _is_translated(exchange) else None
-        if first is not None and (status := _status_of(exchange, first.response)) != 200:
+        if first is not None and (status := status_of(exchange, first.response)) != 200:
             return web.Response(status=status, body=first.response, content_type="application/json")
         return await _stream_events(exchange, events, first.source if first is not None else b"", headers)
 
@@ -247,7 +250,7 @@ def _is_translated(exchange: Exchange) -> bool:
     return exchange.stateless is not None and exchange.stateless.is_translated
 
 
-def _status_of(exchange: Exchange, response: bytes) -> int:
+def status_of(exchange: Exchange, response: bytes) -> int:
     """The status of an answer that is this response: one of the session era says nothing by it."""
     return to_legacy.status_of(response) if _is_translated(exchange) else 200
 
@@ -276,7 +279,9 @@ async def break_off(response: web.StreamResponse, note: Note, err: LongshoreErro
 
 
 async def _refused(exchange: Exchange, answer: UpstreamAnswer, change: Change) -> web.StreamResponse:
-    body = await change(await answer.read())
+    body = came = await answer.read()
+    with suppress(*() if exchange.is_restated else (UpstreamDown,)):     # what is no message stays as it is
+        body = await change(came)
     if exchange.is_restated:                 # to a client with a session, 404 says that the session is gone
         if exchange.sink is not None:
             exchange.answered = True

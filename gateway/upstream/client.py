@@ -27,7 +27,8 @@ _REPEATABLE = frozenset({"GET", "HEAD", "DELETE"})
 
 
 # What an answer says beside its body that its client has to know.
-_PASSED_ON = ((b"allow", "Allow"), (b"retry-after", "Retry-After"), (b"www-authenticate", "WWW-Authenticate"))
+PASSED_ON = ("Allow", "Retry-After", "WWW-Authenticate")
+_PASSED_ON = tuple((name.lower().encode(), name) for name in PASSED_ON)
 
 
 class UpstreamAnswer:

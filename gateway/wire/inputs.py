@@ -204,8 +204,9 @@ def digest(method: str, body: bytes) -> bytes:
 
 
 def renamed(body: bytes, message_id: MessageId) -> bytes:
-    """A response under the id of the request that it goes to."""
-    return jsonrpc.close_object(jsonrpc.open_object(body) | {"id": jsonrpc.raw(message_id)})
+    """A response under the id of the request that it goes to. What is none stays as it is."""
+    message = jsonrpc.open_object(body)
+    return jsonrpc.close_object(message | {"id": jsonrpc.raw(message_id)}) if "jsonrpc" in message else body
 
 
 def _refusal(raw_id: msgspec.Raw, code: int, sentence: str) -> bytes:

@@ -308,3 +308,45 @@ async def test_a_client_that_leaves_after_it_answered_cancels_its_call(
     cancelled = await upstream.until("notifications/cancelled")
 
     assert cancelled.params["requestId"] == upstream.last("tools/call").message["id"]
+
+
+@pytest.mark.parametrize(("kind", "body"), [
+    ("application/json", '{"error":"invalid_token"}'), ("text/plain", "no"),
+    ("application/json", '{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"no"}}'),
+])
+async def test_a_refusal_of_the_server_reaches_a_client_that_could_be_asked(
+    pair: tuple[Modern, Modern], upstream: ScriptedUpstream, kind: str, body: str
+) -> None:
+    headers = {"WWW-Authenticate": 'Bearer scope="more"', "Content-Type": kind}
+
+    async def refuses(seen: Seen) -> aiohttp.web.Response:
+        return aiohttp.web.Response(status=401, body=body, headers=headers)
+
+    upstream.behaviours["tools/call"] = refuses
+    asked = await call(pair[0], workspace=new_id())
+    plain = await call(pair[0], workspace=new_id(), meta={CAPABILITIES: {}})
+
+    assert (asked.status, asked.headers["WWW-Authenticate"]) == (401, 'Bearer scope="more"')
+    assert asked.body.replace(b'"id":1', b'"id":2') == plain.body
+    assert asked.headers["Content-Type"] == plain.headers["Content-Type"]
+
+
+async def test_an_answer_at_the_last_moment_counts_or_is_refused_but_never_hangs(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """Twenty calls are answered, through the other gateway, just as their time runs out."""
+    Tool(upstream, [[FORM]])
+    config = shared_backing.config(entry(upstream.url), sessions={"input_wait_seconds": 1})
+    async with _clients(config, 2) as (first, second):
+        workspace = new_id()
+
+        async def answered(place: int) -> str:
+            asked = Asked.by(await call(first, workspace=workspace))
+            await asyncio.sleep(0.9 + place / 100)
+            async with asyncio.timeout(PATIENCE_S):
+                answer = await call(second, asked.answers(ADA), workspace=workspace)
+            return answer.reason if "error" in answer.message else "complete"
+
+        ends = await asyncio.gather(*(answered(place) for place in range(20)))
+
+    assert set(ends) <= {"complete", "call_lost", "invalid_request_state"}

@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 
 from gateway.app import public_runner
+from gateway.appkeys import PARKED
 from shared.config import Config
 from shared.ids import new_id
 from shared.metrics import Metrics
@@ -143,10 +144,12 @@ async def test_nothing_is_left_of_a_call_however_it_ends(
             await way(modern, tool)
             await tool.until_left()
             left = await left_behind(runner.app, fresh_backing.redis_url, before)
+            kept = runner.app[PARKED].count + runner.app[PARKED].kept
     finally:
         await runner.cleanup()
 
     assert left == {}
+    assert kept == 0
     if policy == "per_call":
         used = {seen.request.headers["Mcp-Session-Id"] for seen in upstream.calls("tools/call")}
         assert used <= set(upstream.deleted)
