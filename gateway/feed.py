@@ -22,7 +22,6 @@ _LOOK_EVERY_S = 15.0         # a quarter of what a claim holds for: it is renewe
 SETTLE_S = 12.0              # for the upstream to take what a listener wants
 _SAY_AGAIN_S = 2.0
 _BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
-_OWN = changes.Change(changes.RESOURCES, "", changes.OWN_RESOURCES)
 _applied = msgspec.msgpack.Decoder(Applied)
 
 
@@ -74,7 +73,7 @@ class Feed:
         if word.kind == CHANGE and (change := changes.change_of(word.data)) is not None:
             self._tell(change)
         elif word.kind == RESOURCES:
-            self._tell(_OWN)
+            self._tell(changes.OWN)
         elif word.kind == MISSED:
             self.look.set()
             for listener in self.listeners:

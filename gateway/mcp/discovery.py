@@ -5,6 +5,7 @@ from aiohttp import web
 
 from gateway.appkeys import LEASES
 from gateway.mcp import authorizing, capabilities, listening
+from gateway.mcp.acknowledgement import Acknowledgement
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.relay import Standing, check_kind, relay, relay_bytes
 from gateway.mcp.sending import sent
@@ -37,7 +38,19 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
         await leases.begin_stream(exchange.caller.session_id, lease)
         async with sent(exchange, exchange.body, within_s=None) as answer:
             check_kind(answer, asked=True)
-            standing = Standing(farewell=sse.event(changes.ended(exchange.envelope.id)))
+            standing = _standing(exchange)
+            if not answer.is_stream and answer.status == 404 and standing.scope:     # the server tells of nothing
+                return await listening.listen_to_us(exchange)
             return await relay_bytes(request, answer, exchange.note, headers={}, standing=standing)
     finally:
         leases.end_stream(exchange.caller.session_id, lease)
+
+
+def _standing(exchange: Exchange) -> Standing:
+    """The stream, with longshore's own resources told on it where it has any and the client wants to know."""
+    listen_id = exchange.envelope.id
+    farewell = sse.event(changes.ended(listen_id))
+    if not exchange.mounted.adapters.exposes_artifacts or changes.RESOURCES not in changes.wanted(exchange.body).lists:
+        return Standing(farewell)
+    notice = sse.event(changes.tagged(changes.OWN, listen_id))
+    return Standing(farewell, exchange.caller.session_id, notice, Acknowledgement())

@@ -63,6 +63,16 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
     return await _stream(way, Listener(honoured), opener, outgoing)
 
 
+async def listen_to_us(exchange: Exchange) -> web.StreamResponse:
+    """`subscriptions/listen` in front of a server that has no such method: longshore's own changes alone."""
+    listen_id, ours = exchange.envelope.id, Wants(frozenset({changes.RESOURCES}))
+    outgoing = _Outgoing(
+        scope=exchange.caller.session_id, of_change=lambda change: changes.tagged(change, listen_id),
+        first=changes.acknowledged(listen_id, ours), last=changes.ended(listen_id),
+    )
+    return await _stream(Way(exchange.request, exchange.mounted, exchange.caller), Listener(ours), None, outgoing)
+
+
 def _has_session(mounted: Mounted) -> bool:
     """Whether the upstream's session outlives a call."""
     return mounted.server.sessionless_clients == "per_principal"
@@ -130,6 +140,8 @@ async def _stream(way: Way, listener: Listener, opener: Opener | None, outgoing:
             headers={**outgoing.headers, **STREAM_HEADERS, "Content-Type": "text/event-stream"}
         )
         note.head_sent = True
+        if note.trace is not None:
+            note.trace.stands(200)
         await response.prepare(request)
         stream = streams.add(response)
         held.callback(streams.remove, stream)

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from gateway.appkeys import HEARING, LISTS, METRICS, SESSIONS, STREAMS, TASKS, CutOff, Note
 from gateway.lists import CHANGED
+from gateway.mcp.acknowledgement import Acknowledgement
 from gateway.mcp.exchange import Exchange, Sink
 from gateway.mcp.translating import Change, passes, translated
 from gateway.streams import OpenStream, Streams
@@ -117,6 +118,7 @@ class Standing:
     farewell: bytes = b""        # the event that it ends with when we drain
     scope: str = ""              # in which it is told what changes of longshore's own, "" for nowhere
     notice: bytes = b""          # the event that tells it
+    acknowledgement: Acknowledgement | None = None   # of the stream, before which nothing is told
 
 
 async def relay_bytes(
@@ -156,7 +158,10 @@ async def _copy_stream(
     stream = streams.add(response, None if standing is not None else partial(first_byte, request, note))
 
     async def copy() -> None:
-        async for chunk in answer.chunks():
+        chunks = answer.chunks()
+        if standing is not None and standing.acknowledgement is not None:
+            chunks = standing.acknowledgement.through(chunks)
+        async for chunk in chunks:
             watch_lists(request, note, chunk)
             await stream.write(chunk)
 
@@ -180,7 +185,8 @@ async def _hold(streams: Streams, stream: OpenStream, copying: Coroutine[None, N
 
 
 def _tell(request: web.Request, stream: OpenStream, standing: Standing, word: Word) -> None:
-    if word.kind in (RESOURCES, MISSED) and stream.put(standing.notice):
+    is_early = standing.acknowledgement is not None and not standing.acknowledgement.is_out
+    if word.kind in (RESOURCES, MISSED) and not is_early and stream.put(standing.notice):
         request.app[TASKS].spawn(stream.flush(), name="tell_of_change")
 
 

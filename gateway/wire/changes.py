@@ -86,6 +86,9 @@ class Wants:
         return lists + [Change(UPDATED, uri, _plain(UPDATED, uri)) for uri in sorted(self.uris)]
 
 
+OWN = Change(RESOURCES, "", OWN_RESOURCES)     # of what longshore has itself
+
+
 def change_of(data: bytes) -> Change | None:
     """The change that a message tells of, None for any other message."""
     if b"list_changed" not in data and b"resources\\/" not in data and b"resources/updated" not in data:
@@ -133,8 +136,22 @@ def acknowledged(listen_id: MessageId, honoured: Wants) -> bytes:
     """The first message to a listener of the stateless revision: what it will be told."""
     params = {"_meta": {SUBSCRIPTION_KEY: listen_id}, "notifications": filter_of(honoured)}
     return msgspec.json.encode(
-        {"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": params}
+        {"jsonrpc": "2.0", "method": _ACKNOWLEDGED, "params": params}
     )
+
+
+def acknowledging_resources(data: bytes) -> bytes | None:
+    """An acknowledgement of a server's, the list of resources added to what it promises; None for any other message."""
+    if b"acknowledged" not in data:
+        return None
+    message = jsonrpc.open_object(data)
+    if msgspec.json.decode(message.get("method", _NULL)) != _ACKNOWLEDGED:
+        return None
+    params = jsonrpc.open_object(message.get("params", _NOTHING))
+    promised = jsonrpc.open_object(params.get("notifications", _NOTHING))
+    params["notifications"] = jsonrpc.raw(promised | {"resourcesListChanged": jsonrpc.raw(True)})
+    message["params"] = jsonrpc.raw(params)
+    return jsonrpc.close_object(message)
 
 
 def ended(listen_id: MessageId) -> bytes:
@@ -168,7 +185,9 @@ def _with_meta(data: bytes, more: jsonrpc.RawMap) -> bytes:
     return jsonrpc.close_object(message)
 
 
+_ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 _NOTHING = msgspec.Raw(b"{}")
+_NULL = msgspec.Raw(b"null")
 
 
 def _plain(method: str, uri: str = "") -> bytes:

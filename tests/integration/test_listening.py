@@ -3,15 +3,21 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
+from aiohttp.web import TCPSite
+from redis import Redis
 
+from gateway.app import public_runner
+from gateway.appkeys import FEEDS
+from shared.metrics import Metrics
 from tests.fixtures.changing import PREFIX, SUBSCRIPTION, VERSION, Changing, Stream, listening, with_sessions
 from tests.fixtures.gateway import ACCEPT, Backing, Client, connected, entry, gateway, producer
+from tests.fixtures.leaks import holdings, left_behind
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, stream
 
 _ALL: dict[str, Any] = {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
@@ -267,3 +273,32 @@ async def _unread(client: Client) -> AsyncIterator[_Unread]:
             yield _Unread(reader, writer, client.mount)
         finally:
             writer.close()
+
+
+async def test_listeners_that_come_and_go_leave_nothing(fresh_backing: Backing, changing: Changing) -> None:
+    """Neither when they end in good order nor when they break off before anything was said to them."""
+    runner = public_runner(fresh_backing.config(entry(changing.upstream.url)), Metrics())
+    await runner.setup()
+    await TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/mcp/files"
+
+    async def come_and_go(number: int, patience_s: float) -> None:
+        uris = [f"sea://{number}"]
+        async with aiohttp.ClientSession() as http:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience_s), listening(http, url, number, resourceSubscriptions=uris) as one:
+                    await one.message()
+
+    await come_and_go(0, _WITHIN_S)
+    before = holdings(runner.app, fresh_backing.redis_url)
+    await asyncio.gather(*(come_and_go(number, _WITHIN_S if number % 2 else number / 500) for number in range(60)))
+    left = await left_behind(runner.app, fresh_backing.redis_url, before)
+    async with asyncio.timeout(_WITHIN_S):
+        while runner.app[FEEDS].count or changing.watched:
+            await asyncio.sleep(0.01)
+    with Redis.from_url(fresh_backing.redis_url) as redis:
+        kept = [key for pattern in ("feed:*", "feed_wants:*") for key in redis.scan_iter(f"longshore:{pattern}")]
+    await runner.cleanup()
+
+    assert left == {}
+    assert kept == []

@@ -1,0 +1,124 @@
+"""Feeds in Redis: one gateway holds the upstream's stream, and all that is wanted of it adds up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from shared.errors import SessionGone, TooMany
+from shared.state.feeds import FeedStore
+from tests.fixtures.storage import RedisServer, State, opened_state, redis_server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with redis_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def state(server: RedisServer) -> AsyncIterator[State]:
+    async with opened_state(server.address) as opened:
+        yield opened
+
+
+def _gateways(state: State, *names: str) -> list[FeedStore]:
+    return [FeedStore(state.scripts, state.link, state.keys, name) for name in names]
+
+
+async def _dies(state: State, gateway: FeedStore) -> None:
+    await state.link.call("DEL", state.keys.gateway_alive(gateway.gateway))
+
+
+async def test_of_many_gateways_at_once_one_takes_the_stream_until_it_dies(state: State) -> None:
+    """And then one of the others does, which goes on with what was subscribed to."""
+    scope, gateways = await state.open_session(), _gateways(state, *(f"race-{number}" for number in range(20)))
+    await asyncio.gather(*(gateway.beat([]) for gateway in gateways))
+
+    first = await asyncio.gather(*(gateway.claim(scope) for gateway in gateways))
+    [holder] = [gateway for gateway, claim in zip(gateways, first, strict=True) if claim.is_held]
+    await holder.note_subscribed(scope, b"noted")
+    again = await asyncio.gather(*(gateway.claim(scope) for gateway in gateways))
+    await _dies(state, holder)
+    others = [gateway for gateway in gateways if gateway is not holder]
+    after = await asyncio.gather(*(gateway.claim(scope) for gateway in others))
+    late = await holder.claim(scope)
+
+    assert [claim.is_held for claim in again] == [claim.is_held for claim in first]
+    assert {claim.holder for claim in first} == {"", holder.gateway}
+    [taken] = [claim for claim in after if claim.is_held]
+    assert (taken.holder, taken.subscribed) == (holder.gateway, b"noted")
+    assert not late.is_held
+
+
+async def test_who_lives_is_known_by_its_beat(state: State) -> None:
+    one, other = _gateways(state, "beat-1", "beat-2")
+    await other.beat([])
+    alive = await one.beat([other.gateway])
+    await _dies(state, other)
+
+    assert alive == []
+    assert await one.beat([other.gateway]) == [other.gateway]
+
+
+async def test_what_living_gateways_and_the_session_want_adds_up(state: State) -> None:
+    """What the dead wanted goes."""
+    scope, (one, other) = await state.open_session(), _gateways(state, "want-1", "want-2")
+    await asyncio.gather(one.beat([]), other.beat([]))
+    await asyncio.gather(one.want(scope, 3, ["a", "b"]), other.want(scope, 5, ["b", "c"]))
+    await one.watch(scope, "w", watch=True)
+
+    together = await one.wanted(scope)
+    await _dies(state, other)
+    alone = await one.wanted(scope)
+
+    assert together.uris == {"a", "b", "c", "w"}
+    assert together.watched == {"w"}
+    assert (together.applied.gateways, together.applied.session) == ({"want-1": 3, "want-2": 5}, 1)
+    assert alone.uris == {"a", "b", "w"}
+    assert alone.applied.gateways == {"want-1": 3}
+    assert alone.is_of_none_but("want-1")
+    assert not together.is_of_none_but("want-1")
+
+
+async def test_a_session_watches_each_resource_once_and_not_too_many(state: State) -> None:
+    """However many say so at once."""
+    scope, [gateway] = await state.open_session(), _gateways(state, "watch")
+    await gateway.beat([])
+    uris = [f"sea://{number % 100}" for number in range(300)]
+
+    await asyncio.gather(*(gateway.watch(scope, uri, watch=True) for uri in uris))
+    many = await gateway.wanted(scope)
+    await asyncio.gather(*(gateway.watch(scope, uri, watch=False) for uri in uris[1:100]))
+    few = await gateway.wanted(scope)
+    await asyncio.gather(*(gateway.watch(scope, f"x://{number}", watch=True) for number in range(999)))
+    with pytest.raises(TooMany):
+        await gateway.watch(scope, "x://one-more", watch=True)
+    _, is_held_before = await gateway.watch(scope, "x://1", watch=True)
+    await gateway.claim(scope)
+    changes, is_held = await gateway.watch(scope, "x://1", watch=False)
+    await state.end_session(scope)
+    with pytest.raises(SessionGone):
+        await gateway.watch(scope, "x://1", watch=True)
+
+    assert (len(many.watched), many.applied.session) == (100, 100)
+    assert few.watched == {"sea://0"}
+    assert (is_held_before, is_held) == (False, True)
+    assert changes == 100 + 99 + 999 + 1
+
+
+async def test_the_last_gateway_that_lets_go_leaves_nothing(state: State) -> None:
+    """One before it leaves the stream, and what is subscribed to, to the others."""
+    scope, (one, other) = await state.open_session(), _gateways(state, "leave-1", "leave-2")
+    await asyncio.gather(one.beat([]), other.beat([]))
+    await asyncio.gather(one.want(scope, 1, ["a"]), other.want(scope, 1, ["b"]))
+    await one.claim(scope)
+    await one.note_subscribed(scope, b"noted")
+    await other.note_subscribed(scope, b"not the holder's to say")
+
+    await one.release(scope)
+    taken = await other.claim(scope)
+    await other.release(scope)
+
+    assert (taken.is_held, taken.subscribed) == (True, b"noted")
+    assert await state.link.call("EXISTS", state.keys.feed(scope), state.keys.feed_wants(scope)) == 0

@@ -1,0 +1,116 @@
+"""Longshore's own resources come and go: whoever listens learns of it, whatever its upstream tells of."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from shared.keys import Keys
+from shared.state.address import parse_redis_url
+from shared.state.link import RedisLink
+from shared.state.news import News
+from shared.tasks import Tasks
+from tests.fixtures.changing import SUBSCRIPTION, WITHIN_S, Changing, Stream, listening, with_sessions, without_sessions
+from tests.fixtures.gateway import Backing, connected, entry, gateway, producer
+from tests.fixtures.upstreams import ScriptedUpstream
+
+_RESOURCES = "notifications/resources/list_changed"
+
+
+@asynccontextmanager
+async def _told_until(backing: Backing, key_base: str) -> AsyncIterator[None]:
+    """Say again and again, of every scope, that its resources changed: who listens from some moment on has it then."""
+    tasks = Tasks()
+    link = RedisLink(parse_redis_url(backing.redis_url), tasks)
+    news = News(link, Keys(key_base))
+
+    async def tell() -> None:
+        while True:
+            channels = await link.call("PUBSUB", "CHANNELS", f"{key_base}:news:*")
+            for channel in channels:
+                await news.resources_changed(channel.decode().rpartition(":")[2])
+            await asyncio.sleep(0.05)
+
+    tasks.spawn(tell(), name="tell")
+    try:
+        yield
+    finally:
+        await tasks.close()
+        await link.close()
+
+
+@pytest.mark.parametrize("kind", ["of its own", "of none", "that has no such method", "with sessions"])
+async def test_a_listener_is_told_beside_what_its_server_tells(
+    shared_backing: Backing, upstream: ScriptedUpstream, kind: str
+) -> None:
+    """Acknowledged first, under its own id, from another gateway."""
+    changing: Changing = with_sessions(upstream) if kind == "with sessions" else without_sessions(upstream)
+    if kind == "that has no such method":
+        upstream.behaviours["subscriptions/listen"] = changing.refuse
+    elif kind == "of none":
+        changing.honours = {}
+    base = f"own-{len(kind)}"
+    config = shared_backing.config(
+        entry(upstream.url, producer("write")),
+        state_persistence={"type": "redis", "redis": {"url": shared_backing.redis_url, "key_base": base}},
+    )
+    async with (
+        connected(config, initialize=False) as client, gateway(config) as second,
+        listening(client.http, second + client.mount, "mine", resourcesListChanged=True) as listener,
+    ):
+        acknowledged = await listener.message()
+        async with _told_until(shared_backing, base):
+            told = await listener.message()
+
+    assert acknowledged["params"] == {
+        "_meta": {SUBSCRIPTION: "mine"}, "notifications": {"resourcesListChanged": True},
+    }
+    assert told == {"jsonrpc": "2.0", "method": _RESOURCES, "params": {"_meta": {SUBSCRIPTION: "mine"}}}
+
+
+async def test_a_session_is_told_though_its_server_has_no_stream(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """Which without artifacts is said to the client as before."""
+    config = shared_backing.config(
+        entry(upstream.url, producer("write")), entry(upstream.url) | {"id": "plain", "mount_path": "/mcp/plain"},
+        state_persistence={"type": "redis", "redis": {"url": shared_backing.redis_url, "key_base": "own-session"}},
+    )
+    async with connected(config) as client:
+        headers = {**client.headers(), "Accept": "text/event-stream"}
+        async with (
+            client.http.get(client.base + client.mount, headers=headers) as response,
+            _told_until(shared_backing, "own-session"),
+        ):
+            told = await Stream(response).message()
+        client.mount = "/mcp/plain"
+        await client.initialize()
+        headers = {**client.headers(), "Accept": "text/event-stream"}
+        async with client.http.get(client.base + client.mount, headers=headers) as response:
+            plain = response.status
+
+    assert told == {"jsonrpc": "2.0", "method": _RESOURCES}
+    assert plain == 405
+
+
+async def test_nobody_is_told_who_did_not_ask(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    changing = without_sessions(upstream)
+    config = shared_backing.config(
+        entry(upstream.url, producer("write")),
+        state_persistence={"type": "redis", "redis": {"url": shared_backing.redis_url, "key_base": "own-unasked"}},
+    )
+    async with (
+        connected(config, initialize=False) as client,
+        listening(client.http, client.base + client.mount, 1, toolsListChanged=True) as listener,
+        listening(client.http, client.base + client.mount, 2, resourcesListChanged=True) as other,
+        _told_until(shared_backing, "own-unasked"),
+    ):
+        acknowledged = await listener.message()
+        await other.methods(2)
+        await changing.say("tools/list_changed")
+        async with asyncio.timeout(WITHIN_S):
+            told = await listener.message()
+
+    assert acknowledged["params"]["notifications"] == {"toolsListChanged": True}
+    assert told["method"] == "notifications/tools/list_changed"
