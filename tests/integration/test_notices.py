@@ -5,15 +5,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import ClientResponse, web
 
 from shared.records import FileRecord
 from shared.state.news import RESOURCES, Hearing, Word
 from shared.state.quota import FileLimits
-from tests.fixtures.gateway import backing, connected, entry, gateway, producer
+from tests.fixtures.changing import Stream, listening, without_sessions
+from tests.fixtures.gateway import Backing, backing, connected, entry, gateway, producer
+from tests.fixtures.modern import Modern
 from tests.fixtures.storage import State, artifact_record, opened_state, redis_server, upload_record
-from tests.fixtures.upstreams import ScriptedUpstream, writes
+from tests.fixtures.upstreams import ScriptedUpstream, Seen, writes
 
 _CHANGED = b"notifications/resources/list_changed"
 
@@ -99,6 +102,26 @@ async def _stands(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def _no_such_method(seen: Seen) -> web.Response:
+    error = {"code": -32601, "message": "Method not found"}
+    return web.json_response({"jsonrpc": "2.0", "id": seen.message["id"], "error": error}, status=404)
+
+
+async def _acknowledges_nothing(seen: Seen) -> web.StreamResponse:
+    """A server that tells of no changes itself, and takes its time, with an acknowledgement in two pieces."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(seen.request)
+    await response.write(b": hello\n\n")
+    params = {"_meta": {"io.modelcontextprotocol/subscriptionId": seen.message["id"]}, "notifications": {"x/own": 1}}
+    told = {"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": params}
+    event = b"data: " + msgspec.json.encode(told) + b"\n\n"
+    for half in (event[:30], event[30:]):
+        await asyncio.sleep(0.2)
+        await response.write(half)
+    await asyncio.Event().wait()
+    return response
+
+
 async def _until(stream: ClientResponse, wanted: bytes, count: int) -> bytes:
     seen = b""
     async with asyncio.timeout(30):
@@ -131,3 +154,64 @@ async def test_a_stream_at_one_gateway_is_told_of_a_capture_at_another_and_of_it
                     await asyncio.sleep(0.05)
 
     assert kept["_meta"]["artifact"]["filename"] == "a.txt"
+
+
+@pytest.mark.parametrize("upstream_era", ["session", "stateless", "stateless without a stream"])
+async def test_a_listener_of_the_stateless_revision_is_told_of_a_capture(
+    shared_backing: Backing, upstream: ScriptedUpstream, upstream_era: str
+) -> None:
+    if upstream_era != "session":
+        without_sessions(upstream)
+    if upstream_era == "stateless without a stream":
+        upstream.behaviours["subscriptions/listen"] = _no_such_method
+    upstream.behaviours["tools/call"] = writes(b"for whoever listens")
+    async with connected(shared_backing.config(entry(upstream.url, producer("write"))), initialize=False) as client:
+        url = client.base + client.mount
+        async with listening(client.http, url, resourcesListChanged=True) as listener:
+            acknowledged = await listener.message()
+            answer = await Modern(client).request("tools/call", {"name": "write", "arguments": {"path": "a.txt"}})
+            told = await listener.message()
+
+    listen_id = {"io.modelcontextprotocol/subscriptionId": 1}
+    assert acknowledged["params"] == {"_meta": listen_id, "notifications": {"resourcesListChanged": True}}
+    assert told == {"jsonrpc": "2.0", "method": _CHANGED.decode(), "params": {"_meta": listen_id}}
+    assert answer.message["result"]["_meta"]["artifact"]["filename"] == "a.txt"
+
+
+async def test_what_a_server_acknowledges_comes_first_and_says_what_is_told_besides(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    without_sessions(upstream)
+    upstream.behaviours |= {
+        "tools/call": writes(b"for whoever listens"), "subscriptions/listen": _acknowledges_nothing,
+    }
+    async with connected(shared_backing.config(entry(upstream.url, producer("write"))), initialize=False) as client:
+        url = client.base + client.mount
+        async with listening(client.http, url, resourcesListChanged=True) as listener:
+            first = await listener.message()
+            await Modern(client).request("tools/call", {"name": "write", "arguments": {"path": "a.txt"}})
+            second = await listener.message()
+        async with listening(client.http, url, toolsListChanged=True) as listener:
+            other = await listener.message()
+
+    assert first["params"]["notifications"] == {"x/own": 1, "resourcesListChanged": True}
+    assert second["method"] == _CHANGED.decode()
+    assert other["params"]["notifications"] == {"x/own": 1}
+
+
+@pytest.mark.parametrize("upstream_era", ["session", "stateless"])
+async def test_a_session_whose_server_has_no_stream_is_told_of_a_capture(
+    shared_backing: Backing, upstream: ScriptedUpstream, upstream_era: str
+) -> None:
+    if upstream_era == "stateless":
+        without_sessions(upstream).capabilities = {"tools": {}}
+    upstream.behaviours["tools/call"] = writes(b"for whoever listens")
+    async with (
+        connected(shared_backing.config(entry(upstream.url, producer("write")))) as client,
+        client.http.get(client.base + client.mount, headers=client.headers()) as response,
+    ):
+        assert response.status == 200
+        await client.call("write", {"path": "a.txt"})
+        told = await Stream(response).message()
+
+    assert told["method"] == _CHANGED.decode()
