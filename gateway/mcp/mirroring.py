@@ -17,7 +17,7 @@ from gateway.wire.param_headers import Mirrored
 from gateway.wire.tool_lists import Tool
 from shared.errors import HeaderMismatch, InvalidParams, LongshoreError, ToolInputError
 
-_AT_ONCE_S = 1.0
+_REFUSAL_S = 10.0            # for the body of one, whose head is here
 _OF_AN_ANSWER = frozenset({"last-event-id", "mcp-protocol-version"})
 # What servers take of a header, and room for the others.
 _MOST_BYTES = 7_000
@@ -86,7 +86,7 @@ async def learned_from(exchange: Exchange, answer: UpstreamAnswer, body: bytes) 
     Raises HeaderMismatch where the client's own do not fit its arguments.
     """
     if answer.status != 400 or exchange.envelope.method != "tools/call" or not _is_mismatch(
-        await answer.whole_soon(_AT_ONCE_S)
+        await answer.whole_soon(_REFUSAL_S)
     ):
         return False
     before = made(exchange, body)

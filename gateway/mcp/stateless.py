@@ -13,7 +13,17 @@ from aiohttp import web
 
 from gateway.appkeys import CONFIG, ERAS, SIGNER, Mounted, Note
 from gateway.files import sep_2631
-from gateway.mcp import answering, authorizing, capabilities, listening, listing, renewal, toolcall, upstream_sessions
+from gateway.mcp import (
+    answering,
+    authorizing,
+    capabilities,
+    listening,
+    listing,
+    mirroring,
+    renewal,
+    toolcall,
+    upstream_sessions,
+)
 from gateway.mcp.exchange import (
     VERSION_HEADER,
     Begin,
@@ -126,6 +136,7 @@ async def _to_session(
         return await _discover(mounted, request, message)
     if message.method in inputs.METHODS and (again := inputs.again(body)) is not None:
         if again.state:
+            await _check_mirrors(mounted, request, came)
             return await answering.go_on(request, caller, message, again, takes)
         _check_agreed(note_of(request), message, again)
         body = again.body        # answers to nothing that waits for them
@@ -149,6 +160,16 @@ async def _to_session(
     if takes.any and message.method in inputs.METHODS and not is_ours:
         return await answering.begin(exchange, within, takes)
     return await within(exchange)
+
+
+async def _check_mirrors(mounted: Mounted, request: web.Request, came: "_Came") -> None:
+    """Raise HeaderMismatch where a call that waits is gone on with under headers that say other than its arguments."""
+    if came.message.method != "tools/call":
+        return
+    nowhere, unsent = OpenSession("", "", ""), Stateless({}, came.message.id, is_translated=True)
+    await mirroring.check(
+        Exchange(request, mounted, came.caller, nowhere, came.message, came.body, note_of(request), stateless=unsent)
+    )
 
 
 def _check_agreed(note: Note, message: Envelope, again: inputs.Again) -> None:

@@ -1,7 +1,9 @@
 """Tool arguments that travel in headers too: what longshore checks, makes anew, and sends again."""
 
+import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -81,6 +83,41 @@ async def test_a_call_whose_headers_say_other_than_its_arguments_reaches_no_serv
     error = refused.message["error"]
     assert (refused.status, error["code"], error["data"]["reason"]) == (400, -32020, "header_mismatch")
     assert annotated.calls("tools/call") == []
+
+
+async def test_a_call_that_waits_goes_on_under_headers_that_agree_and_no_others(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """Of a server with sessions, which asks in the middle of the call."""
+    answered = asyncio.Event()
+
+    async def asks(seen: Seen) -> Any:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(seen.request)
+        question = {"jsonrpc": "2.0", "id": 7, "method": "roots/list"}
+        await response.write(b"data: " + msgspec.json.encode(question) + b"\n\n")
+        async with asyncio.timeout(30):
+            await answered.wait()
+        await response.write(b"data: " + msgspec.json.encode(result(seen, {"content": []})) + b"\n\n")
+        return response
+
+    async def takes(seen: Seen) -> None:
+        answered.set()
+
+    upstream.behaviours |= {"tools/call": asks, "": takes}
+    upstream.tools = [_tool("echo", path=_MIRRORED)]
+    can: dict[str, Any] = {"io.modelcontextprotocol/clientCapabilities": {"roots": {}}}
+    call = {"name": "echo", "arguments": {"path": "a"}}
+    async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
+        modern = Modern(client)
+        asked = (await modern.request("tools/call", call, meta=can, headers={"Mcp-Param-Path": "a"})).message["result"]
+        replies: dict[str, Any] = {key: {"roots": []} for key in asked["inputRequests"]}
+        again = {**call, "inputResponses": replies, "requestState": asked["requestState"]}
+        refused = await modern.request("tools/call", again, meta=can, headers={"Mcp-Param-Path": "b"})
+        done = await modern.result("tools/call", again, meta=can, headers={"Mcp-Param-Path": "a"})
+
+    assert (refused.status, refused.message["error"]["code"]) == (400, -32020)
+    assert done["content"] == []
 
 
 async def test_a_call_whose_headers_agree_passes(shared_backing: Backing, annotated: ScriptedUpstream) -> None:
