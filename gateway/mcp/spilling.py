@@ -2,26 +2,28 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from gateway.appkeys import BLOBS, FILES, QUEUE
+from gateway.appkeys import BLOBS, FILES, LEASES, QUEUE
 from gateway.files import results, spill, structured
 from gateway.files.blocks import UNREADABLE
 from gateway.files.spill import Large
 from gateway.mcp import capture
-from gateway.mcp.exchange import Exchange
+from gateway.mcp.exchange import Exchange, lease_id
 from gateway.wire import jsonrpc
 from gateway.wire.jsonrpc import RawMap
 from shared import ids, layout
-from shared.errors import LongshoreError, OverQuota
+from shared.errors import LongshoreError, NotFound, OverQuota
 from shared.jobs import ArtifactDone, Candidate, FinaliseArtifact
 from shared.records import ArtifactRecord
 
 _FINALISE_S = 30.0
 _GRACE_MS = 120_000
+_MOST = 100                  # of one result; what comes after them stays
 
 
 async def spilled(
@@ -59,6 +61,7 @@ class _Spilling:
         self._exchange = exchange
         self._limit_bytes = limit_bytes
         self._known = list(captured)
+        self._held = 0                           # of these
 
     async def take(self, blocks: Sequence[msgspec.Raw]) -> None:
         """Take over the blocks of the content, or what stands for them."""
@@ -114,11 +117,23 @@ class _Spilling:
         for record in alike:
             if record.sha256 == sha256:
                 return record, False
+        if len(self.kept) >= _MOST:
+            return None, False
+        await self._hold()
         new = await _kept(self._exchange, found)
         if new is not None:
             self._known.append(new)
             self.kept.append(results.meta_of(new, capture.shown(self._exchange, new)))
         return new, new is not None
+
+
+    async def _hold(self) -> None:
+        """Have what is kept of this call stay until its end: it must not give way to what comes after it."""
+        exchange, ids_of_call = self._exchange, [record.id for record in self._known[self._held:]]
+        self._held = len(self._known)
+        lease = lease_id(exchange.note, exchange.envelope)
+        with suppress(NotFound):     # one has gone already, as the user may have wanted
+            await exchange.request.app[LEASES].use(exchange.caller.session_id, lease, ids_of_call)
 
 
 async def _kept(exchange: Exchange, found: Large) -> ArtifactRecord | None:

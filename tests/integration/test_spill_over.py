@@ -189,3 +189,33 @@ async def test_what_is_no_tool_result_stays_as_it_is(shared_backing: Backing, up
         said = await client.call("any")
 
     assert said == {"content": {"no": "list"}, "structuredContent": {"rows": _ROWS}}
+
+
+async def test_what_is_kept_of_a_call_does_not_give_way_to_what_comes_after_it(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    """What there is no place for stays in the result; what calls before it left gives way."""
+    texts = [{"type": "text", "text": f"{n}" * 60_000} for n in range(4)]
+    _says(upstream, _IMAGE, *texts)
+    few = {"artifacts": {"max_per_session": 3}}
+    adapter = producer("shoot", None, output_locator={"mode": "embedded"})
+    with backing(tmp_path, **few) as made:
+        async with connected(made.config(entry(upstream.url, adapter, **_SPILLS), **few)) as client:
+            await client.call("shoot")
+            said = await client.call("shoot")
+            kept = said["_meta"]["artifacts"]
+            read = [await _read(client, artifact["artifact_uri"]) for artifact in kept]
+
+    assert read == [_PNG, b"0" * 60_000, b"1" * 60_000]
+    assert [block for block in said["content"] if block in texts] == texts[2:]
+
+
+async def test_of_a_result_in_very_many_parts_some_are_kept(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    _says(upstream, *({"type": "text", "text": f"{n:04}" * 10} for n in range(120)))
+    async with connected(shared_backing.config(entry(upstream.url, spill_over_bytes=30))) as client:
+        said = await client.call("any")
+
+    assert len(said["_meta"]["artifacts"]) == 100
+    assert said["content"][-1] == {"type": "text", "text": "0119" * 10}
