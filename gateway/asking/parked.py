@@ -107,8 +107,7 @@ class ParkedCalls:
         principal = call.caller.principal
         if monotonic_s() - call.began_s > LONGEST_S:
             raise CallLost("this call asks for too long; make it again")
-        if self._waiting[principal] >= (self._most or _MOST) or self._waiting.total() >= _MOST:
-            raise TooMany(f"{self._waiting[principal]} calls of yours wait for an answer of their client already")
+        self._check_room(principal)
         if self._bytes + call.size_bytes > _MOST_BYTES:
             raise TooMany("calls that wait for an answer of their client hold all that they may here")
         await self.parcels.say_alive()
@@ -123,6 +122,25 @@ class ParkedCalls:
             call.caller, digest=call.digest, expires_ms=now_ms() + self._wait_s * 1000, process=self.parcels.process,
             call=call.id, turn=turn,
         ))
+
+    @contextmanager
+    def place(self, principal: str) -> Iterator[None]:
+        """A place among those that wait, for a call whose client keeps its connection meanwhile. Raises TooMany."""
+        self._check_room(principal)
+        self._waiting[principal] += 1
+        try:
+            yield
+        finally:
+            self._left(principal)
+
+    def _check_room(self, principal: str) -> None:
+        if self._waiting[principal] >= (self._most or _MOST) or self._waiting.total() >= _MOST:
+            raise TooMany(f"{self._waiting[principal]} calls of yours wait for an answer of their client already")
+
+    def _left(self, principal: str) -> None:
+        self._waiting[principal] -= 1
+        if not self._waiting[principal]:
+            del self._waiting[principal]
 
     async def _wait(self, call: AskingCall, opened: _Opened) -> None:
         """Until the client answers, or its time is over."""
@@ -180,11 +198,8 @@ class ParkedCalls:
 
     @contextmanager
     def _place(self, call: AskingCall) -> Iterator[None]:
-        principal = call.caller.principal
         try:
             yield
         finally:
             self._bytes -= call.size_bytes
-            self._waiting[principal] -= 1
-            if not self._waiting[principal]:
-                del self._waiting[principal]
+            self._left(call.caller.principal)

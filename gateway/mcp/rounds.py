@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from gateway.appkeys import CANCELLATIONS
+from gateway.appkeys import CANCELLATIONS, PARKED
 from gateway.mcp import crossing, questions
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.outlet import Outlet
@@ -114,7 +114,8 @@ class _Call:
                 await asyncio.sleep(self._pause_s)
             self._pause_s = min(2 * self._pause_s, _PAUSES_S[1])
             return input_required.again(body, asked_id, asked, {})
-        answers, links = await questions.answers(exchange, self._outlet, asked, until_s)
+        with exchange.request.app[PARKED].place(exchange.caller.principal):
+            answers, links = await questions.answers(exchange, self._outlet, asked, until_s)
         self._waited_s += _now_s() - began_s
         self._links += links
         return input_required.again(body, asked_id, asked, answers)

@@ -513,6 +513,24 @@ async def test_a_call_holds_its_place_in_the_session_while_it_waits(
     assert again["method"] == "elicitation/create"
 
 
+async def test_of_one_principals_calls_only_so_many_wait(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    """One more is refused; when one goes on, its place is free."""
+    upstream.behaviours["tools/call"] = asks({"a": _FORM})
+    config = shared_backing.config(entry(upstream.url), sessions={"max_waiting_calls_per_principal": 1})
+    async with pair(config) as clients:
+        async with clients.calling() as call:
+            asked = await call.next()
+            async with clients.calling() as second:
+                refused = await second.next()
+            await clients.reply(clients.other, asked, _ACCEPTED)
+            await call.next()
+        async with clients.calling() as third:
+            again = await third.next()
+
+    assert refused["error"]["data"]["reason"] == "too_many"
+    assert again["method"] == "elicitation/create"
+
+
 async def test_of_two_answers_at_two_gateways_at_once_one_counts(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
