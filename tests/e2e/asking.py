@@ -1,5 +1,6 @@
 """What a server of the stateless revision asks in the middle of things: a form, a page, the model and the roots."""
 
+from pathlib import Path
 from typing import Annotated
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -52,6 +53,12 @@ def survey(
     return f"{name.name}: {said}, {', '.join(str(root.uri) for root in roots.roots)}"
 
 
+def write_down(path: str, name: Annotated[Name, Resolve(_ask_name)]) -> str:
+    """Writes to a file who filled in the form."""
+    Path(path).write_text(name.name, encoding="utf-8")
+    return "written"
+
+
 def log_in(context: Context) -> str | InputRequiredResult:
     """Sends the user to a page, twice."""
     given, state = (context.input_responses or {}).get("page"), int(context.request_state or 0)
@@ -82,7 +89,7 @@ def log_of(place: str, context: Context) -> str | InputRequiredResult:
 
 def add_to(server: MCPServer) -> None:
     """Give `server` all of them."""
-    for tool in (greet, survey, log_in):
+    for tool in (greet, survey, log_in, write_down):
         server.tool()(tool)
     server.prompt()(personal)
     server.resource("log://{place}")(log_of)

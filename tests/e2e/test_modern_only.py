@@ -3,11 +3,12 @@
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError
-from mcp_types import TextContent, TextResourceContents
+from mcp_types import ElicitResult, TextContent, TextResourceContents
 
 from tests.e2e import wire
 from tests.e2e.stack import one_of_each, server
@@ -46,7 +47,7 @@ async def test_the_official_client_has_a_session_with_it(tmp_path: Path, upstrea
     assert version == wire.VERSION
     assert info is not None
     assert (info.name, instructions) == ("stateless", "Ask for the tide.")
-    assert tools == ["tide", "read", "greet", "survey", "log_in"]
+    assert tools == ["tide", "read", "greet", "survey", "log_in", "write_down"]
     [block] = result.content
     assert isinstance(block, TextContent)
     assert block.text == "high water in Brest"
@@ -59,3 +60,26 @@ async def test_the_official_client_has_a_session_with_it(tmp_path: Path, upstrea
     assert isinstance(message.content, TextContent)
     assert message.content.text == "When is high water in Brest?"
     assert missing.value.error.code == -32002
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_a_tool_that_asks_before_it_writes_has_its_file_captured(
+    tmp_path: Path, upstream: str, mode: str
+) -> None:
+    """The server holds its state against the path that it saw first, in whatever era the client answers."""
+    writes = {"type": "artifact_producer", "tools": ["write_down"], "output_path_argument": "path"}
+
+    async def elicit(context: Any, params: Any) -> ElicitResult:
+        return ElicitResult(action="accept", content={"name": "Ada"})
+
+    async with (
+        one_of_each(tmp_path, [server("harbour", upstream, writes)]) as (_, gateway),
+        Client(gateway.mount("harbour"), mode=mode, elicitation_callback=elicit) as client,
+    ):
+        result = await client.call_tool("write_down", {"path": "who.txt"})
+        assert result.meta is not None
+        read = await client.read_resource(result.meta["artifact"]["artifact_uri"])
+
+    [content] = read.contents
+    assert isinstance(content, TextResourceContents)
+    assert content.text == "Ada"
