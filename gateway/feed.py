@@ -14,7 +14,7 @@ from gateway.wire import changes
 from shared.clock import monotonic_s
 from shared.errors import LongshoreError, StoreDown, UpstreamDown
 from shared.state.feeds import APPLIED, CHANGE, VACANT, WANTED, Applied, FeedStore
-from shared.state.news import MISSED, RESOURCES, News, Word
+from shared.state.news import ENDED, MISSED, RESOURCES, News, Word
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +59,7 @@ class Feed:
         self._store = store
         self._news = news
         self._revision = 0
-        self._uris: frozenset[str] = frozenset()
+        self._uris: frozenset[str] | None = None     # None: nothing was said yet
         self._applied = Applied({}, 0)
         self._settled = asyncio.Event()
 
@@ -79,6 +79,9 @@ class Feed:
             for listener in self.listeners:
                 for change in listener.wants.anything():
                     listener.tell(change)
+        elif word.kind == ENDED:
+            for listener in self.listeners:
+                listener.end()
         elif word.kind in (WANTED, VACANT):
             self.look.set()
         elif word.kind == APPLIED:
@@ -93,9 +96,8 @@ class Feed:
         """Say what the listeners here want of the upstream, where that has changed. Raises StoreDown."""
         wanted = [listener.wants.uris for listener, opener in self.listeners.items() if opener is not None]
         uris = frozenset[str]().union(*wanted)
-        if uris != self._uris or not self._revision:
-            self._uris = uris
-            self._revision += 1
+        if uris != self._uris:
+            self._uris, self._revision = uris, self._store.next_revision()
             await self._store.want(self.scope, self._revision, sorted(uris))
 
     async def settle(self, *, session: int = 0, within_s: float = SETTLE_S) -> None:
@@ -123,7 +125,7 @@ class Feed:
                 claim = await self._store.claim(self.scope)
                 self.holder = "" if claim.is_held else claim.holder
                 if claim.is_held:
-                    was_anothers = claim.holder not in ("", self._store.gateway) or claim.subscribed != b""
+                    was_anothers = claim.holder not in ("", self._store.gateway)
                     await self._hold(claim.subscribed, is_first=not was_anothers)
                     continue
             except StoreDown:
@@ -132,7 +134,7 @@ class Feed:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_EVERY_S):
                     await self.look.wait()
-        self._revision, self._uris = 0, frozenset()
+        self._uris = None
         with suppress(StoreDown):
             await self._store.release(self.scope)
 
@@ -140,9 +142,10 @@ class Feed:
         """Read the upstream's stream, opened again whenever it ends, for as long as it is ours. Raises StoreDown."""
         failures, is_ours = 0, True
         while is_ours:
-            opener = next((opener for opener in self.listeners.values() if opener is not None), None)
-            if opener is None:
+            openers = [opener for opener in self.listeners.values() if opener is not None]
+            if not openers:
                 return
+            opener = openers[failures % len(openers)]    # the server may let in another client where it refused one
             try:
                 async with opener(Ear(subscribed, self.look.set)) as source:
                     if not is_first:         # nobody knows what happened while the stream was not open

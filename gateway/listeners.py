@@ -18,6 +18,7 @@ class Listener:
         self._wake = asyncio.Event()
         self._limit: asyncio.Timeout | None = None
         self._is_behind = False
+        self._is_over = False
 
     def tell(self, change: Change) -> None:
         """Let it know, if it wants to. What waits already is not said twice."""
@@ -31,9 +32,14 @@ class Listener:
         self._waiting[change] = None
         self._wake.set()
 
+    def end(self) -> None:
+        """Nothing more is to be told."""
+        self._is_over = True
+        self._wake.set()
+
     async def changes(self) -> AsyncIterator[Change]:
-        """What it is to be told, without end."""
-        while True:
+        """What it is to be told, until `end`."""
+        while not self._is_over:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:

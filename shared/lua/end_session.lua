@@ -30,7 +30,7 @@ if used ~= 0 then redis.call('DECRBY', KEYS[5], used) end
 redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[8], KEYS[12])
 redis.call('ZREM', KEYS[6], id)
 redis.call('ZREM', KEYS[7], 's:' .. id, 't:' .. id)
-redis.call('HDEL', KEYS[1], 'upstream', 'init', 'flags')
+redis.call('HDEL', KEYS[1], 'upstream', 'init', 'flags', 'watched')
 redis.call('HSET', KEYS[1], 'state', ARGV[4], 'reason', ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 if ARGV[7] == '1' and found[4] and found[4] ~= '' then

@@ -7,7 +7,7 @@
 redis.call('HDEL', KEYS[2], ARGV[1])
 local is_ours = redis.call('HGET', KEYS[1], 'holder') == ARGV[1]
 if is_ours and redis.call('EXISTS', KEYS[2]) == 1 then
-  redis.call('HDEL', KEYS[1], 'holder')
+  redis.call('HSET', KEYS[1], 'holder', '-')  -- who takes it next knows that there was one
 elseif is_ours then
   redis.call('DEL', KEYS[1])
 end

@@ -1,6 +1,7 @@
 """Who listens to an upstream for all who listen in a scope: one gateway at a time, the next one when it dies."""
 
 from dataclasses import dataclass
+from itertools import count
 
 import msgspec
 
@@ -43,7 +44,7 @@ class Claim:
     """What became of asking for the stream."""
 
     is_held: bool
-    holder: str              # who has it, or had it before
+    holder: str              # who has it, or had it before; "-" for one that let go of it, "" for nobody
     subscribed: bytes        # what whoever had it before noted of its subscriptions, b"" for nothing
 
 
@@ -73,6 +74,11 @@ class FeedStore:
         self._link = link
         self._keys = keys
         self.gateway = gateway
+        self._revisions = count(1)
+
+    def next_revision(self) -> int:
+        """A number for what is wanted now, above all before it."""
+        return next(self._revisions)
 
     async def beat(self, holders: list[str]) -> list[str]:
         """Say that this gateway lives, which holds for five seconds. Those of `holders` that live no more."""

@@ -19,6 +19,7 @@ from shared.tasks import Tasks
 RESOURCES = "resources"      # which files of longshore's own the scope has as resources
 LISTS_CHANGED = "lists"      # what a server lists; data: its id. For every gateway
 CANCELLED = "cancelled"      # a call of some session's. For every gateway
+ENDED = "ended"              # the session, or the scope
 MISSED = "missed"            # anything may have been said meanwhile
 _READY_S = 5.0
 

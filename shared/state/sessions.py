@@ -8,6 +8,7 @@ from shared.errors import SessionConflict, SessionGone, TooMany
 from shared.keys import Keys
 from shared.lua import Script, Scripts
 from shared.state.link import RedisLink
+from shared.state.news import ENDED, Word, packed
 
 _CREATE = Script("create_session")
 _OPEN = Script("open_call")
@@ -222,6 +223,7 @@ class SessionStore:
             ],
         )
         if status == 0:
+            self._link.fire("PUBLISH", keys.news(session), packed(Word(ENDED, session)))     # to its open streams
             return OpenSession(upstream_id=rest[0].decode(), protocol=rest[1].decode(), flags="")
         raise _refusal(status, rest)
 

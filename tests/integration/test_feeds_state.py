@@ -120,5 +120,5 @@ async def test_the_last_gateway_that_lets_go_leaves_nothing(state: State) -> Non
     taken = await other.claim(scope)
     await other.release(scope)
 
-    assert (taken.is_held, taken.subscribed) == (True, b"noted")
+    assert (taken.is_held, taken.holder, taken.subscribed) == (True, "-", b"noted")
     assert await state.link.call("EXISTS", state.keys.feed(scope), state.keys.feed_wants(scope)) == 0

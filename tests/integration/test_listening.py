@@ -302,3 +302,31 @@ async def test_listeners_that_come_and_go_leave_nothing(fresh_backing: Backing, 
 
     assert left == {}
     assert kept == []
+
+
+async def test_a_listener_whose_gateway_drains_is_ended_in_good_order_and_the_others_go_on(
+    shared_backing: Backing, changing: Changing
+) -> None:
+    """Another gateway has the server's stream at once, and says that something may have been missed meanwhile."""
+    key_base = _key_base(shared_backing, "drains")
+    config = shared_backing.config(entry(changing.upstream.url), state_persistence=key_base)
+    runner = public_runner(config, Metrics())
+    await runner.setup()
+    await TCPSite(runner, "127.0.0.1", 0).start()
+    drained = f"http://127.0.0.1:{runner.addresses[0][1]}/mcp/files"
+    async with (
+        connected(config, initialize=False) as client,
+        listening(client.http, drained, "goes", toolsListChanged=True) as goes,
+    ):
+        await goes.message()
+        async with listening(client.http, client.base + client.mount, "stays", toolsListChanged=True) as stays:
+            await stays.message()
+            _, last = await asyncio.gather(runner.cleanup(), goes.message())
+            missed = await stays.methods(1)
+            await changing.until(1)
+            await changing.say("tools/list_changed")
+            told = await stays.methods(1)
+
+    assert last["result"]["resultType"] == "complete"
+    assert (last["id"], last["result"]["_meta"][SUBSCRIPTION]) == ("goes", "goes")
+    assert missed == told == ["tools/list_changed"]

@@ -1,11 +1,12 @@
 """Sessions in front of a server of the stateless revision alone: their streams and subscriptions, by one listener."""
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 import pytest
 
-from tests.fixtures.changing import SUBSCRIPTION, TOLD, Changing, Stream, without_sessions
+from tests.fixtures.changing import SUBSCRIPTION, TOLD, WITHIN_S, Changing, Stream, without_sessions
 from tests.fixtures.gateway import Backing, Client, connected, entry, gateway
 from tests.fixtures.upstreams import ScriptedUpstream
 
@@ -109,3 +110,16 @@ async def test_what_is_no_resource_is_refused(shared_backing: Backing, changing:
         answers = [await client.request("resources/subscribe", params) for params in ({}, {"uri": 1}, {"uri": ""})]
 
     assert [answer.message["error"]["code"] for answer in answers] == [-32602] * 3
+
+
+async def test_a_session_that_is_ended_has_no_stream_any_more(shared_backing: Backing, changing: Changing) -> None:
+    """At whichever gateway it stands, and through whichever it is ended."""
+    config = shared_backing.config(entry(changing.upstream.url))
+    async with connected(config) as client, gateway(config) as second, _stands(client, second) as response:
+        await changing.until(1)
+        await client.delete()
+        async with asyncio.timeout(WITHIN_S):
+            rest = await response.read()
+        await changing.until(0)
+
+    assert b"data:" not in rest
