@@ -69,7 +69,7 @@ class AskingCall:
         self.takes = takes
         self.round = 0                                   # of questions that were asked so far
         self.began_s = monotonic_s()
-        self.clock: UpstreamExchange | None = None       # whose time stands still while the client is asked
+        self._clock: UpstreamExchange | None = None      # whose time stands still while the client is asked
         self.task: asyncio.Task[None] | None = None
         self.wait: asyncio.Timeout | None = None         # for its client
         self.is_over = False                             # given up, or its end was heard
@@ -96,6 +96,12 @@ class AskingCall:
         return inputs.digest(self._request.method, self._request.body)
 
     # The call's side.
+
+    def wind(self, clock: UpstreamExchange) -> None:
+        """Go by the time of this one from now on."""
+        self._clock = clock
+        if not self._is_heard:
+            clock.stop_clock()
 
     async def say(self, data: bytes) -> None:
         """A notification for the client, lost while it is not there. Waits while it is slow."""
@@ -163,8 +169,8 @@ class AskingCall:
         self.round += 1
         self._is_heard = False
         self._room.set()
-        if self.clock is not None:
-            self.clock.stop_clock()
+        if self._clock is not None:
+            self._clock.stop_clock()
 
     async def resume(self, answered_round: int, now: "Resumed") -> bool:
         """Go on with the client's answers, which the server gets in the order in which it asked. False when this
@@ -172,8 +178,8 @@ class AskingCall:
         if answered_round != self.round or self._is_heard:
             return False
         self._is_heard, self.takes, self._token_now = True, now.takes, now.token
-        if self.clock is not None:
-            self.clock.start_clock()
+        if self._clock is not None:
+            self._clock.start_clock()
         if self.is_over:
             return True
         answered = [

@@ -12,6 +12,7 @@ from gateway.asking.call import AskingCall
 from gateway.lists import METHODS
 from gateway.mcp import capabilities
 from gateway.upstream import headers
+from gateway.upstream.client import UpstreamExchange
 from gateway.wire.envelope import Envelope, Kind, MessageId
 from shared import log
 from shared.config import Config
@@ -44,6 +45,13 @@ class Stateless:
     asking: AskingCall | None = None     # where the server may ask the client in between
     takes_urls: bool = False     # the user can be sent to a page
     holder: Caller | None = None # whose record has the upstream session, where it is not the scope's own
+    running: UpstreamExchange | None = None      # that brings the answer
+
+    def run(self, running: UpstreamExchange) -> None:
+        """Wait for the answer here, for as long as the call has time."""
+        self.running = running
+        if self.asking is not None:
+            self.asking.wind(running)
 
     def carry(self, instead: dict[str, str], of: set[str]) -> None:
         """Let `instead` go for those headers that are named as one `of` these, in lower case."""

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from gateway.appkeys import HEARING, LISTS, METRICS, SESSIONS, STREAMS, TASKS, CutOff, Note
 from gateway.lists import CHANGED
+from gateway.mcp import resuming
 from gateway.mcp.acknowledgement import Acknowledgement
 from gateway.mcp.exchange import Exchange, Sink
 from gateway.mcp.translating import Change, passes, translated
@@ -97,15 +98,16 @@ async def _into(
         await sink.send(await change(body) if change is not None and answer.status == 200 else body)
         return web.Response()
     parser = sse.Parser(MAX_EVENT_BYTES)
-    async for chunk in answer.chunks():
-        for event in parser.feed(chunk):
-            if jsonrpc.answers(event.data, exchange.asked_id):
-                data = await change(event.data) if change is not None else event.data
-                exchange.answered = True
-                await sink.send(data)
-            elif event.data and not sink.answers_only and passes(exchange, event.data):
-                watch_lists(exchange.request, exchange.note, event.source)
-                await sink.send(event.data)
+    async with aclosing(_chunks(exchange, answer)) as chunks:
+        async for chunk in chunks:
+            for event in parser.feed(chunk):
+                if jsonrpc.answers(event.data, exchange.asked_id):
+                    data = await change(event.data) if change is not None else event.data
+                    exchange.answered = True
+                    await sink.send(data)
+                elif event.data and not sink.answers_only and passes(exchange, event.data):
+                    watch_lists(exchange.request, exchange.note, event.source)
+                    await sink.send(event.data)
     if not exchange.answered:
         raise UpstreamDown("the upstream server ended its stream without an answer")
     return web.Response()
@@ -158,7 +160,7 @@ async def _copy_stream(
     stream = streams.add(response, None if standing is not None else partial(first_byte, request, note))
 
     async def copy() -> None:
-        chunks = answer.chunks()
+        chunks: AsyncIterator[bytes] = answer.chunks()
         if standing is not None and standing.acknowledgement is not None:
             chunks = standing.acknowledgement.through(chunks)
         async for chunk in chunks:
@@ -234,22 +236,28 @@ class _Event:
 
 async def _events(exchange: Exchange, answer: UpstreamAnswer, change: Change) -> AsyncGenerator[_Event, None]:
     """What of the answer goes to the client. To one that waits for the first event a quiet stream is one, too."""
-    parser, chunks, waits = sse.Parser(MAX_EVENT_BYTES), answer.chunks(), _is_translated(exchange)
-    while True:
-        if waits and not await answer.more_soon(_QUIET_S):
-            waits = False
-            yield _Event(b"")
-        if not (chunk := await anext(chunks, b"")):
-            break
-        for event in parser.feed(chunk):
-            if jsonrpc.answers(event.data, exchange.asked_id):
-                data = await change(event.data)
-                yield _Event(event.source if data is event.data else event.with_data(data), data)
-            elif passes(exchange, event.data):
-                watch_lists(exchange.request, exchange.note, event.source)
+    parser, waits = sse.Parser(MAX_EVENT_BYTES), _is_translated(exchange)
+    async with aclosing(_chunks(exchange, answer)) as chunks:
+        while True:
+            if waits and not await answer.more_soon(_QUIET_S):
                 waits = False
-                yield _Event(event.source)
+                yield _Event(b"")
+            if not (chunk := await anext(chunks, b"")):
+                break
+            for event in parser.feed(chunk):
+                if jsonrpc.answers(event.data, exchange.asked_id):
+                    data = await change(event.data)
+                    yield _Event(event.source if data is event.data else event.with_data(data), data)
+                elif passes(exchange, event.data):
+                    watch_lists(exchange.request, exchange.note, event.source)
+                    waits = False
+                    yield _Event(event.source)
     yield _Event(parser.rest())
+
+
+def _chunks(exchange: Exchange, answer: UpstreamAnswer) -> AsyncGenerator[bytes, None]:
+    """The answer as it arrives. A client of the stateless revision does not resume a stream of the session era."""
+    return resuming.chunks(exchange, answer) if _is_translated(exchange) else answer.chunks()
 
 
 def _is_translated(exchange: Exchange) -> bool:

@@ -61,8 +61,8 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
         running = exchange.mounted.client.exchange(
             "POST", headers, body, within_s=self._within_s, stands=exchange.envelope.method == "subscriptions/listen"
         )
-        if exchange.stateless is not None and exchange.stateless.asking is not None:
-            exchange.stateless.asking.clock = running
+        if exchange.stateless is not None:
+            exchange.stateless.run(running)
         if exchange.is_restated:
             self._cancellable = running
             exchange.request.app[CANCELLATIONS].begin(exchange.caller.session_id, exchange.asked_id, running)

@@ -7,7 +7,7 @@ server has closed or is about to close.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
@@ -48,7 +48,7 @@ class UpstreamAnswer:
         """Whether the body is a stream of server-sent events."""
         return self.content_type == "text/event-stream"
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives. Raises UpstreamDown when it breaks off, UpstreamTimeout past the deadline."""
         while chunk := await self._connection.read():
             yield chunk
@@ -189,6 +189,13 @@ class UpstreamExchange:
             self._connection.fail(err)
         if self._opening is not None:
             self._opening.reschedule(asyncio.get_running_loop().time())
+
+    @property
+    def left_s(self) -> float | None:
+        """What is left of its time, None for no end."""
+        if self._left_s is not None:
+            return max(0.0, self._left_s)
+        return None if self._alarm is None else max(0.0, self._alarm.when() - asyncio.get_running_loop().time())
 
     def stop_clock(self) -> None:
         """Let the time of the exchange stand still. Safe to repeat."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from shared.errors import UpstreamDown
 
 # A CR that ends the buffer may be half of a CRLF: its LF then leads the next event, where it is harmless.
+_MOST_ID_BYTES = 1024
 _EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 
 
@@ -64,6 +65,24 @@ class Parser:
 def event(data: bytes) -> bytes:
     """A message event that carries `data`."""
     return b"event: message\n" + _data_lines(data) + b"\n"
+
+
+def id_of(source: bytes, before: str) -> str:
+    """The last event id once this event has come; `before` where it names none that a header could carry."""
+    for line in source.splitlines():
+        if line == b"id" or line.startswith(b"id:"):
+            value = line[3:].removeprefix(b" ")
+            if len(value) <= _MOST_ID_BYTES and all(0x20 <= byte < 0x7F for byte in value):
+                before = value.decode()
+    return before
+
+
+def retry_of(source: bytes) -> int | None:
+    """The time in ms before the stream may be asked for again, where the event names one."""
+    for line in source.splitlines():
+        if line.startswith(b"retry:") and (value := line[6:].strip()).isdigit() and len(value) < 10:
+            return int(value)
+    return None
 
 
 def _is_data(line: bytes) -> bool:

@@ -1,0 +1,101 @@
+"""An answer of a session-era server that breaks off, or that the server lets go of, gone on with where it was.
+
+MCP 2025-11-25 basic/transports §Resumability and Redelivery: a stream whose events have ids may end before its
+response, and whoever waits for that asks for the rest. The client of the stateless revision does not; longshore does.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager
+
+from gateway.mcp.exchange import Exchange
+from gateway.upstream.client import UpstreamAnswer
+from gateway.wire import jsonrpc, sse
+from gateway.wire.envelope import MessageId
+from shared.errors import UpstreamDown
+
+_MAX_EVENT_BYTES = 64 * 1024 * 1024
+_TRIES = 5                   # in a row, to get hold of the stream again
+_PAUSE_S = 0.5               # before each, unless the server says otherwise
+_LEAST_S, _MOST_S = 0.1, 30.0
+_LATER = frozenset({409, 429, 502, 503, 504})
+
+
+class _Told:
+    """What of the answer has come."""
+
+    def __init__(self, request_id: MessageId) -> None:
+        self.last_id = ""                        # "" for none: then nothing can be asked for again
+        self.pause_s = _PAUSE_S
+        self.is_answered = False
+        self.failure: UpstreamDown | None = None     # what the stream broke off with, None where it just ended
+        self._request_id = request_id
+
+    def note(self, events: Iterable[sse.Event]) -> bytes:
+        """The bytes of whole events, noted."""
+        sources = []
+        for event in events:
+            sources.append(event.source)
+            self.last_id = sse.id_of(event.source, self.last_id)
+            pause_ms = sse.retry_of(event.source)
+            if pause_ms is not None:
+                self.pause_s = min(max(pause_ms / 1000, _LEAST_S), _MOST_S)
+            self.is_answered = self.is_answered or jsonrpc.answers(event.data, self._request_id)
+        return b"".join(sources)
+
+
+async def chunks(exchange: Exchange, answer: UpstreamAnswer) -> AsyncGenerator[bytes, None]:
+    """The events of `answer`, whole ones, until the response to this request has come and the stream has ended.
+
+    Raises UpstreamDown when that does not come and there is no way to go on, UpstreamTimeout past the call's time.
+    """
+    told = _Told(exchange.asked_id)
+    async with aclosing(_events(answer, told)) as events:
+        async for event in events:
+            yield event
+    while told.last_id and not told.is_answered:
+        async with _again(exchange, told) as more:
+            if more is None:
+                break
+            async with aclosing(_events(more, told)) as events:
+                async for event in events:
+                    yield event
+    if not told.is_answered:
+        raise told.failure or UpstreamDown("the upstream server ended its stream without an answer")
+
+
+async def _events(answer: UpstreamAnswer, told: _Told) -> AsyncGenerator[bytes, None]:
+    parser = sse.Parser(_MAX_EVENT_BYTES)
+    told.failure = None
+    try:
+        async for chunk in answer.chunks():
+            if whole := told.note(parser.feed(chunk)):
+                yield whole
+    except UpstreamDown as err:
+        told.failure = err
+
+
+@asynccontextmanager
+async def _again(exchange: Exchange, told: _Told) -> AsyncIterator[UpstreamAnswer | None]:
+    """The rest of the answer; None where the server does not give it."""
+    for _ in range(_TRIES):
+        await asyncio.sleep(told.pause_s)
+        headers = {**exchange.upstream_headers(), "Accept": "text/event-stream", "Last-Event-ID": told.last_id}
+        before = exchange.stateless.running if exchange.stateless is not None else None
+        running = exchange.mounted.client.exchange("GET", headers, within_s=None if before is None else before.left_s)
+        try:
+            answer = await running.__aenter__()
+        except UpstreamDown as err:
+            told.failure = told.failure or err
+            continue
+        try:
+            if answer.status == 200 and answer.is_stream:
+                if exchange.stateless is not None:
+                    exchange.stateless.run(running)
+                yield answer
+                return
+        finally:
+            await running.__aexit__(None, None, None)
+        if answer.status not in _LATER:
+            break
+    yield None
