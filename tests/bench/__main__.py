@@ -18,7 +18,9 @@ _ALL = (
     "passthrough", "large", "handshake", "modern", "telemetry", "streams", "jobs", "sessions", "auth", "uploads",
     "downloads", "producing",
 )
-_NAMES = tuple(name for name in _ALL if find_spec(f"tests.bench.{name}"))
+_RARE = ("huge",)            # only when asked for
+_NAMES = tuple(name for name in (*_ALL, *_RARE) if find_spec(f"tests.bench.{name}"))
+_HELP = f"some of {', '.join(_NAMES)}; without any, all but {', '.join(_RARE)}"
 
 
 class Bench(Protocol):
@@ -31,7 +33,7 @@ class Bench(Protocol):
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(_NAMES)}; all without any")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=_HELP)
     parser.add_argument("--rounds", type=int, default=3, help="repetitions, of which the median counts")
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each measurement takes")
     parser.add_argument("--json", action="store_true", help="numbers for a program")
@@ -42,7 +44,7 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _run(arguments: argparse.Namespace) -> None:
-    for name in arguments.names or _NAMES:
+    for name in arguments.names or [name for name in _NAMES if name not in _RARE]:
         bench = cast(Bench, import_module(f"tests.bench.{name}"))
         report = await bench.measure(rounds=arguments.rounds, seconds=arguments.seconds)
         emit(msgspec.json.encode(report.numbers()).decode() if arguments.json else report.table() + "\n")

@@ -18,7 +18,7 @@ from tests.fixtures.leaks import resident_kib
 from tests.fixtures.processes import LONGSHORE, Process, free_port, private_redis, run, until_listening
 from tests.fixtures.upstreams import ScriptedUpstream, scripted
 
-_MAX_FILE = "200Mi"
+_MAX_FILE = "5Gi"
 
 
 @dataclass(frozen=True)

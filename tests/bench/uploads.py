@@ -15,11 +15,12 @@ from tests.bench.rounds import ratio
 from tests.fixtures.processes import REPOSITORY
 
 _MIB = 1024 * 1024
+COLUMNS = ("files", "MiB/s", "a script's", "to script", "goal", "CPU ms a MiB", "peak MiB above idle")
 _SMALL = 50                  # uploads of 1 KiB a round, one after the other
 
 
 @dataclass(frozen=True)
-class _Case:
+class Case:
     """So many files of one size, all at once."""
 
     name: str
@@ -33,18 +34,17 @@ class _Case:
 
 async def measure(*, rounds: int, seconds: float) -> Report:
     """Each case by longshore and by the script, in turn. How long a measurement takes is up to the disk."""
-    columns = ("files", "MiB/s", "a script's", "to script", "goal", "CPU ms a MiB", "peak MiB above idle")
-    report = Report("uploads", "PUT on one gateway and one worker", columns)
+    report = Report("uploads", "PUT on one gateway and one worker", COLUMNS)
     async with files_stand() as made:
         idle_mib = made.resident_mib()
-        small = _source(made.folder, "small", 1024)
+        small = source_of(made.folder, "small", 1024)
         started_s, busy_s, ours_s = monotonic_s(), cpu.busy_s(), cpu.ours_s()
         waits_ms = [wait for _ in range(rounds) for wait in await _one_by_one(made, small)]
         for case in (
-            _Case("1 × 100 MiB", _source(made.folder, "large", 100 * _MIB), 1),
-            _Case("16 × 10 MiB", _source(made.folder, "middle", 10 * _MIB), 16),
+            Case("1 × 100 MiB", source_of(made.folder, "large", 100 * _MIB), 1),
+            Case("16 × 10 MiB", source_of(made.folder, "middle", 10 * _MIB), 16),
         ):
-            report.rows.append(await _compared(made, case, rounds, idle_mib))
+            report.rows.append(await compared(made, case, rounds, idle_mib))
         foreign = (cpu.busy_s() - busy_s - cpu.ours_s() + ours_s) / (monotonic_s() - started_s)
     report.notes.append(f"1 KiB, one after the other: {middle(waits_ms):.2f} ms at p50, of {len(waits_ms)} (goal ≤ 5)")
     report.notes.append(f"idle: {idle_mib:.0f} MiB for gateway and worker together; goal: a peak ≤ 60 MiB above that")
@@ -52,9 +52,10 @@ async def measure(*, rounds: int, seconds: float) -> Report:
     return report
 
 
-async def _compared(
-    made: FilesStand, case: _Case, rounds: int, idle_mib: float
+async def compared(
+    made: FilesStand, case: Case, rounds: int, idle_mib: float
 ) -> tuple[str, float, float, float, str, float, float]:
+    """One case, `rounds` times each by longshore and by the script: a row of the table."""
     ours, plain, used = [], [], []
     _ = made.resident_mib()
     for number in range(rounds):
@@ -69,7 +70,7 @@ async def _compared(
     return case.name, rate, script, ratio(rate, script), "≥ 0.7", middle(used), made.peak_mib() - idle_mib
 
 
-async def _put_s(made: FilesStand, case: _Case) -> float:
+async def _put_s(made: FilesStand, case: Case) -> float:
     links = [await made.client.upload_url() for _ in range(case.count)]
     begun_s = monotonic_s()
     await transfer.at_once([partial(transfer.put, link, case.source) for link in links])
@@ -86,14 +87,15 @@ async def _one_by_one(made: FilesStand, source: Path) -> list[float]:
     return waits_ms
 
 
-async def _plain_s(made: FilesStand, case: _Case) -> float:
+async def _plain_s(made: FilesStand, case: Case) -> float:
     argv = [sys.executable, "-m", "tests.bench.plain_write", str(case.source), str(made.folder), str(case.count)]
     process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE, cwd=REPOSITORY)
     printed, _ = await process.communicate()
     return float(printed)
 
 
-def _source(folder: Path, name: str, size_bytes: int) -> Path:
+def source_of(folder: Path, name: str, size_bytes: int) -> Path:
+    """A file of this size that no disk can make smaller."""
     path = folder / name
     block = os.urandom(min(size_bytes, _MIB))
     with path.open("wb") as file:
