@@ -1,7 +1,7 @@
 """One file on its way in over HTTP: what is known of it, its name and digest, and how its bytes are taken."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -10,7 +10,7 @@ from gateway.appkeys import BLOBS, CONFIG
 from shared import ids, layout
 from shared.blob_writer import BlobWriter
 from shared.config import Config
-from shared.errors import BadRequest, SlowRequest, TooLarge
+from shared.errors import BadRequest, SlowRequest, TooLarge, WrongMediaType
 from shared.jobs import StagedFile
 from shared.state.quota import FileLimits
 
@@ -63,6 +63,13 @@ async def take(
         quota.check_possible(before_bytes + size)
         await entry.writer.write(chunk)
     entry.size_bytes, entry.sha256 = await entry.writer.finish()
+
+
+def check_coding(headers: Mapping[str, str]) -> None:
+    """Raise WrongMediaType for a body whose bytes are not those of the file: what is kept is what is sent."""
+    is_coded = headers.get("Content-Encoding", "identity").lower() != "identity"
+    if is_coded or headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+        raise WrongMediaType("compressed bodies are not taken here; send the file as it is")
 
 
 def check_size(config: Config, size_bytes: int) -> None:

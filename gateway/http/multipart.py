@@ -11,11 +11,11 @@ from aiohttp import (
 )
 from aiohttp.http_exceptions import BadHttpMessage
 
-from gateway.http.incoming import Received, begin, compare, digest_of, say_continue, take
+from gateway.http.incoming import Received, begin, check_coding, compare, digest_of, say_continue, take
 from shared.errors import BadRequest
 
 _CHUNK_BYTES = 256 * 1024    # the reader's default of 8 KiB halves the throughput
-_MOST_FILES = 100            # of one request
+MOST_FILES = 100            # of one request
 MOST_FORM_BYTES = 1024 * 1024  # of a body that are not its files'
 _MOST_FIELD_BYTES = 1024
 _BAD_NAME = "a file name cannot be understood; send the bare name, without separators, in quotes or percent-encoded"
@@ -53,14 +53,15 @@ async def _parts(
         counts[part.name] += 1
         if part.headers.get("Content-Transfer-Encoding", "binary").lower() not in ("binary", "8bit", "7bit"):
             raise BadRequest("send files as they are, without Content-Transfer-Encoding")
+        check_coding(part.headers)
         if part.name == "sha256":
-            if counts["sha256"] > _MOST_FILES:
-                raise BadRequest(f"one request may hold {_MOST_FILES} sha256 fields")
+            if counts["sha256"] > MOST_FILES:
+                raise BadRequest(f"one request may hold {MOST_FILES} sha256 fields")
             if digest := await _digest(part):
                 digests.append(digest)
         elif part.name == "file":
-            if counts["file"] > _MOST_FILES:
-                raise BadRequest(f"one request may hold {_MOST_FILES} files")
+            if counts["file"] > MOST_FILES:
+                raise BadRequest(f"one request may hold {MOST_FILES} files")
             await _file(request, part, received)
         else:
             raise BadRequest("unknown form field; files go into fields named file, digests into fields named sha256")

@@ -7,7 +7,7 @@ from aiohttp.client_exceptions import ClientPayloadError
 from aiohttp.http_exceptions import BadHttpMessage
 
 from gateway.appkeys import CONFIG
-from gateway.http.incoming import Received, begin, check_size, compare, digest_of, say_continue, take
+from gateway.http.incoming import Received, begin, check_coding, check_size, compare, digest_of, say_continue, take
 from shared.errors import BadRequest, WrongMediaType
 
 DIGEST_HEADER = "X-Content-Sha256"
@@ -18,8 +18,7 @@ def check_raw(request: web.Request) -> None:
     check_size(request.app[CONFIG], request.content_length or 0)
     if request.content_type.startswith("multipart/"):
         raise WrongMediaType("PUT takes the bare file; send forms with POST")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise WrongMediaType("compressed bodies are not taken here; send the file as it is")
+    check_coding(request.headers)
     if "Content-Range" in request.headers:
         raise BadRequest("PUT takes whole files, not ranges of them")
 

@@ -11,7 +11,7 @@ from gateway.appkeys import BLOBS, CONFIG, FILES, GRANTS, RESERVATIONS, RESUMABL
 from gateway.files.uploaded import describe_uploads
 from gateway.http import tus
 from gateway.http.appending import Appending, discard, finish, take
-from gateway.http.incoming import check_size, digest_of, display_name, say_continue
+from gateway.http.incoming import check_coding, check_size, digest_of, display_name, say_continue
 from gateway.http.limiting import within_limits
 from gateway.http.reserving import set_aside
 from gateway.http.upload_access import Grant, authorize, counted, reserve
@@ -43,6 +43,7 @@ async def create(request: web.Request, server: str) -> web.StreamResponse:
     upload = _described(request, server)
     if has_body := request.can_read_body:
         tus.check_media_type(request.content_type)
+        check_coding(request.headers)
     checksum = tus.checksum(request.headers.get("Upload-Checksum"))
     grant = await authorize(request, server)
     async with within_limits(request, "transfer", scope=grant.scope) as passage:
@@ -79,6 +80,7 @@ async def patch(request: web.Request) -> web.StreamResponse:
     with counted(request) as server:
         tus.check_version(request.headers)
         tus.check_media_type(request.content_type)
+        check_coding(request.headers)
         offset = tus.number(request.headers, "Upload-Offset")
         checksum = tus.checksum(request.headers.get("Upload-Checksum"))
         found, capability = await _found(request, server), request.match_info["upload"]

@@ -8,9 +8,9 @@ from aiohttp import web
 from gateway.appkeys import BLOBS, CONFIG, METRICS, QUEUE, SIGNER
 from gateway.files.uploaded import describe_uploads
 from gateway.http import page, resumable
-from gateway.http.incoming import Received
+from gateway.http.incoming import Received, check_coding
 from gateway.http.limiting import within_limits
-from gateway.http.multipart import MOST_FORM_BYTES, receive
+from gateway.http.multipart import MOST_FILES, MOST_FORM_BYTES, receive
 from gateway.http.raw_body import check_raw, receive_raw
 from gateway.http.reserving import declared_bytes, reserved
 from gateway.http.tus import VERSION_HEADER
@@ -19,7 +19,7 @@ from gateway.limiter import Passage
 from gateway.mcp.exchange import note_of
 from shared import layout
 from shared.clock import now_s
-from shared.errors import BadRequest, LongshoreError, NotAcceptable, StoreDown, WorkerDown, WrongMediaType
+from shared.errors import BadRequest, LongshoreError, NotAcceptable, StoreDown, TooLarge, WorkerDown, WrongMediaType
 from shared.jobs import FinaliseUpload, UploadsDone
 from shared.records import UploadRecord
 from shared.state.quota import FileLimits
@@ -65,8 +65,12 @@ async def put(request: web.Request) -> web.StreamResponse:
 def _check_form(request: web.Request) -> None:
     if request.content_type != "multipart/form-data":
         raise WrongMediaType("send the files as multipart/form-data, in fields named file")
+    check_coding(request.headers)
     if request.content_length is not None:
-        check_fits(request, request.content_length - MOST_FORM_BYTES)
+        files_bytes = request.content_length - MOST_FORM_BYTES
+        check_fits(request, files_bytes)
+        if files_bytes > MOST_FILES * request.app[CONFIG].uploads.max_file_bytes:
+            raise TooLarge(f"one request may hold {MOST_FILES} files, each within uploads.max_file_bytes")
 
 
 def check_fits(request: web.Request, size_bytes: int | None) -> None:

@@ -221,7 +221,7 @@ _BAD_CREATIONS: list[tuple[dict[str, str], int]] = [
 _BAD_PATCHES: list[tuple[dict[str, str], int]] = [
     ({"Tus-Resumable": "2.0.0"}, 412), ({"Upload-Offset": "1"}, 409), ({"Upload-Offset": "x"}, 400),
     ({"Upload-Offset": "-1"}, 400), ({"Content-Type": "text/plain"}, 415), ({"Upload-Checksum": "sha1 AAAA"}, 400),
-    ({"Mcp-Session-Id": "A" * 32}, 403),
+    ({"Content-Encoding": "gzip"}, 415), ({"Mcp-Session-Id": "A" * 32}, 403),
 ]
 
 

@@ -203,6 +203,9 @@ _BAD_BODIES: list[tuple[str, bytes, dict[str, str], int, str]] = [
     ("10,000 unknown parts", _form(*["Content-Type: text/plain\r\n\r\nx"] * 10_000), _BOUNDARY, 400, "field"),
     ("quoted-printable part", _form("Content-Transfer-Encoding: quoted-printable\r\n" + _FILE.format("a")), _BOUNDARY,
      400, "Encoding"),
+    ("gzip part", _form("Content-Encoding: gzip\r\n" + _FILE.format("a")), _BOUNDARY, 415, "compressed"),
+    ("long boundary", _form(_FILE), {"Content-Type": "multipart/form-data; boundary=" + "y" * 300}, 400, "malformed"),
+    ("no heads", b"--x\r\n\r\nabc\r\n--x--\r\n", _BOUNDARY, 400, "field"),
     ("too large", _form(_FILE.format("a") + "x" * 100_000), _BOUNDARY, 413, "limit"),
     ("second too large", _form(_FILE.format("a"), _FILE.format("b") + "x" * 100_000), _BOUNDARY, 413, "limit"),
 ]

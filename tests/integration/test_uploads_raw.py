@@ -157,6 +157,39 @@ async def test_a_file_too_large_is_refused(fresh_backing: Backing, upstream: Scr
         assert fresh_backing.stored() == []
 
 
+_FRAMES: list[tuple[str, str, str, int]] = [
+    ("PUT", "Content-Length: abc", "abc", 400),
+    ("PUT", "Content-Length: -1", "abc", 400),
+    ("PUT", "Content-Length: 3\r\nContent-Length: 5", "abcde", 400),
+    ("PUT", "Content-Length: 3\r\nTransfer-Encoding: chunked", "3\r\nabc\r\n0\r\n\r\n", 400),
+    ("PUT", "Transfer-Encoding: chunked", "zz\r\nabc\r\n0\r\n\r\n", 400),
+    ("PUT", "Transfer-Encoding: chunked", "ffffffffffffffffff\r\nabc\r\n0\r\n\r\n", 400),
+    ("PUT", "Transfer-Encoding: gzip, chunked", "3\r\nabc\r\n0\r\n\r\n", 415),
+    ("POST", "Content-Type: multipart/form-data; boundary=x\r\nContent-Encoding: gzip\r\nContent-Length: 3", "abc", 415),
+    ("POST", f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {10**18}", "--x\r\n", 413),
+]
+
+
+async def test_a_body_whose_frame_is_broken_or_absurd_is_refused_and_leaves_nothing(
+    fresh_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """And the link is as good as before."""
+    async with connected(fresh_backing.config(entry(upstream.url, consumer("read")))) as client:
+        for method, frame, body, status in _FRAMES:
+            url = await client.upload_url()
+            parts = urlsplit(url)
+            head = f"{method} {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n{frame}\r\n\r\n"
+
+            async with asyncio.timeout(10):
+                assert await _raw(parts.netloc, (head + body).encode()) == status, frame
+                while fresh_backing.stored() or (after := await _put(client, url, b"fine")).status == 403:
+                    await asyncio.sleep(0.01)    # the answer may come before the link is given back
+
+            assert after.status == 200, frame
+            for path in (fresh_backing.root / "uploads").rglob("file"):
+                path.unlink()
+
+
 @pytest.mark.parametrize("size", [10**6, 2**63, 10**30])
 async def test_a_size_that_cannot_be_is_refused_before_a_byte_is_sent(
     fresh_backing: Backing, upstream: ScriptedUpstream, size: int
