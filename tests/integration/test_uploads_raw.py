@@ -157,6 +157,7 @@ async def test_a_file_too_large_is_refused(fresh_backing: Backing, upstream: Scr
         assert fresh_backing.stored() == []
 
 
+_FORM = "Content-Type: multipart/form-data; boundary=x"
 _FRAMES: list[tuple[str, str, str, int]] = [
     ("PUT", "Content-Length: abc", "abc", 400),
     ("PUT", "Content-Length: -1", "abc", 400),
@@ -165,8 +166,8 @@ _FRAMES: list[tuple[str, str, str, int]] = [
     ("PUT", "Transfer-Encoding: chunked", "zz\r\nabc\r\n0\r\n\r\n", 400),
     ("PUT", "Transfer-Encoding: chunked", "ffffffffffffffffff\r\nabc\r\n0\r\n\r\n", 400),
     ("PUT", "Transfer-Encoding: gzip, chunked", "3\r\nabc\r\n0\r\n\r\n", 415),
-    ("POST", "Content-Type: multipart/form-data; boundary=x\r\nContent-Encoding: gzip\r\nContent-Length: 3", "abc", 415),
-    ("POST", f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {10**18}", "--x\r\n", 413),
+    ("POST", f"{_FORM}\r\nContent-Encoding: gzip\r\nContent-Length: 3", "abc", 415),
+    ("POST", f"{_FORM}\r\nContent-Length: {10**18}", "--x\r\n", 413),
 ]
 
 
