@@ -131,9 +131,7 @@ class Feed:
             except StoreDown:
                 await asyncio.sleep(_BACKOFF_S[2])
                 continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_EVERY_S):
-                    await self.look.wait()
+            await self._is_woken()
         self._uris = None
         with suppress(StoreDown):
             await self._store.release(self.scope)
@@ -162,6 +160,13 @@ class Feed:
                 await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
                 is_ours = self.needs_upstream and (await self._store.claim(self.scope)).is_held
 
+    async def _is_woken(self) -> bool:
+        """Whether something is to be looked at, waiting for that; not for so long that a claim would lapse."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_EVERY_S):
+                await self.look.wait()
+        return self.look.is_set()
+
     async def _tell_missed(self) -> None:
         await self._news.tell(Word(MISSED, self.scope))
         for uri in sorted((await self._store.wanted(self.scope)).watched):
@@ -169,7 +174,7 @@ class Feed:
 
     async def _serve(self, source: Source) -> tuple[bytes, bool]:
         """Keep the stream at what is wanted until it ends. What is subscribed to, and whether it is still ours."""
-        subscribed = b""
+        subscribed, is_asked = b"", True
         while not source.is_over:
             self.look.clear()
             await self.say_wants()
@@ -181,10 +186,9 @@ class Feed:
                 subscribed = noted
             if not self.needs_upstream:
                 return subscribed, False
-            await self._news.tell(Word(APPLIED, self.scope, msgspec.msgpack.encode(wanted.applied)))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_EVERY_S):
-                    await self.look.wait()
+            if is_asked:
+                await self._news.tell(Word(APPLIED, self.scope, msgspec.msgpack.encode(wanted.applied)))
+            is_asked = await self._is_woken()
             if not (await self._store.claim(self.scope)).is_held:
                 return subscribed, False
         return subscribed, True

@@ -56,7 +56,7 @@ end
 local used = tonumber(redis.call('GET', KEYS[5]) or '0')
 if used ~= 0 then redis.call('DECRBY', KEYS[6], used) end
 redis.call('DEL', KEYS[4], KEYS[5])
-redis.call('HDEL', KEYS[1], 'upstream', 'init', 'flags')
+redis.call('HDEL', KEYS[1], 'upstream', 'init', 'flags', 'watched')
 redis.call('HSET', KEYS[1], 'state', 'ended', 'reason', 'it was idle for too long')
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return {2, found[2] or ''}
