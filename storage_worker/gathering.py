@@ -41,14 +41,22 @@ class Gathering:
         """Bring in what is there, durable when this returns. Raises Unavailable, DiskFull; no copy is left then."""
         try:
             self._search()
-            sync(self._folders, [
-                artifact_parts(self._order.scope, artifact_id, captured.stored_name)
-                for artifact_id, captured in self.captured.items()
-            ])
+            self._sync()
         except BaseException:
             for artifact_id in self._copies:     # which another run can make again; a full volume needs the room
                 remove_folder(self._folders, self._capture(artifact_id).folder)
             raise
+
+    def _sync(self) -> None:
+        places = [
+            artifact_parts(self._order.scope, artifact_id, captured.stored_name)
+            for artifact_id, captured in self.captured.items()
+        ]
+        try:
+            sync(self._folders, places)
+        except OSError as err:
+            self.refusals.append(f"changed while it was captured: {_refusal(err)}")
+            self.captured.clear()
 
     def _search(self) -> None:
         for rank, candidates in groupby(sorted(self._order.candidates, key=_rank), key=_rank):

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from shared.ids import new_id
 from shared.jobs import ArtifactDone
-from shared.state.files import UsedBytes
+from shared.layout import artifact_parts
 from storage_worker.jobs.finalise_artifact import finalise_artifact
 from tests.fixtures.capturing import World, injected, located, opened_world
 from tests.fixtures.gateway import Backing, Client, backing, connected, entry, producer
@@ -250,14 +251,17 @@ async def test_a_path_that_changes_between_check_and_open_leads_nowhere_else(
 
 
 async def test_an_injected_path_that_changes_meanwhile_leads_nowhere_else(world: World, tmp_path: Path) -> None:
-    (tmp_path / "secret.txt").write_text(_SECRET)
-    (world.folder / "shot.txt").write_text("mine")
+    for number in range(20):
+        call = replace(world, artifact_id=new_id())
+        (secret := tmp_path / f"{number}" / "secret.txt").parent.mkdir()
+        secret.write_text(_SECRET)
+        await call.stores.blobs.make_folder(artifact_parts(call.scope, call.artifact_id, "x")[:-1])
+        (call.folder / "shot.txt").write_text("mine")
 
-    with _swapping(world.folder / "shot.txt", tmp_path / "secret.txt"):
-        outcome = await finalise_artifact.work(world.stores, world.order(injected(world, "shot.txt"), spare_ids=3))
+        with _swapping(call.folder / "shot.txt", secret):
+            outcome = await finalise_artifact.work(call.stores, call.order(injected(call, "shot.txt"), spare_ids=3))
 
-    if isinstance(outcome, ArtifactDone):
-        assert {record.size_bytes for record in (outcome.record, *outcome.more)} == {len("mine")}
-    else:        # what is moved in after the folder was given up stays the tool's
-        assert await world.state.files.used(world.scope) == UsedBytes(0, 0)
-        assert await world.state.files.known(world.scope, [world.artifact_id]) == [False]
+        if isinstance(outcome, ArtifactDone):
+            assert {record.size_bytes for record in (outcome.record, *outcome.more)} == {len("mine")}
+        else:    # what is moved in after the folder was given up stays the tool's
+            assert await call.state.files.known(call.scope, [call.artifact_id]) == [False]
