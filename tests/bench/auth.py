@@ -108,7 +108,7 @@ async def _load(
 @asynccontextmanager
 async def _gateway() -> AsyncIterator[tuple[Process, int]]:
     """One gateway with auth before the upstream of the other benches."""
-    with ExitStack() as running, tempfile.TemporaryDirectory(prefix="bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as running:
         folder, upstream_port, port = Path(name), free_port(), free_port()
         argv = [sys.executable, "-m", "tests.bench.echo_upstream", str(upstream_port)]
         upstream = running.enter_context(run(argv, folder=folder))

@@ -64,7 +64,7 @@ class Stand:
 @asynccontextmanager
 async def stand(*, gateways: int = 2) -> AsyncIterator[Stand]:
     """The upstream, nginx where it is installed, and `gateways` gateways on one private Redis."""
-    with ExitStack() as running, tempfile.TemporaryDirectory(prefix="bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as running:
         folder, upstream_port = Path(name), free_port()
         argv = [sys.executable, "-m", "tests.bench.echo_upstream", str(upstream_port)]
         upstream = running.enter_context(run(argv, folder=folder))

@@ -26,7 +26,7 @@ class Variant:
 @asynccontextmanager
 async def variants(chosen: Sequence[Variant]) -> AsyncIterator[Stand]:
     """All of them running. The first one's upstream is the stand's."""
-    with ExitStack() as running, tempfile.TemporaryDirectory(prefix="bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as running:
         upstreams: list[Process] = []
         ways: list[Way] = []
         for number, variant in enumerate(chosen):
