@@ -28,6 +28,10 @@ class Eras:
         self._failures: defaultdict[str, int] = defaultdict(int)     # in a row, by server
         self._refused: OrderedDict[tuple[str, str], float] = OrderedDict()   # callers' headers, and until when
 
+    def known(self, monitor: Monitor) -> Era | None:
+        """The era of the upstream where it was found out lately and nothing speaks against it."""
+        return _known(monitor)
+
     async def of(self, monitor: Monitor, client: UpstreamClient, headers: dict[str, str]) -> Era:
         """The era of the upstream. `headers` are a caller's that may travel. Raises UpstreamDown, UpstreamTimeout."""
         if (era := _known(monitor)) is not None:

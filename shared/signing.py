@@ -9,12 +9,14 @@ import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from shared.errors import Forbidden
 from shared.ids import is_id
 
 Purpose = Literal["upload", "download"]
+_SCOPES_KEPT = 4_096         # each call of a caller without session asks for its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Signer:
         # By the last secret of the ring, which a rotation leaves longest: a new one would orphan the scopes.
         self._scopes = derived[-1]
         self._current = hashlib.sha256(derived[0]).hexdigest()[:8]
+        self._scope = lru_cache(_SCOPES_KEPT)(self._scope_of)
 
     def scope_of(self, server: str, principal: str, workspace: str = "", *, declared: str = "") -> str:
         """The scope of a principal that sends no session id, or of its workspace. 33 chars. With `declared`, one
@@ -45,6 +48,9 @@ class Signer:
 
         Always the same, not to be guessed, and nobody else's, whatever the names are.
         """
+        return self._scope(server, principal, workspace, declared)
+
+    def _scope_of(self, server: str, principal: str, workspace: str, declared: str) -> str:
         message = _sized(server.encode())
         if declared:
             within = _sized(declared.encode()) + _sized(workspace.encode())

@@ -74,18 +74,18 @@ async def post(
     caller = _caller_of(request, mounted, workspace)
     note_of(request).executing = message.kind is Kind.REQUEST
     came = _Came(message, body, opened, caller, workspace)
-    eras, headers = request.app[ERAS], upstream_headers(request, mounted, "")
-    era = await eras.of(mounted.monitor, mounted.client, headers)
+    eras, monitor = request.app[ERAS], mounted.monitor
+    era = eras.known(monitor) or await eras.of(monitor, mounted.client, upstream_headers(request, mounted, ""))
     try:
         response = await _in_era(era, mounted, request, came, handle)
     except Rejected:
-        if not await eras.contradicted(mounted.monitor, mounted.client, headers):
+        if not await eras.contradicted(monitor, mounted.client, upstream_headers(request, mounted, "")):
             raise
     else:
         is_strange = era == "modern" and isinstance(response, web.Response) and response.status in _STRANGE
         if not is_strange or not speaks_against(response.status, _body_of(response)):
             return response
-        if not await eras.contradicted(mounted.monitor, mounted.client, headers):
+        if not await eras.contradicted(monitor, mounted.client, upstream_headers(request, mounted, "")):
             return response
     # What was refused did not run: the upstream is of the other era than it was.
     return await _in_era("legacy" if era == "modern" else "modern", mounted, request, came, handle)
@@ -110,7 +110,7 @@ async def _in_era(
     exchange = Exchange(
         request, mounted, caller, replace(session, upstream_id="", flags=capabilities.TOOLS + capabilities.RESOURCES),
         message, modern.without_workspace(body) if came.opened.workspace else body, note_of(request),
-        stateless=Stateless(_mirrors(request, message), message.id, fetches_files=_fetches_files(request, body)),
+        stateless=Stateless(_mirrors(request, came.opened), message.id, fetches_files=_fetches_files(request, body)),
     )
     return await handle(exchange)
 
@@ -218,11 +218,12 @@ def _fetches_files(request: web.Request, body: bytes) -> bool:
     return request.app[CONFIG].files.sep_2631 and sep_2631.fetches_files(modern.declared(body))
 
 
-def _mirrors(request: web.Request, message: Envelope) -> dict[str, str]:
-    """The headers that mirror the body, `Mcp-Param-*` as they came."""
-    headers = modern.headers_of(message.method, name=modern.name_of(message.method, message))
-    prefix = param_headers.PREFIX.lower()
-    return headers | {key: value for key, value in request.headers.items() if key.lower().startswith(prefix)}
+def _mirrors(request: web.Request, opened: modern.Opened) -> dict[str, str]:
+    """The headers that mirror the body, as they came."""
+    return opened.mirrors | {key: value for key, value in request.headers.items() if key.lower().startswith(_PARAM)}
+
+
+_PARAM = param_headers.PREFIX.lower()
 
 
 def _check_accept(accept: str) -> None:

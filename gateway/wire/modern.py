@@ -59,6 +59,7 @@ class Opened:
 
     capabilities: msgspec.Raw    # of the client, an object
     workspace: str               # "" when it names none
+    mirrors: dict[str, str]      # the headers that mirror the body whatever it asks for, as they came
 
 
 def is_modern(envelope: Envelope, version_header: str | None) -> bool:
@@ -115,21 +116,22 @@ def opened(envelope: Envelope, body: bytes, headers: MultiMapping[str]) -> Opene
     mirrors = _mirrors(headers)
     if envelope.kind is Kind.NOTIFICATION:
         _check_version(mirrors.get(VERSION_HEADER, ""))
-        return Opened(msgspec.Raw(b"{}"), "")
+        return Opened(msgspec.Raw(b"{}"), "", mirrors)
     meta = _meta_of(body)
     if mirrors.get(VERSION_HEADER) != meta.protocol:
         raise HeaderMismatch(f"the header {VERSION_HEADER} and {PROTOCOL_KEY} of the body differ")
     if header_values.decode(mirrors.get(METHOD_HEADER, "")) != envelope.method:
         raise HeaderMismatch(f"the header {METHOD_HEADER} and the method of the body differ")
-    name = name_of(envelope.method, envelope)
-    if (name or envelope.method in _NAMED) and header_values.decode(mirrors.get(NAME_HEADER, "")) != name:
+    if envelope.method in _NAMED and header_values.decode(mirrors.get(NAME_HEADER, "")) != name_of(
+        envelope.method, envelope
+    ):
         raise HeaderMismatch(f"the header {NAME_HEADER} and the name or uri of the body differ")
     _check_version(meta.protocol)
     if not bytes(meta.capabilities).startswith(b"{"):
         raise InvalidParams(f"{CAPABILITIES_KEY} must be an object")
     if not isinstance(meta.workspace, (str, type(None))):
         raise InvalidParams(f"{WORKSPACE_KEY} must be a string")
-    return Opened(meta.capabilities, meta.workspace or "")
+    return Opened(meta.capabilities, meta.workspace or "", mirrors)
 
 
 _NAMED = frozenset({"tools/call", "prompts/get", "resources/read"})

@@ -64,6 +64,21 @@ async def test_a_call_passes_to_a_server_of_the_same_revision_as_it_is(
     }
 
 
+async def test_the_name_of_a_method_of_an_extension_goes_on_as_it_came(
+    shared_backing: Backing, modern_upstream: ScriptedUpstream
+) -> None:
+    """What it mirrors is for the server to know."""
+
+    async def gets(seen: Seen) -> dict[str, Any]:
+        return result(seen, {"resultType": "complete"})
+
+    modern_upstream.behaviours["harbours/get"] = gets
+    async with connected(shared_backing.config(entry(modern_upstream.url)), initialize=False) as client:
+        await Modern(client).result("harbours/get", {"harbour": "Brest"}, headers={"Mcp-Name": "Brest"})
+
+    assert modern_upstream.last("harbours/get").request.headers["Mcp-Name"] == "Brest"
+
+
 async def test_a_workspace_named_in_the_message_stays_here(
     shared_backing: Backing, modern_upstream: ScriptedUpstream
 ) -> None:
