@@ -31,7 +31,9 @@ class _Wait:
         )
 
     def fail(self, err: LongshoreError) -> None:
-        """End the wait with `err`."""
+        """End the wait with `err`, if it is not at its end already."""
+        if self._limit.expired():
+            return
         self.failure = err
         self._limit.reschedule(asyncio.get_running_loop().time())
 
@@ -105,5 +107,7 @@ async def _withdraw(outlet: Outlet, open_ids: set[str], reason: str) -> None:
 async def deliver(exchange: Exchange) -> None:
     """Hand a response of the client's to the call that waits for it. One that nobody asked for goes nowhere."""
     message_id = exchange.envelope.id
-    if isinstance(message_id, str) and is_id(box_id := message_id.removeprefix(_PREFIX)):
+    if not isinstance(message_id, str) or not message_id.startswith(_PREFIX):
+        return
+    if is_id(box_id := message_id.removeprefix(_PREFIX)):
         await exchange.request.app[MAILBOXES].deliver(exchange.caller.session_id, box_id, exchange.body)

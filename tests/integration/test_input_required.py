@@ -334,6 +334,7 @@ async def test_answers_that_nobody_asked_this_session_for_go_nowhere(
         statuses = [await foreign.reply(foreign.one, form, {"action": "accept", "content": {"name": "Eve"}})]
         unknown: list[dict[str, Any]] = [
             {"id": "longshore-" + "x" * 22}, {"id": 5}, {"id": "call"}, {"id": "longshore-../x"},
+            {"id": form["id"].removeprefix("longshore-")},
         ]
         statuses += [await clients.reply(clients.one, one, {"action": "accept"}) for one in unknown]
         statuses.append(await clients.reply(clients.other, form, _ACCEPTED))
@@ -342,7 +343,7 @@ async def test_answers_that_nobody_asked_this_session_for_go_nowhere(
         await call.next()
         statuses.append(await clients.reply(clients.one, roots, {"roots": []}))
 
-    assert statuses == [202] * 9
+    assert statuses == [202] * 10
     assert len(upstream.calls("tools/call")) == 2
     assert upstream.last("tools/call").params["inputResponses"] == {"a": _ACCEPTED, "b": {"roots": []}}
     assert not [seen for seen in upstream.seen if "method" not in seen.message]
@@ -475,6 +476,23 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_nothing(
     assert late == 202
     assert len(upstream.calls("tools/call")) == 3
     assert left == []
+
+
+async def test_a_call_may_be_cancelled_at_all_gateways_at_once(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    upstream.behaviours["tools/call"] = asks({"a": _FORM})
+    cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "call"}}
+    async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling() as call:
+        await call.next()
+        cancelled = await asyncio.gather(*(
+            client.post(cancel) for client in (clients.one, clients.other) for _ in range(5)
+        ))
+        await call.next()
+        answer = await call.next()
+
+    assert {one.status for one in cancelled} == {202}
+    assert answer["error"]["data"]["reason"] == "cancelled"
 
 
 async def test_a_client_that_leaves_while_it_is_asked_leaves_nothing(
