@@ -3,17 +3,28 @@
 import asyncio
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
+from shared.metrics import GatewayMetrics, WorkerMetrics
+from shared.vitals import Vitals
 from tests.fixtures.collector import over_http
+from tests.fixtures.metrics_table import families
 from tests.fixtures.observed import PROMETHEUS, PROMTOOL, observed, prometheus
 from tests.fixtures.processes import REPOSITORY, until
+from tests.fixtures.upstreams import Reply, Seen, result, stream
 
 _DASHBOARDS = sorted((REPOSITORY / "deploy" / "grafana" / "dashboards").glob("*.json"))
+_STILL = frozenset({
+    "longshore_streams_open", "longshore_calls_waiting", "longshore_queue_depth", "longshore_queue_age_seconds",
+    "longshore_job_claims_lost", "adapter_adapter_wiring_not_ready_servers",
+})
+_SESSIONS = "max_over_time(longshore_sessions[5m]) > 0"
 needs_prometheus = pytest.mark.skipif(not (PROMETHEUS and PROMTOOL), reason="needs prometheus: tests/setup.sh")
 
 
@@ -36,6 +47,49 @@ async def test_every_panel_has_data_after_a_file_journey(tmp_path: Path) -> None
     assert len(found) >= 40
     assert not [name for name, series in found.items() if not series]
     assert {one["metric"]["job"]: one["value"][1] for one in up} == {"longshore-gateway": "1", "longshore-worker": "1"}
+
+
+@needs_prometheus
+@pytest.mark.timeout(150)
+async def test_every_family_is_moved_by_what_it_counts(tmp_path: Path) -> None:
+    """As a Prometheus sees it. Of gauges that fall back within a scrape, and of lost claims, the series is there."""
+    async def streams(seen: Seen) -> Reply:
+        answer = msgspec.json.encode(result(seen, {"content": []}))
+        return await stream(seen, b"data: " + answer + b"\n\n")
+
+    async with observed(tmp_path, sessions={"idle_ttl_seconds": 2}) as seen, prometheus(tmp_path, seen) as server:
+        client, upstream = seen.world.client, seen.world.upstream
+        await seen.world.journey()
+        upstream.behaviours["tools/call"] = streams
+        await client.call("echo")
+        await client.post(b"{not json")
+        await client.upload(f"{client.base}/upload/files?scope=x&nonce=y&exp=1&sig=z", ("a.txt", b"a"))
+        left = set(_moved())
+
+        async def ask() -> bool | None:
+            left.difference_update([expression for expression in left if await server.query(expression)])
+            if _SESSIONS in left:
+                await client.result("tools/list")       # until it was seen, the session must not expire
+            return None if left else True
+
+        with suppress(AssertionError):
+            await until(ask, within_s=90)
+
+    assert left == set()
+
+
+def _moved() -> Iterator[str]:
+    """What returns something once the family has moved."""
+    for group in (GatewayMetrics, WorkerMetrics, Vitals):
+        for family in families(group(CollectorRegistry())):
+            (described,) = family.describe()
+            name = described.name
+            if name in _STILL:
+                yield f'{name}{"_total" if described.type == "counter" else ""}'
+            elif described.type == "gauge":
+                yield f"max_over_time({name}[5m]) > 0"
+            else:
+                yield f'{name}{"_total" if described.type == "counter" else "_count"} > 0'
 
 
 @needs_prometheus
