@@ -1,6 +1,6 @@
 """Which processes `longshore up` runs and how each one ends. Pure.
 
-Everything is stopped within five seconds: the graces below add up to less.
+Everything is stopped within five seconds, and four more where a collector hangs: the graces below add up to less.
 """
 
 import signal
@@ -30,17 +30,17 @@ def redis(binary: Path, *, state: Path, socket: Path, persist: bool, lock: int, 
     )
 
 
-def gateway(config_file: Path, options: Sequence[str], env: Mapping[str, str]) -> ChildSpec:
+def gateway(config_file: Path, options: Sequence[str], env: Mapping[str, str], *, export_s: float = 0) -> ChildSpec:
     """The gateway, which drains its calls before it ends: aiohttp waits once for handlers, and once more for
-    those it then cancels."""
+    those it then cancels. `export_s` is for its last export."""
     argv = (*_PYTHON, "longshore.cli", "gateway", "--config", str(config_file), *options)
-    return ChildSpec(name="gateway", argv=argv, env=env, grace_s=2 * DRAIN_S + 0.3)
+    return ChildSpec(name="gateway", argv=argv, env=env, grace_s=2 * DRAIN_S + export_s + 0.3)
 
 
-def worker(config_file: Path, options: Sequence[str], env: Mapping[str, str]) -> ChildSpec:
+def worker(config_file: Path, options: Sequence[str], env: Mapping[str, str], *, export_s: float = 0) -> ChildSpec:
     """The worker; an unfinished job is done again by the next one."""
     argv = (*_PYTHON, "longshore.cli", "worker", "--config", str(config_file), *options)
-    return ChildSpec(name="worker", argv=argv, env=env, grace_s=DRAIN_S + 0.2)
+    return ChildSpec(name="worker", argv=argv, env=env, grace_s=DRAIN_S + export_s + 0.2)
 
 
 def demo_upstream(listening: int, output: Path, env: Mapping[str, str]) -> ChildSpec:

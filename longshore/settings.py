@@ -9,6 +9,8 @@ from longshore.errors import WrongUsage
 from shared.config import Config, ConfigError, Fault
 from shared.config.load import find_config, load_config
 
+LAST_EXPORT_S = 2       # what the last export may take under `longshore up`, if not less
+
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
@@ -43,16 +45,18 @@ def config_file(named: Path | None) -> Path:
 def read(file: Path, overrides: Overrides) -> Config:
     """The configuration that holds. Raises ConfigError with every fault of the file."""
     config = load_config(file)
-    core, storage = config.core, config.storage
+    core, storage, telemetry = config.core, config.storage, config.telemetry
     if overrides.port is not None:
         core = msgspec.structs.replace(core, port=overrides.port)
     if overrides.admin_port is not None:
         core = msgspec.structs.replace(core, admin_port=overrides.admin_port)
     if overrides.grace_s is not None:
         core = msgspec.structs.replace(core, shutdown_grace_seconds=overrides.grace_s)
+        export_s = min(telemetry.shutdown_drain_timeout_seconds, LAST_EXPORT_S)
+        telemetry = msgspec.structs.replace(telemetry, shutdown_drain_timeout_seconds=export_s)
     if overrides.data is not None:
         storage = msgspec.structs.replace(storage, root=str(overrides.data))
-    return msgspec.structs.replace(config, core=core, storage=storage)
+    return msgspec.structs.replace(config, core=core, storage=storage, telemetry=telemetry)
 
 
 def require_private_refresh(config: Config, *, private: bool) -> None:

@@ -12,7 +12,7 @@ from longshore import embedded, processes, refresh
 from longshore.console import Console, complain
 from longshore.errors import JourneyFailed, StartFailed
 from longshore.ready import Health, base_url, require_free, until_answering
-from longshore.settings import Overrides, read, require_private_refresh
+from longshore.settings import LAST_EXPORT_S, Overrides, read, require_private_refresh
 from longshore.store import require_suitable
 from longshore.supervise import ChildSpec, Supervisor
 from shared import log
@@ -178,8 +178,10 @@ class _Run:
         file, core = self._plan.config_file.absolute(), self._config.core
         told = replace(self._plan.overrides, grace_s=min(core.shutdown_grace_seconds, processes.DRAIN_S))
         beside = replace(told, admin_port=_worker_admin_port(core.admin_port))
-        children.start(processes.worker(file, beside.options(), env))
-        children.start(processes.gateway(file, told.options(), env))
+        telemetry = self._config.telemetry
+        export_s = LAST_EXPORT_S if telemetry.enabled and telemetry.flush_on_shutdown else 0
+        children.start(processes.worker(file, beside.options(), env, export_s=export_s))
+        children.start(processes.gateway(file, told.options(), env, export_s=export_s))
 
     def _report(self, health: Health) -> None:
         core = self._config.core
