@@ -52,6 +52,7 @@ class Blobs:
     def __init__(self, root: Path, *, dir_mode: int, file_mode: int) -> None:
         self.folders = Folders(root, dir_mode=dir_mode, file_mode=file_mode)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
+        self._running = 0            # of what is asked of the threads
 
     async def prepare(self) -> None:
         """Create the folders below the root that longshore uses. Safe to repeat."""
@@ -134,14 +135,18 @@ class Blobs:
         Cancelling does not stop what a thread has begun.
         """
         loop = asyncio.get_running_loop()
+        self._running += 1
         try:
             return await loop.run_in_executor(self._pool, partial(work, *args))
         except OSError as err:
             raise error_of_os(err) from err
+        finally:
+            self._running -= 1
 
     async def run_out(self, work: Callable[..., R], *args: object) -> R:
         """As `run`, but cancelling waits for what the thread has begun: its descriptors can be closed afterwards."""
         running = asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args))
+        self._running += 1
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -149,6 +154,13 @@ class Blobs:
             raise
         except OSError as err:
             raise error_of_os(err) from err
+        finally:
+            self._running -= 1
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether most of the threads have nothing to do: one may then be kept for longer."""
+        return self._running < _THREADS // 2
 
     def close(self) -> None:
         """Let what runs end, begin nothing more."""

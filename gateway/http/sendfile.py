@@ -21,6 +21,7 @@ from gateway.http.ranges import Span
 log = structlog.get_logger(__name__)
 
 _MOST_BYTES = 8 * 1024 * 1024    # at once: a thread is given back after them, or when the socket is full
+_MOST_ALONE_BYTES = 128 * 1024 * 1024    # while hardly anybody else wants a thread
 _CALL_BYTES = 2 * 1024 * 1024    # in one call of the kernel's: larger ones were slower
 _PATIENCE_S = 60.0               # for a client that takes nothing, as with everything else that is sent
 _FAST_BYTES = 1024 * 1024        # taken in one go by a client that will take more at once
@@ -36,6 +37,7 @@ class _Way:
     socket: int
     at: int
     end: int
+    most: int = _MOST_BYTES      # bytes of one push
     is_full: bool = False        # the socket
     is_gone: bool = False        # the client
     is_short: bool = False       # the file: it ends before its record does
@@ -44,7 +46,7 @@ class _Way:
         """Send until the socket is full or enough was sent. Waits a moment for a client that takes much at a time,
         and for no other: a thread is for all of them."""
         self.is_full, begun = False, self.at
-        stop = min(self.end, self.at + _MOST_BYTES)
+        stop = min(self.end, self.at + self.most)
         while self.at < stop:
             try:
                 sent = os.sendfile(self.socket, self.file, self.at, min(_CALL_BYTES, stop - self.at))
@@ -95,6 +97,7 @@ async def send(
         way = _Way(fd, own.fileno(), span.start, span.end)
         own.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)    # full packets, whatever a push ends with
         while way.at < way.end:
+            way.most = _MOST_ALONE_BYTES if request.app[BLOBS].is_quiet else _MOST_BYTES
             await request.app[BLOBS].run_out(way.push)
             if way.is_gone:
                 raise ConnectionResetError
