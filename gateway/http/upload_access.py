@@ -12,9 +12,11 @@ from gateway.appkeys import CONFIG, GRANTS, METRICS, SERVERS, SESSIONS, SIGNER
 from gateway.http.auth import authenticate
 from gateway.mcp.exchange import SESSION_HEADER, note_of
 from shared.clock import now_s
-from shared.errors import BadRequest, Forbidden, LongshoreError, NotFound, SessionGone, WorkerDown
+from shared.errors import BadRequest, Forbidden, LongshoreError, NotFound, SessionGone, StoreDown, WorkerDown
 from shared.ids import is_id
 from shared.state.sessions import Caller
+
+_SPEND_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,16 @@ async def reserve(app: web.Application, grant: Grant, server: str, *, batch: boo
 
 
 async def consume(app: web.Application, nonce: str, server: str, file_ids: Sequence[str]) -> None:
-    """Note that a transfer through the link made these files; counted."""
+    """Note that a transfer through the link made these files; counted. The files are there by now: a Redis that is
+    away for a moment does not turn that into an error, and each try waits for its connection. Raises StoreDown."""
     with _nonce_counted(app, server, "consume"):
-        await app[GRANTS].spend(nonce, file_ids)
+        for left in reversed(range(_SPEND_TRIES)):
+            try:
+                await app[GRANTS].spend(nonce, file_ids)
+                break
+            except StoreDown:
+                if not left:
+                    raise
 
 
 @contextmanager
