@@ -21,7 +21,8 @@ log = structlog.get_logger(__name__)
 _LOOK_EVERY_S = 15.0         # a quarter of what a claim holds for: it is renewed, and lost words are made up for
 SETTLE_S = 12.0              # for the upstream to take what a listener wants
 _SAY_AGAIN_S = 2.0
-_BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+_BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
+_LASTS_S = 30.0              # a stream that ends sooner is opened again less and less soon
 _applied = msgspec.msgpack.Decoder(Applied)
 
 
@@ -144,20 +145,20 @@ class Feed:
             if not openers:
                 return
             opener = openers[failures % len(openers)]    # the server may let in another client where it refused one
+            began_s = monotonic_s()
             try:
                 async with opener(Ear(subscribed, self.look.set)) as source:
                     if not is_first:         # nobody knows what happened while the stream was not open
                         await self._tell_missed()
                     is_first = False
                     subscribed, is_ours = await self._serve(source)
-                    failures = 0
             except StoreDown:
                 raise
             except LongshoreError as err:
                 log.info("changes_not_heard", reason=err.reason)
-                failures += 1
+            failures = 0 if monotonic_s() - began_s > _LASTS_S else failures + 1
             if is_ours:
-                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S)) - 1])
                 is_ours = self.needs_upstream and (await self._store.claim(self.scope)).is_held
 
     async def _is_woken(self) -> bool:

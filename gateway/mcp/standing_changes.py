@@ -62,6 +62,7 @@ class _Standing:
         self.reading = Reading(ear)
         self._way = way
         self._session = session
+        self._wake = ear.wake
         self._lost = False
         known = _subscribed.decode(ear.subscribed) if ear.subscribed else None
         is_same = known is not None and known.upstream_id == session.upstream_id
@@ -69,8 +70,8 @@ class _Standing:
 
     @property
     def is_over(self) -> bool:
-        """Whether the stream has ended."""
-        return self.reading.is_over
+        """Whether the stream has ended, or the session that it belongs to."""
+        return self.reading.is_over or self._lost
 
     async def begin(self) -> None:
         """Open the stream, in a new upstream session where the one that we knew is gone. Raises UpstreamDown."""
@@ -82,7 +83,7 @@ class _Standing:
             way, lost = self._way, self._session.upstream_id
             await renew(way.request, way.mounted, way.caller, lost=lost)
             raise UpstreamDown("the upstream server's session was lost, and is opened anew")
-        if self.is_over:
+        if self.reading.is_over:
             raise UpstreamDown("the upstream server's stream could not be opened")
 
     def _headers(self) -> dict[str, str]:
@@ -119,14 +120,18 @@ class _Standing:
         async def do(method: str, uri: str) -> None:
             body = {"jsonrpc": "2.0", "id": f"longshore-{ids.new_id()}", "method": method, "params": {"uri": uri}}
             async with limit:
-                await self._post(_encode(body))
+                try:
+                    await self._post(_encode(body))
+                except LongshoreError:       # one resource must not cost the others their stream
+                    undone.add(uri)
 
+        undone = set[str]()
         new, old = uris - self._uris, self._uris - uris
         await asyncio.gather(
             *(do("resources/subscribe", uri) for uri in sorted(new)),
             *(do("resources/unsubscribe", uri) for uri in sorted(old)),
         )
-        self._uris = set(uris)
+        self._uris = set(uris) ^ undone      # to be tried again when it is looked at next
         if not self._uris:
             return b""
         return msgspec.msgpack.encode(_Subscribed(self._session.upstream_id, sorted(self._uris)))
@@ -135,6 +140,9 @@ class _Standing:
         client = self._way.mounted.client
         async with client.exchange("POST", self._headers() | _BOTH, body, within_s=_ASK_S) as answer:
             await answer.read()
+            if answer.status == 404 and self._session.upstream_id:
+                self._lost = True
+                self._wake()
 
 
 _BOTH = {"Accept": "application/json, text/event-stream"}

@@ -9,11 +9,12 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
-from aiohttp.web import TCPSite
+from aiohttp.web import Request, Response, StreamResponse, TCPSite
 from redis import Redis
 
 from gateway.app import public_runner
 from gateway.appkeys import FEEDS
+from shared.clock import monotonic_s
 from shared.metrics import Metrics
 from tests.fixtures.changing import PREFIX, SUBSCRIPTION, VERSION, Changing, Stream, listening, with_sessions
 from tests.fixtures.gateway import ACCEPT, Backing, Client, connected, entry, gateway, producer
@@ -330,3 +331,68 @@ async def test_a_listener_whose_gateway_drains_is_ended_in_good_order_and_the_ot
     assert last["result"]["resultType"] == "complete"
     assert (last["id"], last["result"]["_meta"][SUBSCRIPTION]) == ("goes", "goes")
     assert missed == told == ["tools/list_changed"]
+
+
+async def test_a_server_whose_stream_ends_at_once_is_not_asked_again_and_again(
+    shared_backing: Backing, changing: Changing
+) -> None:
+    """Each time later than the time before; the listener stays, and is told."""
+
+    async def ends(request: Request) -> StreamResponse:
+        changing.opened += 1
+        response = StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        return response
+
+    changing.upstream.on_get = ends
+    config = shared_backing.config(entry(changing.upstream.url), state_persistence=_key_base(shared_backing, "at-once"))
+    began_s = monotonic_s()
+    async with (
+        connected(config, initialize=False) as client,
+        listening(client.http, client.base + client.mount, toolsListChanged=True) as listener,
+    ):
+        await listener.message()
+        await listener.methods(3)
+        took_s = monotonic_s() - began_s
+
+    assert took_s > 0.1 + 0.5 + 1.0
+
+
+@pytest.mark.parametrize("trouble", ["refuses", "hangs up", "has lost the session"])
+async def test_a_resource_that_cannot_be_subscribed_to_costs_the_others_nothing(
+    shared_backing: Backing, changing: Changing, trouble: str
+) -> None:
+    """A session that was lost is opened again, with all that is wanted."""
+    bad: list[str] = []
+
+    async def subscribe(seen: Seen) -> dict[str, Any] | StreamResponse:
+        if seen.params["uri"] != "sea://bad" or (bad and trouble == "has lost the session"):
+            return await changing.subscribe(seen)
+        bad.append(trouble)
+        if trouble == "refuses":
+            error = {"code": -32602, "message": "no such resource"}
+            return {"jsonrpc": "2.0", "id": seen.message["id"], "error": error}
+        if trouble == "has lost the session":
+            changing.lost.add(seen.request.headers["Mcp-Session-Id"])
+            return Response(status=404)
+        assert seen.request.transport is not None
+        seen.request.transport.abort()
+        return Response()
+
+    changing.upstream.behaviours["resources/subscribe"] = subscribe
+    config = shared_backing.config(
+        entry(changing.upstream.url), state_persistence=_key_base(shared_backing, f"bad-{len(trouble)}")
+    )
+    async with connected(config, initialize=False) as client:
+        url, uris = client.base + client.mount, ["sea://bad", "sea://good"]
+        async with listening(client.http, url, resourceSubscriptions=uris) as listener:
+            await listener.message()
+            if trouble == "has lost the session":
+                async with asyncio.timeout(_WITHIN_S):
+                    while changing.opened < 2 or not {"sea://bad", "sea://good"} <= changing.watched:
+                        await asyncio.sleep(0.01)
+                await listener.methods(2)    # of both, since something may have been missed
+            await changing.say("resources/updated", uri="sea://good")
+            told = await listener.message()
+
+    assert told["params"]["uri"] == "sea://good"
