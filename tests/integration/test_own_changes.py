@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,18 @@ from shared.state.address import parse_redis_url
 from shared.state.link import RedisLink
 from shared.state.news import News
 from shared.tasks import Tasks
-from tests.fixtures.changing import SUBSCRIPTION, WITHIN_S, Changing, Stream, listening, with_sessions, without_sessions
+from tests.fixtures.changing import (
+    PREFIX,
+    SUBSCRIPTION,
+    WITHIN_S,
+    Changing,
+    Stream,
+    listening,
+    with_sessions,
+    without_sessions,
+)
 from tests.fixtures.gateway import Backing, connected, entry, gateway, producer
+from tests.fixtures.modern import Modern
 from tests.fixtures.upstreams import ScriptedUpstream
 
 _RESOURCES = "notifications/resources/list_changed"
@@ -114,3 +125,32 @@ async def test_nobody_is_told_who_did_not_ask(shared_backing: Backing, upstream:
 
     assert acknowledged["params"]["notifications"] == {"toolsListChanged": True}
     assert told["method"] == "notifications/tools/list_changed"
+
+
+async def test_a_listener_that_can_be_asked_listens_in_the_session_of_its_calls_and_in_its_own_scope(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """The server has a session for clients that take its questions, the files are of all clients of the principal."""
+    changing = with_sessions(upstream)
+    config = shared_backing.config(
+        entry(upstream.url, producer("write")),
+        state_persistence={"type": "redis", "redis": {"url": shared_backing.redis_url, "key_base": "own-asked"}},
+    )
+    declared: dict[str, Any] = {"elicitation": {}}
+    async with connected(config, initialize=False) as client:
+        modern, meta = Modern(client), {f"{PREFIX}clientCapabilities": declared}
+        await modern.result("tools/call", {"name": "echo", "arguments": {}}, meta=meta)
+        session = upstream.last("tools/call").request.headers["Mcp-Session-Id"]
+        async with listening(
+            client.http, client.base + client.mount, 1, declared, resourcesListChanged=True,
+            resourceSubscriptions=["sea://chart"],
+        ) as listener:
+            await listener.message()
+            subscribed = changing.subscribed
+            await changing.say("resources/updated", uri="sea://chart")
+            updated = await listener.methods(1)
+            async with _told_until(shared_backing, "own-asked"):
+                told = await listener.methods(1)
+
+    assert subscribed == {session: {"sea://chart"}}
+    assert (updated, told) == (["resources/updated"], ["resources/list_changed"])
