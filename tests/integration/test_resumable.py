@@ -214,6 +214,7 @@ _BAD_CREATIONS: list[tuple[dict[str, str], int]] = [
     ({"Upload-Length": "9" * 17}, 413), ({"Upload-Length": "9" * 5000}, 400), ({"Upload-Defer-Length": "1"}, 400),
     ({"Upload-Metadata": "filename !!!"}, 400), ({"Upload-Metadata": "a YQ==,a YQ=="}, 400),
     ({"Upload-Metadata": f"filename {_b64(b'a/../b')}"}, 400),
+    *(({"Upload-Metadata": f"filename {_b64(name)}"}, 400) for name in (b"..", b"a\\b", b"a\0b", b"\xff.txt")),
     ({"Upload-Metadata": f"filename {_b64(b'xff')[:-1]}"}, 400),
     ({"Upload-Metadata": f"sha256 {_b64(b'short')}"}, 400), ({"Upload-Checksum": "crc32 AAAA"}, 400),
     ({"Mcp-Session-Id": "A" * 32}, 403),
