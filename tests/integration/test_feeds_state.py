@@ -26,6 +26,13 @@ def _gateways(state: State, *names: str) -> list[FeedStore]:
     return [FeedStore(state.scripts, state.link, state.keys, name) for name in names]
 
 
+async def _live(state: State, *gateways: FeedStore) -> None:
+    """Let them live until they die, however slow the test is."""
+    for gateway in gateways:
+        await gateway.beat([])
+        await state.link.call("PERSIST", state.keys.gateway_alive(gateway.gateway))
+
+
 async def _dies(state: State, gateway: FeedStore) -> None:
     await state.link.call("DEL", state.keys.gateway_alive(gateway.gateway))
 
@@ -33,7 +40,7 @@ async def _dies(state: State, gateway: FeedStore) -> None:
 async def test_of_many_gateways_at_once_one_takes_the_stream_until_it_dies(state: State) -> None:
     """And then one of the others does, which goes on with what was subscribed to."""
     scope, gateways = await state.open_session(), _gateways(state, *(f"race-{number}" for number in range(20)))
-    await asyncio.gather(*(gateway.beat([]) for gateway in gateways))
+    await _live(state, *gateways)
 
     first = await asyncio.gather(*(gateway.claim(scope) for gateway in gateways))
     [holder] = [gateway for gateway, claim in zip(gateways, first, strict=True) if claim.is_held]
@@ -53,7 +60,7 @@ async def test_of_many_gateways_at_once_one_takes_the_stream_until_it_dies(state
 
 async def test_who_lives_is_known_by_its_beat(state: State) -> None:
     one, other = _gateways(state, "beat-1", "beat-2")
-    await other.beat([])
+    await _live(state, other)
     alive = await one.beat([other.gateway])
     await _dies(state, other)
 
@@ -64,7 +71,7 @@ async def test_who_lives_is_known_by_its_beat(state: State) -> None:
 async def test_what_living_gateways_and_the_session_want_adds_up(state: State) -> None:
     """What the dead wanted goes."""
     scope, (one, other) = await state.open_session(), _gateways(state, "want-1", "want-2")
-    await asyncio.gather(one.beat([]), other.beat([]))
+    await _live(state, one, other)
     await asyncio.gather(one.want(scope, 3, ["a", "b"]), other.want(scope, 5, ["b", "c"]))
     await one.watch(scope, "w", watch=True)
 
@@ -84,7 +91,7 @@ async def test_what_living_gateways_and_the_session_want_adds_up(state: State) -
 async def test_a_session_watches_each_resource_once_and_not_too_many(state: State) -> None:
     """However many say so at once."""
     scope, [gateway] = await state.open_session(), _gateways(state, "watch")
-    await gateway.beat([])
+    await _live(state, gateway)
     uris = [f"sea://{number % 100}" for number in range(300)]
 
     await asyncio.gather(*(gateway.watch(scope, uri, watch=True) for uri in uris))
@@ -110,7 +117,7 @@ async def test_a_session_watches_each_resource_once_and_not_too_many(state: Stat
 async def test_the_last_gateway_that_lets_go_leaves_nothing(state: State) -> None:
     """One before it leaves the stream, and what is subscribed to, to the others."""
     scope, (one, other) = await state.open_session(), _gateways(state, "leave-1", "leave-2")
-    await asyncio.gather(one.beat([]), other.beat([]))
+    await _live(state, one, other)
     await asyncio.gather(one.want(scope, 1, ["a"]), other.want(scope, 1, ["b"]))
     await one.claim(scope)
     await one.note_subscribed(scope, b"noted")
