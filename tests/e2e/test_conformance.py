@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import msgspec
@@ -68,8 +69,8 @@ async def test_every_scenario_of_the_stateless_revision_passes_directly_and_thro
         one_of_each(tmp_path, [server("everything", url)]) as (_, gateway),
     ):
         direct, through = await asyncio.gather(
-            _findings(url, selection, tmp_path / "direct"),
-            _findings(gateway.mount("everything"), selection, tmp_path / "through"),
+            _findings(url, selection, tmp_path / "direct", _TASKS),
+            _findings(gateway.mount("everything"), selection, tmp_path / "through", _TASKS),
         )
 
     assert len(direct) == 50
@@ -105,9 +106,8 @@ async def test_every_scenario_that_has_a_meaning_across_eras_passes(
         everything_server(tmp_path, era) as url,
         one_of_each(tmp_path, [server("everything", url)]) as (_, gateway),
     ):
-        through = await _findings(
-            gateway.mount("everything"), ("--requirements", requirements), tmp_path / "through"
-        )
+        selection = ("--requirements", requirements)
+        through = await _findings(gateway.mount("everything"), selection, tmp_path / "through", without_meaning)
 
     assert len(through) == scenarios
     assert _shortcomings(through).keys() == without_meaning
@@ -142,15 +142,27 @@ async def test_the_suite_has_no_scenario_of_its_own_for_servers_with_authorizati
     assert "  - auth/scope-step-up " in of_clients
 
 
-async def _findings(url: str, selection: tuple[str, str], folder: Path) -> Findings:
-    """Run the selected scenarios against `url`. Every check that each one made, in its order."""
+async def _findings(url: str, selection: tuple[str, str], folder: Path, failing: Set[str] = frozenset()) -> Findings:
+    """Run the selected scenarios against `url`. Every check that each one made, in its order.
+
+    The suite gives some answers less than a second, which a busy machine may need: a scenario that falls short, and is
+    not one of the `failing`, is run once more, by itself.
+    """
+    found = await _run(url, selection, folder)
+    for scenario in _shortcomings(found).keys() - failing:
+        alone = ("--scenario", scenario, "--spec-version", selection[1])
+        found |= await _run(url, alone, folder.with_name(f"{folder.name}-{scenario}"))
+    return found
+
+
+async def _run(url: str, selection: Sequence[str], folder: Path) -> Findings:
     folder.mkdir()
     results = folder / "results"
     argv: list[str | Path] = [*CONFORMANCE, "server", "--url", url, *selection, "--output-dir", results]
     with run(argv, folder=folder) as suite:
         await asyncio.to_thread(suite.wait, within_s=_SUITE_S)
         output = suite.output()
-    assert "=== SUMMARY ===" in output, output
+    assert "=== SUMMARY ===" in output or "Test Results:" in output, output
     found = {}
     for place in results.iterdir():
         named = _FOLDER.fullmatch(place.name)
