@@ -76,6 +76,7 @@ class Feed:
         elif word.kind == RESOURCES:
             self._tell(changes.OWN)
         elif word.kind == MISSED:
+            self._uris = None                # Redis may have forgotten it
             self.look.set()
             for listener in self.listeners:
                 for change in listener.wants.anything():
@@ -86,8 +87,9 @@ class Feed:
         elif word.kind in (WANTED, VACANT):
             self.look.set()
         elif word.kind == APPLIED:
-            self._applied = _applied.decode(word.data)
-            self._settled.set()
+            with suppress(msgspec.DecodeError):      # of another version of longshore
+                self._applied = _applied.decode(word.data)
+                self._settled.set()
 
     def _tell(self, change: changes.Change) -> None:
         for listener in self.listeners:
@@ -99,7 +101,13 @@ class Feed:
         uris = frozenset[str]().union(*wanted)
         if uris != self._uris:
             self._uris, self._revision = uris, self._store.next_revision()
-            await self._store.want(self.scope, self._revision, sorted(uris))
+            is_said = False
+            try:
+                await self._store.want(self.scope, self._revision, sorted(uris))
+                is_said = True
+            finally:
+                if not is_said:
+                    self._uris = None
 
     async def settle(self, *, session: int = 0, within_s: float = SETTLE_S) -> None:
         """Wait until the upstream was told all that is wanted here, and what the session watches as of its change
@@ -130,6 +138,7 @@ class Feed:
                     await self._hold(claim.subscribed, is_first=not was_anothers)
                     continue
             except StoreDown:
+                self._uris = None            # what was said may expire before Redis is back
                 await asyncio.sleep(_BACKOFF_S[2])
                 continue
             await self._is_woken()

@@ -89,9 +89,10 @@ class FeedStore:
         return [holder for holder, alive in zip(holders, found, strict=True) if alive is None]
 
     async def claim(self, scope: str) -> Claim:
-        """Take the upstream's stream of `scope`, or keep it for another minute."""
+        """Take the upstream's stream of `scope`, or keep it for another minute; and all that is wanted of it."""
         taken, holder, subscribed = await self._scripts.run(
-            _CLAIM, [self._keys.feed(scope)], [self.gateway, self._keys.gateway_alive(""), _HELD_MS]
+            _CLAIM, [self._keys.feed(scope), self._keys.feed_wants(scope)],
+            [self.gateway, self._keys.gateway_alive(""), _HELD_MS],
         )
         return Claim(taken == 1, holder.decode(), subscribed)
 

@@ -2,11 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from shared.errors import SessionGone, TooMany
+from gateway.feed import Ear, Feed, Source
+from gateway.listeners import Listener
+from gateway.wire.changes import Wants
+from shared.errors import SessionGone, StoreDown, TooMany
 from shared.state.feeds import FeedStore
+from shared.state.news import MISSED, News, Word
 from tests.fixtures.storage import RedisServer, State, opened_state, redis_server
 
 
@@ -129,3 +134,51 @@ async def test_the_last_gateway_that_lets_go_leaves_nothing(state: State) -> Non
 
     assert (taken.is_held, taken.holder, taken.subscribed) == (True, "-", b"noted")
     assert await state.link.call("EXISTS", state.keys.feed(scope), state.keys.feed_wants(scope)) == 0
+
+
+async def test_what_is_wanted_lasts_as_long_as_somebody_claims_the_stream(state: State) -> None:
+    """While the upstream is down, nobody asks what is wanted."""
+    scope, [one] = await state.open_session(), _gateways(state, "lasts")
+    await one.want(scope, 1, ["a"])
+    await state.link.call("PEXPIRE", state.keys.feed_wants(scope), 20_000)
+
+    await one.claim(scope)
+
+    assert await state.link.call("PTTL", state.keys.feed_wants(scope)) > 40_000
+
+
+async def test_what_is_wanted_is_said_again_after_redis_may_have_forgotten_it(state: State) -> None:
+    scope, [one] = await state.open_session(), _gateways(state, "again")
+    feed = Feed(scope, one, News(state.link, state.keys))
+    feed.listeners[Listener(Wants(frozenset(), frozenset({"a"})))] = _no_stream
+    await feed.say_wants()
+    await state.link.call("DEL", state.keys.feed_wants(scope))
+
+    feed.hear(Word(MISSED, scope))
+    await feed.say_wants()
+
+    assert (await one.wanted(scope)).uris == {"a"}
+
+
+async def test_what_could_not_be_said_of_what_is_wanted_is_said_later(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope, [one] = await state.open_session(), _gateways(state, "later")
+    feed = Feed(scope, one, News(state.link, state.keys))
+    feed.listeners[Listener(Wants(frozenset(), frozenset({"a"})))] = _no_stream
+    with monkeypatch.context() as away:
+        away.setattr(one, "want", _is_down)
+        with pytest.raises(StoreDown):
+            await feed.say_wants()
+
+    await feed.say_wants()
+
+    assert (await one.wanted(scope)).uris == {"a"}
+
+
+async def _is_down(scope: str, revision: int, uris: list[str]) -> None:
+    raise StoreDown("away")
+
+
+def _no_stream(ear: Ear) -> AbstractAsyncContextManager[Source]:
+    raise AssertionError("nobody opens it here")
