@@ -22,6 +22,7 @@ from shared.state.sessions import Caller
 _TOGETHER_S = 0.02           # questions that a server asks at once come within this time
 _QUIET_S = 5.0
 _MOST_SAID = 32              # notifications that wait for a slow listener; then the server is made to wait
+_MOST_OPEN = 32              # questions that wait for the client at once
 _MOST_SAID_BYTES = 1024 * 1024       # likewise, unless it is a single one
 
 
@@ -120,6 +121,8 @@ class AskingCall:
         """A request of the server's: the answer to it where it is not for the client, else None."""
         if (refusal := inputs.answered_here(data, self.takes)) is not None:
             return refusal
+        if len(self._open) >= _MOST_OPEN:
+            return inputs.too_many(data)
         self._count += 1
         self._open[f"{self._count}"] = inputs.question(data)
         self._changed.set()
@@ -197,7 +200,7 @@ class AskingCall:
         self.is_over = True
         if self.task is not None:
             self.task.cancel()
-        if self.wait is not None:
+        if self.wait is not None and not self.wait.expired():
             self.wait.reschedule(0)
 
 

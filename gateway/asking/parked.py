@@ -7,7 +7,7 @@ another one, what the call says from then on is carried there.
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager
 
 import msgspec
 
@@ -28,6 +28,7 @@ _MOST = 2_000                # of all principals
 _MOST_BYTES = 128 * 1024 * 1024
 _GRACE_MS = 10_000           # by which a mailbox outlives what is said of it
 _END_S = 2.0
+NOTHING_SAID = Said(b"")     # on the way to another gateway
 _encode = msgspec.msgpack.Encoder().encode
 _resumed = msgspec.msgpack.Decoder(Resumed)
 _Opened = asyncio.Future[tuple[str, str]]
@@ -162,10 +163,13 @@ class ParkedCalls:
 
     async def _answer(self, call: AskingCall, box: Mailbox) -> Resumed | None:
         """What the client sent; None when the call was given up, as it is when nothing comes in time."""
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(0 if call.is_over else self._wait_s) as call.wait:
                 return _resumed.decode(await box.take())
-        call.wait = None
+        except TimeoutError:
+            pass
+        finally:
+            call.wait = None         # one that is over cannot be ended any more
         self.give_up(call, "the client did not answer in time; make the call again")
         if await self.mailboxes.deliver(call.caller.session_id, box.id, b""):
             return None              # the one message that it takes: nobody answers any more
@@ -183,7 +187,7 @@ class ParkedCalls:
                 except LongshoreError as err:
                     item = refusal_of(err)
                 if isinstance(item, Quiet):
-                    continue
+                    item = NOTHING_SAID      # which shows each side that the other one is there
                 if not await self.parcels.push(call.caller.session_id, box, _encode(item)):
                     self.give_up(call, "the client went away")
                     return

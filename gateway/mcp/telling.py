@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gateway.appkeys import STREAMS, Note
 from gateway.asking.call import AskingCall, Ended, Quiet, Said
-from gateway.asking.parked import ParkedCalls
+from gateway.asking.parked import NOTHING_SAID, ParkedCalls
 from gateway.asking.stands import quietly
 from gateway.asking.state import State
 from gateway.mcp.exchange import note_of
@@ -65,6 +65,8 @@ class Elsewhere:
         if data is None:
             return Quiet()
         item = _items.decode(data)
+        if item == NOTHING_SAID:
+            return Quiet()
         if isinstance(item, JobRefused):
             raise error_of(item)
         return item

@@ -187,7 +187,7 @@ class UpstreamExchange:
         self._failure = err
         if self._connection is not None:
             self._connection.fail(err)
-        if self._opening is not None:
+        if self._opening is not None and not self._opening.expired():
             self._opening.reschedule(asyncio.get_running_loop().time())
 
     @property

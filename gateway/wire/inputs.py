@@ -177,6 +177,12 @@ def too_late(one: Question) -> bytes:
     return _refusal(one.id, -32603, "the call that this was asked of has ended")
 
 
+def too_many(data: bytes) -> bytes:
+    """The answer to a request of the server's that is one more than the client is asked at once."""
+    raw_id = jsonrpc.open_object(data).get("id", msgspec.Raw(b"null"))
+    return _refusal(raw_id, -32603, "too many requests of this call wait for an answer already")
+
+
 def again(body: bytes) -> Again | None:
     """What a call says of a round of questions; None for a call that does not. Raises InvalidParams."""
     if not any(name.encode() in body for name in _OF_THE_ROUND):

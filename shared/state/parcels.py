@@ -25,6 +25,7 @@ _PATIENCE_S = 30.0           # with a listener that takes nothing
 _ALIVE_MS = 10_000
 _SAY_EVERY_S = 2.5
 _LOOK_EVERY_S = 2.0
+_LONGEST_SILENCE_S = 45.0    # of a sender that says at least each few seconds that it is there
 _MORE, _LAST = b"0", b"1"
 
 
@@ -42,8 +43,8 @@ class Parcels:
     async def say_alive(self) -> None:
         """Let the others know that this gateway lives, from now until `close`. Raises StoreDown. Safe to repeat."""
         if self._saying is None or self._saying.done():
-            await self._say()
             self._saying = self._tasks.start(self._keep_saying(), name="say_alive")
+            await self._say()
 
     async def lives(self, process: str) -> bool:
         """Whether a gateway that said that it lives does. Raises StoreDown."""
@@ -98,19 +99,22 @@ class Incoming:
         self._box = box
         self._parts: list[bytes] = []
         self._whole: list[bytes] = []
+        self._silent_s = 0.0             # waited for since a frame came last
 
     async def next(self) -> bytes | None:
-        """The next message; None when nothing came for a while. Raises CallLost when its sender died."""
+        """The next message; None when nothing came for a while. Raises CallLost when its sender died, or gave up."""
         if not self._whole:
             self._box.arrived.clear()
             lives = await self._look()
             if not self._whole and lives:
+                began_s = monotonic_s()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_EVERY_S):
                         await self._box.arrived.wait()
+                self._silent_s += monotonic_s() - began_s
                 self._box.arrived.clear()
                 lives = await self._look()    # outside the limit: what is taken must not be lost
-            if not self._whole and not lives:
+            if not self._whole and (not lives or self._silent_s > _LONGEST_SILENCE_S):
                 raise CallLost("the gateway that held this call is gone; make the call again")
         return self._whole.pop(0) if self._whole else None
 
@@ -119,6 +123,7 @@ class Incoming:
         while True:
             lives, *frames = await self._scripts.run(_TAKE, self._keys, [_AT_ONCE, _TTL_MS])
             for frame in frames:
+                self._silent_s = 0.0
                 self._parts.append(frame[1:])
                 if frame[:1] == _LAST:
                     self._whole.append(b"".join(self._parts))
