@@ -214,8 +214,9 @@ async def test_an_argument_that_fits_into_no_header_is_told_to_the_caller(
     assert upstream.calls("tools/call") == []
 
 
-async def test_a_header_beyond_what_is_read_of_any_is_refused(
-    shared_backing: Backing, annotated: ScriptedUpstream
+async def test_a_header_beyond_what_is_read_of_any_is_refused_and_shown_nowhere(
+    shared_backing: Backing, annotated: ScriptedUpstream, capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     long = "x" * 40_000
     async with connected(shared_backing.config(entry(annotated.url)), initialize=False) as client:
@@ -225,6 +226,8 @@ async def test_a_header_beyond_what_is_read_of_any_is_refused(
 
     assert (refused.status, refused.message["error"]["code"]) == (400, -32020)
     assert annotated.calls("tools/call") == []
+    shown = refused.body.decode() + "".join(capsys.readouterr()) + caplog.text
+    assert "xxxx" not in shown
 
 
 async def test_a_tool_that_breaks_a_rule_of_headers_is_no_tool_for_clients_with_a_session(
