@@ -45,9 +45,14 @@ def parts(blocks: Sequence[Block]) -> list[Embedded]:
 def parts_with_links(blocks: Sequence[Block]) -> list[Embedded | Linked]:
     """The same, and links to resources among them, each once."""
     found: list[Embedded | Linked] = []
+    links = set[Linked]()
     for block in blocks:
         part = _linked(block) or _of_block(block)
-        if part is not None and not (isinstance(part, Linked) and part in found):
+        if isinstance(part, Linked):
+            if part in links:
+                continue
+            links.add(part)
+        if part is not None:
             found.append(part)
     return found
 

@@ -98,9 +98,13 @@ async def _staged(
     """What the result carries, in staging one after the other, and what of it cannot be had."""
     places: list[Candidate] = []
     refusals: list[str] = []
-    left_out = 0
+    left_out = links = 0
     try:
         for part in carried:
+            links += isinstance(part, Linked)
+            if len(places) == MOST_FILES or (isinstance(part, Linked) and links > MOST_FILES):
+                left_out += 1        # unread: each link is a request to the upstream
+                continue
             try:
                 files = await linked.read(exchange, part) if isinstance(part, Linked) else [part]
                 for file in files:

@@ -196,3 +196,24 @@ async def test_a_session_that_was_lost_meanwhile_is_opened_again(
 
     assert said["_meta"]["artifact"]["size_bytes"] == len(_PDF)
 
+
+
+@pytest.mark.parametrize("are_there", [True, False])
+async def test_a_result_cannot_have_any_number_of_links_read(
+    shared_backing: Backing, upstream: ScriptedUpstream, *, are_there: bool
+) -> None:
+    """Whether they lead somewhere or not."""
+    image = {"type": "image", "data": base64.b64encode(b"GIF89a").decode(), "mimeType": "image/gif"}
+    _links(upstream, image, *({**_LINK, "uri": f"memo://made/{number}.pdf"} for number in range(60)))
+    if not are_there:
+        async def refuses(seen: Seen) -> Reply:
+            error = {"code": -32002, "message": "Resource not found"}
+            return web.json_response({"jsonrpc": "2.0", "id": seen.message["id"], "error": error})
+
+        upstream.behaviours["resources/read"] = refuses
+    config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator=_EMBEDDED)))
+    async with connected(config) as client:
+        said = await client.call("write")
+
+    assert said["_meta"]["artifact"]["mime_type"] == "image/gif"
+    assert len(upstream.calls("resources/read")) == (19 if are_there else 20)
