@@ -58,3 +58,5 @@ class Listener:
             raise SlowListener(
                 f"more than {_MOST_WAITING} changes waited for this listener; listen again and list anew"
             ) from None
+        finally:
+            self._limit = None       # one that is over cannot be ended any more

@@ -9,6 +9,7 @@ from gateway.wire import tool_lists
 from gateway.wire.param_headers import Mirrored
 from gateway.wire.tool_lists import Tool
 from shared.clock import monotonic_s
+from shared.errors import LongshoreError
 
 _AT_MOST_EVERY_S = 2.0       # however many calls come with headers that do not fit
 _MOST_CALLERS = 1_000
@@ -63,7 +64,11 @@ class ToolHeaders:
         async with self._asking:
             if monotonic_s() - self._known(whose).asked_s < _AT_MOST_EVERY_S:
                 return
-            self.replace(await listed(), whose)
+            try:
+                self.replace(await listed(), whose)
+            except LongshoreError:   # one that does not answer is not asked for each of many calls
+                self._known(whose).asked_s = monotonic_s()
+                raise
             self._known(whose).asked_s = monotonic_s()
 
     def _known(self, whose: str) -> _Known:

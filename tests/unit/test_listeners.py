@@ -1,0 +1,40 @@
+"""What waits for a listener is bounded, and one that is at its end harms nobody who tells it more; a server that does
+not answer is not asked again at once."""
+
+import pytest
+
+from gateway.listeners import Listener
+from gateway.upstream.tool_headers import ToolHeaders
+from gateway.wire import changes
+from gateway.wire.changes import Wants
+from gateway.wire.tool_lists import Tool
+from shared.errors import UpstreamDown
+
+
+async def _nothing() -> None:
+    return None
+
+
+async def test_a_listener_that_has_ended_may_be_told_any_number_of_changes() -> None:
+    listener = Listener(Wants(frozenset(), any_uri=True))
+    await listener.keep_up(_nothing())
+
+    for number in range(1_000):
+        change = changes.change_of(changes.updated(f"sea://{number}"))
+        assert change is not None
+        listener.tell(change)
+
+
+async def test_a_list_that_cannot_be_had_is_not_asked_for_again_at_once() -> None:
+    """Calls wait for it, one behind the other."""
+    headers, asked = ToolHeaders(), list[str]()
+
+    async def listed() -> list[Tool]:
+        asked.append("tools/list")
+        raise UpstreamDown("it does not answer")
+
+    with pytest.raises(UpstreamDown):
+        await headers.refresh(listed, "")
+    await headers.refresh(listed, "")
+
+    assert asked == ["tools/list"]
