@@ -10,6 +10,7 @@ from gateway.access.principal import Principal
 from gateway.asking.parked import ParkedCalls
 from gateway.asking.stands import Stands
 from gateway.cancellations import Cancellations
+from gateway.endings import Endings
 from gateway.eras import Eras
 from gateway.feeds import Feeds
 from gateway.files.adapters import Adapters
@@ -123,6 +124,7 @@ ERAS = web.AppKey("eras", Eras)
 FEEDS = web.AppKey("feeds", Feeds)
 FEED_STORE = web.AppKey("feed_store", FeedStore)
 HEARING = web.AppKey("hearing", Hearing)
+ENDINGS = web.AppKey("endings", Endings)
 UPLOAD_WAITS = web.AppKey("upload_waits", UploadWaits)
 FILES = web.AppKey("files", FileStore)
 RESERVATIONS = web.AppKey("reservations", ReservationStore)

@@ -17,6 +17,7 @@ from gateway.appkeys import (
     CARRIED,
     CONFIG,
     DOOR,
+    ENDINGS,
     ERAS,
     EXPIRY,
     FAILURES,
@@ -54,6 +55,7 @@ from gateway.appkeys import (
 )
 from gateway.asking.parked import ParkedCalls
 from gateway.asking.stands import Stands
+from gateway.endings import Endings
 from gateway.eras import Eras
 from gateway.feeds import Feeds
 from gateway.files.adapters import Adapters
@@ -168,6 +170,7 @@ async def mail(app: web.Application) -> AsyncIterator[None]:
     mailboxes = app[MAILBOXES] = Mailboxes(address, link, keys, tasks)
     news = app[NEWS] = News(link, keys)
     hearing = app[HEARING] = Hearing(address, keys, tasks, hear_all=partial(_hear, app))
+    app[ENDINGS] = Endings(hearing, app[SESSIONS], tasks)
     store = app[FEED_STORE] = FeedStore(Scripts(link), link, keys, new_id())
     feeds = app[FEEDS] = Feeds(store, hearing, news, tasks)
     tasks.spawn(feeds.beat(), name="beat")
@@ -192,8 +195,8 @@ async def asking(app: web.Application) -> AsyncIterator[None]:
     app[CARRIED] = Sealer([secret, *config.former_signing_secrets()], "files of a call")
     parked = app[PARKED] = ParkedCalls(
         app[MAILBOXES], Parcels(link, keys, app[TASKS], new_id()),
-        Sealer([secret, *config.former_signing_secrets()], "request state"), app[TASKS],
-        wait_s=config.sessions.input_wait_seconds, most=config.sessions.max_waiting_calls_per_principal,
+        Sealer([secret, *config.former_signing_secrets()], "request state"), app[ENDINGS], app[TASKS],
+        config.sessions,
     )
     app[METRICS].waiting_calls_of(lambda: parked.count)
     stands = app[STANDS] = Stands(app[FEEDS], app[HEARING], app[TASKS])

@@ -8,13 +8,16 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 
 import msgspec
 
 from gateway.asking import state
 from gateway.asking.call import Asked, AskingCall, Ended, Quiet, Resumed, Said
+from gateway.endings import Endings
 from gateway.wire import inputs
 from shared.clock import monotonic_s, now_ms
+from shared.config import Sessions
 from shared.errors import CallLost, LongshoreError, StoreDown, TooMany
 from shared.jobs import JobRefused
 from shared.refusals import refusal_of
@@ -29,6 +32,7 @@ _MOST_BYTES = 128 * 1024 * 1024
 _GRACE_MS = 10_000           # by which a mailbox outlives what is said of it
 _END_S = 2.0
 NOTHING_SAID = Said(b"")     # on the way to another gateway
+_SCOPE_ENDED = "the session that this call was made in has ended; make the call again"
 _encode = msgspec.msgpack.Encoder().encode
 _resumed = msgspec.msgpack.Decoder(Resumed)
 _Opened = asyncio.Future[tuple[str, str]]
@@ -38,14 +42,15 @@ class ParkedCalls:
     """Built once at start-up; `close` gives up what still waits."""
 
     def __init__(
-        self, mailboxes: Mailboxes, parcels: Parcels, sealer: Sealer, tasks: Tasks, *, wait_s: int, most: int | None
+        self, mailboxes: Mailboxes, parcels: Parcels, sealer: Sealer, endings: Endings, tasks: Tasks, limits: Sessions
     ) -> None:
         self.mailboxes = mailboxes
         self.parcels = parcels
         self.sealer = sealer
+        self._endings = endings
         self._tasks = tasks
-        self._wait_s = wait_s
-        self._most = most            # of one principal
+        self._wait_s = limits.input_wait_seconds
+        self._most = limits.max_waiting_calls_per_principal      # of one principal
         self._calls: dict[str, AskingCall] = {}
         self._waiting: Counter[str] = Counter()
         self._bytes = 0              # of the requests of those that wait
@@ -151,9 +156,10 @@ class ParkedCalls:
                 with self._place(call):
                     answers = await boxes.enter_async_context(self.mailboxes.opened(scope, ttl_ms=ttl_ms))
                     leaving = await boxes.enter_async_context(self.mailboxes.opened(scope, ttl_ms=ttl_ms))
-                    if not opened.done():
-                        opened.set_result((answers.id, leaving.id))
-                    now = await self._answer(call, answers)
+                    async with self._endings.told(scope, partial(self.give_up, call, _SCOPE_ENDED)):
+                        if not opened.done():
+                            opened.set_result((answers.id, leaving.id))
+                        now = await self._answer(call, answers)
                 if now is not None and await self.resume(call, number, now) and now.box:
                     await self._carry(call, now.box, leaving)
         except StoreDown as err:

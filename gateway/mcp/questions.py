@@ -6,15 +6,16 @@ The client posts its answers to any gateway, which hands them to the one where t
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 import msgspec
 
-from gateway.appkeys import CANCELLATIONS, MAILBOXES
+from gateway.appkeys import CANCELLATIONS, ENDINGS, MAILBOXES, SESSIONS
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.outlet import Outlet
 from gateway.wire import input_required
 from gateway.wire.input_required import Wanted
-from shared.errors import InputMissing, LongshoreError
+from shared.errors import InputMissing, LongshoreError, SessionGone
 from shared.ids import is_id
 from shared.state.mailboxes import Mailbox
 
@@ -39,7 +40,7 @@ class _Wait:
 
 
 @asynccontextmanager
-async def waiting(exchange: Exchange, until_s: float) -> AsyncIterator[None]:
+async def waiting(exchange: Exchange, until_s: float) -> AsyncIterator[_Wait]:
     """A block that ends at `until_s` by the loop's clock. Raises InputMissing then, Cancelled when the client wants
     no answer any more."""
     cancellations, session_id = exchange.request.app[CANCELLATIONS], exchange.caller.session_id
@@ -49,7 +50,7 @@ async def waiting(exchange: Exchange, until_s: float) -> AsyncIterator[None]:
         async with limit:
             cancellations.begin(session_id, exchange.asked_id, wait)
             try:
-                yield
+                yield wait
             finally:
                 cancellations.end(session_id, exchange.asked_id, wait)
     except TimeoutError:
@@ -64,15 +65,15 @@ async def answers(
     """What the client answers, by the server's keys, and the ids of the questions that led to a URL, where
     the user agreed.
 
-    Raises InputMissing where there is no answer, and as `waiting`. Questions that nobody waits for any more are
-    withdrawn.
+    Raises InputMissing where there is no answer, SessionGone when the session ends meanwhile, and as `waiting`.
+    Questions that nobody waits for any more are withdrawn.
     """
     app, session_id = exchange.request.app, exchange.caller.session_id
     ttl_ms = max(1, int((until_s - asyncio.get_running_loop().time()) * 1000))
     open_ids: set[str] = set()
     async with AsyncExitStack() as boxes:
         try:
-            async with waiting(exchange, until_s):
+            async with waiting(exchange, until_s) as wait, app[ENDINGS].told(session_id, partial(wait.fail, _gone())):
                 put: dict[str, Mailbox] = {}
                 for key, question in asked.questions.items():
                     box = put[key] = await boxes.enter_async_context(app[MAILBOXES].opened(session_id, ttl_ms=ttl_ms))
@@ -90,6 +91,18 @@ async def answers(
         _PREFIX + put[key].id for key, question in asked.questions.items()
         if question.is_url and input_required.is_accepted(found[key])
     ]
+
+
+async def check_session(exchange: Exchange) -> None:
+    """Raise SessionGone when the call's session has ended since it was made."""
+    if not await exchange.request.app[SESSIONS].is_live(exchange.caller.session_id):
+        raise _gone()
+
+
+def _gone() -> SessionGone:
+    return SessionGone(
+        "this session has ended while its client was asked what the server needs; start a new session with initialize"
+    )
 
 
 async def _taken(box: Mailbox, open_ids: set[str]) -> bytes:

@@ -17,7 +17,7 @@ from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import input_required, jsonrpc, sse
 from gateway.wire.envelope import MessageId
 from gateway.wire.input_required import Wanted
-from shared.errors import InputMissing, LongshoreError, UpstreamDown, UpstreamTimeout
+from shared.errors import InputMissing, LongshoreError, MissingCapability, UpstreamDown, UpstreamTimeout
 
 MOST_ROUNDS = 10             # as the official clients of the revision have it
 _PAUSES_S = (0.05, 2.0)      # between rounds without a question, doubled from the first up to the last
@@ -106,7 +106,11 @@ class _Call:
     async def _with_input(self, body: bytes, asked_id: MessageId, asked: Wanted) -> bytes:
         exchange = self._exchange
         client, _ = await crossing.told(exchange)
-        asked.check(client.capabilities)
+        try:
+            asked.check(client.capabilities)
+        except MissingCapability:
+            await questions.check_session(exchange)      # what the client can do went with it
+            raise
         began_s = _now_s()
         until_s = began_s + exchange.config.sessions.input_wait_seconds
         if not asked.questions:

@@ -8,6 +8,7 @@ import msgspec
 from shared.keys import Keys
 from shared.lua import Script, Scripts
 from shared.state.link import RedisLink
+from shared.state.news import ENDED, Word, packed
 from shared.state.sessions import SessionLimits
 
 _EXPIRE = Script("expire_session")
@@ -51,7 +52,10 @@ class ExpiryStore:
         self._limits = limits
 
     async def expire(self, session_id: str) -> Expired:
-        """Expire the session if it is due by Redis' clock and nothing holds it. Safe to repeat."""
+        """Expire the session if it is due by Redis' clock and nothing holds it. Safe to repeat.
+
+        What waits in it still, at a gateway that could not renew its lease, is told.
+        """
         keys, limits = self._keys, self._limits
         done, server = await self._scripts.run(
             _EXPIRE,
@@ -62,7 +66,10 @@ class ExpiryStore:
             ],
             [session_id, limits.idle_ttl_ms, int(limits.allow_revival), limits.tombstone_ttl_ms],
         )
-        return Expired(Expiry(done), server.decode())
+        expired = Expired(Expiry(done), server.decode())
+        if expired.outcome is not Expiry.STAYS:
+            self._link.fire("PUBLISH", keys.news(session_id), packed(Word(ENDED, session_id)))
+        return expired
 
     async def remove_tombstone(self, session_id: str) -> bool:
         """Forget a resting session that is due; then its files are to be unlinked. Safe to repeat."""

@@ -184,6 +184,10 @@ class SessionStore:
         """Prolong the lease of a call that still runs."""
         await self._scripts.run(_RENEW, [self._keys.leases(session_id)], [lease, self._limits.lease_ms, "XX"])
 
+    async def is_live(self, session_id: str) -> bool:
+        """Whether the session is there: it has neither ended nor does it rest. Raises StoreDown."""
+        return bool(await self._link.call("HGET", self._keys.session(session_id), "state") == b"live")
+
     async def running(self, session_id: str) -> int:
         """Calls that hold the session now, through whichever gateway."""
         return int(await self._link.call("ZCOUNT", self._keys.leases(session_id), now_ms(), "+inf"))

@@ -10,10 +10,11 @@ import pytest
 from redis import Redis
 
 from gateway.app import public_runner
-from gateway.appkeys import PARKED
+from gateway.appkeys import PARKED, SESSIONS
 from shared.config import Config
 from shared.ids import new_id
 from shared.metrics import Metrics
+from shared.state.sessions import Caller
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, gateway, producer
 from tests.fixtures.leaks import holdings, left_behind
 from tests.fixtures.modern import Modern
@@ -153,6 +154,40 @@ async def test_nothing_is_left_of_a_call_however_it_ends(
     if policy == "per_call":
         used = {seen.request.headers["Mcp-Session-Id"] for seen in upstream.calls("tools/call")}
         assert used <= set(upstream.deleted)
+
+
+async def test_a_call_that_waits_ends_with_its_scope_and_leaves_nothing(
+    fresh_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """Ended by an operator; the stream at the server is closed at once, and late answers are told so."""
+    tool = Tool(upstream, [[FORM]])
+    runner = public_runner(fresh_backing.config(entry(upstream.url)), Metrics())
+    await runner.setup()
+    await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        async with aiohttp.ClientSession() as http:
+            app, modern = runner.app, Modern(Client(http, f"http://127.0.0.1:{runner.addresses[0][1]}", "/mcp/files"))
+            first = Asked.by(await call(modern, workspace="w"))
+            assert said(await call(modern, first.answers(ADA), workspace="w")) == [ADA]
+            before = holdings(app, fresh_backing.redis_url)
+            asked = Asked.by(await call(modern, workspace="w"))
+            with Redis.from_url(fresh_backing.redis_url) as redis:
+                boxes = [key.decode() for key in redis.scan_iter("longshore:mailbox:*")]
+            scope = {key.removeprefix("longshore:mailbox:").split(":")[0] for key in boxes}.pop()
+            await app[SESSIONS].end(Caller(scope, "files", principal=""), reason="an operator ended it")
+            cancelled = await upstream.until("notifications/cancelled")
+            await tool.until_left()
+            left = await left_behind(app, fresh_backing.redis_url, before)
+            kept, held = app[PARKED].count + app[PARKED].kept, _held(fresh_backing)
+            late = await call(modern, asked.answers(ADA), workspace="w")
+    finally:
+        await runner.cleanup()
+
+    assert cancelled.params["requestId"] == upstream.calls("tools/call")[1].message["id"]
+    assert left == {}
+    assert kept == 0
+    assert not any(held.values())
+    assert (late.status, late.reason) == (400, "invalid_request_state")
 
 
 async def test_no_more_calls_of_a_principal_wait_than_are_allowed(

@@ -14,8 +14,11 @@ from aiohttp import web
 from redis import Redis
 
 from gateway.app import public_runner
+from gateway.appkeys import ENDINGS, EXPIRY, SESSIONS
 from shared.config import Config
 from shared.metrics import Metrics
+from shared.state.expiry import Expiry
+from shared.state.sessions import Caller
 from tests.fixtures.gateway import Backing, Client, entry, producer
 from tests.fixtures.leaks import Holdings, holdings, left_behind
 from tests.fixtures.stateless_upstream import DONE, PREFIX, asks, stateless
@@ -493,6 +496,82 @@ async def test_a_call_may_be_cancelled_at_all_gateways_at_once(
 
     assert {one.status for one in cancelled} == {202}
     assert answer["error"]["data"]["reason"] == "cancelled"
+
+
+@pytest.mark.parametrize("way", ["one", "other", "operator", "expiry"])
+async def test_a_call_that_waits_ends_with_its_session_and_leaves_nothing(
+    fresh_backing: Backing, upstream: ScriptedUpstream, way: str
+) -> None:
+    """Whichever gateway hears of it, and also when a process that serves no client ends it."""
+    upstream.behaviours["tools/call"] = asks({"a": _FORM})
+    config = fresh_backing.config(entry(upstream.url), sessions={"idle_ttl_seconds": 1})
+    async with pair(config) as clients:
+        counts = await _counted(clients, fresh_backing)
+        async with clients.calling() as call:
+            asked = await call.next()
+            await _end_session(clients, fresh_backing, way)
+            withdrawn, answer = await call.next(), await call.next()
+        late = await clients.reply(clients.other, asked, _ACCEPTED)
+        left = await counts.left()
+
+    assert withdrawn["params"]["requestId"] == asked["id"]
+    assert answer["id"] == "call"
+    assert answer["error"]["data"]["reason"] == "session_not_found"
+    assert late in (202, 404)
+    assert len(upstream.calls("tools/call")) == 3
+    assert left == []
+
+
+async def _end_session(clients: Pair, backing: Backing, way: str) -> None:
+    session_id, app = clients.one.session_id, clients.apps[1]
+    assert session_id is not None
+    if way == "operator":
+        await app[SESSIONS].end(Caller(session_id, "files", principal=""), reason="an operator ended it")
+    elif way == "expiry":                # as it does when the gateway of the call could not renew its lease
+        with Redis.from_url(backing.redis_url) as redis:
+            redis.delete(f"longshore:leases:{session_id}")
+        async with asyncio.timeout(20):
+            while (await app[EXPIRY].expire(session_id)).outcome is Expiry.STAYS:
+                await asyncio.sleep(0.05)
+    else:
+        client: Client = getattr(clients, way)
+        assert await client.delete() == 204
+
+
+async def test_a_call_whose_session_ended_before_it_began_to_wait_does_not_wait(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """The end comes while the server is at it, before anybody listens for it."""
+    asking = asks({"a": _FORM})
+    is_called, may_ask = asyncio.Event(), asyncio.Event()
+
+    async def behave(seen: Seen) -> Reply:
+        is_called.set()
+        await may_ask.wait()
+        return await asking(seen)
+
+    upstream.behaviours["tools/call"] = behave
+    async with pair(shared_backing.config(entry(upstream.url))) as clients:
+        async def ended() -> int:
+            await is_called.wait()
+            status = await clients.other.delete()
+            may_ask.set()
+            return status
+
+        async def called() -> dict[str, Any]:
+            async with clients.calling() as call:
+                return await call.next()
+
+        async with asyncio.timeout(30):
+            status, answer = await asyncio.gather(ended(), called())
+            told: list[str] = []
+            async with clients.apps[0][ENDINGS].told(clients.one.session_id or "", lambda: told.append("ended")):
+                pass
+
+    assert told == ["ended"]
+    assert status == 204
+    assert answer["error"]["data"]["reason"] == "session_not_found"
+    assert len(upstream.calls("tools/call")) == 1
 
 
 async def test_a_client_that_leaves_while_it_is_asked_leaves_nothing(
