@@ -61,6 +61,7 @@ class Subscription:
         """Listen on `channel`, which was added, no more."""
         if not self._channels.pop(channel).is_set():
             self._unconfirmed -= 1
+            self._look_ready()
         self._send("UNSUBSCRIBE", channel)
 
     async def wait_for(self, channel: str, timeout_s: float) -> bool:
@@ -153,6 +154,12 @@ class Subscription:
             return
         confirmed.set()
         self._unconfirmed -= 1
+        self._look_ready()
+
+    def _look_ready(self) -> None:
+        """Once every channel is confirmed that is wanted of this connection."""
+        if self._writer is None:
+            return
         if self._unconfirmed == 0 and not self._ready.is_set():
             self._ready.set()
             self._on_ready()
