@@ -14,17 +14,21 @@ from gateway.asking.call import AskingCall, Request, Resumed
 from gateway.asking.parked import ParkedCalls
 from gateway.asking.state import State, verified
 from gateway.cancellations import Cancellations
+from gateway.endings import Endings
 from gateway.mcp import questions
 from gateway.wire.inputs import Takes
 from shared.clock import now_ms
+from shared.config import Sessions
 from shared.errors import CallLost, Cancelled
 from shared.keys import Keys
+from shared.lua import Scripts
 from shared.sealing import Sealer
 from shared.state import parcels
 from shared.state.link import RedisLink
 from shared.state.mailboxes import Mailboxes
+from shared.state.news import Hearing
 from shared.state.parcels import Incoming, Parcels
-from shared.state.sessions import Caller
+from shared.state.sessions import Caller, SessionLimits, SessionStore
 from shared.tasks import Tasks
 from tests.fixtures.storage import RedisServer, redis_server
 
@@ -55,9 +59,13 @@ async def _process(server: RedisServer, name: str) -> AsyncIterator[Process]:
     tasks = Tasks()
     link = RedisLink(server.address, tasks)
     boxes, parcels_of = Mailboxes(server.address, link, _KEYS, tasks), Parcels(link, _KEYS, tasks, name)
-    parked = ParkedCalls(boxes, parcels_of, _SEALER, tasks, wait_s=600, most=None)
+    await link.call("HSET", _KEYS.session("scope"), "state", "live")
+    hearing = Hearing(server.address, _KEYS, tasks, hear_all=lambda _: None)
+    endings = Endings(hearing, SessionStore(Scripts(link), link, _KEYS, SessionLimits()), tasks)
+    parked = ParkedCalls(boxes, parcels_of, _SEALER, endings, tasks, Sessions(input_wait_seconds=600))
     yield Process(boxes, parcels_of, parked)
     await parked.close()
+    await hearing.close()
     await boxes.close()
     await tasks.close()
     await link.close()
