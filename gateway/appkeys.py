@@ -12,11 +12,11 @@ from gateway.asking.stands import Stands
 from gateway.cancellations import Cancellations
 from gateway.endings import Endings
 from gateway.eras import Eras
-from gateway.feeds import Feeds
 from gateway.files.adapters import Adapters
 from gateway.files.fetching import Fetcher
 from gateway.leases import Leases
 from gateway.limiter import Limiter
+from gateway.listening.feeds import Feeds
 from gateway.lists import ListCache
 from gateway.streams import Streams
 from gateway.tally import Tally

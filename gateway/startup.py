@@ -57,12 +57,12 @@ from gateway.asking.parked import ParkedCalls
 from gateway.asking.stands import Stands
 from gateway.endings import Endings
 from gateway.eras import Eras
-from gateway.feeds import Feeds
 from gateway.files.adapters import Adapters
 from gateway.files.fetching import Fetcher, Guard
 from gateway.http.routes import add_routes
 from gateway.leases import Leases
 from gateway.limiter import Limiter
+from gateway.listening.feeds import Feeds
 from gateway.tally import Tally
 from gateway.upstream import probe
 from gateway.upstream.client import UpstreamClient

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from gateway.asking.call import AskingCall
-from gateway.feed import Opener
-from gateway.feeds import Feeds
-from gateway.listeners import Listener
+from gateway.listening.feed import Opener
+from gateway.listening.feeds import Feeds
+from gateway.listening.listeners import Listener
 from gateway.wire import inputs
 from gateway.wire.changes import Wants
 from shared.errors import LongshoreError, StoreDown

@@ -8,8 +8,10 @@ from aiohttp import web
 
 from gateway import cancellations
 from gateway.appkeys import CANCELLATIONS, NEWS, SESSIONS
-from gateway.mcp import capabilities, listening, mirroring, questions
+from gateway.mcp import capabilities, mirroring
+from gateway.mcp.asking import questions
 from gateway.mcp.exchange import SESSION_HEADER, Exchange
+from gateway.mcp.listening import streams
 from gateway.mcp.own_answers import own_result
 from gateway.wire import jsonrpc, modern, to_modern
 from gateway.wire.envelope import Kind
@@ -56,7 +58,7 @@ async def answered_here(exchange: Exchange) -> web.StreamResponse | None:
         await exchange.request.app[SESSIONS].set_log_level(exchange.caller.session_id, _level_of(exchange.body))
         return own_result(exchange, {})
     if message.method in _WATCHING and capabilities.SUBSCRIBE in exchange.session.flags:
-        return await listening.watch(exchange)
+        return await streams.watch(exchange)
     if message.method in _WATCHING or message.method.startswith("tasks/"):
         # An answer, not an HTTP error: to a client with a session, 404 says that the session is gone.
         err = MethodNotFound(f"this server has no method {message.method} for clients with a session")

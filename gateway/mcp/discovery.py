@@ -4,9 +4,11 @@ ours, `subscriptions/listen` as it comes."""
 from aiohttp import web
 
 from gateway.appkeys import LEASES
-from gateway.mcp import authorizing, capabilities, listening
+from gateway.mcp import capabilities
 from gateway.mcp.acknowledgement import Acknowledgement
 from gateway.mcp.exchange import Exchange
+from gateway.mcp.files import authorizing
+from gateway.mcp.listening import streams
 from gateway.mcp.relay import Standing, check_kind, relay, relay_bytes
 from gateway.mcp.sending import sent
 from gateway.wire import changes, jsonrpc, result_fields, sse
@@ -32,7 +34,7 @@ async def discover(exchange: Exchange) -> web.StreamResponse:
 async def listen(exchange: Exchange) -> web.StreamResponse:
     """`subscriptions/listen`: the upstream's stream of changes, which holds the scope while it is open."""
     if exchange.stateless is not None and exchange.stateless.is_translated:
-        return await listening.listen(exchange)
+        return await streams.listen(exchange)
     request, leases, lease = exchange.request, exchange.request.app[LEASES], ids.new_id()
     try:
         await leases.begin_stream(exchange.caller.session_id, lease)
@@ -40,7 +42,7 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
             check_kind(answer, asked=True)
             standing = _standing(exchange)
             if not answer.is_stream and answer.status == 404 and standing.scope:     # the server tells of nothing
-                return await listening.listen_to_us(exchange)
+                return await streams.listen_to_us(exchange)
             return await relay_bytes(request, answer, exchange.note, headers={}, standing=standing)
     finally:
         leases.end_stream(exchange.caller.session_id, lease)

@@ -11,19 +11,8 @@ from aiohttp import web
 
 from gateway.appkeys import CONFIG, LEASES, QUEUE, SESSIONS, TASKS, Mounted
 from gateway.files import sep_2631
-from gateway.mcp import (
-    authorizing,
-    batch,
-    capabilities,
-    crossing,
-    discovery,
-    handshake,
-    levels,
-    listening,
-    listing,
-    stateless,
-    toolcall,
-)
+from gateway.mcp import batch, capabilities, crossing, discovery, handshake, levels, listing, stateless, toolcall
+from gateway.mcp.asking.rounds import answered
 from gateway.mcp.exchange import (
     SESSION_HEADER,
     VERSION_HEADER,
@@ -35,9 +24,10 @@ from gateway.mcp.exchange import (
     open_session,
     upstream_headers,
 )
+from gateway.mcp.files import authorizing
+from gateway.mcp.listening import streams
 from gateway.mcp.relay import Standing, check_kind, relay, relay_bytes
 from gateway.mcp.renewal import renew, with_upstream
-from gateway.mcp.rounds import answered
 from gateway.upstream import ask
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import changes, modern
@@ -156,7 +146,7 @@ async def get(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     caller = caller_of(request, mounted)
     session = await with_upstream(request, mounted, caller, await open_session(request, caller))
     if capabilities.MODERN in session.flags:
-        return await listening.stand(request, mounted, caller, session, _session_head(request, caller))
+        return await streams.stand(request, mounted, caller, session, _session_head(request, caller))
     upstream_id = session.upstream_id
     for left in range(request.app[CONFIG].sessions.upstream_session_termination_retries, -1, -1):
         headers = upstream_headers(request, mounted, upstream_id)
@@ -167,7 +157,7 @@ async def get(mounted: Mounted, request: web.Request) -> web.StreamResponse:
                 check_kind(answer, asked=True)
                 return await _stand(request, mounted, caller, answer)
         upstream_id = await renew(request, mounted, caller, lost=upstream_id)
-    return await listening.stand_alone(request, mounted, caller, _session_head(request, caller))
+    return await streams.stand_alone(request, mounted, caller, _session_head(request, caller))
 
 
 async def _stand(

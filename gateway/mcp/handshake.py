@@ -5,8 +5,9 @@ from msgspec.structs import replace
 
 from gateway.appkeys import ERAS, METRICS, SESSIONS, SIGNER, TASKS, Mounted
 from gateway.files import sep_2631
-from gateway.mcp import authorizing, capabilities
+from gateway.mcp import capabilities
 from gateway.mcp.exchange import SESSION_HEADER, Exchange, note_of, principal_of, upstream_headers
+from gateway.mcp.files import authorizing
 from gateway.mcp.relay import relay
 from gateway.upstream import probe
 from gateway.upstream.discover import discovered

@@ -12,12 +12,13 @@ from aiohttp import web
 from gateway.appkeys import FILES, LISTS
 from gateway.files import handles, openai_files, results, sep_2631
 from gateway.lists import Fetch, Key, fingerprint
-from gateway.mcp import authorizing, capabilities, mirroring, reading
+from gateway.mcp import capabilities, mirroring
 from gateway.mcp.additions import Additions, Each
+from gateway.mcp.asking.rounds import answered
 from gateway.mcp.exchange import Exchange
+from gateway.mcp.files import authorizing, reading
 from gateway.mcp.own_answers import in_revision, own_result
 from gateway.mcp.relay import relay
-from gateway.mcp.rounds import answered
 from gateway.mcp.sending import sent
 from gateway.tools import own
 from gateway.tools.describe import Describer, Marks

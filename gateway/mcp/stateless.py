@@ -13,17 +13,8 @@ from aiohttp import web
 
 from gateway.appkeys import CONFIG, ERAS, SIGNER, Mounted, Note
 from gateway.files import sep_2631
-from gateway.mcp import (
-    answering,
-    authorizing,
-    capabilities,
-    listening,
-    listing,
-    mirroring,
-    renewal,
-    toolcall,
-    upstream_sessions,
-)
+from gateway.mcp import capabilities, listing, mirroring, renewal, toolcall, upstream_sessions
+from gateway.mcp.asking import answering
 from gateway.mcp.exchange import (
     VERSION_HEADER,
     Begin,
@@ -36,6 +27,8 @@ from gateway.mcp.exchange import (
     principal_of,
     upstream_headers,
 )
+from gateway.mcp.files import authorizing
+from gateway.mcp.listening import streams
 from gateway.upstream.ask import Rejected
 from gateway.upstream.era import Era, speaks_against
 from gateway.wire import inputs, jsonrpc, modern, param_headers, result_fields, to_legacy, url_required
@@ -155,7 +148,7 @@ async def _to_session(
     within = partial(upstream_sessions.within, takes=takes, handle=partial(answering.attended, handle=handle))
     if message.method == "subscriptions/listen":
         # A session of one call is not listened in: then it is of longshore's own changes alone.
-        return await (within(exchange) if policy == "per_principal" else listening.listen(exchange))
+        return await (within(exchange) if policy == "per_principal" else streams.listen(exchange))
     is_ours = listing.is_ours(exchange) if message.method == "resources/read" else toolcall.is_ours(exchange)
     if takes.any and message.method in inputs.METHODS and not is_ours:
         return await answering.begin(exchange, within, takes)

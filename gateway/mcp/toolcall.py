@@ -8,11 +8,12 @@ from aiohttp import web
 from gateway.appkeys import BLOBS, FILES, LEASES, METRICS, SIGNER
 from gateway.files import arguments, sep_2631, stored
 from gateway.files.adapters import ToolAdapters
-from gateway.mcp import awaiting, capture, carried, inline, links, mirroring, reserved, spilling
+from gateway.mcp import mirroring
+from gateway.mcp.asking.rounds import answered
 from gateway.mcp.exchange import Exchange, lease_id
+from gateway.mcp.files import awaiting, capture, carried, inline, links, reserved, spilling
+from gateway.mcp.files.reserved import Pending
 from gateway.mcp.own_answers import own_result
-from gateway.mcp.reserved import Pending
-from gateway.mcp.rounds import answered
 from gateway.tally import Result
 from gateway.tools import own
 from gateway.wire import jsonrpc

@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from gateway.mcp import upstream_changes
 from gateway.mcp.exchange import Exchange
-from gateway.mcp.upstream_changes import Way
+from gateway.mcp.listening import upstream_changes
+from gateway.mcp.listening.upstream_changes import Way
 from gateway.wire import changes, inputs, to_legacy, to_modern
 from shared.errors import LongshoreError, StoreDown, UpstreamDown
 

@@ -44,14 +44,6 @@ class News:
         self._link = link
         self._keys = keys
 
-    async def resources_changed(self, scope: str) -> None:
-        """Tell all who listen in `scope` that longshore's own resources there are others now: the sessions' streams
-        and the listeners of the stateless revision, at whichever gateway. Raises StoreDown.
-
-        Costs one PUBLISH, whoever listens. Call it once for all that changed together.
-        """
-        await self.tell(Word(RESOURCES, scope))
-
     async def tell(self, word: Word) -> None:
         """Say it to those who listen in its scope, or to all gateways. Raises StoreDown."""
         channel = self._keys.news(word.scope) if word.scope else self._keys.news_for_all()

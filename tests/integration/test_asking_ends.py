@@ -15,7 +15,7 @@ from gateway.asking.parked import ParkedCalls
 from gateway.asking.state import State, verified
 from gateway.cancellations import Cancellations
 from gateway.endings import Endings
-from gateway.mcp import questions
+from gateway.mcp.asking import questions
 from gateway.wire.inputs import Takes
 from shared.clock import now_ms
 from shared.config import Sessions

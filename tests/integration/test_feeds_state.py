@@ -6,8 +6,8 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from gateway.feed import Ear, Feed, Source
-from gateway.listeners import Listener
+from gateway.listening.feed import Ear, Feed, Source
+from gateway.listening.listeners import Listener
 from gateway.wire.changes import Wants
 from shared.errors import SessionGone, StoreDown, TooMany
 from shared.state.feeds import FeedStore

@@ -66,9 +66,9 @@ async def test_each_standing_stream_of_a_session_is_told_that_longshores_resourc
         ):
             for stream in (here, there, elsewhere):
                 await _read(stream, b"data: {}\n\n")
-            await news.resources_changed(client.session_id)
+            await news.tell(Word(RESOURCES, client.session_id))
             told = [await _read(stream, _CHANGED) for stream in (here, there)]
-            await news.resources_changed(other.session_id)
+            await news.tell(Word(RESOURCES, other.session_id))
             last = await _read(elsewhere, _CHANGED)
 
     assert told == [_CHANGED, _CHANGED]
@@ -96,8 +96,8 @@ async def test_who_listens_is_told_that_something_may_have_been_missed() -> None
             hearing = Hearing(address, _KEYS, tasks, hear_all=everybody.put_nowait)
             link = RedisLink(address, tasks)
             async with asyncio.timeout(30), hearing.hears("a", heard.put_nowait):
-                await news.resources_changed("b")
-                await news.resources_changed("a")
+                await news.tell(Word(RESOURCES, "b"))
+                await news.tell(Word(RESOURCES, "a"))
                 first = await heard.get()
                 await link.call("CLIENT", "KILL", "TYPE", "pubsub")
                 second = await heard.get()

@@ -10,7 +10,7 @@ import pytest
 from shared.keys import Keys
 from shared.state.address import parse_redis_url
 from shared.state.link import RedisLink
-from shared.state.news import News
+from shared.state.news import RESOURCES, News, Word
 from shared.tasks import Tasks
 from tests.fixtures.changing import (
     PREFIX,
@@ -40,7 +40,7 @@ async def _told_until(backing: Backing, key_base: str) -> AsyncIterator[None]:
         while True:
             channels = await link.call("PUBSUB", "CHANNELS", f"{key_base}:news:*")
             for channel in channels:
-                await news.resources_changed(channel.decode().rpartition(":")[2])
+                await news.tell(Word(RESOURCES, channel.decode().rpartition(":")[2]))
             await asyncio.sleep(0.05)
 
     tasks.spawn(tell(), name="tell")

@@ -3,7 +3,7 @@ not answer is not asked again at once."""
 
 import pytest
 
-from gateway.listeners import Listener
+from gateway.listening.listeners import Listener
 from gateway.upstream.tool_headers import ToolHeaders
 from gateway.wire import changes
 from gateway.wire.changes import Wants

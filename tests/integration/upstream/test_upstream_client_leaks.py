@@ -55,7 +55,7 @@ async def test_nothing_is_left_behind() -> None:
         async with asyncio.timeout(20):
             while len(asyncio.all_tasks()) > tasks_before:
                 await asyncio.sleep(0.005)
-        assert len(os.listdir("/proc/self/fd")) == files_before
+        assert len(os.listdir("/proc/self/fd")) <= files_before    # an earlier test's may have been collected meanwhile
         await _every_place_is_free(client, server)
 
 

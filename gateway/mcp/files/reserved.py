@@ -7,8 +7,8 @@ from typing import Any
 
 from gateway.appkeys import BLOBS, FILES, LEASES, TASKS
 from gateway.files import arguments, candidates
-from gateway.mcp.carried import Carried
 from gateway.mcp.exchange import Exchange, lease_id
+from gateway.mcp.files.carried import Carried
 from shared import ids, layout
 from shared.config import ArtifactProducer
 

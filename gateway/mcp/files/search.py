@@ -11,9 +11,9 @@ from gateway.appkeys import BLOBS, QUEUE
 from gateway.files import candidates, embedded
 from gateway.files.candidates import ToolResult
 from gateway.files.embedded import Embedded, Linked
-from gateway.mcp import linked
 from gateway.mcp.exchange import Exchange
-from gateway.mcp.reserved import Pending, as_ours
+from gateway.mcp.files import linked
+from gateway.mcp.files.reserved import Pending, as_ours
 from shared import ids, layout
 from shared.errors import ArtifactMissing, LongshoreError
 from shared.jobs import MOST_FILES, ArtifactDone, Candidate, FinaliseArtifact, NothingFound

@@ -8,11 +8,11 @@ from functools import partial
 import msgspec
 
 from gateway.appkeys import TASKS
-from gateway.feed import Ear, Opener, Source
-from gateway.mcp import asides
+from gateway.listening.feed import Ear, Opener, Source
+from gateway.mcp.asking import asides
 from gateway.mcp.exchange import VERSION_HEADER, open_session, upstream_headers
+from gateway.mcp.listening.upstream_changes import MAX_EVENT_BYTES, Reading, Way, hand_on
 from gateway.mcp.renewal import renew, with_upstream
-from gateway.mcp.upstream_changes import MAX_EVENT_BYTES, Reading, Way, hand_on
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import jsonrpc, sse
 from shared import ids

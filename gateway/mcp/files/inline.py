@@ -13,8 +13,8 @@ from gateway.files.data_uris import Inline
 from gateway.files.handles import handle_of, upload_handle
 from gateway.files.openai_files import RemoteFile
 from gateway.limiter import Passage
-from gateway.mcp.carried import Carried
 from gateway.mcp.exchange import Exchange
+from gateway.mcp.files.carried import Carried
 from gateway.tools import own
 from shared import ids, layout
 from shared.blob_writer import BlobWriter

@@ -7,7 +7,8 @@ from contextlib import suppress
 from aiohttp import web
 
 from gateway.appkeys import CANCELLATIONS, PARKED
-from gateway.mcp import crossing, questions
+from gateway.mcp import crossing
+from gateway.mcp.asking import questions
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.outlet import Outlet
 from gateway.mcp.relay import MAX_EVENT_BYTES, check_kind, relay

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from gateway.appkeys import BLOBS, FILES
 from gateway.files import handles, results, sep_2631, stored
 from gateway.files.candidates import ToolResult
-from gateway.mcp import authorizing, links
 from gateway.mcp.exchange import Exchange
-from gateway.mcp.reserved import Pending
-from gateway.mcp.search import search
+from gateway.mcp.files import authorizing, links
+from gateway.mcp.files.reserved import Pending
+from gateway.mcp.files.search import search
 from gateway.wire import jsonrpc
 from shared.errors import ArtifactMissing
 from shared.records import ArtifactRecord

@@ -12,8 +12,8 @@ from gateway.appkeys import BLOBS, FILES, LEASES, QUEUE
 from gateway.files import results, spill, structured
 from gateway.files.blocks import UNREADABLE
 from gateway.files.spill import Large
-from gateway.mcp import capture
 from gateway.mcp.exchange import Exchange, lease_id
+from gateway.mcp.files import capture
 from gateway.wire import jsonrpc
 from gateway.wire.jsonrpc import RawMap
 from shared import ids, layout

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from gateway.feed import SETTLE_S, Feed, Opener
-from gateway.listeners import Listener
+from gateway.listening.feed import SETTLE_S, Feed, Opener
+from gateway.listening.listeners import Listener
 from shared.clock import monotonic_s
 from shared.errors import StoreDown, UpstreamDown
 from shared.state.feeds import FeedStore

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 from gateway.appkeys import STANDS, TASKS
 from gateway.asking.call import AskingCall
 from gateway.asking.stands import quietly
-from gateway.mcp import standing_changes
 from gateway.mcp.exchange import Exchange
+from gateway.mcp.listening import standing_changes
+from gateway.mcp.listening.upstream_changes import MAX_EVENT_BYTES, Way
 from gateway.mcp.translating import answer_server
-from gateway.mcp.upstream_changes import MAX_EVENT_BYTES, Way
 from gateway.wire import jsonrpc, sse
 from shared.errors import LongshoreError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.appkeys import LISTS, NEWS, SESSIONS, Mounted
-from gateway.feed import Ear
+from gateway.listening.feed import Ear
 from gateway.wire import changes
 from shared.state.feeds import CHANGE
 from shared.state.news import LISTS_CHANGED, Word

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from gateway.appkeys import NEWS, SESSIONS, STANDS
 from gateway.asking.stands import ASKED
-from gateway.mcp.upstream_changes import Way
+from gateway.mcp.listening.upstream_changes import Way
 from gateway.wire import inputs
 from shared.clock import monotonic_s
 from shared.errors import LongshoreError

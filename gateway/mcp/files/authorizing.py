@@ -11,8 +11,8 @@ from gateway.addresses import base_url
 from gateway.appkeys import BLOBS, CONFIG, FILES, METRICS, Mounted
 from gateway.files import handles, sep_2631, stored
 from gateway.files.announced import Announced
-from gateway.mcp import links
 from gateway.mcp.exchange import Exchange
+from gateway.mcp.files import links
 from gateway.mcp.own_answers import own_result
 from gateway.mcp.relay import relay
 from gateway.mcp.sending import sent

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from gateway.listeners import Listener
+from gateway.listening.listeners import Listener
 from gateway.wire import changes
 from shared.clock import monotonic_s
 from shared.errors import LongshoreError, StoreDown, UpstreamDown

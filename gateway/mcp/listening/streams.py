@@ -9,13 +9,14 @@ import msgspec
 from aiohttp import web
 
 from gateway.appkeys import FEED_STORE, FEEDS, LEASES, STREAMS, Mounted
-from gateway.feed import Opener
-from gateway.listeners import Listener
-from gateway.mcp import capabilities, listened_changes, standing_changes
+from gateway.listening.feed import Opener
+from gateway.listening.listeners import Listener
+from gateway.mcp import capabilities
 from gateway.mcp.exchange import Exchange, note_of
+from gateway.mcp.listening import listened_changes, standing_changes
+from gateway.mcp.listening.upstream_changes import Way
 from gateway.mcp.own_answers import own_result
 from gateway.mcp.relay import STREAM_HEADERS, error_message
-from gateway.mcp.upstream_changes import Way
 from gateway.wire import changes, sse
 from gateway.wire.changes import Change, Wants
 from shared import ids

@@ -12,9 +12,9 @@ from gateway.appkeys import PARKED, TASKS
 from gateway.asking.call import AskingCall, Ended, Request, Resumed
 from gateway.asking.parked import ParkedCalls
 from gateway.asking.state import State, verified
-from gateway.mcp import attending
+from gateway.mcp.asking import attending
+from gateway.mcp.asking.telling import Elsewhere, Here, Source, told
 from gateway.mcp.exchange import Exchange, Sink
-from gateway.mcp.telling import Elsewhere, Here, Source, told
 from gateway.mcp.translating import answer_server
 from gateway.upstream.client import PASSED_ON
 from gateway.wire import inputs, progress, to_legacy

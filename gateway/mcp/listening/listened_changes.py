@@ -9,9 +9,9 @@ from functools import partial
 import msgspec
 
 from gateway.appkeys import TASKS
-from gateway.feed import Ear, Opener, Source
+from gateway.listening.feed import Ear, Opener, Source
 from gateway.mcp.exchange import upstream_headers
-from gateway.mcp.upstream_changes import MAX_EVENT_BYTES, OPEN_S, Reading, Way, hand_on
+from gateway.mcp.listening.upstream_changes import MAX_EVENT_BYTES, OPEN_S, Reading, Way, hand_on
 from gateway.upstream.discover import META
 from gateway.wire import changes, jsonrpc, modern, sse
 from shared import ids

@@ -1,0 +1,1 @@
+"""Questions of servers in the middle of a call, put to clients of either era."""

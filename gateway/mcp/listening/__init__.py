@@ -1,0 +1,1 @@
+"""Streams of changes, between clients and servers of different eras."""
