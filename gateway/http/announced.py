@@ -6,7 +6,7 @@ from gateway.appkeys import BLOBS
 from gateway.files import sep_2631
 from gateway.files.announced import Announced, of_target
 from gateway.http.incoming import Received, display_name, say_continue
-from gateway.http.raw_body import check_raw, take_raw
+from gateway.http.raw_body import check_raw, piece, take_raw
 from gateway.http.upload_access import authorize, counted
 from gateway.http.uploads import check_fits, serve
 from shared import ids
@@ -44,7 +44,7 @@ async def _receive(request: web.Request, received: list[Received], file: Announc
 
     async def read() -> bytes:
         nonlocal came
-        chunk = await request.content.readany()
+        chunk = await piece(request.content)
         came += len(chunk)
         if file.size_bytes is not None and (came > file.size_bytes or (not chunk and came < file.size_bytes)):
             raise sep_2631.size_differs(file.size_bytes, came)

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.appkeys import BLOBS, GRANTS, METRICS, QUEUE, RESERVATIONS, RESUMABLE, TASKS
+from gateway.http.raw_body import piece
 from gateway.http.tus import Checksum
 from gateway.http.upload_access import consume
 from gateway.limiter import Passage
@@ -81,7 +82,7 @@ class Appending:
         while True:
             try:
                 async with asyncio.timeout(_TICK_S):
-                    chunk = await self._request.content.readany()
+                    chunk = await piece(self._request.content)
             except TimeoutError:
                 if monotonic_s() - heard_s > _SILENCE_S:
                     raise SlowRequest(f"nothing of the file came for {_SILENCE_S:g} seconds; go on with it") from None

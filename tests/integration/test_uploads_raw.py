@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -206,6 +207,26 @@ async def test_a_size_that_cannot_be_is_refused_before_a_byte_is_sent(
         assert status in (400, 413)
         assert fresh_backing.stored() == []
         assert (await _put(client, url, b"abc")).status == 200
+
+
+@pytest.mark.parametrize("sizes", [[1] * 5_000, [1, 300_000, 2, 65_536, 3], [65_536] * 8, []])
+async def test_a_body_arrives_whole_however_it_is_cut_into_chunks(
+    sizes: list[int], shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    content = os.urandom(sum(sizes))
+    frames, at = [], 0
+    for size in sizes:
+        frames.append(b"%x\r\n%s\r\n" % (size, content[at:at + size]))
+        at += size
+    async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
+        url = urlsplit(_named(await client.upload_url(), "a.bin"))
+        head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        status = await _raw(url.netloc, head.encode() + b"".join(frames) + b"0\r\n\r\n")
+        folder = shared_backing.root / "uploads" / "sessions" / client.session_id
+        stored = [path.read_bytes() for path in folder.glob("*/a.bin")]
+
+    assert status == 200
+    assert stored == [content]
 
 
 async def _raw(netloc: str, request: bytes) -> int:
