@@ -51,7 +51,7 @@ async def take_raw(request: web.Request, entry: Received, read: Callable[[], Awa
 async def piece(content: StreamReader) -> bytes:
     """The next bytes of a body, as large pieces as they came; b"" at its end.
 
-    `readany` copies all that waits into one, which costs time and doubles what an upload holds. Small pieces are
+    `readany` copies all that waits into one, which costs time and holds them twice meanwhile. Small pieces are
     still joined: a client that sends many must not make work for each.
     """
     data, is_chunk_end = await content.readchunk()
