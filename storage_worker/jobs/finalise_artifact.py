@@ -94,8 +94,10 @@ async def _tidy(stores: Stores, order: FinaliseArtifact, found: Gathering, done:
 
 
 async def _undo(stores: Stores, order: FinaliseArtifact) -> None:
+    """Leave nothing of the order but what an earlier run committed: a session that rests keeps its files."""
     await _discard_staged(stores, order)
-    await _forget(stores, order, set(_ids(order)))
+    kept = {record.id for record in await stores.files.found(order.scope, _ids(order))}
+    await _forget(stores, order, {*_ids(order)} - kept)
 
 
 async def _forget(stores: Stores, order: FinaliseArtifact, ids: set[str]) -> None:

@@ -376,6 +376,19 @@ async def test_runs_at_once_make_one_artifact(world: World, source: str, attempt
     assert files_below(world.root) == ["/".join(artifact_parts(world.scope, world.artifact_id, "shot.png"))]
 
 
+async def test_a_run_after_its_session_went_to_rest_keeps_what_was_committed(world: World) -> None:
+    """The session may be revived, and then has its files."""
+    (world.folder / "shot.png").write_bytes(PNG)
+    record = await world.captured(injected(world, "shot.png"))
+    await world.state.link.call("HSET", world.state.keys.session(world.scope), "state", "resting")
+
+    with pytest.raises(SessionGone):
+        await world.run(injected(world, "shot.png"))
+
+    assert world.stored(record) == PNG
+    assert await world.state.files.get(world.scope, world.artifact_id) == record
+
+
 async def test_a_session_that_ended_meanwhile_keeps_no_artifact(world: World) -> None:
     (world.folder / "shot.png").write_bytes(PNG)
     await world.state.end_session(world.scope)
