@@ -24,6 +24,7 @@ _QUIET_S = 5.0
 _MOST_SAID = 32              # notifications that wait for a slow listener; then the server is made to wait
 _MOST_OPEN = 32              # questions that wait for the client at once
 _MOST_SAID_BYTES = 1024 * 1024       # likewise, unless it is a single one
+_MOST_KEPT_BYTES = 64 * 1024         # of an answer that comes while nobody listens, of each of many parked calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +130,12 @@ class AskingCall:
         return None
 
     def end(self, end: Ended | LongshoreError) -> None:
-        """What the call came to; the first counts."""
+        """What the call came to; the first counts. A large answer is not kept for a client that is away."""
         if self._end is None:
-            self._end = end
+            is_kept = self._is_heard or not isinstance(end, Ended) or len(end.body) <= _MOST_KEPT_BYTES
+            self._end = end if is_kept else CallLost(
+                "the server answered without waiting for its client, too much to be kept; make the call again"
+            )
             self._changed.set()
 
     def withdrawn(self) -> list[Question]:

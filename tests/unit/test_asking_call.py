@@ -1,0 +1,44 @@
+"""What a parked call keeps for its client."""
+
+import pytest
+
+from gateway.asking.call import AskingCall, Ended, Request
+from gateway.wire.inputs import NOTHING
+from shared.errors import CallLost
+from shared.state.sessions import Caller
+
+_LARGE = Ended(b"x" * 100_000)
+
+
+def _call() -> AskingCall:
+    async def reply(_: bytes) -> None:
+        """Nothing is asked."""
+
+    return AskingCall(Request(Caller("scope", "s1", "me"), "tools/call", b"{}"), NOTHING, reply)
+
+
+async def test_a_listener_gets_an_answer_of_any_size() -> None:
+    call = _call()
+
+    call.end(_LARGE)
+
+    assert await call.heard() == _LARGE
+
+
+async def test_a_large_answer_is_not_kept_while_nobody_listens() -> None:
+    call = _call()
+    call.park()
+
+    call.end(_LARGE)
+
+    with pytest.raises(CallLost, match="too much to be kept"):
+        await call.heard()
+
+
+async def test_a_small_answer_is_kept_for_a_client_that_is_away() -> None:
+    call, small = _call(), Ended(b"{}")
+    call.park()
+
+    call.end(small)
+
+    assert await call.heard() == small
