@@ -17,6 +17,7 @@ from gateway.lists import CHANGED
 from gateway.mcp import resuming
 from gateway.mcp.acknowledgement import Acknowledgement
 from gateway.mcp.exchange import Exchange, Sink
+from gateway.mcp.resuming import MAX_EVENT_BYTES
 from gateway.mcp.translating import Change, passes, translated
 from gateway.streams import OpenStream, Streams
 from gateway.upstream.client import UpstreamAnswer
@@ -39,7 +40,6 @@ from shared.state.news import MISSED, RESOURCES, Word
 log = structlog.get_logger(__name__)
 
 _MESSAGES = frozenset({"application/json", "text/event-stream"})
-MAX_EVENT_BYTES = 64 * 1024 * 1024
 _QUIET_S = 5.0               # that a client waits for the head of a stream, at most
 STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 

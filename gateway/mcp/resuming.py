@@ -14,7 +14,7 @@ from gateway.wire import jsonrpc, sse
 from gateway.wire.envelope import MessageId
 from shared.errors import UpstreamDown
 
-_MAX_EVENT_BYTES = 64 * 1024 * 1024
+MAX_EVENT_BYTES = 64 * 1024 * 1024    # of an answer: results come as one event
 _TRIES = 5                   # in a row, to get hold of the stream again
 _PAUSE_S = 0.5               # before each, unless the server says otherwise
 _LEAST_S, _MOST_S = 0.1, 30.0
@@ -65,7 +65,7 @@ async def chunks(exchange: Exchange, answer: UpstreamAnswer) -> AsyncGenerator[b
 
 
 async def _events(answer: UpstreamAnswer, told: _Told) -> AsyncGenerator[bytes, None]:
-    parser = sse.Parser(_MAX_EVENT_BYTES)
+    parser = sse.Parser(MAX_EVENT_BYTES)
     told.failure = None
     try:
         async for chunk in answer.chunks():

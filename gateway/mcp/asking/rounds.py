@@ -11,7 +11,8 @@ from gateway.mcp import crossing
 from gateway.mcp.asking import questions
 from gateway.mcp.exchange import Exchange
 from gateway.mcp.outlet import Outlet
-from gateway.mcp.relay import MAX_EVENT_BYTES, check_kind, relay
+from gateway.mcp.relay import check_kind, relay
+from gateway.mcp.resuming import MAX_EVENT_BYTES
 from gateway.mcp.sending import sent
 from gateway.mcp.translating import Change, translated
 from gateway.upstream.client import UpstreamAnswer
