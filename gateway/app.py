@@ -10,17 +10,17 @@ from aiohttp import web
 
 from gateway import startup
 from gateway.appkeys import CANCELLATIONS, CONFIG, LISTS, METRICS, STARTUP, STREAMS, VITALS, Startup
-from gateway.cancellations import Cancellations
 from gateway.files.fetching import Guard
 from gateway.http.admin import admin_app
 from gateway.http.edge import ORIGINS, add_cors_headers, edge
-from gateway.http.listening import drop_silent
 from gateway.http.origins import Origins
-from gateway.http.runner import PublicRunner
-from gateway.http.slow_readers import let_go
-from gateway.lists import ListCache
-from gateway.streams import Streams
-from gateway.tally import Tally
+from gateway.http.server.idle_connections import drop_silent
+from gateway.http.server.runner import PublicRunner
+from gateway.http.server.slow_readers import let_go
+from gateway.mcp.forwarding.cancellations import Cancellations
+from gateway.mcp.list_cache import ListCache
+from gateway.mcp.replies.event_streams import Streams
+from gateway.metrics import Tally
 from shared.config import Config
 from shared.metrics import Metrics
 from shared.tasks import Tasks

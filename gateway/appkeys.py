@@ -4,38 +4,38 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from gateway.access.door import Door
-from gateway.access.failures import Failures
-from gateway.access.principal import Principal
-from gateway.asking.parked import ParkedCalls
-from gateway.asking.stands import Stands
-from gateway.cancellations import Cancellations
-from gateway.endings import Endings
-from gateway.eras import Eras
+from gateway.auth.authenticator import Door
+from gateway.auth.failed_attempts import Failures
+from gateway.auth.principal import Principal
+from gateway.auth.rate_limiter import Limiter
 from gateway.files.adapters import Adapters
 from gateway.files.fetching import Fetcher
-from gateway.leases import Leases
-from gateway.limiter import Limiter
-from gateway.listening.feeds import Feeds
-from gateway.lists import ListCache
-from gateway.streams import Streams
-from gateway.tally import Tally
+from gateway.mcp.forwarding.cancellations import Cancellations
+from gateway.mcp.input_requests.standing_streams import Stands
+from gateway.mcp.input_requests.suspended_calls import ParkedCalls
+from gateway.mcp.list_cache import ListCache
+from gateway.mcp.replies.event_streams import Streams
+from gateway.mcp.sessions.end_watcher import Endings
+from gateway.mcp.sessions.leases import Leases
+from gateway.mcp.subscriptions.feeds import Feeds
+from gateway.metrics import Tally
 from gateway.upstream.client import UpstreamClient
+from gateway.upstream.era_cache import Eras
 from gateway.upstream.headers import HeaderRules
-from gateway.upstream.probe import Monitor
+from gateway.upstream.health_probe import Monitor
 from gateway.wire.envelope import MessageId
-from shared.blobs import Blobs
 from shared.config import Config, Server
+from shared.crypto.sealed_tokens import Sealer
+from shared.crypto.signed_links import Signer
 from shared.keys import Keys
-from shared.sealing import Sealer
-from shared.signing import Signer
+from shared.messaging.mailboxes import Mailboxes
+from shared.messaging.pubsub import Hearing, News
+from shared.process_metrics import Vitals
+from shared.redis.connection import RedisLink
 from shared.state.expiry import ExpiryStore
 from shared.state.feeds import FeedStore
 from shared.state.files import FileStore
 from shared.state.grants import GrantStore
-from shared.state.link import RedisLink
-from shared.state.mailboxes import Mailboxes
-from shared.state.news import Hearing, News
 from shared.state.queue import Queue
 from shared.state.renewal import RenewalStore
 from shared.state.reservations import ReservationStore
@@ -43,9 +43,9 @@ from shared.state.resumable import ResumableStore
 from shared.state.sessions import SessionStore
 from shared.state.upload_waits import UploadWaits
 from shared.state.workers import Workers
+from shared.storage.blobs import Blobs
 from shared.tasks import Tasks
 from shared.tracing import Root, Traces
-from shared.vitals import Vitals
 
 
 @dataclass(frozen=True)

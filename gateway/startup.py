@@ -9,8 +9,6 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from gateway.access.door import Door
-from gateway.access.failures import Failures
 from gateway.appkeys import (
     BLOBS,
     CANCELLATIONS,
@@ -53,43 +51,44 @@ from gateway.appkeys import (
     WORKERS,
     Mounted,
 )
-from gateway.asking.parked import ParkedCalls
-from gateway.asking.stands import Stands
-from gateway.endings import Endings
-from gateway.eras import Eras
+from gateway.auth.authenticator import Door
+from gateway.auth.failed_attempts import Failures
+from gateway.auth.rate_limiter import Limiter
 from gateway.files.adapters import Adapters
 from gateway.files.fetching import Fetcher, Guard
 from gateway.http.routes import add_routes
-from gateway.leases import Leases
-from gateway.limiter import Limiter
-from gateway.listening.feeds import Feeds
-from gateway.tally import Tally
-from gateway.upstream import probe
+from gateway.mcp.input_requests.standing_streams import Stands
+from gateway.mcp.input_requests.suspended_calls import ParkedCalls
+from gateway.mcp.sessions.end_watcher import Endings
+from gateway.mcp.sessions.leases import Leases
+from gateway.mcp.subscriptions.feeds import Feeds
+from gateway.metrics import Tally
+from gateway.upstream import health_probe as probe
 from gateway.upstream.client import UpstreamClient
-from gateway.upstream.ends import end_sessions
+from gateway.upstream.era_cache import Eras
 from gateway.upstream.headers import HeaderRules
-from gateway.upstream.probe import Monitor
-from shared.blobs import Blobs
+from gateway.upstream.health_probe import Monitor
+from gateway.upstream.session_ender import end_sessions
 from shared.clock import monotonic_s
 from shared.config import Config, Server
-from shared.exporting import exporting
+from shared.crypto.sealed_tokens import Sealer
+from shared.crypto.signed_links import Signer
 from shared.ids import new_id
 from shared.keys import Keys
-from shared.lua import Scripts
-from shared.pulse import take_pulse
-from shared.sealing import Sealer
-from shared.signing import Signer
-from shared.state.address import configured_address
+from shared.messaging.mailboxes import Mailboxes
+from shared.messaging.message_stream import Parcels
+from shared.messaging.pubsub import CANCELLED, LISTS_CHANGED, Hearing, News, Word
+from shared.otlp.lifecycle import exporting
+from shared.process_sampler import take_pulse
+from shared.redis.address import configured_address
+from shared.redis.connection import RedisLink
+from shared.redis.scripts import Scripts
 from shared.state.eras import EraStore
 from shared.state.expiry import ExpiryStore
 from shared.state.feeds import FeedStore
 from shared.state.files import FileStore
 from shared.state.grants import GrantStore
 from shared.state.limits import LimitStore
-from shared.state.link import RedisLink
-from shared.state.mailboxes import Mailboxes
-from shared.state.news import CANCELLED, LISTS_CHANGED, Hearing, News, Word
-from shared.state.parcels import Parcels
 from shared.state.queue import Queue
 from shared.state.quota import LEAST_GRACE_S, FileLimits
 from shared.state.renewal import RenewalStore
@@ -100,6 +99,7 @@ from shared.state.sessions import SessionLimits, SessionStore
 from shared.state.totals import TotalsStore
 from shared.state.upload_waits import UploadWaits
 from shared.state.workers import Workers
+from shared.storage.blobs import Blobs
 from shared.tasks import Tasks
 
 log = structlog.get_logger(__name__)

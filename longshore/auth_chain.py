@@ -7,10 +7,10 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from gateway.access import resource
-from gateway.access.door import Door
-from gateway.access.issuer import IssuerMetadata, metadata_urls
-from gateway.access.key_set import Document, usable_keys
+from gateway.auth import protected_resource as resource
+from gateway.auth.authenticator import Door
+from gateway.auth.issuer_metadata import IssuerMetadata, metadata_urls
+from gateway.auth.jwks import Document, usable_keys
 from longshore.errors import CheckFailed
 from shared.config import Config, Server
 from shared.errors import InvalidToken, LongshoreError

@@ -128,7 +128,7 @@ def worker(
         The configuration file.
     """
     settings = _service_config(config, Overrides(port=port, admin_port=admin_port, data=data, grace_s=grace_s))
-    from storage_worker.settings import serve
+    from storage_worker.worker import serve
 
     _run(serve(settings))
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from longshore.store import opened_at
-from shared.blobs import Blobs
 from shared.config import Config
-from shared.layout import ARTIFACTS, SESSIONS, STAGING, UPLOADS
-from shared.state.address import RedisAddress
+from shared.redis.address import RedisAddress
+from shared.storage.blobs import Blobs
+from shared.storage.layout import ARTIFACTS, SESSIONS, STAGING, UPLOADS
 
 
 async def forget_all(config: Config, socket: Path) -> None:

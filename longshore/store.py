@@ -9,9 +9,9 @@ from longshore.embedded import socket_of
 from longshore.errors import StartFailed
 from shared.config import Config
 from shared.keys import Keys
-from shared.lua import Scripts
-from shared.state.address import RedisAddress, UnsuitableRedis, configured_address
-from shared.state.link import RedisLink
+from shared.redis.address import RedisAddress, UnsuitableRedis, configured_address
+from shared.redis.connection import RedisLink
+from shared.redis.scripts import Scripts
 from shared.tasks import Tasks
 
 

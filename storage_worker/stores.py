@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.blobs import Blobs
 from shared.config import Config
 from shared.state.due import Due
 from shared.state.expiry import ExpiryStore
 from shared.state.files import FileStore
+from shared.storage.blobs import Blobs
 
 
 @dataclass(frozen=True, slots=True)

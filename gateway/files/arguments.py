@@ -6,10 +6,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from gateway.files import handles
-from shared import layout
 from shared.config import UploadConsumer
 from shared.errors import ToolInputError
 from shared.records import FileRecord
+from shared.storage import layout
 
 _MAX_HANDLES = 1000
 

@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 from gateway.files import arguments
-from shared import layout, media
 from shared.config import UploadConsumer
 from shared.errors import ToolInputError
+from shared.storage import layout
+from shared.storage import media_types as media
 
 _MOST_FILES = 100            # of one call, as of one upload request
 _SCHEME = "data:"

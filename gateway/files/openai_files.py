@@ -9,9 +9,9 @@ import msgspec
 from gateway.files import arguments
 from gateway.wire import jsonrpc
 from gateway.wire.jsonrpc import RawMap
-from shared import layout
 from shared.config import UploadConsumer
 from shared.errors import ToolInputError
+from shared.storage import layout
 
 META_KEY = "openai/fileParams"
 _URL = "download_url"

@@ -1,1 +1,1 @@
-"""The edge: routes, credentials, errors, uploads, downloads, health."""
+"""HTTP edge: routes, credentials, errors, uploads, downloads, health."""

@@ -2,10 +2,10 @@
 
 from aiohttp import web
 
-from gateway.access.credentials import offered_credential, refuse_in_query
-from gateway.access.principal import Principal
-from gateway.addresses import client_address
 from gateway.appkeys import CONFIG, DOOR, FAILURES
+from gateway.auth.client_address import client_address
+from gateway.auth.credentials import offered_credential, refuse_in_query
+from gateway.auth.principal import Principal
 from shared.errors import BadRequest, Forbidden, InvalidToken, Unauthorized, Unavailable
 
 

@@ -9,12 +9,13 @@ import structlog
 from aiohttp import web
 
 from gateway.appkeys import CONFIG, DOOR, GROUPS, LIMITER, MCP_GROUP, METRICS, NOTE, CutOff, Note
-from gateway.http import page, tus
 from gateway.http.auth import authenticate
-from gateway.http.limiting import within_limits
 from gateway.http.origins import Origins
+from gateway.http.rate_limits import within_limits
 from gateway.http.spans import traced
-from gateway.mcp.relay import error_message
+from gateway.http.uploads import page
+from gateway.http.uploads import tus_headers as tus
+from gateway.mcp.forwarding.relay import error_message
 from shared import ids
 from shared.clock import monotonic_s
 from shared.errors import (

@@ -5,8 +5,11 @@ from functools import partial
 from aiohttp import web
 
 from gateway.appkeys import GROUPS, MCP_GROUP, Group, Mounted
-from gateway.http import announced, artifacts, health, resumable, uploads
-from gateway.http.incoming import go_ahead
+from gateway.http import health
+from gateway.http.downloads import artifacts
+from gateway.http.uploads import announced, resumable
+from gateway.http.uploads import form as uploads
+from gateway.http.uploads.incoming import go_ahead
 from gateway.http.wellknown import add_metadata_routes
 from gateway.mcp import endpoint
 from shared.config import Config

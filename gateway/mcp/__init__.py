@@ -1,1 +1,1 @@
-"""MCP between client and upstream: sessions, relaying, and the lists that longshore adds to."""
+"""MCP between client and upstream: endpoints, methods, sessions, forwarding, replies."""

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway.appkeys import STREAMS, Mounted, Note
 from gateway.mcp.exchange import Exchange, Sink, caller_of, lease_id, may_change_lists, note_of, open_session
-from gateway.mcp.relay import STREAM_HEADERS, error_message
+from gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
 from gateway.wire import envelope as wire
 from gateway.wire import modern, sse
 from gateway.wire.envelope import Envelope, Kind

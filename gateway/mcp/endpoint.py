@@ -11,8 +11,8 @@ from aiohttp import web
 
 from gateway.appkeys import CONFIG, LEASES, QUEUE, SESSIONS, TASKS, Mounted
 from gateway.files import sep_2631
-from gateway.mcp import batch, capabilities, crossing, discovery, handshake, levels, listing, stateless, toolcall
-from gateway.mcp.asking.rounds import answered
+from gateway.mcp import batch, capabilities
+from gateway.mcp import modern_endpoint as stateless
 from gateway.mcp.exchange import (
     SESSION_HEADER,
     VERSION_HEADER,
@@ -24,11 +24,28 @@ from gateway.mcp.exchange import (
     open_session,
     upstream_headers,
 )
-from gateway.mcp.files import authorizing
-from gateway.mcp.listening import streams
-from gateway.mcp.relay import Standing, check_kind, relay, relay_bytes
-from gateway.mcp.renewal import renew, with_upstream
-from gateway.upstream import ask
+from gateway.mcp.forwarding.relay import Standing, check_kind, relay, relay_bytes
+from gateway.mcp.input_requests.retry_loop import answered
+from gateway.mcp.methods import (
+    discover as discovery,
+)
+from gateway.mcp.methods import file_transfer as authorizing
+from gateway.mcp.methods import (
+    initialize as handshake,
+)
+from gateway.mcp.methods import (
+    legacy_session_requests as crossing,
+)
+from gateway.mcp.methods import (
+    lists as listing,
+)
+from gateway.mcp.methods import subscribe as streams
+from gateway.mcp.methods import (
+    tools_call as toolcall,
+)
+from gateway.mcp.sessions import log_levels as levels
+from gateway.mcp.sessions.renewal import renew, with_upstream
+from gateway.upstream import rpc as ask
 from gateway.upstream.client import UpstreamAnswer
 from gateway.wire import changes, modern
 from gateway.wire import envelope as wire

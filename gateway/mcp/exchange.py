@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from gateway.access.principal import Principal
 from gateway.appkeys import CONFIG, METRICS, NOTE, SESSIONS, SIGNER, TASKS, Mounted, Note
-from gateway.asking.call import AskingCall
-from gateway.lists import METHODS
+from gateway.auth.principal import Principal
 from gateway.mcp import capabilities
+from gateway.mcp.input_requests.suspended_call import AskingCall
+from gateway.mcp.list_cache import METHODS
 from gateway.upstream import headers
 from gateway.upstream.client import UpstreamExchange
 from gateway.wire.envelope import Envelope, Kind, MessageId

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from shared.config import Config, Server, UploadConsumer
-from shared.signing import Link, Signer
+from shared.crypto.signed_links import Link, Signer
 
 WORKFLOW_URI = "doc://upload_workflow.md"
 AWAIT_DEFAULT_S = 45.0       # clients give a call up after a minute

@@ -4,8 +4,8 @@ import asyncio
 
 import msgspec
 
-from gateway.upstream.ask import ask
 from gateway.upstream.client import UpstreamClient
+from gateway.upstream.rpc import ask
 from gateway.wire import jsonrpc, modern
 from shared.errors import UpstreamDown, UpstreamTimeout
 

@@ -20,7 +20,7 @@ from shared.otlp import exporters, metrics
 from shared.otlp.batches import Batches, Bounds
 from shared.otlp.logs import Line, OtlpHandler
 from shared.otlp.spans import RecordedSpan, RecordedTraces
-from shared.vitals import running_version
+from shared.process_metrics import running_version
 
 
 class Export:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.keys import Keys
-from shared.lua import Script, Scripts
 from shared.records import FileRecord, known_file
+from shared.redis.scripts import Script, Scripts
 
 _BATCH = Script("due_batch")
 _NEXT = Script("next_files")

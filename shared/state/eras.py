@@ -2,7 +2,7 @@
 
 from shared.errors import StoreDown
 from shared.keys import Keys
-from shared.state.link import RedisLink
+from shared.redis.connection import RedisLink
 
 UNKNOWN = "unknown"          # it was asked lately and did not say
 _KEPT_MS = 600_000           # then it may have been replaced by a server of the other era

@@ -6,9 +6,9 @@ from enum import Enum
 import msgspec
 
 from shared.keys import Keys
-from shared.lua import Script, Scripts
-from shared.state.link import RedisLink
-from shared.state.news import ENDED, Word, packed
+from shared.messaging.pubsub import ENDED, Word, packed
+from shared.redis.connection import RedisLink
+from shared.redis.scripts import Script, Scripts
 from shared.state.sessions import SessionLimits
 
 _EXPIRE = Script("expire_session")

@@ -7,9 +7,9 @@ import msgspec
 
 from shared.errors import SessionGone, TooMany
 from shared.keys import Keys
-from shared.lua import Script, Scripts
-from shared.state.link import RedisLink
-from shared.state.news import Word, packed
+from shared.messaging.pubsub import Word, packed
+from shared.redis.connection import RedisLink
+from shared.redis.scripts import Script, Scripts
 
 WANTED = "wanted"            # what is wanted of the upstream's stream may have changed
 VACANT = "vacant"            # nobody holds the upstream's stream any more

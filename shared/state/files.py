@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from shared.errors import BadRequest, NotFound, OverQuota, SessionGone, TooManyArtifacts
 from shared.keys import Keys
-from shared.lua import Script, Scripts
+from shared.messaging.debounced_notices import Notices
 from shared.records import ArtifactRecord, FileRecord, decode_file, encode
-from shared.state.link import RedisLink, Reply
-from shared.state.notices import Notices
+from shared.redis.connection import RedisLink, Reply
+from shared.redis.scripts import Script, Scripts
 from shared.state.quota import NO_LIMITS, FileLimits
 
 _ALLOCATE = Script("allocate_pending")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from shared.errors import Forbidden
 from shared.keys import Keys
-from shared.lua import Script, Scripts
-from shared.state.link import Arg
+from shared.redis.connection import Arg
+from shared.redis.scripts import Script, Scripts
 
 _CLAIM = Script("claim_grant")
 _SPEND = Script("spend_grant")

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from shared.keys import Keys
-from shared.lua import Script, Scripts
 from shared.records import FileRecord, decode_file
-from shared.state.link import RedisLink
+from shared.redis.connection import RedisLink
+from shared.redis.scripts import Script, Scripts
 
 _SNAPSHOT = Script("session_snapshot")
 _PAGE = Script("page_sessions")

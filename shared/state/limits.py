@@ -7,8 +7,8 @@ from typing import Literal
 from shared.config import Limit
 from shared.errors import RateLimited
 from shared.keys import Keys
-from shared.lua import Script, Scripts
-from shared.state.link import RedisLink
+from shared.redis.connection import RedisLink
+from shared.redis.scripts import Script, Scripts
 
 _ADMIT = Script("admit")
 _CHARGE = Script("charge")

@@ -3,7 +3,7 @@
 from shared.clock import now_ms
 from shared.jobs import Payload
 from shared.keys import Keys
-from shared.lua import Script, Scripts
+from shared.redis.scripts import Script, Scripts
 from shared.state.queue import envelope, job_name
 
 _ENQUEUE_PERIODIC = Script("enqueue_periodic")

@@ -13,15 +13,15 @@ import structlog
 
 from shared import tracing
 from shared.clock import monotonic_s, now_ms
+from shared.error_records import error_of
 from shared.errors import StoreDown, WorkerDown
 from shared.ids import new_id
 from shared.jobs import JobRefused, Outcome, Payload
 from shared.keys import Keys
-from shared.lua import Script, Scripts
-from shared.refusals import error_of
-from shared.state.address import RedisAddress
-from shared.state.link import RedisLink
-from shared.state.subscribe import Subscription
+from shared.redis.address import RedisAddress
+from shared.redis.connection import RedisLink
+from shared.redis.scripts import Script, Scripts
+from shared.redis.subscription import Subscription
 from shared.tasks import Tasks
 
 log = structlog.get_logger(__name__)

@@ -7,9 +7,9 @@ import msgspec
 
 from shared.errors import Unavailable
 from shared.keys import Keys
-from shared.lua import Script, Scripts
 from shared.records import ArtifactRecord, FileRecord, Record, encode
-from shared.state.link import RedisLink
+from shared.redis.connection import RedisLink
+from shared.redis.scripts import Script, Scripts
 from shared.state.quota import NO_LIMITS, FileLimits
 
 _RESTORE = Script("restore_files")

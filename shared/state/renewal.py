@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from shared.errors import SessionGone
 from shared.keys import Keys
-from shared.lua import Script, Scripts
+from shared.redis.scripts import Script, Scripts
 
 _REPLACE = Script("replace_upstream")
 _GIVE_UP = Script("give_up_renewal")

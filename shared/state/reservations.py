@@ -3,8 +3,8 @@
 from shared.errors import OverQuota
 from shared.ids import new_id
 from shared.keys import Keys
-from shared.lua import Script, Scripts
-from shared.state.link import RedisLink
+from shared.redis.connection import RedisLink
+from shared.redis.scripts import Script, Scripts
 from shared.state.quota import FileLimits
 
 _RESERVE = Script("reserve_bytes")

@@ -6,9 +6,9 @@ import msgspec
 
 from shared.errors import NotFound, OffsetConflict, SessionGone, Unavailable, UploadBusy
 from shared.keys import Keys
-from shared.lua import Script, Scripts
 from shared.records import Record, encode
-from shared.state.link import Arg, RedisLink
+from shared.redis.connection import Arg, RedisLink
+from shared.redis.scripts import Script, Scripts
 
 _BEGIN = Script("begin_resumable")
 _TAKE = Script("take_resumable")

@@ -3,7 +3,7 @@
 import secrets
 
 from shared.keys import Keys
-from shared.state.link import RedisLink
+from shared.redis.connection import RedisLink
 
 
 async def signing_secret(link: RedisLink, keys: Keys) -> str:

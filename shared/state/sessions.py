@@ -6,9 +6,9 @@ from shared.clock import now_ms
 from shared.config import Sessions
 from shared.errors import SessionConflict, SessionGone, TooMany
 from shared.keys import Keys
-from shared.lua import Script, Scripts
-from shared.state.link import RedisLink
-from shared.state.news import ENDED, Word, packed
+from shared.messaging.pubsub import ENDED, Word, packed
+from shared.redis.connection import RedisLink
+from shared.redis.scripts import Script, Scripts
 
 _CREATE = Script("create_session")
 _OPEN = Script("open_call")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.keys import Keys
-from shared.lua import Script, Scripts
+from shared.redis.scripts import Script, Scripts
 
 _TOTALS = Script("totals")
 

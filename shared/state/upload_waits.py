@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 from shared.keys import Keys
-from shared.state.address import RedisAddress
+from shared.redis.address import RedisAddress
+from shared.redis.subscription import Subscription
 from shared.state.grants import GrantStore, LinkUse
-from shared.state.subscribe import Subscription
 from shared.tasks import Tasks
 
 _READY_S = 1.0

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.keys import Keys
-from shared.lua import Script, Scripts
-from shared.state.link import RedisLink
+from shared.redis.connection import RedisLink
+from shared.redis.scripts import Script, Scripts
 
 _BEAT = Script("beat_worker")
 _LIVE = Script("live_workers")

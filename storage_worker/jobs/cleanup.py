@@ -6,12 +6,12 @@ from collections import Counter, defaultdict
 import structlog
 
 from shared.jobs import Cleanup, CycleDone
-from shared.layout import artifact_parts, parts_of, upload_parts
 from shared.state.due import DueItem, FileKind
 from shared.state.expiry import Expiry
-from storage_worker.frame import job
+from shared.storage.layout import artifact_parts, parts_of, upload_parts
+from storage_worker.job_runner import job
 from storage_worker.stores import Stores
-from storage_worker.unlinking import unlink_folder, unlink_scope
+from storage_worker.unlink import unlink_folder, unlink_scope
 
 log = structlog.get_logger(__name__)
 

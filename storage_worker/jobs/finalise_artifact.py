@@ -2,15 +2,15 @@
 
 from shared.clock import now_ms
 from shared.errors import OverQuota, Refused
-from shared.folders import Folders
 from shared.jobs import ArtifactDone, FinaliseArtifact, NothingFound
-from shared.layout import artifact_parts, staging_parts
-from shared.moving import remove_folder
 from shared.records import ArtifactRecord
-from storage_worker.capture import Captured
-from storage_worker.eviction import commit
-from storage_worker.frame import job
-from storage_worker.gathering import Gathering
+from shared.storage.folders import Folders
+from shared.storage.layout import artifact_parts, staging_parts
+from shared.storage.moves import remove_folder
+from storage_worker.capture.artifact_folder import Captured
+from storage_worker.capture.collector import Gathering
+from storage_worker.commit import commit
+from storage_worker.job_runner import job
 from storage_worker.stores import Stores
 
 

@@ -1,14 +1,14 @@
 """The job that makes uploaded files visible."""
 
-from shared.blobs import Move
 from shared.clock import now_ms
 from shared.errors import NotFound, Refused
 from shared.jobs import FinaliseUpload, StagedFile, UploadsDone
-from shared.layout import staging_parts, upload_parts
-from shared.media import sniff
 from shared.records import UploadRecord
-from storage_worker.eviction import commit
-from storage_worker.frame import job
+from shared.storage.blobs import Move
+from shared.storage.layout import staging_parts, upload_parts
+from shared.storage.media_types import sniff
+from storage_worker.commit import commit
+from storage_worker.job_runner import job
 from storage_worker.stores import Stores
 
 

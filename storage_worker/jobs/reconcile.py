@@ -10,13 +10,13 @@ import structlog
 from shared.clock import now_ms
 from shared.errors import LongshoreError
 from shared.jobs import CycleDone, Reconcile
-from shared.layout import UPLOADS
 from shared.records import ArtifactRecord, FileRecord, UploadRecord
 from shared.state.reconciliation import Reconciled, ReconciliationStore
-from storage_worker.attribution import Attribution
-from storage_worker.frame import Job, job
+from shared.storage.layout import UPLOADS
+from storage_worker.job_runner import Job, job
 from storage_worker.stores import Stores
-from storage_worker.strays import Contents, Stray, contents, walk
+from storage_worker.sweeping.attribution import Attribution
+from storage_worker.sweeping.unrecorded_files import Contents, Stray, contents, walk
 
 log = structlog.get_logger(__name__)
 

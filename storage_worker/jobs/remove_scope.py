@@ -1,7 +1,7 @@
 """The job that unlinks the files of a scope that has ended."""
 
 from shared.jobs import Removed, RemoveScope
-from storage_worker.frame import job
+from storage_worker.job_runner import job
 from storage_worker.stores import Stores
 
 

@@ -9,10 +9,10 @@ import structlog
 
 from shared.jobs import CycleDone, Sweep
 from shared.state.quota import LEAST_GRACE_S
-from storage_worker.frame import job
-from storage_worker.leftovers import Leftover, walk
+from storage_worker.job_runner import job
 from storage_worker.stores import Stores
-from storage_worker.unlinking import unlink_folder
+from storage_worker.sweeping.expired_entries import Leftover, walk
+from storage_worker.unlink import unlink_folder
 
 log = structlog.get_logger(__name__)
 

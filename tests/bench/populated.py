@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 
 from shared.ids import new_id, new_session_id
-from shared.layout import folder_of, parts_of
 from shared.records import ArtifactRecord, FileRecord, UploadRecord
 from shared.state.sessions import Caller, SessionLimits, SessionStart, SessionStore
+from shared.storage.layout import folder_of, parts_of
 from tests.fixtures.storage import RedisServer, redis_server
 from tests.fixtures.world import World, opened_world
 

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from shared.metrics import GatewayMetrics, WorkerMetrics
-from shared.vitals import Vitals
+from shared.process_metrics import Vitals
 from tests.fixtures.collector import over_http
 from tests.fixtures.metrics_table import families
 from tests.fixtures.observed import PROMETHEUS, PROMTOOL, observed, prometheus

@@ -15,13 +15,13 @@ import msgspec
 from shared.errors import NotFound, OverQuota, SessionGone, TooMany
 from shared.ids import new_id, new_session_id
 from shared.jobs import Candidate, FinaliseArtifact, FinaliseUpload
-from shared.layout import artifact_parts, parts_of
 from shared.records import ArtifactRecord, FileRecord, decode_file
-from shared.state.address import RedisAddress
+from shared.redis.address import RedisAddress
 from shared.state.expiry import ExpiryStore
 from shared.state.quota import FileLimits
 from shared.state.reservations import ReservationStore
 from shared.state.sessions import Caller, SessionLimits, SessionStart, SessionStore
+from shared.storage.layout import artifact_parts, parts_of
 from storage_worker.jobs.finalise_artifact import finalise_artifact
 from storage_worker.jobs.finalise_upload import finalise_upload
 from tests.fixtures.storage import files_below, upload_order

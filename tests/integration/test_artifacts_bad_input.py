@@ -13,7 +13,7 @@ import pytest
 
 from shared.ids import new_id
 from shared.jobs import ArtifactDone
-from shared.layout import artifact_parts
+from shared.storage.layout import artifact_parts
 from storage_worker.jobs.finalise_artifact import finalise_artifact
 from tests.fixtures.capturing import World, injected, located, opened_world
 from tests.fixtures.gateway import Backing, Client, backing, connected, entry, producer

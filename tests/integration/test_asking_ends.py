@@ -9,25 +9,25 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
-from gateway.asking import call as calls
-from gateway.asking.call import AskingCall, Request, Resumed
-from gateway.asking.parked import ParkedCalls
-from gateway.asking.state import State, verified
-from gateway.cancellations import Cancellations
-from gateway.endings import Endings
-from gateway.mcp.asking import questions
+from gateway.mcp.forwarding.cancellations import Cancellations
+from gateway.mcp.input_requests import legacy_client as questions
+from gateway.mcp.input_requests import suspended_call as calls
+from gateway.mcp.input_requests.request_state import State, verified
+from gateway.mcp.input_requests.suspended_call import AskingCall, Request, Resumed
+from gateway.mcp.input_requests.suspended_calls import ParkedCalls
+from gateway.mcp.sessions.end_watcher import Endings
 from gateway.wire.inputs import Takes
 from shared.clock import now_ms
 from shared.config import Sessions
+from shared.crypto.sealed_tokens import Sealer
 from shared.errors import CallLost, Cancelled
 from shared.keys import Keys
-from shared.lua import Scripts
-from shared.sealing import Sealer
-from shared.state import parcels
-from shared.state.link import RedisLink
-from shared.state.mailboxes import Mailboxes
-from shared.state.news import Hearing
-from shared.state.parcels import Incoming, Parcels
+from shared.messaging import message_stream as parcels
+from shared.messaging.mailboxes import Mailboxes
+from shared.messaging.message_stream import Incoming, Parcels
+from shared.messaging.pubsub import Hearing
+from shared.redis.connection import RedisLink
+from shared.redis.scripts import Scripts
 from shared.state.sessions import Caller, SessionLimits, SessionStore
 from shared.tasks import Tasks
 from tests.fixtures.storage import RedisServer, redis_server

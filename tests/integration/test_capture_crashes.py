@@ -16,7 +16,7 @@ import pytest
 from shared.errors import DiskFull, LongshoreError
 from shared.ids import new_id
 from shared.jobs import ArtifactDone, Candidate, FinaliseArtifact, Outcome
-from shared.layout import artifact_parts, parts_of, staging_parts
+from shared.storage.layout import artifact_parts, parts_of, staging_parts
 from storage_worker.jobs.finalise_artifact import finalise_artifact
 from tests.fixtures.capturing import World, injected, located, opened_world
 from tests.fixtures.crashes import Deployment, Sent, deployment

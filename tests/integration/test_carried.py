@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gateway.wire import inputs
-from shared.sealing import Sealer
+from shared.crypto.sealed_tokens import Sealer
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, producer
 from tests.fixtures.modern import Modern
 from tests.fixtures.stateless_upstream import DONE, stateless

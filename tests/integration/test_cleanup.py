@@ -8,14 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shared.blobs import Move
 from shared.errors import NotFound, Unavailable
 from shared.ids import new_id
-from shared.layout import artifact_parts, parts_of, upload_parts
 from shared.metrics import Metrics
 from shared.records import FileRecord, UploadRecord
 from shared.state.files import UsedBytes
-from storage_worker.settings import running_worker
+from shared.storage.blobs import Move
+from shared.storage.layout import artifact_parts, parts_of, upload_parts
+from storage_worker.worker import running_worker
 from tests.fixtures.storage import (
     artifact_record,
     files_below,

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from gateway.app import public_runner
 from gateway.appkeys import BLOBS, CutOff
-from gateway.http import sendfile
-from gateway.http.ranges import Span
+from gateway.http.downloads import sendfile
+from gateway.http.downloads.ranges import Span
 from shared.metrics import Metrics
 from tests.fixtures.certificates import self_signed
 from tests.fixtures.gateway import Backing, Client, connected, entry, producer

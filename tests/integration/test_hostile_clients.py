@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from gateway.app import public_runner
-from gateway.http.slow_readers import let_go
+from gateway.http.server.slow_readers import let_go
 from shared.metrics import Metrics
 from shared.tasks import Tasks
 from tests.fixtures.gateway import Backing, Client, connected, entry

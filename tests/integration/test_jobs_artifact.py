@@ -10,8 +10,8 @@ import pytest
 from shared.errors import NotFound, SessionGone
 from shared.ids import new_id
 from shared.jobs import ArtifactDone, Candidate, NothingFound
-from shared.layout import artifact_parts, upload_parts
 from shared.state.files import UsedBytes
+from shared.storage.layout import artifact_parts, upload_parts
 from tests.fixtures.capturing import PNG, World, injected, located, nothing_is_left, opened_world
 from tests.fixtures.storage import files_below, sha256
 

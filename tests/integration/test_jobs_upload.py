@@ -10,8 +10,8 @@ import pytest
 
 from shared.errors import Forbidden, LongshoreError, NotFound, SessionGone
 from shared.jobs import FinaliseUpload, Removed, RemoveScope, StagedFile, UploadsDone
-from shared.layout import upload_parts
 from shared.state.files import UsedBytes
+from shared.storage.layout import upload_parts
 from storage_worker.jobs.finalise_upload import finalise_upload
 from storage_worker.jobs.remove_scope import remove_scope
 from storage_worker.stores import Stores, policy_of

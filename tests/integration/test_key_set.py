@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from gateway.access.key_set import Document, KeySet, usable_keys
+from gateway.auth.jwks import Document, KeySet, usable_keys
 from shared.errors import IssuerDown
 from shared.tasks import Tasks
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.leases import Leases
+from gateway.mcp.sessions.leases import Leases
 from shared.ids import new_id
 from shared.state.sessions import SessionLimits, SessionStore
 from tests.fixtures.storage import State, opened_state, redis_server

@@ -8,9 +8,9 @@ import pytest
 from redis import Redis
 
 from shared.keys import Keys
-from shared.state.address import RedisAddress
-from shared.state.link import RedisLink
-from shared.state.mailboxes import Mailboxes
+from shared.messaging.mailboxes import Mailboxes
+from shared.redis.address import RedisAddress
+from shared.redis.connection import RedisLink
 from shared.tasks import Tasks
 from tests.fixtures.storage import RedisServer, redis_server
 

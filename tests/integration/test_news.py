@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from aiohttp import ClientResponse, web
 
 from shared.keys import Keys
-from shared.state.address import parse_redis_url
-from shared.state.link import RedisLink
-from shared.state.news import MISSED, RESOURCES, Hearing, News, Word
+from shared.messaging.pubsub import MISSED, RESOURCES, Hearing, News, Word
+from shared.redis.address import parse_redis_url
+from shared.redis.connection import RedisLink
 from shared.tasks import Tasks
 from tests.fixtures.gateway import Backing, Client, connected, entry, gateway, producer
 from tests.fixtures.redis_servers import server

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from shared.keys import Keys
-from shared.state.address import parse_redis_url
-from shared.state.link import RedisLink
-from shared.state.news import RESOURCES, News, Word
+from shared.messaging.pubsub import RESOURCES, News, Word
+from shared.redis.address import parse_redis_url
+from shared.redis.connection import RedisLink
 from shared.tasks import Tasks
 from tests.fixtures.changing import (
     PREFIX,

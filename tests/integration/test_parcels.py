@@ -10,9 +10,9 @@ from redis import Redis
 
 from shared.errors import CallLost
 from shared.keys import Keys
-from shared.state.link import RedisLink
-from shared.state.mailboxes import Mailboxes
-from shared.state.parcels import Incoming, Parcels
+from shared.messaging.mailboxes import Mailboxes
+from shared.messaging.message_stream import Incoming, Parcels
+from shared.redis.connection import RedisLink
 from shared.tasks import Tasks
 from tests.fixtures.storage import RedisServer, redis_server
 

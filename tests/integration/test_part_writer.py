@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import LongshoreError
-from shared.layout import staging_parts
+from shared.storage.layout import staging_parts
 from tests.fixtures.storage import opened_blobs
 
 _MIB = 1024 * 1024

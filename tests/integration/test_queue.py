@@ -11,9 +11,9 @@ from arq.jobs import deserialize_job, serialize_job
 from shared.errors import SessionGone, StoreDown, WorkerDown
 from shared.jobs import FinaliseUpload, Removed, RemoveScope, UploadsDone
 from shared.metrics import Metrics
-from shared.state.address import parse_redis_url
+from shared.redis.address import parse_redis_url
 from shared.state.queue import Queue, envelope
-from storage_worker.settings import running_worker
+from storage_worker.worker import running_worker
 from tests.fixtures.storage import (
     RedisServer,
     State,

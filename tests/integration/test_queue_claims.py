@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from shared.jobs import Cleanup, CycleDone
-from shared.lua import Script
+from shared.redis.scripts import Script
 from shared.state.workers import CLAIM_MS
-from storage_worker.frame import Job
+from storage_worker.job_runner import Job
 from storage_worker.stores import Stores
 from tests.fixtures.storage import State, opened_queue, opened_state, redis_server, worker_of
 

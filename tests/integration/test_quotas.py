@@ -13,7 +13,7 @@ from shared.jobs import Candidate, FinaliseArtifact
 from shared.records import ArtifactRecord, FileRecord, UploadRecord
 from shared.state.files import FileGone, UsedBytes
 from shared.state.quota import FileLimits
-from storage_worker.eviction import commit
+from storage_worker.commit import commit
 from storage_worker.jobs.finalise_artifact import finalise_artifact
 from storage_worker.jobs.finalise_upload import finalise_upload
 from tests.fixtures.storage import RedisServer, artifact_record, files_below, redis_server, upload_order, upload_record

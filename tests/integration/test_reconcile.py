@@ -13,17 +13,17 @@ import pytest
 
 from shared.ids import new_id
 from shared.jobs import Reconcile, Sweep
-from shared.layout import artifact_parts, upload_parts
 from shared.records import ArtifactRecord, UploadRecord
 from shared.state.expiry import Expiry
 from shared.state.quota import FileLimits
 from shared.state.reconciliation import Reconciled, ReconciliationStore
 from shared.state.sessions import Caller, SessionLimits, SessionStore
-from storage_worker.attribution import Attribution
-from storage_worker.awakening import Awakening
+from shared.storage.layout import artifact_parts, upload_parts
 from storage_worker.jobs.reconcile import reconcile_with
 from storage_worker.jobs.sweep import sweep
+from storage_worker.reconcile_trigger import Awakening
 from storage_worker.stores import Stores, policy_of
+from storage_worker.sweeping.attribution import Attribution
 from tests.fixtures.storage import (
     RedisServer,
     State,

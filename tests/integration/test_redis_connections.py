@@ -11,13 +11,13 @@ import pytest
 from shared.errors import StoreDown
 from shared.jobs import UploadsDone
 from shared.metrics import Metrics
-from shared.state.address import RedisAddress, UnsuitableRedis, parse_redis_url
-from shared.state.link import RedisLink
+from shared.redis.address import RedisAddress, UnsuitableRedis, parse_redis_url
+from shared.redis.connection import RedisLink
+from shared.redis.subscription import Subscription
 from shared.state.reconciliation import last_pass
-from shared.state.subscribe import Subscription
 from shared.tasks import Tasks
-from storage_worker.pool import arq_pool
-from storage_worker.settings import running_worker
+from storage_worker.arq_pool import arq_pool
+from storage_worker.worker import running_worker
 from tests.fixtures.certificates import self_signed
 from tests.fixtures.processes import REPOSITORY, free_port
 from tests.fixtures.redis_servers import Server, behind_tls, server

@@ -12,11 +12,11 @@ from shared.config import Config, Redis, Sentinel, StatePersistence
 from shared.errors import StoreDown
 from shared.jobs import UploadsDone
 from shared.metrics import Metrics
-from shared.state.address import RedisAddress, Sentinels, UnsuitableRedis, configured_address
-from shared.state.dial import located
-from shared.state.link import RedisLink
+from shared.redis.address import RedisAddress, Sentinels, UnsuitableRedis, configured_address
+from shared.redis.connect import located
+from shared.redis.connection import RedisLink
 from shared.tasks import Tasks
-from storage_worker.settings import running_worker
+from storage_worker.worker import running_worker
 from tests.fixtures.processes import free_port
 from tests.fixtures.redis_servers import Server, sentinel_of, server
 from tests.fixtures.storage import (

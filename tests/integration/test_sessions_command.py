@@ -13,12 +13,12 @@ import yaml
 
 from longshore.embedded import find_server, server_command, socket_of, until_ready, url_of
 from shared.keys import Keys
-from shared.lua import Scripts
 from shared.records import UploadRecord
-from shared.state.address import parse_redis_url
+from shared.redis.address import parse_redis_url
+from shared.redis.connection import RedisLink
+from shared.redis.scripts import Scripts
 from shared.state.files import FileStore
 from shared.state.inspect import Inspector
-from shared.state.link import RedisLink
 from shared.state.sessions import SessionLimits, SessionStart, SessionStore
 from shared.tasks import Tasks
 from tests.fixtures.gateway import Backing, connected, consumer, entry

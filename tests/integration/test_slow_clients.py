@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from gateway.app import public_runner
-from gateway.http.listening import drop_silent
+from gateway.http.server.idle_connections import drop_silent
 from shared.metrics import Metrics
 from shared.tasks import Tasks
 from tests.fixtures.gateway import Backing, entry

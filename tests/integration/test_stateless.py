@@ -10,7 +10,7 @@ import pytest
 
 from gateway.app import public_runner
 from shared.metrics import Metrics
-from shared.vitals import running_version
+from shared.process_metrics import running_version
 from tests.fixtures.gateway import ACCEPT, Backing, connected, consumer, entry, producer
 from tests.fixtures.gateway import Client as SessionClient
 from tests.fixtures.modern import Modern

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.state.subscribe import Subscription
+from shared.redis.subscription import Subscription
 from shared.tasks import Tasks
 from tests.fixtures.storage import RedisServer, redis_server
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urljoin
 
-from shared.blobs import HEAD_BYTES
+from shared.storage.blobs import HEAD_BYTES
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry
 from tests.fixtures.processes import until
 from tests.fixtures.system_calls import Call, calls, traced

@@ -12,10 +12,10 @@ import pytest
 from shared.config import Prometheus, Telemetry
 from shared.ids import new_id
 from shared.jobs import ArtifactDone, Candidate, FinaliseArtifact, FinaliseUpload, Outcome, RemoveScope, UploadsDone
-from shared.layout import artifact_parts, upload_parts
 from shared.metrics import Metrics
 from shared.records import FileRecord
-from storage_worker.settings import serve
+from shared.storage.layout import artifact_parts, upload_parts
+from storage_worker.worker import serve
 from tests.fixtures.processes import free_port
 from tests.fixtures.storage import (
     RedisServer,

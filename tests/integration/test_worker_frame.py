@@ -11,7 +11,7 @@ from shared.errors import LongshoreError, OverQuota, StoreDown, Unavailable, Wor
 from shared.jobs import Cleanup, CycleDone, Outcome, Sweep
 from shared.metrics import Metrics
 from shared.state.queue import Queue
-from storage_worker.frame import Job
+from storage_worker.job_runner import Job
 from storage_worker.stores import Stores
 from tests.fixtures.storage import State, opened_queue, opened_state, redis_server, worker_of
 

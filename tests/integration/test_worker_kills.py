@@ -15,12 +15,12 @@ import pytest
 from shared.errors import LongshoreError
 from shared.ids import new_id
 from shared.jobs import Cleanup, FinaliseUpload, Outcome, Payload, Removed, RemoveScope, Sweep, UploadsDone
-from shared.layout import upload_parts
 from shared.records import FileRecord, UploadRecord
 from shared.state.files import UsedBytes
 from shared.state.queue import Queue
 from shared.state.quota import NO_LIMITS
 from shared.state.reconciliation import Reconciled, ReconciliationStore
+from shared.storage.layout import upload_parts
 from tests.fixtures.storage import (
     RedisServer,
     artifact_record,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.asking.call import AskingCall, Ended, Request
+from gateway.mcp.input_requests.suspended_call import AskingCall, Ended, Request
 from gateway.wire.inputs import NOTHING
 from shared.errors import CallLost
 from shared.state.sessions import Caller

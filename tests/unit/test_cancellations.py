@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.cancellations import Cancellations, word_of
+from gateway.mcp.forwarding.cancellations import Cancellations, word_of
 from shared.errors import Cancelled, LongshoreError
-from shared.state.news import CANCELLED, Word
+from shared.messaging.pubsub import CANCELLED, Word
 
 
 class _Call:

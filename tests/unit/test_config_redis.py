@@ -6,7 +6,7 @@ import pytest
 
 from shared.config import Config, ConfigError, require_shared_redis
 from shared.config.load import parse_config
-from shared.state.address import RedisAddress, configured_address
+from shared.redis.address import RedisAddress, configured_address
 
 _REDIS = "state_persistence.redis"
 _SERVER = """

@@ -10,8 +10,8 @@ from gateway.files.adapters import Adapters
 from gateway.tools import own
 from gateway.tools.own import UploadLink
 from shared.config import ArtifactProducer, Artifacts, Config, Core, Server, UploadConsumer, Uploads, Upstream
+from shared.crypto.signed_links import Link, Signer
 from shared.ids import new_id, new_session_id
-from shared.signing import Link, Signer
 
 _SIGNER = Signer(["secret"])
 _SESSION = new_session_id()

@@ -3,7 +3,7 @@
 import pytest
 from aiohttp import web
 
-from gateway.streams import OpenStream
+from gateway.mcp.replies.event_streams import OpenStream
 
 
 class _Recorder(web.StreamResponse):

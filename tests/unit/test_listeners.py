@@ -3,8 +3,8 @@ not answer is not asked again at once."""
 
 import pytest
 
-from gateway.listening.listeners import Listener
-from gateway.upstream.tool_headers import ToolHeaders
+from gateway.mcp.subscriptions.subscriber import Listener
+from gateway.upstream.header_schemas import ToolHeaders
 from gateway.wire import changes
 from gateway.wire.changes import Wants
 from gateway.wire.tool_lists import Tool

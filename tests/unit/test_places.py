@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import Forbidden
-from storage_worker.places import place_of, root_of
+from storage_worker.capture.path_policy import place_of, root_of
 
 MINE, OTHER = "m" * 32, "o" * 32
 

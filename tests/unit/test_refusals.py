@@ -2,9 +2,9 @@
 
 import pytest
 
+from shared.error_records import error_of, refusal_of
 from shared.errors import DiskFull, LongshoreError, NotFound, OverQuota, SessionGone, StoreDown, WorkerDown
 from shared.jobs import JobRefused
-from shared.refusals import error_of, refusal_of
 from shared.state.files import FileGone
 
 

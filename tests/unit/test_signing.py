@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.crypto.signed_links import Link, Purpose, Signer
 from shared.errors import Forbidden
 from shared.ids import is_id, new_id, new_session_id
-from shared.signing import Link, Purpose, Signer
 
 _NOW = 1_800_000_000
 _LINK = Link(

@@ -105,7 +105,7 @@ def test_nobody_waits_for_an_export_that_hangs() -> None:
 
 def test_a_process_without_telemetry_never_imports_the_sdk() -> None:
     code = (
-        "import sys, gateway.app, storage_worker.settings; "
+        "import sys, gateway.app, storage_worker.worker; "
         "sys.exit(any(name.startswith(('opentelemetry.sdk', 'grpc')) for name in sys.modules))"
     )
 

@@ -1,0 +1,70 @@
+"""Wrong credentials, counted by address, so that nobody tries many."""
+
+import contextlib
+import hashlib
+import math
+from collections import OrderedDict
+
+from gateway.auth.client_address import network_of
+from shared.clock import monotonic_s
+from shared.config import Limit
+from shared.errors import RateLimited, StoreDown
+from shared.state.limits import LimitStore, Subject
+
+_MOST_ADDRESSES = 20_000
+
+
+class Failures:
+    """The addresses that sent wrong credentials lately. Built once at start-up.
+
+    This process's own count decides first, so that a flood costs a look into a dictionary; only what it lets
+    through is counted in Redis for all gateways together.
+    """
+
+    def __init__(self, per_minute: int | None, store: LimitStore) -> None:
+        self._per_minute = per_minute or 0
+        self._store = store
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # how full, when
+        self._until_s: OrderedDict[str, float] = OrderedDict()
+
+    def check(self, address: str) -> None:
+        """Raise RateLimited while the address has to wait."""
+        if not self._until_s:
+            return
+        name = network_of(address)
+        wait_s = self._until_s.get(name, 0.0) - monotonic_s()
+        if wait_s > 0:
+            raise RateLimited(
+                "too many wrong credentials came from this address; wait before you try again",
+                retry_after_s=math.ceil(wait_s),
+            )
+        self._until_s.pop(name, None)
+
+    async def count(self, address: str) -> None:
+        """One more wrong credential from there."""
+        if not self._per_minute:
+            return
+        name, now_s, rate = network_of(address), monotonic_s(), self._per_minute / 60
+        level, at_s = self._levels.pop(name, (0.0, now_s))
+        level = max(0.0, level - (now_s - at_s) * rate) + 1
+        self._levels[name] = (level, now_s)
+        if level >= self._per_minute:
+            self._wait(name, (level - self._per_minute + 1) / rate)
+            return
+        if len(self._levels) > _MOST_ADDRESSES:
+            self._levels.popitem(last=False)
+        try:
+            with contextlib.suppress(StoreDown):
+                await self._store.admit([self._subject(name)], kind="other", place="")
+        except RateLimited as err:
+            self._wait(name, float(err.retry_after_s))
+
+    def _wait(self, name: str, wait_s: float) -> None:
+        self._until_s[name] = monotonic_s() + wait_s
+        while len(self._until_s) > _MOST_ADDRESSES:
+            self._until_s.popitem(last=False)
+
+    def _subject(self, name: str) -> Subject:
+        digest = hashlib.sha256(f"failures:{name}".encode()).hexdigest()[:32]
+        limit = Limit(requests_per_second=max(1, round(self._per_minute / 60)), burst=self._per_minute)
+        return Subject(digest, "this address", limit)

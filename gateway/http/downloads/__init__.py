@@ -1,0 +1,1 @@
+"""Download routes: artifacts, byte ranges, sendfile."""

@@ -1,0 +1,124 @@
+"""GET /artifacts/{server}/{session}/{artifact}/{name}: one artifact, by signed link or by credential."""
+
+import os
+
+from aiohttp import web
+
+from gateway.appkeys import BLOBS, FILES, METRICS, SERVERS, SESSIONS, SIGNER, CutOff
+from gateway.auth.rate_limiter import Passage
+from gateway.files import stored
+from gateway.http.auth import authenticate
+from gateway.http.downloads import sendfile
+from gateway.http.downloads.ranges import Span, wanted_span
+from gateway.http.rate_limits import within_limits
+from gateway.mcp.exchange import SESSION_HEADER, note_of
+from gateway.metrics import AuthMode
+from shared.clock import monotonic_s, now_s
+from shared.errors import BadRequest, Forbidden, NotFound
+from shared.ids import is_id
+from shared.records import ArtifactRecord, FileRecord
+from shared.state.sessions import Caller
+
+_CHUNK_BYTES = 1024 * 1024
+_INLINE = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "application/pdf"})
+_GONE = "no artifact of this name here; it may have expired"
+
+
+async def download(request: web.Request) -> web.StreamResponse:
+    """Stream the file, whole or one range of it. Raises Forbidden, NotFound."""
+    note = note_of(request)
+    server, scope = request.match_info["server"], request.match_info["session"]
+    artifact_id = request.match_info["artifact"]
+    if server not in request.app[SERVERS] or not (is_id(scope) and is_id(artifact_id)):
+        raise NotFound(_GONE)
+    note.server = server
+    auth_mode = await _authorize(request, server=server, scope=scope, artifact_id=artifact_id)
+    (record,) = await request.app[FILES].use(scope, [artifact_id])
+    # What a client sent itself is there for a link that says so (files/authorizeDownload).
+    is_meant = isinstance(record, ArtifactRecord) or auth_mode == "signed_url"
+    if not is_meant or record.server != server or record.name != request.match_info["name"]:
+        raise NotFound(_GONE)
+    async with within_limits(request, "transfer", scope=scope) as passage:
+        sent = await _send(request, passage, record)
+    request.app[METRICS].download(
+        server=server, auth_mode=auth_mode, result="success" if sent.status < 400 else "error",
+        size_bytes=sent.content_length or 0, duration_s=monotonic_s() - note.started_s,
+    )
+    return sent
+
+
+async def _authorize(request: web.Request, *, server: str, scope: str, artifact_id: str) -> AuthMode:
+    """Raise unless a signed link or a credential with this session's header opens the artifact."""
+    if "sig" in request.query:
+        _ = request.app[SIGNER].verify(
+            request.query, purpose="download", server=server, target=artifact_id, now_s=now_s()
+        )
+        header = request.headers.get(SESSION_HEADER)
+        if request.query["scope"] != scope or header not in (None, scope):
+            raise Forbidden("this link belongs to another session")
+        return "signed_url"
+    principal = await authenticate(request, server)
+    session_id = request.headers.get(SESSION_HEADER)
+    if session_id is None:
+        raise BadRequest(f"send the header {SESSION_HEADER} of the artifact's session, or use a signed link")
+    if session_id != scope:
+        raise Forbidden("this artifact belongs to another session")
+    _ = await request.app[SESSIONS].open_call(Caller(scope, server, principal.name))
+    return "session_context"
+
+
+async def _send(request: web.Request, passage: Passage, record: FileRecord) -> web.StreamResponse:
+    blobs = request.app[BLOBS]
+    etag = f'"{record.sha256}"'
+    headers = {
+        "ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-transform",
+        "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Content-Disposition": disposition(record),
+    }
+    known = [part.strip().removeprefix("W/") for part in request.headers.get("If-None-Match", "").split(",")]
+    if etag in known or known == ["*"]:
+        return web.Response(status=304, headers=headers)
+    span = wanted_span(request.headers, size_bytes=record.size_bytes, etag=etag)
+    if span is None:
+        headers["Content-Range"] = f"bytes */{record.size_bytes}"
+        return web.Response(status=416, headers=headers)
+    response = web.StreamResponse(status=206 if span.partial else 200, headers=headers)
+    if span.partial:
+        response.headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{record.size_bytes}"
+    response.headers["Content-Type"] = record.media_type
+    response.content_length = span.end - span.start
+    fd = await stored.opened(blobs, request.app[FILES], record)
+    try:
+        note_of(request).head_sent = True
+        await response.prepare(request)
+        if request.method != "HEAD":
+            passage.size_bytes = span.end - span.start
+            to = await sendfile.ready(request)
+            await (_copy(request, response, fd, span) if to is None else sendfile.send(request, fd, span, to))
+        await response.write_eof()
+        return response
+    finally:
+        os.close(fd)
+
+
+async def _copy(request: web.Request, response: web.StreamResponse, fd: int, span: Span) -> None:
+    at = span.start
+    while at < span.end:
+        chunk = await request.app[BLOBS].run_out(os.pread, fd, min(_CHUNK_BYTES, span.end - at), at)
+        if not chunk:  # shorter than its record: the client must see that it is cut
+            raise CutOff
+        await response.write(chunk)
+        at += len(chunk)
+
+
+def disposition(record: FileRecord) -> str:
+    """`Content-Disposition` with the name in both forms of RFC 6266; inline only what cannot run."""
+    kind = "inline" if record.media_type in _INLINE else "attachment"
+    plain = "".join(char if " " <= char <= "~" and char not in '"\\' else "_" for char in record.name)
+    encoded = "".join(_percent(byte) for byte in record.name.encode())
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
+
+
+def _percent(byte: int) -> str:
+    char = chr(byte)
+    return char if char.isascii() and (char.isalnum() or char in "!#$&+-.^_`|~") else f"%{byte:02X}"

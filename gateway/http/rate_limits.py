@@ -1,0 +1,23 @@
+"""Requests within the limits of whoever sends them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from gateway.appkeys import LIMITER
+from gateway.auth.rate_limiter import Passage
+from gateway.http.auth import address_of
+from shared.state.limits import Kind
+
+
+@asynccontextmanager
+async def within_limits(
+    request: web.Request, kind: Kind, *, principal: str = "", scope: str = ""
+) -> AsyncIterator[Passage]:
+    """Run the block as one request of `principal`, or of whoever owns the session `scope`. Raises RateLimited."""
+    limiter = request.app[LIMITER]
+    if scope and limiter.limits.per_principal.is_on:
+        principal = await limiter.store.owner(scope)
+    async with limiter.passage(kind, principal=principal, address=address_of(request)) as passage:
+        yield passage

@@ -1,0 +1,101 @@
+"""Whoever sent too many wrong credentials is turned away before anything is made of the request.
+
+Most of what an answer costs is a request object, a task, a route, a response and a line in the log. A flood of wrong
+tokens must not cost that, nor fill a disk: what is certain to be refused is answered from its head alone, counted like
+any other, and logged with others of its kind once a second. All else goes the ordinary way, on which the same check
+stands (`gateway/http/auth.py`).
+"""
+
+import asyncio
+from collections import Counter
+from email.utils import formatdate
+
+import structlog
+from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
+
+from gateway.appkeys import CONFIG, DOOR, FAILURES, MCP_GROUP, METRICS
+from gateway.auth.client_address import client_address
+from gateway.auth.credentials import offered_credential
+from gateway.http.edge import ORIGINS
+from gateway.wire import jsonrpc
+from shared.clock import monotonic_s, now_s
+from shared.errors import Forbidden, RateLimited, Unauthorized
+
+log = structlog.get_logger(__name__)
+
+_METHODS = frozenset({"POST", "GET", "DELETE"})
+_LOG_EVERY_S = 1.0
+
+
+class Turnstile:
+    """Looks at requests to the mounts of one application, which has started."""
+
+    def __init__(self, app: web.Application) -> None:
+        core = app[CONFIG].core
+        self._own_header, self._proxies, self._tally = core.auth.header_name, core.trusted_proxies, app[METRICS]
+        self._door, self._failures, self._origins = app[DOOR], app[FAILURES], app[ORIGINS]
+        self._servers = {
+            path: server.id for server in app[CONFIG].servers for path in (server.mount_path, server.mount_path + "/")
+        }
+        self._refused: Counter[tuple[str, str]] = Counter()     # by server and method, since the log was told
+        self._answer, self._answer_for = b"", (0, 0)            # the last one: it differs by second and wait only
+
+    def refusal(self, message: RawRequestMessage, peer: str) -> bytes | None:
+        """The whole answer to a request of an address that has to wait, which is counted with this; else None.
+
+        None is also for what is odd in any way: pages of browsers, queries, two credentials, a last request.
+        """
+        begun_s, headers = monotonic_s(), message.headers
+        server = self._servers.get(message.path)
+        if server is None or message.method not in _METHODS or message.should_close or message.upgrade:
+            return None
+        if "Origin" in headers or "Expect" in headers:
+            return None
+        try:
+            self._origins.check(headers)
+            offered = offered_credential(headers, self._own_header)
+            if offered is not None and not self._door.knows(offered):
+                self._failures.check(client_address(peer, headers, self._proxies))
+        except RateLimited as err:
+            self._count(message.method, server, err, monotonic_s() - begun_s)
+            return self._answer_to(err)
+        except (Forbidden, Unauthorized):
+            return None
+        return None
+
+    async def keep_log(self) -> None:
+        """Log what was refused, until cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(_LOG_EVERY_S)
+                self._log()
+        finally:
+            self._log()
+
+    def _log(self) -> None:
+        refused, self._refused = self._refused, Counter()
+        for (server, method), times in refused.items():
+            log.info(
+                "requests_refused", route=MCP_GROUP, server=server, status=RateLimited.status,
+                reason=RateLimited.reason, method=method, times=times,
+            )
+
+    def _count(self, method: str, server: str, err: RateLimited, elapsed_s: float) -> None:
+        self._tally.http_request(
+            server=server, method=method, route_group=MCP_GROUP, status=err.status, duration_s=elapsed_s
+        )
+        self._tally.rejected(server=server, route_group=MCP_GROUP, reason=err.reason, status=err.status)
+        self._refused[server, method] += 1
+
+    def _answer_to(self, err: RateLimited) -> bytes:
+        moment_s = int(now_s())
+        if self._answer_for != (moment_s, err.retry_after_s):
+            body = jsonrpc.error(None, err)
+            head = (
+                f"HTTP/1.1 {err.status} Too Many Requests\r\nContent-Type: application/json\r\n"
+                f"Retry-After: {err.retry_after_s}\r\nContent-Length: {len(body)}\r\n"
+                f"Date: {formatdate(moment_s, usegmt=True)}\r\n\r\n"
+            )
+            self._answer, self._answer_for = head.encode("ascii") + body, (moment_s, err.retry_after_s)
+        return self._answer

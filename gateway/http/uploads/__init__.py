@@ -1,0 +1,1 @@
+"""Upload routes: forms, raw bodies and tus."""

@@ -1,0 +1,130 @@
+"""One file on its way in over HTTP: what is known of it, its name and digest, and how its bytes are taken."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.appkeys import BLOBS, CONFIG
+from shared import ids
+from shared.config import Config
+from shared.errors import BadRequest, SlowRequest, TooLarge, WrongMediaType
+from shared.jobs import StagedFile
+from shared.state.quota import FileLimits
+from shared.storage import layout
+from shared.storage.blob_writer import BlobWriter
+
+_SILENCE_S = 60.0
+_HEX = frozenset("0123456789abcdef")
+
+
+@dataclass(slots=True)
+class Received:
+    """One file in staging, from its first byte on."""
+
+    id: str
+    writer_name: str
+    writer: BlobWriter
+    name: str
+    media_type: str
+    size_bytes: int = 0
+    sha256: str = ""
+
+    def staged(self) -> StagedFile:
+        """What the worker needs to know of it."""
+        return StagedFile(
+            id=self.id, staged_name=self.writer_name, name=self.name, stored_name=layout.safe_name(self.name),
+            media_type=self.media_type, size_bytes=self.size_bytes, sha256=self.sha256,
+        )
+
+
+def begin(request: web.Request, *, name: str | None, media_type: str) -> Received:
+    """A new file. Raises BadRequest for a name that is none."""
+    file_id = ids.new_id()
+    return Received(
+        id=file_id, writer_name=file_id, writer=request.app[BLOBS].writer(file_id), name=display_name(name),
+        media_type=media_type,
+    )
+
+
+async def take(
+    request: web.Request, entry: Received, read: Callable[[], Awaitable[bytes]], *, before_bytes: int = 0
+) -> None:
+    """Write what `read` gives, until it gives nothing, and close the file.
+
+    Raises TooLarge as soon as it passes `uploads.max_file_bytes`, OverQuota as soon as it cannot fit behind
+    `before_bytes` of the same request whatever else gives way, SlowRequest.
+    """
+    config, size = request.app[CONFIG], 0
+    quota = FileLimits.of(config)
+    while chunk := await _in_time(read):
+        size += len(chunk)
+        check_size(config, size)
+        quota.check_possible(before_bytes + size)
+        await entry.writer.write(chunk)
+    entry.size_bytes, entry.sha256 = await entry.writer.finish()
+
+
+def check_coding(headers: Mapping[str, str]) -> None:
+    """Raise WrongMediaType for a body whose bytes are not those of the file: what is kept is what is sent."""
+    is_coded = headers.get("Content-Encoding", "identity").lower() != "identity"
+    if is_coded or headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+        raise WrongMediaType("compressed bodies are not taken here; send the file as it is")
+
+
+def check_size(config: Config, size_bytes: int) -> None:
+    """Raise TooLarge for a file that no upload may have."""
+    limit = config.uploads.max_file_bytes
+    if size_bytes > limit:
+        raise TooLarge(f"a file is larger than {limit} bytes, which is the limit (uploads.max_file_bytes)")
+
+
+async def _in_time(read: Callable[[], Awaitable[bytes]]) -> bytes:
+    try:
+        async with asyncio.timeout(_SILENCE_S):
+            return await read()
+    except TimeoutError:
+        raise SlowRequest(f"nothing of the file came for {_SILENCE_S:g} seconds; send it again") from None
+
+
+def display_name(name: str | None) -> str:
+    """The client's file name. Raises BadRequest for one that tries to be a path."""
+    if not name:
+        return "file"
+    if not name.isprintable() and any("\ud800" <= char <= "\udfff" for char in name):
+        raise BadRequest("a file name must be UTF-8; send it so, or percent-encoded as filename*")
+    if "/" in name or "\\" in name or "\0" in name or name in (".", ".."):
+        raise BadRequest("a file name must not hold separators, NUL or be '..'; send the bare name")
+    return name
+
+
+def digest_of(text: str) -> str:
+    """A SHA-256 as a client sends it, in lower case. Raises BadRequest."""
+    digest = text.strip().lower()
+    if len(digest) != 64 or not set(digest) <= _HEX:
+        raise BadRequest("a sha256 field takes 64 hexadecimal digits")
+    return digest
+
+
+def compare(request: web.Request, received: list[Received], digests: list[str]) -> None:
+    """Raise BadRequest unless every file has its digest, or none has and none is required."""
+    if not digests and not request.app[CONFIG].uploads.require_sha256:
+        return
+    if len(digests) != len(received):
+        raise BadRequest(
+            f"{len(received)} files and {len(digests)} sha256 fields: send one for each file, in the same order"
+        )
+    wrong = [str(at + 1) for at, part in enumerate(received) if part.sha256 != digests[at]]
+    if wrong:
+        raise BadRequest(f"the sha256 of file {', '.join(wrong)} does not match what arrived; send it again")
+
+
+async def say_continue(request: web.Request) -> None:
+    """Answer Expect: 100-continue now, after the checks (RFC 9110 §10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+async def go_ahead(_request: web.Request) -> None:
+    """Expect: 100-continue is answered by the handler, once it is known that the body is wanted."""

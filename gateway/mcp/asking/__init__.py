@@ -1,1 +1,0 @@
-"""Questions of servers in the middle of a call, put to clients of either era."""

@@ -1,0 +1,1 @@
+"""Files of one `tools/call`: arguments before it, outputs after it."""

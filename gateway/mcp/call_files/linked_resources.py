@@ -1,0 +1,84 @@
+"""Resources that a tool's result links to, read from their upstream in its own era, by whoever called the tool."""
+
+from dataclasses import replace
+
+import msgspec
+
+from gateway.files import embedded
+from gateway.files.blocks import UNREADABLE, Resource
+from gateway.files.embedded import Embedded, Linked
+from gateway.mcp.exchange import Exchange, Stateless
+from gateway.mcp.forwarding.send import sent
+from gateway.upstream.rpc import response_of
+from gateway.wire import jsonrpc, modern
+from gateway.wire.envelope import Envelope, Kind
+from shared import ids
+from shared.errors import ArtifactMissing, TooMany, UpstreamDown, UpstreamTimeout
+
+_METHOD = "resources/read"
+_MOST_BYTES = 32 * 1024 * 1024       # of one answer: a file of 24 MiB, in base64
+_WITHIN_S = 60.0
+
+
+class _Read(msgspec.Struct):
+    contents: list[Resource]
+
+
+class _Response(msgspec.Struct):
+    result: _Read | None = None
+
+
+_response = msgspec.json.Decoder(_Response)
+
+
+async def read(exchange: Exchange, link: Linked) -> list[Embedded]:
+    """What the upstream has there, at most 24 MiB of it. Raises ArtifactMissing when that cannot be had."""
+    request_id = f"longshore-{ids.new_id()}"
+    aside = _aside(exchange, link.uri, request_id)
+    try:
+        async with sent(aside, aside.body, within_s=_WITHIN_S) as answer:
+            if answer.status != 200:
+                raise UpstreamDown(f"the upstream server answered with HTTP status {answer.status}")
+            found = _response.decode(await response_of(answer, request_id, _MOST_BYTES)).result
+    except UNREADABLE:
+        found = None
+    except (UpstreamDown, UpstreamTimeout, TooMany) as err:
+        raise ArtifactMissing(f"a linked resource cannot be read: {err}") from err
+    contents = [] if found is None else found.contents
+    parts = [part for resource in contents if (part := _file_of(resource, link)) is not None]
+    if not parts:
+        raise ArtifactMissing("a linked resource cannot be read: the upstream server has nothing to show for it")
+    return parts
+
+
+def _file_of(resource: Resource, link: Linked) -> Embedded | None:
+    part = embedded.of_resource(resource)
+    if part is None:
+        return None
+    return msgspec.structs.replace(
+        part, name=part.name or link.name, media_type=resource.mime_type or link.media_type or part.media_type
+    )
+
+
+def _aside(exchange: Exchange, uri: str, request_id: str) -> Exchange:
+    """A request of the gateway's own within the exchange: the same caller, the same upstream session."""
+    params: jsonrpc.RawMap = {"uri": jsonrpc.raw(uri)}
+    stateless = exchange.stateless
+    if stateless is not None:
+        if not stateless.is_translated:
+            params["_meta"] = _meta_of(exchange.body)
+        headers = {} if stateless.is_translated else modern.headers_of(_METHOD, name=uri)
+        stateless = Stateless(headers, request_id, stateless.is_translated)
+    body = jsonrpc.close_object({
+        "jsonrpc": jsonrpc.raw("2.0"), "id": jsonrpc.raw(request_id), "method": jsonrpc.raw(_METHOD),
+        "params": jsonrpc.raw(params),
+    })
+    envelope = Envelope(Kind.REQUEST, request_id, _METHOD, uri=uri)
+    return replace(exchange, envelope=envelope, body=body, sink=None, stateless=stateless)
+
+
+def _meta_of(body: bytes) -> msgspec.Raw:
+    """What a message of the stateless revision says of its client, without what belongs to that message alone."""
+    meta = jsonrpc.open_object(jsonrpc.open_object(jsonrpc.open_object(body)["params"])["_meta"])
+    meta.pop("progressToken", None)
+    return jsonrpc.raw(meta)

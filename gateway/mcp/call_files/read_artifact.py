@@ -1,0 +1,95 @@
+"""`resources/read` of an artifact: the JSON is written around the file as it is read, never held whole."""
+
+import base64
+import codecs
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from gateway.appkeys import BLOBS, FILES, NOTE
+from gateway.files import stored
+from gateway.files.results import is_text
+from gateway.wire.envelope import MessageId
+from shared.errors import TooLarge
+from shared.records import ArtifactRecord
+from shared.storage.blobs import Blobs
+
+_CHUNK_BYTES = 768 * 1024    # a multiple of 3: base64 of the parts joins to base64 of the whole
+_AT_ONCE_BYTES = 2 * _CHUNK_BYTES    # of a file that is answered in one piece
+_MOST_WHOLE_BYTES = 16 * 1024 * 1024
+_encode = msgspec.json.Encoder().encode
+
+
+async def send(
+    request: web.Request, record: ArtifactRecord, uri: str, message_id: MessageId, *, head: dict[str, Any]
+) -> web.StreamResponse:
+    """Answer with the file as text where it is UTF-8, else as base64. Raises NotFound when it is not there.
+
+    `head` are fields that the client's revision has in a result.
+    """
+    blobs, files = request.app[BLOBS], request.app[FILES]
+    fd = await stored.opened(blobs, files, record)
+    try:
+        if record.size_bytes <= _AT_ONCE_BYTES:
+            body = b"".join([part async for part in _parts(blobs, fd, record, uri, message_id, head)])
+            return web.Response(body=body, content_type="application/json")
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        request[NOTE].head_sent = True
+        await response.prepare(request)
+        async for part in _parts(blobs, fd, record, uri, message_id, head):
+            await response.write(part)
+        await response.write_eof()
+        return response
+    finally:
+        os.close(fd)
+
+
+async def whole(request: web.Request, record: ArtifactRecord, uri: str, message_id: MessageId) -> bytes:
+    """The same as one message, for a batch. Raises NotFound, TooLarge."""
+    blobs, files = request.app[BLOBS], request.app[FILES]
+    if record.size_bytes > _MOST_WHOLE_BYTES:
+        raise TooLarge(f"files of more than {_MOST_WHOLE_BYTES} bytes are not read within a batch; ask for it alone")
+    fd = await stored.opened(blobs, files, record)
+    try:
+        return b"".join([part async for part in _parts(blobs, fd, record, uri, message_id, {})])
+    finally:
+        os.close(fd)
+
+
+async def _parts(
+    blobs: Blobs, fd: int, record: ArtifactRecord, uri: str, message_id: MessageId, head: dict[str, Any]
+) -> AsyncIterator[bytes | memoryview]:
+    """The response, a chunk of the file at a time."""
+    as_text = is_text(record)
+    entry = {"uri": uri, "mimeType": record.media_type, "text" if as_text else "blob": ""}
+    frame = _encode({"jsonrpc": "2.0", "id": message_id, "result": {**head, "contents": [entry]}})
+    yield frame[:-len(_END)]
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    left = record.size_bytes
+    most = _AT_ONCE_BYTES if left <= _AT_ONCE_BYTES else _CHUNK_BYTES
+    while left > 0 and (chunk := await blobs.run(_read_full, fd, min(most, left))):
+        left -= len(chunk)
+        yield _text(decoder.decode(chunk)) if as_text else base64.b64encode(chunk)
+    if as_text and (rest := decoder.decode(b"", final=True)):
+        yield _text(rest)
+    yield _END
+
+
+_END = b'"}]}}'
+
+
+def _text(text: str) -> memoryview:
+    """`text` as the inside of a JSON string."""
+    return memoryview(_encode(text))[1:-1]
+
+
+def _read_full(fd: int, size: int) -> bytes:
+    """Exactly `size` bytes unless the file ends: a short read would put padding into the middle."""
+    parts: list[bytes] = []
+    while size > 0 and (part := os.read(fd, size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

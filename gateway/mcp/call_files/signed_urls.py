@@ -1,0 +1,71 @@
+"""Signed links to this gateway, as this caller can reach it."""
+
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from aiohttp import web
+
+from gateway.appkeys import CONFIG, SIGNER
+from gateway.auth.client_address import base_url
+from gateway.files.announced import Announced, target_of
+from gateway.mcp.exchange import SESSION_HEADER
+from gateway.tools.own import UploadLink
+from shared import ids
+from shared.clock import now_s
+from shared.crypto.signed_links import Link
+from shared.records import ArtifactRecord, FileRecord
+from shared.state.sessions import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUrl:
+    """A whole link."""
+
+    text: str
+    expires_s: int           # since the epoch
+
+
+def upload_link(request: web.Request, caller: Caller, *, ttl_s: int) -> UploadLink:
+    """A one-time upload link of the caller's session. Nothing is stored until it is used."""
+    link = Link(
+        purpose="upload", server=caller.server, scope=caller.session_id, target="", nonce=ids.new_id(),
+        expires_s=int(now_s()) + ttl_s,
+    )
+    return UploadLink(
+        base_url(request.app[CONFIG], request.remote or "", request.headers), link, caller.session_id,
+        has_session=SESSION_HEADER in request.headers,
+    )
+
+
+def announced_url(request: web.Request, caller: Caller, file: Announced, *, ttl_s: int) -> SignedUrl:
+    """A one-time link for the one file that was announced. Nothing is stored until it is used."""
+    target = target_of(file)
+    link = Link(
+        purpose="upload", server=caller.server, scope=caller.session_id, target=target, nonce=file.file_id,
+        expires_s=int(now_s()) + ttl_s,
+    )
+    path = f"{request.app[CONFIG].core.upload_path}/{quote(caller.server, safe='')}/announced/{target}"
+    return _signed(request, path, link)
+
+
+def download_url(request: web.Request, record: ArtifactRecord) -> str:
+    """A signed link to one artifact, good for as long as the artifact is kept unused."""
+    return download_link(request, record).text
+
+
+def download_link(request: web.Request, record: FileRecord) -> SignedUrl:
+    """A signed link to one file, good for as long as the file is kept unused."""
+    config = request.app[CONFIG]
+    kept_s = config.artifacts.ttl_seconds if isinstance(record, ArtifactRecord) else config.uploads.ttl_seconds
+    ttl_s = kept_s or config.core.auth.signed_upload_ttl_seconds
+    link = Link(
+        purpose="download", server=record.server, scope=record.scope, target=record.id, nonce=ids.new_id(),
+        expires_s=int(now_s()) + ttl_s,
+    )
+    path = f"/artifacts/{quote(record.server, safe='')}/{record.scope}/{record.id}/{quote(record.name, safe='')}"
+    return _signed(request, path, link)
+
+
+def _signed(request: web.Request, path: str, link: Link) -> SignedUrl:
+    base = base_url(request.app[CONFIG], request.remote or "", request.headers)
+    return SignedUrl(f"{base}{path}?{urlencode(request.app[SIGNER].query(link))}", link.expires_s)

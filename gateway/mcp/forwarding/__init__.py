@@ -1,0 +1,1 @@
+"""Forwarding of one message to the upstream, and relaying of its answer."""

@@ -1,0 +1,95 @@
+"""Calls of this gateway that their clients can cancel by leaving the upstream's stream, which is how a server of the
+stateless revision learns of it (MCP 2026-07-28 basic/patterns/cancellation)."""
+
+from collections import OrderedDict, defaultdict
+from typing import Protocol
+
+import msgspec
+
+from gateway.wire.envelope import MessageId
+from shared.clock import monotonic_s
+from shared.errors import Cancelled, LongshoreError
+from shared.messaging.pubsub import CANCELLED, Word
+
+_KEPT_S = 30.0               # a cancellation may overtake its call on the way through a balancer, not by much
+_MOST_KEPT = 1_000
+_MOST_OF_SESSION = 32
+_Key = tuple[str, type, MessageId]
+
+
+class _Cancel(msgspec.Struct, frozen=True, array_like=True):
+    session_id: str
+    message_id: str | int
+
+
+_cancels = msgspec.msgpack.Decoder(_Cancel)
+
+
+class Running(Protocol):
+    """What a call is at: its rounds, an exchange with the upstream, or a wait for its client."""
+
+    def fail(self, err: LongshoreError) -> None:
+        """End it with `err`."""
+
+
+class Cancellations:
+    """Every such call that runs here. Built once at start-up."""
+
+    def __init__(self) -> None:
+        self._running: defaultdict[_Key, list[Running]] = defaultdict(list)
+        self._cancelled: set[_Key] = set()
+        self._early: OrderedDict[_Key, float] = OrderedDict()    # of calls that are not here, and until when
+
+    def begin(self, session_id: str, message_id: MessageId, running: Running) -> None:
+        """The call is on its way, or a part of it. Raises Cancelled for a part of one that was cancelled."""
+        key = _key(session_id, message_id)
+        if key in self._cancelled or self._early.pop(key, 0.0) > monotonic_s():
+            raise _enough()
+        self._running[key].append(running)
+
+    def end(self, session_id: str, message_id: MessageId, running: Running) -> None:
+        """The call is over, or this part of it. Safe to repeat."""
+        key = _key(session_id, message_id)
+        if left := [one for one in self._running.get(key, ()) if one is not running]:
+            self._running[key] = left
+        else:
+            self._running.pop(key, None)
+            self._cancelled.discard(key)
+
+    def cancel(self, session_id: str, message_id: MessageId) -> bool:
+        """End the call with Cancelled. Whether it runs here."""
+        key = _key(session_id, message_id)
+        running = self._running.get(key, ())
+        if running:
+            self._cancelled.add(key)
+        for one in list(running):
+            one.fail(_enough())
+        return bool(running)
+
+    def hear(self, word: Word) -> None:
+        """A cancellation that reached some gateway: of a call that runs here, or that is still to come."""
+        try:
+            asked = _cancels.decode(word.data)
+        except msgspec.DecodeError:
+            return
+        if self.cancel(asked.session_id, asked.message_id):
+            return
+        now_s = monotonic_s()
+        while self._early and (len(self._early) >= _MOST_KEPT or next(iter(self._early.values())) < now_s):
+            self._early.popitem(last=False)
+        if sum(key[0] == asked.session_id for key in self._early) < _MOST_OF_SESSION:
+            self._early[_key(asked.session_id, asked.message_id)] = now_s + _KEPT_S
+
+
+def word_of(session_id: str, message_id: str | int) -> Word:
+    """The word that tells every gateway of a cancellation."""
+    return Word(CANCELLED, "", msgspec.msgpack.encode(_Cancel(session_id, message_id)))
+
+
+def _enough() -> Cancelled:
+    return Cancelled("the client cancelled this request")
+
+
+def _key(session_id: str, message_id: MessageId) -> _Key:
+    """1 and "1" are two ids."""
+    return session_id, type(message_id), message_id

@@ -1,0 +1,136 @@
+"""`Mcp-Param-*` of tool calls: held against the arguments as they come, and made anew where longshore changed these.
+
+MCP 2026-07-28 basic/transports/streamable-http §Custom Headers from Tool Parameters. What a tool wants mirrored is
+what its list said last; before a call is refused for it, the list is asked for again, since it may have changed.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from gateway.mcp.exchange import Exchange, upstream_headers
+from gateway.upstream import tool_listing as asked_tools
+from gateway.upstream.client import UpstreamAnswer
+from gateway.wire import modern, param_headers, tool_lists
+from gateway.wire.param_headers import Mirrored
+from gateway.wire.tool_lists import Tool
+from shared.errors import HeaderMismatch, InvalidParams, LongshoreError, ToolInputError
+
+_REFUSAL_S = 10.0            # for the body of one, whose head is here
+_OF_AN_ANSWER = frozenset({"last-event-id", "mcp-protocol-version"})
+# What servers take of a header, and room for the others.
+_MOST_BYTES = 7_000
+
+
+class _Call(msgspec.Struct):
+    arguments: dict[str, Any] | None = None
+
+
+class _Request(msgspec.Struct):
+    params: _Call
+
+
+class _Error(msgspec.Struct):
+    code: int
+
+
+class _Refusal(msgspec.Struct):
+    error: _Error
+
+
+_calls = msgspec.json.Decoder(_Request)
+_refusals = msgspec.json.Decoder(_Refusal)
+
+
+async def check(exchange: Exchange) -> None:
+    """Raise HeaderMismatch where a client of the stateless revision mirrors other than the arguments."""
+    wanted = _wanted(exchange)
+    if not wanted:
+        return                               # an upstream of the revision checks what we do not know
+    arguments = _arguments_of(exchange.body)
+    try:
+        param_headers.check(wanted, arguments, exchange.request.headers)
+    except HeaderMismatch:
+        await _ask_again(exchange)
+        param_headers.check(_wanted(exchange), arguments, exchange.request.headers)
+
+
+def learn(exchange: Exchange, result: bytes) -> None:
+    """Take over what a page of the upstream's tools says."""
+    exchange.mounted.monitor.headers.learn(tool_lists.tools_in(result), _whose(exchange))
+
+
+def made(exchange: Exchange, body: bytes) -> dict[str, str]:
+    """The headers that the tool wants of the call `body`. Raises ToolInputError for an argument that fits into none."""
+    wanted = _wanted(exchange)
+    headers = param_headers.of(wanted, _arguments_of(body)) if wanted else {}
+    for one in wanted:
+        if len(headers.get(one.header, "")) > _MOST_BYTES:
+            raise ToolInputError(
+                f"the argument {'.'.join(one.path)} is too long: the server wants it in a header, which holds up to "
+                f"{_MOST_BYTES} bytes"
+            )
+    return headers
+
+
+def remake(exchange: Exchange, body: bytes) -> None:
+    """Let the headers of a call of this revision go on as the arguments are now."""
+    if exchange.stateless is not None and (wanted := _wanted(exchange)):
+        exchange.stateless.carry(made(exchange, body), {one.header.lower() for one in wanted})
+
+
+async def learned_from(exchange: Exchange, answer: UpstreamAnswer, body: bytes) -> bool:
+    """Whether `answer` refuses the call `body` for its headers, and it can be sent with others now.
+
+    Raises HeaderMismatch where the client's own do not fit its arguments.
+    """
+    if answer.status != 400 or exchange.envelope.method != "tools/call" or not _is_mismatch(
+        await answer.whole_soon(_REFUSAL_S)
+    ):
+        return False
+    before = made(exchange, body)
+    await _ask_again(exchange)
+    if exchange.stateless is not None:
+        param_headers.check(_wanted(exchange), _arguments_of(exchange.body), exchange.request.headers)
+        remake(exchange, body)
+        return body is not exchange.body     # else they are the client's own, which fit as far as can be known here
+    return made(exchange, body) != before
+
+
+def _wanted(exchange: Exchange) -> list[Mirrored]:
+    return exchange.mounted.monitor.headers.of(exchange.envelope.name, _whose(exchange))
+
+
+def _whose(exchange: Exchange) -> str:
+    mounted = exchange.mounted
+    return exchange.caller.session_id if mounted.headers.passthrough or mounted.server.pass_client_token else ""
+
+
+async def _ask_again(exchange: Exchange) -> None:
+    """Ask the upstream for its tools. What was known holds where it does not answer."""
+    mounted, stateless = exchange.mounted, exchange.stateless
+    came = upstream_headers(exchange.request, mounted, "")
+    headers = {name: value for name, value in came.items() if name.lower() not in _OF_AN_ANSWER}
+
+    async def listed() -> list[Tool]:
+        if exchange.is_restated or (stateless is not None and not stateless.is_translated):
+            return (await asked_tools.by_discovery(mounted.client, headers)).tools
+        return (await asked_tools.by_handshake(mounted.client, headers)).tools
+
+    with suppress(LongshoreError):
+        await mounted.monitor.headers.refresh(listed, _whose(exchange))
+
+
+def _arguments_of(body: bytes) -> dict[str, Any]:
+    try:
+        return _calls.decode(body).params.arguments or {}
+    except (msgspec.DecodeError, RecursionError):
+        raise InvalidParams("the arguments of a tool call must be an object") from None
+
+
+def _is_mismatch(body: bytes) -> bool:
+    try:
+        return _refusals.decode(body).error.code == modern.HEADER_MISMATCH
+    except (msgspec.DecodeError, RecursionError):
+        return False

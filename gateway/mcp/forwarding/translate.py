@@ -1,0 +1,66 @@
+"""Answers of an upstream of one era on their way to a client of the other."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from gateway.mcp.exchange import Exchange
+from gateway.mcp.subscriptions import publish as upstream_changes
+from gateway.mcp.subscriptions.publish import Way
+from gateway.wire import changes, inputs, to_legacy, to_modern
+from shared.errors import LongshoreError, StoreDown, UpstreamDown
+
+Change = Callable[[bytes], Awaitable[bytes]]
+_WITHIN_S = 10.0
+
+
+def translated(exchange: Exchange, change: Change | None) -> Change:
+    """`change` for the answer once it is one of the client's era."""
+
+    async def both(response: bytes) -> bytes:
+        if exchange.is_restated:
+            response = to_modern.response(response, exchange.envelope.method)
+        else:
+            takes_urls = exchange.stateless is not None and exchange.stateless.takes_urls
+            hop = to_legacy.Hop(exchange.mounted.monitor.server_info, takes_urls)
+            response = to_legacy.response(response, exchange.envelope.id, exchange.envelope.method, hop)
+        return response if change is None else await change(response)
+
+    return both
+
+
+def passes(exchange: Exchange, data: bytes) -> bool:
+    """Whether a message that came before the answer goes to the client as it is. A request of the server's does not:
+    it becomes a question of the call where the client takes such, else it is answered at once."""
+    stateless = exchange.stateless
+    if stateless is None or not stateless.is_translated:
+        return True
+    found = to_legacy.aside(data, stateless.log_level)
+    if found is to_legacy.Aside.ASK:
+        asking = stateless.asking
+        answer = asking.ask(data) if asking is not None else inputs.answered_here(data, inputs.NOTHING)
+        if answer is not None:
+            exchange.spawn(_told(exchange, answer), name="refuse_request")
+    elif found is to_legacy.Aside.DROP and changes.change_of(data) is not None:
+        exchange.spawn(_hand_on(exchange, data), name="hand_on_change")
+    return found is to_legacy.Aside.FORWARD
+
+
+async def answer_server(exchange: Exchange, answer: bytes) -> None:
+    """Hand an answer to the server that waits for it. Raises UpstreamDown, UpstreamTimeout."""
+    async with exchange.mounted.client.exchange(
+        "POST", exchange.upstream_headers(), answer, within_s=_WITHIN_S
+    ) as taken:
+        await taken.read()
+        if taken.status >= 400:
+            raise UpstreamDown(f"the upstream server took an answer with HTTP status {taken.status}")
+
+
+async def _hand_on(exchange: Exchange, data: bytes) -> None:
+    """A change that a server tells of while it answers is for those who listen."""
+    with suppress(StoreDown):
+        await upstream_changes.hand_on(Way(exchange.request, exchange.mounted, exchange.holder), data)
+
+
+async def _told(exchange: Exchange, answer: bytes) -> None:
+    with suppress(LongshoreError):       # the call itself will tell
+        await answer_server(exchange, answer)

@@ -1,0 +1,57 @@
+"""A call whose server may also ask on its session's standing stream, which is heard while the call runs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from gateway.appkeys import STANDS, TASKS
+from gateway.mcp.exchange import Exchange
+from gateway.mcp.forwarding.translate import answer_server
+from gateway.mcp.input_requests.standing_streams import quietly
+from gateway.mcp.input_requests.suspended_call import AskingCall
+from gateway.mcp.subscriptions import legacy_source as standing_changes
+from gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, Way
+from gateway.wire import jsonrpc, sse
+from shared.errors import LongshoreError
+
+_OPEN_S = 1.0                # what the call waits for the stream
+
+
+@asynccontextmanager
+async def heard(exchange: Exchange, call: AskingCall) -> AsyncIterator[None]:
+    """Hear, while the block runs, what the server asks on the standing stream of the call's session."""
+    app = exchange.request.app
+    if exchange.stateless is not None and exchange.stateless.holder is not None:
+        way = Way(exchange.request, exchange.mounted, exchange.holder)
+        async with app[STANDS].held(exchange.holder.session_id, call, standing_changes.opener(way)):
+            yield
+        return
+    begun = asyncio.Event()
+    reading = app[TASKS].start(_read(exchange, call, begun), name="read_standing_stream")
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_OPEN_S):
+                await begun.wait()
+        yield
+    finally:
+        reading.cancel()
+        app[STANDS].withdraw(call)
+
+
+async def _read(exchange: Exchange, call: AskingCall, begun: asyncio.Event) -> None:
+    """The standing stream of a session in which nothing runs but this call."""
+    headers = {**exchange.upstream_headers(), "Accept": "text/event-stream"}
+    try:
+        async with exchange.mounted.client.exchange("GET", headers) as answer:
+            if answer.status != 200 or not answer.is_stream:
+                return
+            begun.set()
+            parser = sse.Parser(MAX_EVENT_BYTES)
+            async for chunk in answer.chunks():
+                for event in parser.feed(chunk):
+                    if jsonrpc.is_request(event.data) and (refusal := call.ask(event.data)) is not None:
+                        await quietly(answer_server(exchange, refusal))
+    except LongshoreError:
+        return                   # the call itself will tell
+    finally:
+        begun.set()

@@ -1,0 +1,127 @@
+"""Calls whose server may ask the client: their first request, and each that brings answers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+
+import msgspec
+from aiohttp import web
+
+from gateway.appkeys import PARKED, TASKS
+from gateway.mcp.exchange import Exchange, Sink
+from gateway.mcp.forwarding.translate import answer_server
+from gateway.mcp.input_requests import listen_during_call as attending
+from gateway.mcp.input_requests.call_output import Elsewhere, Here, Source, told
+from gateway.mcp.input_requests.request_state import State, verified
+from gateway.mcp.input_requests.suspended_call import AskingCall, Ended, Request, Resumed
+from gateway.mcp.input_requests.suspended_calls import ParkedCalls
+from gateway.upstream.client import PASSED_ON
+from gateway.wire import inputs, progress, to_legacy
+from gateway.wire.envelope import Envelope
+from gateway.wire.inputs import Again, Takes
+from shared.clock import now_ms
+from shared.errors import CallLost, InvalidState, LongshoreError, StoreDown
+from shared.state.sessions import Caller
+
+Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
+_BOX_MS = 60_000             # renewed while somebody listens
+_encode = msgspec.msgpack.Encoder().encode
+
+
+async def begin(exchange: Exchange, handle: Handle, takes: Takes) -> web.StreamResponse:
+    """A call of a client that takes questions: `handle` runs beside the request, and may outlive it."""
+    request, note = exchange.request, exchange.note
+    assert exchange.stateless is not None
+    asked = Request(exchange.caller, exchange.envelope.method, exchange.body)
+    call = exchange.stateless.asking = AskingCall(asked, takes, partial(answer_server, exchange))
+    exchange.note = replace(note, in_tool_call=exchange.envelope.method == "tools/call")
+
+    async def send(data: bytes) -> None:
+        if exchange.answered:
+            call.end(Ended(data, to_legacy.status_of(data)))
+        else:
+            await call.say(data)
+
+    exchange.sink = Sink(send, answers_only=False)
+    call.task = request.app[TASKS].start(_run(exchange, handle, call), name="asking_call", is_same_work=True)
+    try:
+        return await told(request, Here(request.app[PARKED], call), exchange.envelope)
+    finally:
+        note.tool = exchange.note.tool
+
+
+async def attended(exchange: Exchange, handle: Handle) -> web.StreamResponse:
+    """The call by `handle`, whose server may also ask on its session's standing stream."""
+    call = exchange.stateless.asking if exchange.stateless is not None else None
+    if call is None or not exchange.session.upstream_id:
+        return await handle(exchange)
+    async with attending.heard(exchange, call):
+        return await handle(exchange)
+
+
+async def go_on(
+    request: web.Request, caller: Caller, message: Envelope, again: Again, takes: Takes
+) -> web.StreamResponse:
+    """A request that brings answers, to whichever gateway it came.
+
+    Raises InvalidState where its state is not good for it, CallLost where the call is gone.
+    """
+    parked = request.app[PARKED]
+    state = verified(
+        parked.sealer, again.state, caller, inputs.digest(message.method, again.body), now_ms()
+    )
+    responses = {key: bytes(given) for key, given in again.responses.items()}
+    now = Resumed(takes, progress.token_of(again.body), responses)
+    scope, mailboxes = caller.session_id, parked.mailboxes
+    if state.process == parked.parcels.process:
+        call = parked.find(state.call)
+        if call is None:
+            raise _answered()
+        here = Here(parked, call)
+        await _deliver(parked, state, now, here)
+        try:
+            await parked.resume(call, state.round, now)
+        except asyncio.CancelledError:
+            here.leave()
+            raise
+        return await told(request, here, message)
+    if not await parked.parcels.lives(state.process):
+        raise CallLost("the gateway that held this call is gone; make the call again")
+    async with mailboxes.opened(scope, ttl_ms=_BOX_MS) as box:
+        there = Elsewhere(parked, parked.parcels.incoming(scope, box, state.process), state, request.app[TASKS])
+        await _deliver(parked, state, Resumed(now.takes, now.token, now.responses, box.id), there)
+        return await told(request, there, message)
+
+
+async def _deliver(parked: ParkedCalls, state: State, now: Resumed, source: Source) -> None:
+    """Hand the answers to the call. Raises InvalidState where it has some already, or is over."""
+    try:
+        is_first = await parked.mailboxes.deliver(state.scope, state.box, _encode(now))
+    except (asyncio.CancelledError, StoreDown):
+        source.leave()           # they may have come all the same, and nobody would hear the call
+        raise
+    if not is_first:
+        raise _answered()
+
+
+def _answered() -> InvalidState:
+    return InvalidState("this requestState was used before, or its call was given up; make the call again without it")
+
+
+async def _run(exchange: Exchange, handle: Handle, call: AskingCall) -> None:
+    """The call itself, until the end that its listener hears."""
+    try:
+        response = await handle(exchange)
+        if not exchange.answered:
+            body = response.body if isinstance(response, web.Response) else None
+            call.end(Ended(bytes(body) if isinstance(body, bytes) else b"{}", response.status, _head_of(response)))
+    except LongshoreError as err:
+        call.end(err)
+    finally:
+        call.end(LongshoreError("internal error"))    # where nothing else was the end: its cause is logged
+
+
+def _head_of(response: web.StreamResponse) -> dict[str, str]:
+    """The headers that say something of the answer."""
+    return {name: response.headers[name] for name in ("Content-Type", *PASSED_ON) if name in response.headers}

@@ -1,0 +1,151 @@
+"""A request to a server of the stateless revision that may want input before it answers: asked of the client, and the
+request sent again with it, until the server answers (MCP 2026-07-28 basic/patterns/mrtr)."""
+
+import asyncio
+from contextlib import suppress
+
+from aiohttp import web
+
+from gateway.appkeys import CANCELLATIONS, PARKED
+from gateway.mcp.exchange import Exchange
+from gateway.mcp.forwarding.relay import check_kind, relay
+from gateway.mcp.forwarding.resume import MAX_EVENT_BYTES
+from gateway.mcp.forwarding.send import sent
+from gateway.mcp.forwarding.translate import Change, translated
+from gateway.mcp.input_requests import legacy_client as questions
+from gateway.mcp.methods import legacy_session_requests as crossing
+from gateway.mcp.replies.reply import Outlet
+from gateway.upstream.client import UpstreamAnswer
+from gateway.wire import input_required, jsonrpc, sse
+from gateway.wire.envelope import MessageId
+from gateway.wire.input_required import Wanted
+from shared.errors import InputMissing, LongshoreError, MissingCapability, UpstreamDown, UpstreamTimeout
+
+MOST_ROUNDS = 10             # as the official clients of the revision have it
+_PAUSES_S = (0.05, 2.0)      # between rounds without a question, doubled from the first up to the last
+_AT_ONCE_S = 0.05
+
+
+async def answered(
+    exchange: Exchange, body: bytes, *, within_s: float | None, change: Change | None = None
+) -> web.StreamResponse:
+    """The answer to the request `body`, its response changed by `change`. `within_s` is the upstream's time alone."""
+    if not exchange.is_restated or exchange.envelope.method not in input_required.METHODS:
+        async with sent(exchange, body, within_s=within_s) as answer:
+            return await relay(exchange, answer, change=change)
+    outlet, cancellations = Outlet(exchange), exchange.request.app[CANCELLATIONS]
+    call = _Call(exchange, outlet, within_s, change)
+    cancellations.begin(exchange.caller.session_id, exchange.asked_id, call)
+    try:
+        return await call.run(input_required.without_input(body))
+    except LongshoreError as err:
+        return await outlet.fail(err)
+    finally:
+        cancellations.end(exchange.caller.session_id, exchange.asked_id, call)
+        outlet.close()
+
+
+class _Call:
+    """One call with all its rounds."""
+
+    def __init__(self, exchange: Exchange, outlet: Outlet, within_s: float | None, change: Change | None) -> None:
+        self._exchange = exchange
+        self._outlet = outlet
+        self._change = translated(exchange, change)
+        self._began_s = _now_s()
+        self._waited_s = 0.0
+        self._within_s = within_s
+        self._pause_s = _PAUSES_S[0]
+        self._links: list[str] = []          # questions that led to a URL, still to be told that they are done
+
+    def fail(self, err: LongshoreError) -> None:
+        """Nothing: what is under way is told by itself, and nothing more begins in a call that was cancelled."""
+
+    async def run(self, body: bytes) -> web.StreamResponse:
+        """The client's answer. Raises the family."""
+        asked_id = self._exchange.asked_id
+        for number in range(1, MOST_ROUNDS + 2):
+            response = await self._sent(body, asked_id)
+            if isinstance(response, web.StreamResponse):
+                return response
+            asked = input_required.wanted(response)
+            if asked is None:
+                await self._tell_done()
+                return await self._outlet.end(await self._change(_under(response, self._exchange.asked_id)))
+            if number > MOST_ROUNDS:
+                break
+            asked_id = f"longshore-{self._exchange.note.request_id}-{number}"
+            body = await self._with_input(body, asked_id, asked)
+        raise InputMissing(f"the server asked for input {MOST_ROUNDS} times and wanted more; call it again")
+
+    async def _sent(self, body: bytes, asked_id: MessageId) -> bytes | web.StreamResponse:
+        """The server's response to one sending; or what it says instead, as the answer to the client."""
+        exchange = self._exchange
+        async with sent(exchange, body, within_s=self._left()) as answer:
+            check_kind(answer, asked=True)
+            if answer.is_stream:
+                return await self._from_stream(answer, asked_id)
+            if answer.content_type != "application/json":
+                if self._outlet.is_open:
+                    raise UpstreamDown(f"the upstream server answered with HTTP status {answer.status}")
+                return await relay(exchange, answer)
+            return await answer.read()
+
+    async def _from_stream(self, answer: UpstreamAnswer, asked_id: MessageId) -> bytes:
+        """The response at the end of the stream, all before it handed on."""
+        await self._outlet.begin()
+        parser = sse.Parser(MAX_EVENT_BYTES)
+        async for chunk in answer.chunks():
+            for event in parser.feed(chunk):
+                if jsonrpc.answers(event.data, asked_id):
+                    with suppress(LongshoreError):       # so that the connection can be used again
+                        await answer.whole_soon(_AT_ONCE_S)
+                    return event.data
+                if not event.data or jsonrpc.is_notification(event.data):
+                    await self._outlet.say(event.data, event.source)
+        raise UpstreamDown("the upstream server ended its stream without an answer")
+
+    async def _with_input(self, body: bytes, asked_id: MessageId, asked: Wanted) -> bytes:
+        exchange = self._exchange
+        client, _ = await crossing.told(exchange)
+        try:
+            asked.check(client.capabilities)
+        except MissingCapability:
+            await questions.check_session(exchange)      # what the client can do went with it
+            raise
+        began_s = _now_s()
+        until_s = began_s + exchange.config.sessions.input_wait_seconds
+        if not asked.questions:
+            async with questions.waiting(exchange, until_s):
+                await asyncio.sleep(self._pause_s)
+            self._pause_s = min(2 * self._pause_s, _PAUSES_S[1])
+            return input_required.again(body, asked_id, asked, {})
+        with exchange.request.app[PARKED].place(exchange.caller.principal):
+            answers, links = await questions.answers(exchange, self._outlet, asked, until_s)
+        self._waited_s += _now_s() - began_s
+        self._links += links
+        return input_required.again(body, asked_id, asked, answers)
+
+    async def _tell_done(self) -> None:
+        for message_id in self._links:
+            await self._outlet.say(input_required.completed(message_id))
+
+    def _left(self) -> float | None:
+        """What is left of the upstream's time, which stands still while the client is asked."""
+        if self._within_s is None:
+            return None
+        left_s = self._within_s + self._waited_s - (_now_s() - self._began_s)
+        if left_s <= 0:
+            raise UpstreamTimeout("the upstream server took longer than the time that is configured for the call")
+        return left_s
+
+
+def _under(response: bytes, message_id: MessageId) -> bytes:
+    """The response under the client's own id."""
+    if jsonrpc.answers(response, message_id):
+        return response
+    return jsonrpc.close_object(jsonrpc.open_object(response) | {"id": jsonrpc.raw(message_id)})
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,37 @@
+"""What a session-era server asks on its session's standing stream, put to the one call that runs in that session."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from gateway.appkeys import NEWS, SESSIONS, STANDS
+from gateway.mcp.input_requests.standing_streams import ASKED
+from gateway.mcp.subscriptions.publish import Way
+from gateway.wire import inputs
+from shared.clock import monotonic_s
+from shared.errors import LongshoreError
+from shared.messaging.pubsub import Word
+
+Reply = Callable[[bytes], Awaitable[None]]
+_ALONE_S = 2.0               # what a question waits for other calls to end
+_LOOK_S = 0.05
+
+
+async def put(way: Way, data: bytes, reply: Reply) -> None:
+    """Ask it of the one call that runs in the session of `way`, in whichever gateway; else answer it with an error."""
+    app, session_id = way.request.app, way.caller.session_id
+    until_s = monotonic_s() + _ALONE_S
+    with suppress(LongshoreError):
+        while (running := await app[SESSIONS].running(session_id)) and monotonic_s() < until_s:
+            if running > 1:
+                await asyncio.sleep(_LOOK_S)
+                continue
+            call = app[STANDS].only_call(session_id)
+            if call is None:
+                await app[NEWS].tell(Word(ASKED, session_id, data))
+                return
+            if (refusal := call.ask(data)) is not None:
+                await reply(refusal)
+            return
+        if (refusal := inputs.answered_here(data, inputs.NOTHING)) is not None:
+            await reply(refusal)

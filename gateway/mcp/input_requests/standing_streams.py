@@ -1,0 +1,121 @@
+"""Standing streams of upstream sessions, heard while calls run there whose client can be asked.
+
+Some servers ask there instead of within the answer to the call, where nothing says what a question belongs to. It
+belongs to the one call that runs in that session, if there is just one. The stream is one of those that gateways take
+turns in holding; it stays for a while, since the next call is often near.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+from gateway.mcp.input_requests.suspended_call import AskingCall
+from gateway.mcp.subscriptions.feeds import Feeds
+from gateway.mcp.subscriptions.subscriber import Listener
+from gateway.mcp.subscriptions.upstream_feed import Opener
+from gateway.wire import inputs
+from gateway.wire.changes import Wants
+from shared.errors import LongshoreError, StoreDown
+from shared.messaging.pubsub import Hearing, Word
+from shared.tasks import Tasks
+
+ASKED = "asked"              # a question for the one call of a session, in whichever gateway that runs
+_OPEN_S = 1.0                # what a call waits for its stream
+_STAYS_S = 5.0
+
+
+class Stands:
+    """Every session that this gateway runs such calls in, by the id of its record. Built once at start-up."""
+
+    def __init__(self, feeds: Feeds, hearing: Hearing, tasks: Tasks) -> None:
+        self._feeds = feeds
+        self._hearing = hearing
+        self._tasks = tasks
+        self._stands: dict[str, _Stand] = {}
+
+    @asynccontextmanager
+    async def held(self, session_id: str, call: AskingCall, opener: Opener) -> AsyncIterator[None]:
+        """Take what is asked on the stream of `session_id` for questions of `call`, while the block runs."""
+        stand = self._stands.get(session_id)
+        if stand is None:
+            stand = self._stands[session_id] = _Stand()
+            self._tasks.spawn(self._stand(session_id, stand, opener), name="stand")
+        stand.calls.add(call)
+        stand.changed.set()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_OPEN_S):
+                    await stand.ready.wait()
+            yield
+        finally:
+            stand.calls.discard(call)
+            stand.changed.set()
+            self.withdraw(call)
+
+    def withdraw(self, call: AskingCall) -> None:
+        """Tell the server that nobody will answer any more what it asked of a call that has ended."""
+        for question in call.withdrawn():
+            self._tasks.spawn(quietly(call.reply(inputs.too_late(question))), name="refuse_request")
+
+    def only_call(self, session_id: str) -> AskingCall | None:
+        """The one such call that runs in this session and gateway."""
+        stand = self._stands.get(session_id)
+        return next(iter(stand.calls)) if stand is not None and len(stand.calls) == 1 else None
+
+    def close(self) -> None:
+        """Hold no streams any more."""
+        for stand in self._stands.values():
+            stand.is_closed = True
+            stand.changed.set()
+
+    async def _stand(self, session_id: str, stand: "_Stand", opener: Opener) -> None:
+        """Hold the stream, or see to it that another gateway does, until no call has run for a while."""
+        nothing = Listener(Wants(frozenset()))
+        try:
+            async with (
+                self._hearing.hears(session_id, partial(self._hear, session_id)),
+                self._feeds.joined(session_id, nothing, opener, waits=False),
+            ):
+                stand.ready.set()
+                await stand.until_unused()
+                self._forget(session_id, stand)
+        except StoreDown:
+            stand.ready.set()
+        finally:
+            self._forget(session_id, stand)
+
+    def _forget(self, session_id: str, stand: "_Stand") -> None:
+        if self._stands.get(session_id) is stand:
+            del self._stands[session_id]
+
+    def _hear(self, session_id: str, word: Word) -> None:
+        call = self.only_call(session_id)
+        if word.kind == ASKED and call is not None and (refusal := call.ask(word.data)) is not None:
+            self._tasks.spawn(quietly(call.reply(refusal)), name="refuse_request")
+
+
+class _Stand:
+    """One session's stream, and the calls that may be asked there."""
+
+    def __init__(self) -> None:
+        self.calls: set[AskingCall] = set()
+        self.ready = asyncio.Event()
+        self.changed = asyncio.Event()
+        self.is_closed = False
+
+    async def until_unused(self) -> None:
+        while not self.is_closed:
+            self.changed.clear()
+            try:
+                async with asyncio.timeout(None if self.calls else _STAYS_S):
+                    await self.changed.wait()
+            except TimeoutError:
+                if not self.calls:
+                    return
+
+
+async def quietly(work: Awaitable[object]) -> None:
+    """Do it; what fails of it, something else will tell."""
+    with suppress(LongshoreError):
+        await work

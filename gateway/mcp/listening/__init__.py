@@ -1,1 +1,0 @@
-"""Streams of changes, between clients and servers of different eras."""

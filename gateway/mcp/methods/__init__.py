@@ -1,0 +1,1 @@
+"""Handlers of the MCP methods that longshore answers or changes, one file each."""

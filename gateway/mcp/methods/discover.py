@@ -1,0 +1,58 @@
+"""What an upstream of the stateless revision offers and how it tells of changes: `server/discover` with what is
+ours, `subscriptions/listen` as it comes."""
+
+from aiohttp import web
+
+from gateway.appkeys import LEASES
+from gateway.mcp import capabilities
+from gateway.mcp.exchange import Exchange
+from gateway.mcp.forwarding.relay import Standing, check_kind, relay, relay_bytes
+from gateway.mcp.forwarding.send import sent
+from gateway.mcp.methods import file_transfer as authorizing
+from gateway.mcp.methods import subscribe as streams
+from gateway.mcp.subscriptions.acknowledgement import Acknowledgement
+from gateway.wire import changes, jsonrpc, result_fields, sse
+from shared import ids
+
+
+async def discover(exchange: Exchange) -> web.StreamResponse:
+    """`server/discover`: the upstream's answer, with the capabilities that our features need."""
+    adapters, more = exchange.mounted.adapters, authorizing.offered(exchange.request, exchange.mounted)
+
+    async def change(response: bytes) -> bytes:
+        changed = capabilities.with_ours(response, adapters, capabilities.flags_of(response), more)
+        if changed is response:
+            return response
+        message = jsonrpc.open_object(changed)
+        message["result"] = jsonrpc.raw(result_fields.kept_private(jsonrpc.open_object(message["result"])))
+        return jsonrpc.close_object(message)
+
+    async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
+        return await relay(exchange, answer, change=change)
+
+
+async def listen(exchange: Exchange) -> web.StreamResponse:
+    """`subscriptions/listen`: the upstream's stream of changes, which holds the scope while it is open."""
+    if exchange.stateless is not None and exchange.stateless.is_translated:
+        return await streams.listen(exchange)
+    request, leases, lease = exchange.request, exchange.request.app[LEASES], ids.new_id()
+    try:
+        await leases.begin_stream(exchange.caller.session_id, lease)
+        async with sent(exchange, exchange.body, within_s=None) as answer:
+            check_kind(answer, asked=True)
+            standing = _standing(exchange)
+            if not answer.is_stream and answer.status == 404 and standing.scope:     # the server tells of nothing
+                return await streams.listen_to_us(exchange)
+            return await relay_bytes(request, answer, exchange.note, headers={}, standing=standing)
+    finally:
+        leases.end_stream(exchange.caller.session_id, lease)
+
+
+def _standing(exchange: Exchange) -> Standing:
+    """The stream, with longshore's own resources told on it where it has any and the client wants to know."""
+    listen_id = exchange.envelope.id
+    farewell = sse.event(changes.ended(listen_id))
+    if not exchange.mounted.adapters.exposes_artifacts or changes.RESOURCES not in changes.wanted(exchange.body).lists:
+        return Standing(farewell)
+    notice = sse.event(changes.tagged(changes.OWN, listen_id))
+    return Standing(farewell, exchange.caller.session_id, notice, Acknowledgement())

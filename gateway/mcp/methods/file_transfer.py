@@ -1,0 +1,113 @@
+"""`files/authorizeUpload` and `files/authorizeDownload` (SEP-2631): where a client sends a file, and fetches one.
+
+Where nothing of ours is to be said, the request goes to the upstream, which may have the methods itself.
+"""
+
+from typing import Any
+
+from aiohttp import web
+
+from gateway.appkeys import BLOBS, CONFIG, FILES, METRICS, Mounted
+from gateway.auth.client_address import base_url
+from gateway.files import handles, sep_2631, stored
+from gateway.files.announced import Announced
+from gateway.mcp.call_files import signed_urls as links
+from gateway.mcp.exchange import Exchange
+from gateway.mcp.forwarding.relay import relay
+from gateway.mcp.forwarding.send import sent
+from gateway.mcp.replies.own_results import own_result
+from shared import ids
+from shared.config.urls import is_encrypted_or_local
+from shared.errors import NotFound
+from shared.records import FileRecord
+from shared.state.quota import FileLimits
+
+
+def takes(request: web.Request, mounted: Mounted) -> bool:
+    """Whether files may be announced to this server."""
+    return request.app[CONFIG].files.sep_2631 and mounted.adapters.takes_uploads
+
+
+def gives(request: web.Request, mounted: Mounted) -> bool:
+    """Whether files of this server may be fetched."""
+    config = request.app[CONFIG]
+    return config.files.sep_2631 and config.core.allow_artifacts_download and mounted.adapters.keeps_files
+
+
+def is_secure(request: web.Request) -> bool:
+    """Whether this caller reaches us in a way that files may travel."""
+    return is_encrypted_or_local(base_url(request.app[CONFIG], request.remote or "", request.headers))
+
+
+def offered(request: web.Request, mounted: Mounted) -> dict[str, Any]:
+    """The capability, by its name; nothing where the feature is off, or no descriptor could be given out."""
+    upload, download = takes(request, mounted), gives(request, mounted)
+    if not (upload or download) or not is_secure(request):
+        return {}
+    return {sep_2631.CAPABILITY: sep_2631.offer(upload=upload, download=download)}
+
+
+async def upload(exchange: Exchange) -> web.StreamResponse:
+    """A descriptor for one file, whose URI is good from the moment its bytes are there. Raises FileRefused."""
+    if not takes(exchange.request, exchange.mounted):
+        return await _passed_on(exchange)
+    file = _checked(exchange, sep_2631.asked_upload(exchange.body, ids.new_id()))
+    _check_secure(exchange)
+    config, caller = exchange.config, exchange.caller
+    url = links.announced_url(
+        exchange.request, caller, file, ttl_s=config.core.auth.signed_upload_ttl_seconds
+    )
+    exchange.request.app[METRICS].credential(server=caller.server, operation="issue", result="success")
+    value = sep_2631.announced_value(caller.session_id, file)
+    return own_result(exchange, sep_2631.upload_answer(value, url=url.text, expires_s=url.expires_s))
+
+
+def _checked(exchange: Exchange, file: Announced) -> Announced:
+    config = exchange.config
+    limits = [config.uploads.max_file_bytes, *(size for size in FileLimits.of(config).budgets if size is not None)]
+    if file.size_bytes is not None and file.size_bytes > min(limits):
+        raise sep_2631.too_large(min(limits), file.size_bytes)
+    if config.uploads.require_sha256 and not file.sha256:
+        raise sep_2631.digest_wanted()
+    return file
+
+
+async def download(exchange: Exchange) -> web.StreamResponse:
+    """A descriptor for a file of this caller: one that it sent, or that a tool made. Raises FileRefused."""
+    config = exchange.config
+    schemes = (sep_2631.SCHEME, config.artifacts.uri_scheme, config.uploads.uri_scheme)
+    if not gives(exchange.request, exchange.mounted):
+        return await _passed_on(exchange)
+    handle = handles.parse(sep_2631.asked_download(exchange.body), schemes)
+    if handle is None:
+        return await _passed_on(exchange)
+    if handle.scope != exchange.caller.session_id:
+        raise sep_2631.unknown_file()
+    record = await _found(exchange, handle.file_id)
+    _check_secure(exchange)
+    url = links.download_link(exchange.request, record)
+    value = sep_2631.value_of(record)
+    return own_result(exchange, sep_2631.download_answer(value, url=url.text, expires_s=url.expires_s))
+
+
+async def _found(exchange: Exchange, file_id: str) -> FileRecord:
+    """The record, whose file is there. Raises FileRefused."""
+    app, server = exchange.request.app, exchange.caller.server
+    try:
+        (record,) = await app[FILES].use(exchange.caller.session_id, [file_id])
+        await stored.check(app[BLOBS], app[FILES], record)
+    except NotFound:
+        raise sep_2631.unknown_file() from None
+    if record.server != server:
+        raise sep_2631.unknown_file()
+    return record
+
+
+def _check_secure(exchange: Exchange) -> None:
+    if not is_secure(exchange.request):
+        raise sep_2631.insecure()
+
+
+async def _passed_on(exchange: Exchange) -> web.StreamResponse:
+    async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
+        return await relay(exchange, answer)

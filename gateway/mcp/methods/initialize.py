@@ -1,0 +1,114 @@
+"""`initialize`: the upstream answers it; the gateway mints the client's session id and stores both sides."""
+
+from aiohttp import web
+from msgspec.structs import replace
+
+from gateway.appkeys import ERAS, METRICS, SESSIONS, SIGNER, TASKS, Mounted
+from gateway.files import sep_2631
+from gateway.mcp import capabilities
+from gateway.mcp.exchange import SESSION_HEADER, Exchange, note_of, principal_of, upstream_headers
+from gateway.mcp.forwarding.relay import relay
+from gateway.mcp.methods import file_transfer as authorizing
+from gateway.upstream import health_probe as probe
+from gateway.upstream.discover import discovered
+from gateway.wire import jsonrpc, to_modern
+from gateway.wire.envelope import Envelope
+from shared import ids
+from shared.errors import LongshoreError, UpstreamDown
+from shared.state.sessions import Caller, OpenSession, SessionStart
+
+
+async def initialize(mounted: Mounted, request: web.Request, message: Envelope, body: bytes) -> web.StreamResponse:
+    """Open an upstream session with the client's own parameters. A refusal passes through, without a session.
+
+    The session is stored before the client sees the response, so that any replica knows it from then on.
+    The id goes out in the head, which an SSE answer sends first: it is minted ahead, and worth nothing until
+    the response has come.
+    """
+    note_of(request).executing = True
+    session_id = ids.new_session_id()
+    caller = Caller(session_id, mounted.server.id, principal_of(request).name)
+    exchange = Exchange(request, mounted, caller, OpenSession("", "", ""), message, body, note_of(request))
+    if mounted.monitor.is_modern_only:
+        try:
+            return await _from_discovery(exchange)
+        except UpstreamDown:
+            mounted.monitor.doubted.set()        # it may have been replaced by a server with sessions
+            raise
+    headers = upstream_headers(request, mounted, "")
+    async with mounted.client.exchange("POST", headers, body, within_s=exchange.within_s) as answer:
+        if answer.status in _REFUSALS and await _is_modern(request, mounted, headers):
+            if mounted.monitor.readiness != "ready":
+                mounted.monitor.is_modern_only = True
+                return await _from_discovery(exchange)
+            mounted.monitor.doubted.set()        # it took one before: the probe shall say, not this client's
+        head = {SESSION_HEADER: session_id} if answer.status == 200 else {}
+
+        async def settle(response: bytes) -> bytes:
+            found = capabilities.negotiated(response)
+            if found is None:
+                head.pop(SESSION_HEADER)   # a refusal opens no session; a JSON answer's head can still say so
+                return response
+            return await _settle(exchange, answer.session_id, response, found)
+
+        return await relay(exchange, answer, change=settle, headers=head)
+
+
+# With which servers of the stateless revision turn `initialize` away.
+_REFUSALS = frozenset({400, 404})
+
+
+async def _is_modern(request: web.Request, mounted: Mounted, headers: dict[str, str]) -> bool:
+    """Whether a server that refused `initialize` speaks the stateless revision: the probe may not have seen it yet."""
+    try:
+        return await request.app[ERAS].of(mounted.monitor, mounted.client, headers) == "modern"
+    except LongshoreError:
+        return False                             # then the refusal is the answer
+
+
+async def _from_discovery(exchange: Exchange) -> web.StreamResponse:
+    """Open a session over an upstream that has none, which `server/discover` tells all about."""
+    mounted, params = exchange.mounted, _params_of(exchange.body)
+    headers = upstream_headers(exchange.request, mounted, "")
+    headers.pop("Last-Event-ID", None)
+    response = await discovered(mounted.client, headers, within_s=exchange.within_s)
+    said = jsonrpc.result(exchange.envelope.id, to_modern.initialized(response, to_modern.agreed_version(params)))
+    found = capabilities.negotiated(said)
+    if found is None:
+        raise UpstreamDown("the upstream server's answer to server/discover is malformed")
+    body = await _settle(exchange, "", said, replace(found, flags=found.flags + capabilities.MODERN))
+    head = {SESSION_HEADER: exchange.caller.session_id}
+    return web.Response(body=body, content_type="application/json", headers=head)
+
+
+def _params_of(body: bytes) -> bytes:
+    return bytes(jsonrpc.open_object(body).get("params", b"{}"))
+
+
+def _capabilities_of(params: bytes) -> bytes:
+    return bytes(jsonrpc.open_object(params).get("capabilities", b"{}"))
+
+
+async def _settle(
+    exchange: Exchange, upstream_id: str, response: bytes, found: capabilities.Negotiated
+) -> bytes:
+    app, mounted, caller = exchange.request.app, exchange.mounted, exchange.caller
+    params, flags = _params_of(exchange.body), found.flags + (capabilities.SESSIONS if upstream_id else "")
+    if exchange.config.files.sep_2631 and sep_2631.fetches_files(_capabilities_of(params)):
+        flags += capabilities.FILES
+    await app[SESSIONS].create(
+        SessionStart(
+            session_id=caller.session_id, server=caller.server, principal=caller.principal,
+            upstream_id=upstream_id, protocol=found.protocol, init_params=params,
+            callers_scope=app[SIGNER].scope_of(caller.server, caller.principal),
+            flags=flags,
+        )
+    )
+    app[METRICS].session_event(server=caller.server, event="created")
+    if principal_of(exchange.request).authenticated:
+        app[METRICS].session_event(server=caller.server, event="auth_context_bound")
+    if mounted.monitor.readiness == "waits_for_caller":
+        headers = upstream_headers(exchange.request, mounted, "")
+        app[TASKS].spawn(probe.probe(mounted.monitor, mounted.client, headers), name="probe_with_caller")
+    more = authorizing.offered(exchange.request, mounted)
+    return capabilities.with_ours(response, mounted.adapters, found.flags, more)

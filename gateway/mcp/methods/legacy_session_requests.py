@@ -1,0 +1,114 @@
+"""Sessions whose upstream speaks the stateless revision alone: what the session is, is kept here.
+
+Each request goes on as one that says all there is to say; what only a session has is answered from here.
+"""
+
+import msgspec
+from aiohttp import web
+
+from gateway.appkeys import CANCELLATIONS, NEWS, SESSIONS
+from gateway.mcp import capabilities
+from gateway.mcp.exchange import SESSION_HEADER, Exchange
+from gateway.mcp.forwarding import cancellations
+from gateway.mcp.forwarding import mirrored_headers as mirroring
+from gateway.mcp.input_requests import legacy_client as questions
+from gateway.mcp.methods import subscribe as streams
+from gateway.mcp.replies.own_results import own_result
+from gateway.wire import jsonrpc, modern, to_modern
+from gateway.wire.envelope import Kind
+from gateway.wire.introduction import Introduction, introduction
+from shared import tracing
+from shared.errors import InvalidParams, MethodNotFound
+
+_WATCHING = frozenset({"resources/subscribe", "resources/unsubscribe"})
+_DROPPED = frozenset({"last-event-id", "mcp-protocol-version"})
+
+
+class _Level(msgspec.Struct):
+    level: str
+
+
+class _LevelRequest(msgspec.Struct):
+    params: _Level
+
+
+class _Cancel(msgspec.Struct):
+    request_id: str | int = msgspec.field(name="requestId")
+
+
+class _CancelNotification(msgspec.Struct):
+    params: _Cancel
+
+
+_cancels = msgspec.json.Decoder(_CancelNotification)
+_levels = msgspec.json.Decoder(_LevelRequest)
+
+
+async def answered_here(exchange: Exchange) -> web.StreamResponse | None:
+    """The answer to a message that the upstream has no use for; None for one that goes there."""
+    message = exchange.envelope
+    if message.kind is not Kind.REQUEST:
+        if message.method == "notifications/cancelled" and (asked := _cancelled(exchange.body)) is not None:
+            await _cancel(exchange, asked)
+        elif message.kind is Kind.RESPONSE:
+            await questions.deliver(exchange)
+        return web.Response(status=202)
+    if message.method == "ping":
+        return own_result(exchange, {})
+    if message.method == "logging/setLevel":
+        await exchange.request.app[SESSIONS].set_log_level(exchange.caller.session_id, _level_of(exchange.body))
+        return own_result(exchange, {})
+    if message.method in _WATCHING and capabilities.SUBSCRIBE in exchange.session.flags:
+        return await streams.watch(exchange)
+    if message.method in _WATCHING or message.method.startswith("tasks/"):
+        # An answer, not an HTTP error: to a client with a session, 404 says that the session is gone.
+        err = MethodNotFound(f"this server has no method {message.method} for clients with a session")
+        return web.Response(body=jsonrpc.error(message.id, err), content_type="application/json")
+    return None
+
+
+async def restated(exchange: Exchange, body: bytes) -> tuple[dict[str, str], bytes]:
+    """Headers and body of a request for an upstream of the stateless revision."""
+    client, log_level = await told(exchange)
+    message = exchange.envelope
+    came = exchange.upstream_headers()
+    headers = {name: value for name, value in came.items() if name.lower() not in _DROPPED}
+    headers |= modern.headers_of(message.method, name=modern.name_of(message.method, message))
+    if message.method == "tools/call":
+        headers |= mirroring.made(exchange, body)
+    headers["Accept"] = "application/json, text/event-stream"
+    return headers, to_modern.request(
+        body, client, log_level=log_level, traceparent=tracing.traceparent()
+    )
+
+
+async def told(exchange: Exchange) -> tuple[Introduction, str]:
+    """What the session's client is, and the log level that it set, "" for none."""
+    init_params, log_level = await exchange.request.app[SESSIONS].told(exchange.caller.session_id)
+    return introduction(init_params, exchange.session.protocol, can_be_asked=exchange.can_be_asked), log_level
+
+
+async def _cancel(exchange: Exchange, asked: str | int) -> None:
+    """End the call, at whichever gateway it runs or is about to. Clients that send no session id may have calls of the
+    same id in their one scope: theirs ends here alone, if it is here."""
+    app, session_id = exchange.request.app, exchange.caller.session_id
+    if not app[CANCELLATIONS].cancel(session_id, asked) and SESSION_HEADER in exchange.request.headers:
+        await app[NEWS].tell(cancellations.word_of(session_id, asked))
+
+
+def _cancelled(body: bytes) -> str | int | None:
+    """The id of the request that the client cancels; None where it names none."""
+    try:
+        return _cancels.decode(body).params.request_id
+    except msgspec.DecodeError:
+        return None
+
+
+def _level_of(body: bytes) -> str:
+    try:
+        level = _levels.decode(body).params.level
+    except msgspec.DecodeError:
+        level = ""
+    if level not in to_modern.LEVELS:
+        raise InvalidParams(f"a log level is one of {', '.join(sorted(to_modern.LEVELS))}")
+    return level

@@ -1,0 +1,210 @@
+"""Lists that longshore adds to: the helper tools, the workflow document and the session's artifacts.
+
+What the upstream lists keeps its bytes and order; ours follow on its last page.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from gateway.appkeys import FILES, LISTS
+from gateway.files import handles, openai_files, results, sep_2631
+from gateway.mcp import capabilities
+from gateway.mcp.call_files import read_artifact as reading
+from gateway.mcp.exchange import Exchange
+from gateway.mcp.forwarding import mirrored_headers as mirroring
+from gateway.mcp.forwarding.relay import relay
+from gateway.mcp.forwarding.send import sent
+from gateway.mcp.input_requests.retry_loop import answered
+from gateway.mcp.list_cache import Fetch, Key, fingerprint
+from gateway.mcp.methods import file_transfer as authorizing
+from gateway.mcp.methods.list_additions import Additions, Each
+from gateway.mcp.replies.own_results import in_revision, own_result
+from gateway.tools import own
+from gateway.tools.describe import Describer, Marks
+from gateway.wire import jsonrpc
+from gateway.wire.jsonrpc import RawMap
+from shared.errors import InvalidParams, NotFound
+from shared.records import ArtifactRecord
+
+_PAGE = 200
+_CURSOR = "longshore-artifacts:"
+
+
+async def tools(exchange: Exchange) -> web.StreamResponse:
+    """`tools/list`: the upstream's pages, the helper tools at the end of the last."""
+    mounted = exchange.mounted
+    ours = own.helper_tools(mounted.server) if mounted.adapters.takes_uploads else []
+    if ours and capabilities.TOOLS not in exchange.session.flags:
+        return own_result(exchange, {"tools": ours})
+    describer = Describer(
+        exchange.config, mounted.server, mounted.adapters.file_arguments(), marks=_marks(exchange)
+    )
+    each = describer.described if describer.changes_any else None
+    return await _with_ours(exchange, "tools", ours, next_cursor=None, each=each)
+
+
+def _marks(exchange: Exchange) -> Marks:
+    """How the schemas of file arguments say so to programs."""
+    config, request = exchange.config, exchange.request
+    changes: list[Callable[[RawMap], RawMap]] = []
+    if authorizing.takes(request, exchange.mounted):
+        changes.append(partial(
+            sep_2631.annotated, max_bytes=config.uploads.max_file_bytes, upload=authorizing.is_secure(request),
+            # A data: URI of a client that knows the draft alone has no digest in it.
+            inline=config.uploads.data_uri_max_bytes > 0 and not config.uploads.require_sha256,
+        ))
+    if config.files.openai_file_params:
+        changes.append(openai_files.widened)
+    return Marks(tuple(changes), openai_files.listed if config.files.openai_file_params else None)
+
+
+async def resources(exchange: Exchange) -> web.StreamResponse:
+    """`resources/list`: the upstream's pages, then the workflow document and this session's artifacts."""
+    cursor = exchange.envelope.cursor
+    if not cursor.startswith(_CURSOR):
+        entries, next_cursor = await _own_resources(exchange, after="")
+        if capabilities.RESOURCES in exchange.session.flags:
+            return await _with_ours(exchange, "resources", entries, next_cursor=next_cursor)
+        if not (exchange.mounted.adapters.takes_uploads or exchange.mounted.adapters.exposes_artifacts):
+            return await _with_ours(exchange, "resources", [], next_cursor=None)
+    else:
+        entries, next_cursor = await _own_resources(exchange, after=cursor.removeprefix(_CURSOR))
+    page: dict[str, Any] = {"resources": entries}
+    if next_cursor is not None:
+        page["nextCursor"] = next_cursor
+    return own_result(exchange, page)
+
+
+async def templates(exchange: Exchange) -> web.StreamResponse:
+    """`resources/templates/list`: the upstream's pages, then how URIs of artifacts are made."""
+    if not exchange.mounted.adapters.exposes_artifacts:
+        return await upstreams(exchange)
+    ours = [results.template(exchange.config.artifacts.uri_scheme)]
+    if capabilities.RESOURCES in exchange.session.flags:
+        return await _with_ours(exchange, "resourceTemplates", ours, next_cursor=None)
+    return own_result(exchange, {"resourceTemplates": ours})
+
+
+async def read(exchange: Exchange) -> web.StreamResponse:
+    """`resources/read`: artifacts and the workflow document from here, everything else from the upstream."""
+    uri, config, adapters = exchange.envelope.uri, exchange.config, exchange.mounted.adapters
+    if uri == own.WORKFLOW_URI and adapters.takes_uploads:
+        text = own.workflow_text(config, exchange.mounted.server)
+        contents = [{"uri": uri, "mimeType": "text/markdown", "text": text}]
+        return own_result(exchange, {"contents": contents})
+    if adapters.exposes_artifacts and _is_ours(exchange, uri):
+        record = await _artifact_at(exchange, uri)
+        if exchange.fetches_files and authorizing.gives(exchange.request, exchange.mounted) and not _is_file(uri):
+            return own_result(exchange, {"contents": [sep_2631.file_backed(uri, record)]})
+        if exchange.sink is not None:
+            body = await reading.whole(exchange.request, record, uri, exchange.envelope.id)
+            return web.Response(body=body, content_type="application/json")
+        return await reading.send(exchange.request, record, uri, exchange.envelope.id, head=in_revision(exchange, {}))
+    return await answered(exchange, exchange.body, within_s=exchange.within_s)
+
+
+def _is_ours(exchange: Exchange, uri: str) -> bool:
+    """Whether the URI means an artifact, by its own name or by that of its file; the upstream may have files too."""
+    is_file = exchange.config.files.sep_2631 and handles.parse(uri, (sep_2631.SCHEME,)) is not None
+    return is_file or handles.begins_with(uri, (exchange.config.artifacts.uri_scheme,))
+
+
+def _is_file(uri: str) -> bool:
+    return handles.begins_with(uri, (sep_2631.SCHEME,))
+
+
+def is_ours(exchange: Exchange) -> bool:
+    """Whether a `resources/read` is answered from here."""
+    uri, adapters = exchange.envelope.uri, exchange.mounted.adapters
+    return (uri == own.WORKFLOW_URI and adapters.takes_uploads) or (
+        adapters.exposes_artifacts and handles.begins_with(uri, (exchange.config.artifacts.uri_scheme,))
+    )
+
+
+async def _artifact_at(exchange: Exchange, uri: str) -> ArtifactRecord:
+    handle = handles.parse(uri, (exchange.config.artifacts.uri_scheme, sep_2631.SCHEME))
+    if handle is None:
+        raise InvalidParams("this artifact URI is malformed; use one from resources/list or a tool result")
+    gone = NotFound("no artifact of this URI in this session; it may have expired")
+    if handle.scope != exchange.caller.session_id:
+        raise gone
+    (record,) = await exchange.request.app[FILES].use(handle.scope, [handle.file_id])
+    if not isinstance(record, ArtifactRecord) or not record.expose or handle.name not in (None, record.name):
+        raise gone
+    return record
+
+
+async def _own_resources(exchange: Exchange, *, after: str) -> tuple[list[dict[str, Any]], str | None]:
+    """One page of our entries, and the cursor of the next. `after` is the last artifact id of the page before."""
+    adapters, scheme = exchange.mounted.adapters, exchange.config.artifacts.uri_scheme
+    entries: list[dict[str, Any]] = [own.WORKFLOW_ENTRY] if adapters.takes_uploads and not after else []
+    if not adapters.exposes_artifacts:
+        return entries, None
+    records = sorted(
+        (record for record in await exchange.request.app[FILES].list_artifacts(exchange.caller.session_id)
+         if record.expose),
+        key=lambda record: (record.created_ms, record.id),
+    )
+    start = next((index + 1 for index, record in enumerate(records) if record.id == after), 0)
+    page = records[start:start + _PAGE]
+    entries += [results.describe(record, handles.artifact_uri(scheme, record)) for record in page]
+    more = start + _PAGE < len(records)
+    return entries, f"{_CURSOR}{page[-1].id}" if more else None
+
+
+async def upstreams(exchange: Exchange) -> web.StreamResponse:
+    """A list that we add nothing to."""
+    return await _with_ours(exchange, "", [], next_cursor=None)
+
+
+async def _with_ours(
+    exchange: Exchange, name: str, ours: list[dict[str, Any]], *, next_cursor: str | None, each: Each | None = None
+) -> web.StreamResponse:
+    """The upstream's list, kept or fetched, its entries changed by `each`, with ours at its end."""
+    files_come = name == "resources" and exchange.mounted.adapters.exposes_artifacts
+    added = Additions(
+        name, ours, next_cursor, each, is_private=exchange.stateless is not None and (bool(ours) or files_come)
+    )
+    cache = exchange.request.app[LISTS]
+    if not cache.is_on or exchange.stateless is not None:    # whose lists say themselves how long they may be kept
+        return await _fetched(exchange, added, None)
+    key = _key(exchange)
+    kept = await cache.find(key)
+    if kept is not None:
+        response = jsonrpc.result(exchange.envelope.id, kept)
+        body = added.merged(response) if added.changes_any else response
+        return web.Response(body=body, content_type="application/json")
+    fetch = cache.begin(key)
+    try:
+        return await _fetched(exchange, added, fetch)
+    finally:
+        fetch.end()
+
+
+async def _fetched(exchange: Exchange, added: Additions, fetch: Fetch | None) -> web.StreamResponse:
+    is_translated = exchange.stateless is not None and exchange.stateless.is_translated
+    learns = added.name == "tools" and (exchange.is_restated or is_translated)
+
+    async def change(response: bytes) -> bytes:
+        if fetch is not None and (result := jsonrpc.open_object(response).get("result")) is not None:
+            fetch.keep(result)
+        if learns and (result := jsonrpc.open_object(response).get("result")) is not None:
+            mirroring.learn(exchange, bytes(result))
+        return added.merged(response) if added.changes_any else response
+
+    async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
+        if answer.status == 404 and added.ours and exchange.stateless is not None:   # it has no such lists itself
+            return own_result(exchange, added.alone())
+        return await relay(exchange, answer, change=change if added.changes_any or fetch or learns else None)
+
+
+def _key(exchange: Exchange) -> Key:
+    """What the kept list belongs to."""
+    session, envelope = exchange.session, exchange.envelope
+    if capabilities.SESSIONS in session.flags:
+        return (exchange.caller.server, exchange.caller.session_id, session.lists, envelope.method, envelope.cursor)
+    headers = fingerprint(exchange.upstream_headers())
+    return (exchange.caller.server, headers, session.protocol, envelope.method, envelope.cursor)

@@ -1,0 +1,165 @@
+"""Streams of changes that clients listen on where the upstream has none of their era: `subscriptions/listen` before a
+session-era upstream, a session's standing stream before one of the stateless revision."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import msgspec
+from aiohttp import web
+
+from gateway.appkeys import FEED_STORE, FEEDS, LEASES, STREAMS, Mounted
+from gateway.mcp import capabilities
+from gateway.mcp.exchange import Exchange, note_of
+from gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
+from gateway.mcp.replies.own_results import own_result
+from gateway.mcp.subscriptions import legacy_source as standing_changes
+from gateway.mcp.subscriptions import modern_source as listened_changes
+from gateway.mcp.subscriptions.publish import Way
+from gateway.mcp.subscriptions.subscriber import Listener
+from gateway.mcp.subscriptions.upstream_feed import Opener
+from gateway.wire import changes, sse
+from gateway.wire.changes import Change, Wants
+from shared import ids
+from shared.errors import InvalidParams, SlowListener
+from shared.state.sessions import Caller, OpenSession
+
+
+class _Subscribe(msgspec.Struct):
+    uri: str
+
+
+class _SubscribeRequest(msgspec.Struct):
+    params: _Subscribe
+
+
+_subscribes = msgspec.json.Decoder(_SubscribeRequest)
+_MOST_URI_CHARS = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """What goes out on a client's stream."""
+
+    scope: str                                   # whose files are the client's
+    of_change: Callable[[Change], bytes]         # the message to this client
+    first: bytes = b""                           # the message that comes before all others
+    last: bytes = b""                            # the one that ends the stream in good order
+    headers: dict[str, str] = field(default_factory=dict)
+    waits: bool = True                           # for the upstream's stream, before anything is said
+
+
+async def listen(exchange: Exchange) -> web.StreamResponse:
+    """`subscriptions/listen` in front of a session-era upstream, which is listened to in the scope's own session."""
+    listen_id, mounted = exchange.envelope.id, exchange.mounted
+    asked = changes.wanted(exchange.body)
+    theirs = _honoured(asked, exchange.session.flags) if _has_session(mounted) else Wants(frozenset())
+    ours = frozenset({changes.RESOURCES}) & asked.lists if mounted.adapters.exposes_artifacts else frozenset[str]()
+    honoured = Wants(theirs.lists | ours, theirs.uris)
+    way = Way(exchange.request, mounted, exchange.holder)
+    outgoing = _Outgoing(
+        scope=exchange.caller.session_id, of_change=lambda change: changes.tagged(change, listen_id),
+        first=changes.acknowledged(listen_id, honoured), last=changes.ended(listen_id),
+    )
+    opener = standing_changes.opener(way) if theirs.lists or theirs.uris else None
+    return await _stream(way, Listener(honoured), opener, outgoing)
+
+
+async def listen_to_us(exchange: Exchange) -> web.StreamResponse:
+    """`subscriptions/listen` in front of a server that has no such method: longshore's own changes alone."""
+    listen_id, ours = exchange.envelope.id, Wants(frozenset({changes.RESOURCES}))
+    outgoing = _Outgoing(
+        scope=exchange.caller.session_id, of_change=lambda change: changes.tagged(change, listen_id),
+        first=changes.acknowledged(listen_id, ours), last=changes.ended(listen_id),
+    )
+    return await _stream(Way(exchange.request, exchange.mounted, exchange.caller), Listener(ours), None, outgoing)
+
+
+def _has_session(mounted: Mounted) -> bool:
+    """Whether the upstream's session outlives a call."""
+    return mounted.server.sessionless_clients == "per_principal"
+
+
+def _honoured(asked: Wants, flags: str) -> Wants:
+    told = frozenset(method for method, flag in capabilities.TELLS.items() if flag in flags)
+    return Wants(asked.lists & told, asked.uris if capabilities.SUBSCRIBE in flags else frozenset())
+
+
+async def stand(
+    request: web.Request, mounted: Mounted, caller: Caller, session: OpenSession, headers: dict[str, str]
+) -> web.StreamResponse:
+    """GET of a session whose upstream speaks the stateless revision alone. Raises 405 where nothing would ever come.
+    """
+    tells = any(flag in session.flags for flag in (*capabilities.TELLS.values(), capabilities.SUBSCRIBE))
+    if not (tells or mounted.adapters.exposes_artifacts):
+        raise web.HTTPMethodNotAllowed("GET", ["POST", "DELETE"])
+    way = Way(request, mounted, caller)
+    listener = Listener(Wants(frozenset(capabilities.TELLS), any_uri=True))
+    outgoing = _Outgoing(caller.session_id, changes.untagged, headers=headers, waits=False)
+    return await _stream(way, listener, listened_changes.opener(way) if tells else None, outgoing)
+
+
+async def stand_alone(
+    request: web.Request, mounted: Mounted, caller: Caller, headers: dict[str, str]
+) -> web.StreamResponse:
+    """GET of a session whose upstream has no standing stream: what changes of longshore's own is told there."""
+    listener = Listener(Wants(frozenset({changes.RESOURCES})))
+    outgoing = _Outgoing(caller.session_id, changes.untagged, headers=headers)
+    return await _stream(Way(request, mounted, caller), listener, None, outgoing)
+
+
+async def watch(exchange: Exchange) -> web.StreamResponse:
+    """`resources/subscribe` and `resources/unsubscribe` of a session whose upstream has neither: kept with the
+    session, and part of what is listened for while its standing stream is open, at whichever gateway."""
+    try:
+        uri = _subscribes.decode(exchange.body).params.uri
+    except msgspec.DecodeError:
+        uri = ""
+    if not 0 < len(uri) <= _MOST_URI_CHARS:
+        raise InvalidParams("params.uri must name a resource")
+    app, session_id = exchange.request.app, exchange.caller.session_id
+    async with app[FEEDS].joined(session_id, Listener(Wants(frozenset())), None) as feed:
+        is_wanted = exchange.envelope.method == "resources/subscribe"
+        count, is_listened = await app[FEED_STORE].watch(session_id, uri, watch=is_wanted)
+        if is_listened:
+            await feed.settle(session=count)
+    return own_result(exchange, {})
+
+
+async def _stream(way: Way, listener: Listener, opener: Opener | None, outgoing: _Outgoing) -> web.StreamResponse:
+    """A stream to the client, which holds its scope, and the upstream's session, while it is open."""
+    request, leases, feeds = way.request, way.request.app[LEASES], way.request.app[FEEDS]
+    note, streams = note_of(way.request), way.request.app[STREAMS]
+    async with AsyncExitStack() as held:
+        joined = await held.enter_async_context(AsyncExitStack())
+        for scope in {outgoing.scope, way.caller.session_id}:
+            lease = ids.new_id()
+            held.callback(leases.end_stream, scope, lease)
+            await leases.begin_stream(scope, lease)
+            opens = opener if scope == way.caller.session_id else None
+            await joined.enter_async_context(feeds.joined(scope, listener, opens, waits=outgoing.waits))
+        response = web.StreamResponse(
+            headers={**outgoing.headers, **STREAM_HEADERS, "Content-Type": "text/event-stream"}
+        )
+        note.head_sent = True
+        if note.trace is not None:
+            note.trace.stands(200)
+        await response.prepare(request)
+        stream = streams.add(response)
+        held.callback(streams.remove, stream)
+
+        async def tell() -> None:
+            async for change in listener.changes():
+                await stream.write(sse.event(outgoing.of_change(change)))
+
+        last = outgoing.last
+        try:
+            await stream.write(sse.event(outgoing.first) if outgoing.first else b": listening\n\n")
+            await streams.hold(listener.keep_up(tell()))
+        except SlowListener as err:
+            note.reason = err.reason
+            last = error_message(note, err) if note.message_id is not None else b""
+        await joined.aclose()        # what is left to say may take a client like that a while
+        await stream.close(sse.event(last) if last else b"")
+        await response.write_eof()
+    return response

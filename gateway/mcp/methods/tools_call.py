@@ -1,0 +1,174 @@
+"""`tools/call`: plain calls pass through; handles become paths, and what a tool wrote becomes an artifact."""
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from gateway.appkeys import BLOBS, FILES, LEASES, METRICS, SIGNER
+from gateway.files import arguments, sep_2631, stored
+from gateway.files.adapters import ToolAdapters
+from gateway.mcp.call_files import (
+    attach_outputs as capture,
+)
+from gateway.mcp.call_files import (
+    inline_files as inline,
+)
+from gateway.mcp.call_files import (
+    reserved_output as reserved,
+)
+from gateway.mcp.call_files import (
+    retry_state as carried,
+)
+from gateway.mcp.call_files import (
+    signed_urls as links,
+)
+from gateway.mcp.call_files import (
+    spill_over as spilling,
+)
+from gateway.mcp.call_files.reserved_output import Pending
+from gateway.mcp.exchange import Exchange, lease_id
+from gateway.mcp.forwarding import mirrored_headers as mirroring
+from gateway.mcp.input_requests.retry_loop import answered
+from gateway.mcp.methods import await_upload as awaiting
+from gateway.mcp.replies.own_results import own_result
+from gateway.metrics import Result
+from gateway.tools import own
+from gateway.wire import jsonrpc
+from shared.clock import monotonic_s
+from shared.config import Config
+from shared.errors import InvalidParams, NotFound, ToolInputError
+from shared.records import FileRecord
+
+_PLAIN = ToolAdapters()
+
+
+async def call(exchange: Exchange) -> web.StreamResponse:
+    """One tool call, counted and timed."""
+    exchange.note.in_tool_call = True
+    adapters, name = exchange.mounted.adapters, exchange.envelope.name
+    if adapters.takes_uploads and name == own.upload_tool_name(exchange.mounted.server):
+        return await _upload_link(exchange)
+    if adapters.takes_uploads and name == own.await_tool_name(exchange.mounted.server):
+        return await awaiting.await_upload(exchange)
+    if exchange.stateless is not None:
+        await mirroring.check(exchange)
+    tool = adapters.by_tool.get(name, _PLAIN)
+    started_s = monotonic_s()
+    outcome: Result = "error"
+    try:
+        response = await (_adapted(exchange, tool) if tool is not _PLAIN else _send(exchange, tool, None))
+        outcome = "success" if response.status == 200 and not exchange.note.reason else "error"
+        return response
+    finally:
+        exchange.note.tool = _label(exchange)
+        exchange.request.app[METRICS].tool_call(
+            server=exchange.caller.server, tool=exchange.note.tool, result=outcome, duration_s=monotonic_s() - started_s
+        )
+
+
+def is_ours(exchange: Exchange) -> bool:
+    """Whether the call is of a tool of ours."""
+    server = exchange.mounted.server
+    names = (own.upload_tool_name(server), own.await_tool_name(server))
+    return exchange.mounted.adapters.takes_uploads and exchange.envelope.name in names
+
+
+def _label(exchange: Exchange) -> str:
+    """The tool's name where the upstream lists it: a client cannot make up label values."""
+    name = exchange.envelope.name
+    return name if name in exchange.mounted.monitor.tools else "other"
+
+
+async def _upload_link(exchange: Exchange) -> web.StreamResponse:
+    request, config = exchange.request, exchange.config
+    issued = links.upload_link(request, exchange.caller, ttl_s=config.core.auth.signed_upload_ttl_seconds)
+    ticket = own.upload_ticket(config, exchange.mounted.server, issued, request.app[SIGNER])
+    request.app[METRICS].credential(server=exchange.caller.server, operation="issue", result="success")
+    text = msgspec.json.encode(ticket).decode()
+    return own_result(exchange, {"content": [{"type": "text", "text": text}], "structuredContent": ticket})
+
+
+async def _adapted(exchange: Exchange, tool: ToolAdapters) -> web.StreamResponse:
+    """The call with its arguments rewritten, and its file captured when the answer comes."""
+    message = jsonrpc.open_object(exchange.body)
+    params = jsonrpc.open_object(message["params"])
+    given = _arguments_of(params)
+    goes_on = await carried.opened(exchange, params)
+    await inline.store(exchange, given, tool.consumers, goes_on)
+    root = reserved.storage_root(exchange)
+    slots = [
+        slot
+        for adapter in tool.consumers
+        for slot in arguments.find(
+            given, adapter, scope=exchange.caller.session_id,
+            schemes=(adapter.uri_scheme, *_schemes(exchange.config)),
+        )
+    ]
+    ids = [slot.handle.file_id for slot in slots]
+    try:
+        records = await _used(exchange, ids)
+    except NotFound as err:
+        raise ToolInputError(
+            "a file handle of this call is unknown or has expired; upload the file again and use its new handle"
+        ) from err
+    for slot, record in zip(slots, records, strict=True):
+        slot.fill(arguments.path_of(record, root))
+    pending = await reserved.begin(exchange, tool.producer, given, goes_on) if tool.producer is not None else None
+    params["arguments"] = jsonrpc.raw(given)
+    message["params"] = jsonrpc.raw(params)
+    body = jsonrpc.close_object(message)
+    mirroring.remake(exchange, body)
+    return await _send(exchange, tool, pending, body=body, goes_on=goes_on)
+
+
+def _schemes(config: Config) -> tuple[str, ...]:
+    """What URIs of our files begin with, whatever an adapter says."""
+    schemes = (config.uploads.uri_scheme, config.artifacts.uri_scheme)
+    return (*schemes, sep_2631.SCHEME) if config.files.sep_2631 else schemes
+
+
+async def _used(exchange: Exchange, ids: list[str]) -> list[FileRecord]:
+    """The records of files that this call uses from now on. Raises NotFound for one that is gone."""
+    app, lease = exchange.request.app, lease_id(exchange.note, exchange.envelope)
+    records = await app[LEASES].use(exchange.caller.session_id, lease, ids)
+    for record in records:
+        await stored.check(app[BLOBS], app[FILES], record)
+    return records
+
+
+def _arguments_of(params: jsonrpc.RawMap) -> dict[str, Any]:
+    raw = params.get("arguments", msgspec.Raw(b"{}"))
+    try:
+        return _arguments.decode(raw) or {}
+    except msgspec.DecodeError:
+        raise InvalidParams("the arguments of a tool call must be an object") from None
+
+
+_arguments: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Decoder(dict[str, Any] | None)
+
+
+async def _send(
+    exchange: Exchange, tool: ToolAdapters, pending: Pending | None, *, body: bytes | None = None,
+    goes_on: carried.Carried | None = None,
+) -> web.StreamResponse:
+    """Send the call, within the time that is configured for the tool."""
+    adapter = tool.producer or (tool.consumers[0] if tool.consumers else None)
+    timeout_s = exchange.config.tool_timeout_s(exchange.mounted.server, adapter)
+
+    spills_over = exchange.config.spill_over_bytes(exchange.mounted.server)
+
+    async def capturing(response: bytes) -> bytes:
+        changed, captured = (response, []) if pending is None else await capture.finish(exchange, pending, response)
+        if goes_on is not None:
+            changed = carried.kept(exchange, goes_on, changed)
+        if spills_over is None or len(response) <= spills_over:
+            return changed
+        return await spilling.spilled(exchange, changed, spills_over, captured=captured)
+
+    try:
+        change = capturing if pending or spills_over or (goes_on is not None and goes_on.is_needed) else None
+        return await answered(exchange, body or exchange.body, within_s=timeout_s, change=change)
+    finally:
+        if pending is not None and not (goes_on is not None and goes_on.is_kept):
+            reserved.abandon(exchange, pending)

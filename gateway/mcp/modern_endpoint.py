@@ -1,0 +1,228 @@
+"""Messages of the stateless revision on a mount: checked, given their scope, and sent on in the upstream's era.
+
+MCP 2026-07-28 basic/transports/streamable-http. The caller has no session: its principal on this server is its
+scope, and within it a workspace where it names one.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from aiohttp import web
+
+from gateway.appkeys import CONFIG, ERAS, SIGNER, Mounted, Note
+from gateway.files import sep_2631
+from gateway.mcp import capabilities
+from gateway.mcp.exchange import (
+    VERSION_HEADER,
+    Begin,
+    Exchange,
+    Stateless,
+    lease_id,
+    may_change_lists,
+    note_of,
+    open_session,
+    principal_of,
+    upstream_headers,
+)
+from gateway.mcp.forwarding import mirrored_headers as mirroring
+from gateway.mcp.input_requests import modern_client as answering
+from gateway.mcp.methods import file_transfer as authorizing
+from gateway.mcp.methods import lists as listing
+from gateway.mcp.methods import subscribe as streams
+from gateway.mcp.methods import tools_call as toolcall
+from gateway.mcp.sessions import renewal, upstream_sessions
+from gateway.upstream.era_probe import Era, speaks_against
+from gateway.upstream.rpc import Rejected
+from gateway.wire import inputs, jsonrpc, modern, param_headers, result_fields, to_legacy, url_required
+from gateway.wire.envelope import Envelope, Kind
+from shared.errors import BadRequest, InputMissing, InvalidParams, MethodNotFound, NotAcceptable, UnsupportedRevision
+from shared.state.sessions import Caller, OpenSession
+
+WORKSPACE_HEADER = "X-Longshore-Workspace"
+_WORKSPACE = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_INIT_PARAMS = upstream_sessions.init_params(inputs.NOTHING)
+_BEGIN = Begin(capabilities.UNKNOWN, _INIT_PARAMS)
+Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """A checked message and whose it is."""
+
+    message: Envelope
+    body: bytes
+    opened: modern.Opened
+    caller: Caller
+    workspace: str
+
+
+async def post(
+    mounted: Mounted, request: web.Request, message: Envelope, body: bytes, handle: Handle
+) -> web.StreamResponse:
+    """One message, handled by `handle` as those of sessions are, once it stands in the scope of its caller."""
+    note_of(request).is_modern = True
+    opened = modern.opened(message, body, request.headers)
+    _check_accept(request.headers.get("Accept", ""))
+    if message.kind is Kind.NOTIFICATION:    # the revision defines none: what a client says so is for nobody
+        return web.Response(status=202)
+    workspace = _workspace_of(request, opened)
+    caller = _caller_of(request, mounted, workspace)
+    note_of(request).executing = message.kind is Kind.REQUEST
+    came = _Came(message, body, opened, caller, workspace)
+    eras, monitor = request.app[ERAS], mounted.monitor
+    era = eras.known(monitor) or await eras.of(monitor, mounted.client, upstream_headers(request, mounted, ""))
+    try:
+        response = await _in_era(era, mounted, request, came, handle)
+    except Rejected:
+        if not await eras.contradicted(monitor, mounted.client, upstream_headers(request, mounted, "")):
+            raise
+    else:
+        is_strange = era == "modern" and isinstance(response, web.Response) and response.status in _STRANGE
+        if not is_strange or not speaks_against(response.status, _body_of(response)):
+            return response
+        if not await eras.contradicted(monitor, mounted.client, upstream_headers(request, mounted, "")):
+            return response
+    # What was refused did not run: the upstream is of the other era than it was.
+    return await _in_era("legacy" if era == "modern" else "modern", mounted, request, came, handle)
+
+
+_STRANGE = frozenset({400, 404})
+
+
+def _body_of(response: web.StreamResponse) -> bytes:
+    body = response.body if isinstance(response, web.Response) else None
+    return body if isinstance(body, bytes) else b""
+
+
+async def _in_era(
+    era: Era, mounted: Mounted, request: web.Request, came: "_Came", handle: Handle
+) -> web.StreamResponse:
+    """The message, sent on to an upstream of this era."""
+    if era == "legacy":
+        return await _to_session(mounted, request, came, handle)
+    message, body, caller = came.message, came.body, came.caller
+    session = await _open(request, caller, message)
+    exchange = Exchange(
+        request, mounted, caller, replace(session, upstream_id="", flags=capabilities.TOOLS + capabilities.RESOURCES),
+        message, modern.without_workspace(body) if came.opened.workspace else body, note_of(request),
+        stateless=Stateless(_mirrors(request, came.opened), message.id, fetches_files=_fetches_files(request, body)),
+    )
+    return await handle(exchange)
+
+
+def refuse_verb(request: web.Request) -> None:
+    """Raise 405 for a GET or DELETE of a revision that has neither."""
+    version = request.headers.get(VERSION_HEADER)
+    if version is not None and modern.is_modern_version(version):
+        raise web.HTTPMethodNotAllowed(request.method, ["POST"])
+
+
+async def _to_session(
+    mounted: Mounted, request: web.Request, came: "_Came", handle: Handle
+) -> web.StreamResponse:
+    """The message within a session that the upstream has with this scope, or with this call alone."""
+    message, body, caller, takes = came.message, came.body, came.caller, inputs.taken(came.opened.capabilities)
+    policy = mounted.server.sessionless_clients
+    if policy == "refuse":
+        raise UnsupportedRevision("this server speaks to callers within a session; start one with initialize")
+    if message.method in to_legacy.FOREIGN:
+        raise MethodNotFound(f"this server has no method {message.method} in this revision")
+    if message.method == "server/discover":
+        return await _discover(mounted, request, message)
+    if message.method in inputs.METHODS and (again := inputs.again(body)) is not None:
+        if again.state:
+            await _check_mirrors(mounted, request, came)
+            return await answering.go_on(request, caller, message, again, takes)
+        _check_agreed(note_of(request), message, again)
+        body = again.body        # answers to nothing that waits for them
+    note, session = note_of(request), await _open(request, caller, message)
+    asked = f"longshore-{note.request_id}"
+    stateless = Stateless(
+        {}, asked, is_translated=True, log_level=to_legacy.log_level(body),
+        fetches_files=_fetches_files(request, body), takes_urls=takes.url,
+    )
+    if takes.any and policy == "per_principal":
+        scope = request.app[SIGNER].scope_of(mounted.server.id, caller.principal, came.workspace, declared=takes.key)
+        stateless.holder = replace(caller, session_id=scope)
+    exchange = Exchange(
+        request, mounted, caller, session, message, to_legacy.request(body, asked), note, stateless=stateless
+    )
+    within = partial(upstream_sessions.within, takes=takes, handle=partial(answering.attended, handle=handle))
+    if message.method == "subscriptions/listen":
+        # A session of one call is not listened in: then it is of longshore's own changes alone.
+        return await (within(exchange) if policy == "per_principal" else streams.listen(exchange))
+    is_ours = listing.is_ours(exchange) if message.method == "resources/read" else toolcall.is_ours(exchange)
+    if takes.any and message.method in inputs.METHODS and not is_ours:
+        return await answering.begin(exchange, within, takes)
+    return await within(exchange)
+
+
+async def _check_mirrors(mounted: Mounted, request: web.Request, came: "_Came") -> None:
+    """Raise HeaderMismatch where a call that waits is gone on with under headers that say other than its arguments."""
+    if came.message.method != "tools/call":
+        return
+    nowhere, unsent = OpenSession("", "", ""), Stateless({}, came.message.id, is_translated=True)
+    await mirroring.check(
+        Exchange(request, mounted, came.caller, nowhere, came.message, came.body, note_of(request), stateless=unsent)
+    )
+
+
+def _check_agreed(note: Note, message: Envelope, again: inputs.Again) -> None:
+    """Raise InputMissing where the user did not agree to open a page without which the server takes no request."""
+    if url_required.is_refused(again.responses):
+        note.in_tool_call = message.method == "tools/call"
+        raise InputMissing("the user did not agree to open the page that the server needs opened before this request")
+
+
+async def _discover(mounted: Mounted, request: web.Request, message: Envelope) -> web.StreamResponse:
+    """What a session-era upstream says at `initialize`, as the answer to `server/discover`."""
+    initialized = await renewal.introduced(request, mounted, _INIT_PARAMS)
+    found = jsonrpc.result(message.id, result_fields.discovered(
+        initialized, tells=mounted.server.sessionless_clients == "per_principal"
+    ))
+    more = authorizing.offered(request, mounted)
+    body = capabilities.with_ours(found, mounted.adapters, capabilities.flags_of(found), more)
+    return web.Response(body=body, content_type="application/json")
+
+
+async def _open(request: web.Request, caller: Caller, message: Envelope) -> OpenSession:
+    """The record of the caller's scope, begun where there is none."""
+    lease, may_change = lease_id(note_of(request), message), may_change_lists(message)
+    return await open_session(request, caller, lease=lease, may_change_lists=may_change, begin=_BEGIN)
+
+
+def _caller_of(request: web.Request, mounted: Mounted, workspace: str) -> Caller:
+    principal = principal_of(request).name
+    scope = request.app[SIGNER].scope_of(mounted.server.id, principal, workspace)
+    note_of(request).session_id = scope
+    return Caller(scope, mounted.server.id, principal)
+
+
+def _workspace_of(request: web.Request, opened: modern.Opened) -> str:
+    """The workspace that the caller names, in its header or in the message. Raises InvalidParams, BadRequest."""
+    named = request.headers.get(WORKSPACE_HEADER, "")
+    if named and opened.workspace and named != opened.workspace:
+        raise BadRequest(f"the header {WORKSPACE_HEADER} and {modern.WORKSPACE_KEY} name two workspaces")
+    workspace = named or opened.workspace
+    if workspace and not _WORKSPACE.fullmatch(workspace):
+        raise InvalidParams("a workspace is named with up to 128 letters, digits, dots, dashes and underscores")
+    return workspace
+
+
+def _fetches_files(request: web.Request, body: bytes) -> bool:
+    return request.app[CONFIG].files.sep_2631 and sep_2631.fetches_files(modern.declared(body))
+
+
+def _mirrors(request: web.Request, opened: modern.Opened) -> dict[str, str]:
+    """The headers that mirror the body, as they came."""
+    return opened.mirrors | {key: value for key, value in request.headers.items() if key.lower().startswith(_PARAM)}
+
+
+_PARAM = param_headers.PREFIX.lower()
+
+
+def _check_accept(accept: str) -> None:
+    if "*/*" not in accept and not ("application/json" in accept and "text/event-stream" in accept):
+        raise NotAcceptable("send Accept: application/json, text/event-stream")

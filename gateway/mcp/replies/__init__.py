@@ -1,0 +1,1 @@
+"""Replies to clients: JSON bodies, event streams, batches, errors."""

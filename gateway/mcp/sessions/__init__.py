@@ -1,0 +1,1 @@
+"""Sessions of clients and their upstream sessions: leases, renewal, log level, end."""

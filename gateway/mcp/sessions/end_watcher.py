@@ -1,0 +1,45 @@
+"""The end of a session, told to what waits in it at this gateway. It may come at any other, or from an operator."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from shared.errors import StoreDown
+from shared.messaging.pubsub import ENDED, MISSED, Hearing, Word
+from shared.state.sessions import SessionStore
+from shared.tasks import Tasks
+
+
+class Endings:
+    """Built once at start-up. Costs those that wait a subscription and one look, and nobody else anything."""
+
+    def __init__(self, hearing: Hearing, sessions: SessionStore, tasks: Tasks) -> None:
+        self._hearing = hearing
+        self._sessions = sessions
+        self._tasks = tasks
+
+    @asynccontextmanager
+    async def told(self, session_id: str, end: Callable[[], None]) -> AsyncIterator[None]:
+        """Call `end` should the session end while the block runs, or have ended before; perhaps more than once.
+
+        Raises StoreDown.
+        """
+        waits = True
+
+        async def look() -> None:
+            with suppress(StoreDown):        # then the connection is lost as well, and is looked after when it is back
+                if not await self._sessions.is_live(session_id) and waits:
+                    end()
+
+        def hear(word: Word) -> None:
+            if word.kind == ENDED:
+                end()
+            elif word.kind == MISSED:
+                self._tasks.spawn(look(), name="look_for_end")
+
+        async with self._hearing.hears(session_id, hear):
+            try:
+                if not await self._sessions.is_live(session_id):     # it ended before we listened
+                    end()
+                yield
+            finally:
+                waits = False

@@ -1,0 +1,34 @@
+"""The log level of a session of the session era, raised to what callers without a session ask for with each request.
+
+The session is shared: it says as much as any of them wanted so far, and each is told what it wants itself.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from gateway.appkeys import SESSIONS
+from gateway.mcp.exchange import Exchange
+from gateway.upstream.rpc import ask
+from gateway.wire import to_legacy
+from shared.errors import LongshoreError
+
+_WITHIN_S = 5.0
+
+
+async def ensure(exchange: Exchange) -> None:
+    """Let the upstream session say at least what this request wants to hear, if it is to hear anything.
+
+    A server that does not take a level is asked once in a session; one that does not answer is left alone, and the
+    request goes its way.
+    """
+    wanted = exchange.stateless.log_level if exchange.stateless is not None and exchange.stateless.is_translated else ""
+    upstream_id, session_id = exchange.session.upstream_id, exchange.holder.session_id
+    if not wanted or not upstream_id:
+        return
+    sessions = exchange.request.app[SESSIONS]
+    if to_legacy.says_enough(await sessions.upstream_level(session_id, upstream_id), wanted):
+        return
+    with suppress(LongshoreError, TimeoutError):
+        async with asyncio.timeout(_WITHIN_S):
+            await ask(exchange.mounted.client, exchange.upstream_headers(), "logging/setLevel", {"level": wanted})
+        await sessions.set_upstream_level(session_id, upstream_id, wanted)

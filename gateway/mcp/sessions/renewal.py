@@ -1,0 +1,119 @@
+"""A session whose upstream side is gone: opened again with the client's own parameters, by one gateway alone."""
+
+import asyncio
+from dataclasses import replace
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from gateway.appkeys import RENEWALS, TASKS, Mounted
+from gateway.mcp import capabilities
+from gateway.mcp.exchange import open_session, upstream_headers
+from gateway.upstream import rpc as ask
+from gateway.upstream.discover import discovered
+from gateway.upstream.rpc import Rejected, ask_raw, tell
+from gateway.wire import jsonrpc, to_modern
+from shared import ids
+from shared.clock import monotonic_s
+from shared.errors import LongshoreError, UpstreamDown, UpstreamTimeout
+from shared.state.renewal import Open, Opened, Use
+from shared.state.sessions import Caller, OpenSession
+
+log = structlog.get_logger(__name__)
+
+_WITHIN_S = 15.0             # for one handshake; after it another gateway may try
+_LOOK_EVERY_S = 0.05
+
+
+async def with_upstream(request: web.Request, mounted: Mounted, caller: Caller, session: OpenSession) -> OpenSession:
+    """`session` with an upstream side, which is opened where it has none. Raises as `renew`, or `open_session`."""
+    if not is_lost(session):
+        return session
+    upstream_id = await renew(request, mounted, caller, lost="")
+    if capabilities.UNKNOWN in session.flags:    # what the upstream can do is known now
+        session = await open_session(request, caller)
+    return replace(session, upstream_id=upstream_id)
+
+
+def is_lost(session: OpenSession) -> bool:
+    """Whether the upstream had a session for this one, or may have had, and has none now: it lives again."""
+    return not session.upstream_id and (
+        capabilities.SESSIONS in session.flags or capabilities.UNKNOWN in session.flags
+    )
+
+
+async def renew(request: web.Request, mounted: Mounted, caller: Caller, *, lost: str) -> str:
+    """The id of an upstream session in place of `lost`: opened here, or by another gateway that we wait for.
+
+    Raises SessionGone, UpstreamDown when there is none in time.
+    """
+    store, token = request.app[RENEWALS], ids.new_id()
+    deadline_s = monotonic_s() + 2 * _WITHIN_S
+    while monotonic_s() < deadline_s:
+        told = await store.ask(caller.session_id, lost=lost, token=token, within_ms=int(_WITHIN_S * 1000))
+        if isinstance(told, Open):
+            try:
+                new = await opened(request, mounted, told)
+            except (LongshoreError, TimeoutError, asyncio.CancelledError):
+                await store.give_up(caller.session_id, token)
+                raise
+            told = await store.replace(caller.session_id, lost=lost, token=token, new=new)
+            log.info("upstream_session_renewed", server=caller.server)
+        if isinstance(told, Use):
+            return told.upstream_id
+        await asyncio.sleep(_LOOK_EVERY_S)
+    raise UpstreamDown("the upstream server's session was lost, and no new one could be opened in time")
+
+
+async def opened(request: web.Request, mounted: Mounted, told: Open) -> Opened:
+    """Handshake with the stored parameters, those of a restored session being our own."""
+    headers = _headers(request, mounted)
+    is_restored = not told.protocol
+    if is_restored and mounted.monitor.is_modern_only:
+        return await _without_session(mounted, headers, told.init_params)
+    async with asyncio.timeout(_WITHIN_S):
+        response, new = await ask_raw(mounted.client, headers, "initialize", msgspec.Raw(told.init_params))
+        found = capabilities.negotiated(response)
+        if found is None or not (new or is_restored):
+            raise Rejected("the upstream server lost its session and refuses to open a new one")
+        mounted.monitor.server_info = found.server_info
+        headers |= {"MCP-Protocol-Version": found.protocol} | ({"Mcp-Session-Id": new} if new else {})
+        await tell(mounted.client, headers, "notifications/initialized")
+    flags = found.flags + (capabilities.SESSIONS if new else "") or capabilities.TOOLS
+    return Opened(new, found.protocol, flags if is_restored else "")
+
+
+async def _without_session(mounted: Mounted, headers: dict[str, str], init_params: bytes) -> Opened:
+    """What a session is over an upstream of the stateless revision alone."""
+    result = await discovered(mounted.client, headers, within_s=_WITHIN_S)
+    version = to_modern.agreed_version(init_params)
+    found = capabilities.flags_of(jsonrpc.result("", to_modern.initialized(result, version)))
+    return Opened("", version, found + capabilities.MODERN)
+
+
+async def introduced(request: web.Request, mounted: Mounted, init_params: bytes) -> jsonrpc.RawMap:
+    """The result of an `initialize` whose session is ended at once. Raises UpstreamDown."""
+    headers = _headers(request, mounted)
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            response, new = await ask_raw(mounted.client, headers, "initialize", msgspec.Raw(init_params))
+    except TimeoutError:
+        raise UpstreamTimeout(f"the upstream server did not answer initialize within {_WITHIN_S:g} s") from None
+    found = capabilities.negotiated(response)
+    if new and found is not None:
+        ended = {**headers, "MCP-Protocol-Version": found.protocol, "Mcp-Session-Id": new}
+        request.app[TASKS].spawn(ask.end(mounted.client, ended), name="end_upstream_session")
+    message = jsonrpc.open_object(response)
+    if found is None or "result" not in message:
+        raise Rejected("the upstream server refused initialize")
+    mounted.monitor.server_info = found.server_info
+    return jsonrpc.open_object(message["result"])
+
+
+def _headers(request: web.Request, mounted: Mounted) -> dict[str, str]:
+    headers = upstream_headers(request, mounted, "")
+    headers.pop("MCP-Protocol-Version", None)
+    headers.pop("Last-Event-ID", None)
+    headers["Accept"] = "application/json, text/event-stream"
+    return headers

@@ -1,0 +1,1 @@
+"""Change notifications: one upstream stream for all subscribers of a scope."""

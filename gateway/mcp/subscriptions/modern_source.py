@@ -1,0 +1,100 @@
+"""The changes of an upstream of the stateless revision: one `subscriptions/listen` for all that is wanted, in place of
+which another is opened when that changes (MCP 2026-07-28 basic/patterns/subscriptions)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+import msgspec
+
+from gateway.appkeys import TASKS
+from gateway.mcp.exchange import upstream_headers
+from gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, OPEN_S, Reading, Way, hand_on
+from gateway.mcp.subscriptions.upstream_feed import Ear, Opener, Source
+from gateway.upstream.discover import META
+from gateway.wire import changes, jsonrpc, modern, sse
+from shared import ids
+from shared.errors import LongshoreError, UpstreamDown
+
+_LISTEN = "subscriptions/listen"
+_LISTS = frozenset({changes.TOOLS, changes.PROMPTS, changes.RESOURCES})
+_LOOK_AGAIN_S = 3_600.0       # whether a server that has no such method has it by now
+_ANSWERS = frozenset({200, 400, 404, 405})
+_DROPPED = frozenset({"last-event-id", "mcp-protocol-version"})
+_encode = msgspec.json.Encoder().encode
+
+
+def opener(way: Way) -> Opener:
+    """Opens the stream with the headers of the caller."""
+    return partial(_opened, way)
+
+
+@asynccontextmanager
+async def _opened(way: Way, ear: Ear) -> AsyncIterator[Source]:
+    source = _Listening(way, ear)
+    try:
+        yield source
+    finally:
+        await source.stop()
+
+
+class _Listening:
+    """The stream that is open, if one is."""
+
+    def __init__(self, way: Way, ear: Ear) -> None:
+        self._way = way
+        self._ear = ear
+        self._uris: frozenset[str] = frozenset()
+        self._reading: Reading | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the stream has ended."""
+        return self._reading is not None and self._reading.is_over
+
+    async def stop(self) -> None:
+        """Leave the stream."""
+        if self._reading is not None:
+            await self._reading.stop()
+
+    async def want(self, uris: frozenset[str]) -> bytes:
+        """Listen for just these, and for every change of a list. The stream before is left once this one is open."""
+        if self._reading is not None and uris == self._uris:
+            return b""
+        before, reading = self._reading, Reading(self._ear)
+        reading.start(self._way.request.app[TASKS].start(self._read(reading, uris), name="read_changes"))
+        try:
+            async with asyncio.timeout(OPEN_S):
+                await reading.begun.wait()
+        except TimeoutError:
+            await reading.stop()
+            raise UpstreamDown("the upstream server does not acknowledge subscriptions/listen") from None
+        self._reading, self._uris = reading, uris
+        if before is not None:
+            await before.stop()
+        if reading.is_over:
+            raise UpstreamDown("the upstream server refused subscriptions/listen")
+        return b""
+
+    async def _read(self, reading: Reading, uris: frozenset[str]) -> None:
+        came = upstream_headers(self._way.request, self._way.mounted, "")
+        headers = {name: value for name, value in came.items() if name.lower() not in _DROPPED}
+        headers |= modern.headers_of(_LISTEN) | {"Accept": "application/json, text/event-stream"}
+        listen_id = f"longshore-{ids.new_id()}"
+        params = {"_meta": META, "notifications": changes.filter_of(changes.Wants(_LISTS, uris))}
+        body = _encode({"jsonrpc": "2.0", "id": listen_id, "method": _LISTEN, "params": params})
+        with suppress(LongshoreError):       # it is over then, which its owner sees
+            async with self._way.mounted.client.exchange("POST", headers, body, stands=True) as answer:
+                if answer.content_type == "application/json" and answer.status in _ANSWERS:
+                    reading.begun.set()      # it refuses, or ends the stream as soon as it began
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+                if answer.status != 200 or not answer.is_stream:
+                    return
+                parser = sse.Parser(MAX_EVENT_BYTES)
+                async for chunk in answer.chunks():
+                    for event in parser.feed(chunk):
+                        if jsonrpc.answers(event.data, listen_id):
+                            return
+                        if event.data and not await hand_on(self._way, event.data):
+                            reading.begun.set()      # the acknowledgement comes first

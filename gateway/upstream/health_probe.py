@@ -1,0 +1,128 @@
+"""Whether an upstream is there and which tools it has: asked at start-up and again while it is not ready."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import structlog
+
+from gateway.upstream import tool_listing as asked_tools
+from gateway.upstream.client import UpstreamClient
+from gateway.upstream.header_schemas import ToolHeaders
+from gateway.upstream.rpc import WantsCredentials
+from shared.clock import monotonic_s
+from shared.config import Server
+from shared.errors import LongshoreError, UpstreamDown
+
+log = structlog.get_logger(__name__)
+
+Readiness = Literal["starting", "ready", "unreachable", "waits_for_caller"]
+
+_PROBE_TIMEOUT_S = 10.0
+_RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass
+class Monitor:
+    """What is known of one upstream. Written by its probe and by traffic, read by health and start-up."""
+
+    server: Server
+    readiness: Readiness = "starting"
+    detail: str = ""
+    era: Literal["modern", "legacy"] | None = None     # None: not known
+    era_found_s: float = 0.0
+    era_is_hearsay: bool = False                       # another gateway found it out
+    era_doubted: bool = False                          # to be asked for again
+    is_modern_only: bool = False                       # it refuses `initialize`
+    server_info: bytes = b""                           # of `initialize`, JSON; b"" where it said nothing
+    latency_ms: float | None = None
+    tools: frozenset[str] = frozenset()
+    headers: ToolHeaders = field(default_factory=ToolHeaders)
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)    # output schemas, by tool that has one
+    ready: asyncio.Event = field(default_factory=asyncio.Event)     # settled, one way or the other
+    doubted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def missing_tools(self) -> list[str]:
+        """Tools that adapters name and the upstream does not list."""
+        if self.readiness != "ready":
+            return []
+        named = {tool for adapter in self.server.adapters for tool in adapter.tools}
+        return sorted(named - self.tools)
+
+    def settle(self, readiness: Readiness, detail: str = "") -> None:
+        """Take over what was found; log it when it changed."""
+        if readiness != self.readiness:
+            level = log.info if readiness == "ready" else log.warning
+            level("upstream_changed", server=self.server.id, readiness=readiness, detail=detail)
+        self.readiness, self.detail = readiness, detail
+        if readiness in ("ready", "waits_for_caller"):
+            self.ready.set()
+
+
+async def watch(monitor: Monitor, client: UpstreamClient, on_settled: Callable[[Monitor], None]) -> None:
+    """Probe until the upstream is ready, and again whenever traffic doubts it. Ends only by cancellation.
+
+    A server that wants a caller's headers waits for its first caller.
+    """
+    while True:
+        attempt = 0
+        while not monitor.ready.is_set():
+            await probe(monitor, client)
+            if not monitor.ready.is_set():
+                await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+                attempt += 1
+        on_settled(monitor)
+        await monitor.doubted.wait()
+        monitor.doubted.clear()
+        monitor.era_doubted = True
+        monitor.ready.clear()
+
+
+async def probe(monitor: Monitor, client: UpstreamClient, caller_headers: dict[str, str] | None = None) -> None:
+    """One handshake and tool list in a session of its own, which is ended again. Never raises a LongshoreError.
+
+    `caller_headers` are those of the first caller, where the upstream answers only with such.
+    """
+    server = monitor.server
+    if server.upstream.client_headers.required and caller_headers is None:
+        monitor.settle("waits_for_caller", "needs headers of a caller")
+        return
+    started = monotonic_s()
+    try:
+        async with asyncio.timeout(_PROBE_TIMEOUT_S):
+            await _look(monitor, client, {**(caller_headers or {}), **server.upstream.static_headers})
+    except TimeoutError:
+        monitor.settle("unreachable", f"no answer within {_PROBE_TIMEOUT_S:.0f} s")
+    except WantsCredentials as err:
+        may_come = caller_headers is None and server.upstream.client_headers.passthrough
+        monitor.settle("waits_for_caller" if may_come else "unreachable", str(err))
+    except LongshoreError as err:
+        monitor.settle("unreachable", str(err))
+    else:
+        monitor.latency_ms = (monotonic_s() - started) * 1000
+        monitor.settle("ready")
+        if monitor.missing_tools:
+            log.warning("adapter_tools_missing", server=server.id, tools=monitor.missing_tools)
+
+
+async def _look(monitor: Monitor, client: UpstreamClient, extra: dict[str, str]) -> None:
+    """Ask in the session era, then in the stateless one, which alone a server may speak."""
+    is_modern_only = False
+    try:
+        listed = await asked_tools.by_handshake(client, extra)
+    except WantsCredentials:
+        raise
+    except UpstreamDown as refused:
+        try:
+            listed = await asked_tools.by_discovery(client, extra)
+        except UpstreamDown:
+            raise refused from None
+        is_modern_only = True
+    monitor.is_modern_only = is_modern_only
+    monitor.server_info, tools = listed.server_info, listed.tools
+    monitor.tools = frozenset(tool.name for tool in tools)
+    monitor.outputs = {tool.name: tool.output for tool in tools if isinstance(tool.output, dict)}
+    if broken := monitor.headers.replace(tools, ""):
+        log.warning("tool_headers_malformed", server=monitor.server.id, tools=broken)

@@ -1,0 +1,30 @@
+"""Upstream sessions of sessions that ended without their client: ended by whichever gateway takes them."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+
+from gateway.upstream.client import UpstreamClient
+from gateway.upstream.rpc import end
+from shared.config import Server
+from shared.errors import StoreDown
+from shared.state.expiry import ExpiryStore
+from shared.tasks import Tasks
+
+_EVERY_S = 1.0
+_AT_ONCE = 50
+
+
+async def end_sessions(
+    expiry: ExpiryStore, upstreams: Mapping[str, tuple[Server, UpstreamClient]], tasks: Tasks
+) -> None:
+    """DELETE what is queued, until cancelled; best effort, with the configured headers alone."""
+    while True:
+        await asyncio.sleep(_EVERY_S)
+        with contextlib.suppress(StoreDown):
+            for ended in await expiry.take_upstream_ends(_AT_ONCE):
+                if ended.server in upstreams:
+                    server, client = upstreams[ended.server]
+                    headers = dict(server.upstream.static_headers)
+                    headers |= {"Mcp-Session-Id": ended.upstream_id, "MCP-Protocol-Version": ended.protocol}
+                    tasks.spawn(end(client, headers), name="end_upstream_session")

@@ -1,0 +1,87 @@
+"""The tools that an upstream lists to the gateway itself, and who it says it is, in either era."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from gateway.upstream.client import UpstreamClient
+from gateway.upstream.discover import META, discovered
+from gateway.upstream.rpc import ask, end, tell
+from gateway.wire import jsonrpc, modern
+from gateway.wire.tool_lists import Tool
+from shared.errors import UpstreamDown
+
+WITHIN_S = 10.0
+_ACCEPT = "application/json, text/event-stream"
+_VERSION = "2025-06-18"      # of the handshake era, and known to every server that has one
+_MAX_PAGES = 50
+
+
+class _ToolPage(msgspec.Struct):
+    tools: list[Tool] = []
+    next_cursor: str | None = msgspec.field(default=None, name="nextCursor")
+
+
+class _Initialized(msgspec.Struct):
+    protocol: str = msgspec.field(name="protocolVersion")
+    capabilities: dict[str, Any] = {}
+    server_info: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw, name="serverInfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a server said."""
+
+    tools: list[Tool]
+    server_info: bytes = b""     # JSON, b"" where it did not say
+
+
+async def by_discovery(client: UpstreamClient, extra: dict[str, str]) -> Listed:
+    """The tools that a server of the stateless revision lists. Raises UpstreamDown, UpstreamTimeout."""
+    headers = {**extra, "Content-Type": "application/json", "Accept": _ACCEPT}
+    found = await discovered(client, headers, within_s=WITHIN_S)
+    if "tools" not in jsonrpc.open_object(found.get("capabilities", msgspec.Raw(b"{}"))):
+        return Listed([])
+    return Listed(await _tools(client, headers | modern.headers_of("tools/list"), {"_meta": META}))
+
+
+async def by_handshake(client: UpstreamClient, extra: dict[str, str]) -> Listed:
+    """The tools that a server lists within a session, which is ended again. Raises UpstreamDown, WantsCredentials."""
+    headers = {**extra, "Content-Type": "application/json", "Accept": _ACCEPT}
+    params = {
+        "protocolVersion": _VERSION, "capabilities": {},
+        "clientInfo": {"name": "longshore", "version": "1"},
+    }
+    response, session_id = await ask(client, headers, "initialize", params)
+    try:
+        initialized = msgspec.json.decode(response.get("result", b"{}"), type=_Initialized)
+    except msgspec.DecodeError:
+        raise UpstreamDown("the upstream server refused initialize") from None
+    headers["MCP-Protocol-Version"] = initialized.protocol
+    if session_id:
+        headers["Mcp-Session-Id"] = session_id
+    try:
+        await tell(client, headers, "notifications/initialized")
+        tools = await _tools(client, headers, {}) if "tools" in initialized.capabilities else []
+        info = bytes(initialized.server_info)
+        return Listed(tools, info if info[:1] == b"{" else b"")
+    finally:
+        if session_id:
+            await end(client, headers)
+
+
+async def _tools(client: UpstreamClient, headers: dict[str, str], base: dict[str, Any]) -> list[Tool]:
+    tools: list[Tool] = []
+    params = base
+    for _ in range(_MAX_PAGES):
+        response, _ = await ask(client, headers, "tools/list", params)
+        try:
+            page = msgspec.json.decode(response.get("result", b"{}"), type=_ToolPage)
+        except msgspec.DecodeError:
+            raise UpstreamDown("the upstream server's tool list is malformed") from None
+        tools += page.tools
+        if page.next_cursor is None:
+            break
+        params = {**base, "cursor": page.next_cursor}
+    return tools

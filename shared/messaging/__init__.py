@@ -1,0 +1,1 @@
+"""Messages between processes over Redis: pub/sub, mailboxes, message streams."""

@@ -1,0 +1,42 @@
+"""Word that a scope has other resources than before: said at once, and once more for all that follows closely.
+
+A call that leaves twenty files and a clean-up that ends a thousand change the same list: its listeners need to ask for
+it again once, or twice where something came in between.
+"""
+
+import asyncio
+
+import msgspec
+
+from shared.keys import Keys
+from shared.messaging.pubsub import RESOURCES, Word
+from shared.redis.connection import RedisLink
+
+_QUIET_S = 0.25              # after a word, before the next one of the same scope
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Notices:
+    """Says which scopes' artifacts have come or gone. Keeps what it has said for a moment, by scope."""
+
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+        self._said: dict[str, bool] = {}         # scopes within their quiet time, and whether there is more to say
+
+    def changed(self, scope: str) -> None:
+        """The scope's artifacts are others now. Does not wait, and is lost without a word while Redis is away: who
+        listens is told by its gateway then that it may have missed something."""
+        if scope in self._said:
+            self._said[scope] = True
+        else:
+            self._say(scope)
+
+    def _say(self, scope: str) -> None:
+        self._said[scope] = False
+        self._link.fire("PUBLISH", self._keys.news(scope), _encode(Word(RESOURCES, scope)))
+        asyncio.get_running_loop().call_later(_QUIET_S, self._go_on, scope)
+
+    def _go_on(self, scope: str) -> None:
+        if self._said.pop(scope):
+            self._say(scope)

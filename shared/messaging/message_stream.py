@@ -1,0 +1,132 @@
+"""Messages of any length from a call in one gateway to a listener in another, in order, a few frames at a time.
+
+The listener opens a mailbox and says where; what it has not taken yet is bounded, and its sender waits.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from shared.clock import monotonic_s
+from shared.errors import CallLost, StoreDown
+from shared.keys import Keys
+from shared.messaging.mailboxes import Mailbox
+from shared.redis.connection import Arg, RedisLink
+from shared.redis.scripts import Script, Scripts
+from shared.tasks import Tasks
+
+_PUSH = Script("push_parcel")
+_TAKE = Script("take_parcel")
+_FRAME_BYTES = 256 * 1024
+_MOST_FRAMES = 32
+_AT_ONCE = 8
+_TTL_MS = 60_000             # of what nobody takes, and of a mailbox whose listener is gone
+_ROOM_S = 0.05
+_PATIENCE_S = 30.0           # with a listener that takes nothing
+_ALIVE_MS = 10_000
+_SAY_EVERY_S = 2.5
+_LOOK_EVERY_S = 2.0
+_LONGEST_SILENCE_S = 45.0    # of a sender that says at least each few seconds that it is there
+_MORE, _LAST = b"0", b"1"
+
+
+class Parcels:
+    """The sender's side, and what both share. Built once at start-up."""
+
+    def __init__(self, link: RedisLink, keys: Keys, tasks: Tasks, process: str) -> None:
+        self.process = process           # of this gateway, while it lives known to all
+        self._scripts = Scripts(link)
+        self._link = link
+        self._keys = keys
+        self._tasks = tasks
+        self._saying: asyncio.Task[None] | None = None
+
+    async def say_alive(self) -> None:
+        """Let the others know that this gateway lives, from now until `close`. Raises StoreDown. Safe to repeat."""
+        if self._saying is None or self._saying.done():
+            self._saying = self._tasks.start(self._keep_saying(), name="say_alive")
+            await self._say()
+
+    async def lives(self, process: str) -> bool:
+        """Whether a gateway that said that it lives does. Raises StoreDown."""
+        return bool(await self._link.call("EXISTS", self._keys.asking(process)))
+
+    async def push(self, owner: str, box_id: str, message: bytes) -> bool:
+        """Whether the listener at this mailbox has room for the whole message in time. Raises StoreDown."""
+        keys = [self._keys.mailbox(owner, box_id), self._keys.parcel(box_id)]
+        for start in range(0, max(1, len(message)), _FRAME_BYTES):
+            chunk = message[start:start + _FRAME_BYTES]
+            frame = (_LAST if start + _FRAME_BYTES >= len(message) else _MORE) + chunk
+            args: list[Arg] = [frame, _MOST_FRAMES, _TTL_MS, self._keys.wake_mail(""), box_id]
+            if not await self._pushed(keys, args):
+                return False
+        return True
+
+    async def _pushed(self, keys: list[str], args: list[Arg]) -> bool:
+        until_s = monotonic_s() + _PATIENCE_S
+        while monotonic_s() < until_s:
+            if (pushed := await self._scripts.run(_PUSH, keys, args)) != 0:
+                return bool(pushed == 1)
+            await asyncio.sleep(_ROOM_S)     # the listener says nothing when it takes
+        return False
+
+    def incoming(self, owner: str, box: Mailbox, process: str) -> "Incoming":
+        """What `process` sends to a mailbox of this one."""
+        keys = [self._keys.mailbox(owner, box.id), self._keys.parcel(box.id), self._keys.asking(process)]
+        return Incoming(self._scripts, keys, box)
+
+    def close(self) -> None:
+        """This gateway holds no calls any more."""
+        if self._saying is not None:
+            self._saying.cancel()
+            self._link.fire("DEL", self._keys.asking(self.process))
+
+    async def _say(self) -> None:
+        await self._link.call("SET", self._keys.asking(self.process), "1", "PX", _ALIVE_MS)
+
+    async def _keep_saying(self) -> None:
+        while True:
+            await asyncio.sleep(_SAY_EVERY_S)
+            with suppress(StoreDown):
+                await self._say()
+
+
+class Incoming:
+    """The listener's side."""
+
+    def __init__(self, scripts: Scripts, keys: list[str], box: Mailbox) -> None:
+        self._scripts = scripts
+        self._keys = keys
+        self._box = box
+        self._parts: list[bytes] = []
+        self._whole: list[bytes] = []
+        self._silent_s = 0.0             # waited for since a frame came last
+
+    async def next(self) -> bytes | None:
+        """The next message; None when nothing came for a while. Raises CallLost when its sender died, or gave up."""
+        if not self._whole:
+            self._box.arrived.clear()
+            lives = await self._look()
+            if not self._whole and lives:
+                began_s = monotonic_s()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_EVERY_S):
+                        await self._box.arrived.wait()
+                self._silent_s += monotonic_s() - began_s
+                self._box.arrived.clear()
+                lives = await self._look()    # outside the limit: what is taken must not be lost
+            if not self._whole and (not lives or self._silent_s > _LONGEST_SILENCE_S):
+                raise CallLost("the gateway that held this call is gone; make the call again")
+        return self._whole.pop(0) if self._whole else None
+
+    async def _look(self) -> bool:
+        """Take what has come, and say whether the sender lives."""
+        while True:
+            lives, *frames = await self._scripts.run(_TAKE, self._keys, [_AT_ONCE, _TTL_MS])
+            for frame in frames:
+                self._silent_s = 0.0
+                self._parts.append(frame[1:])
+                if frame[:1] == _LAST:
+                    self._whole.append(b"".join(self._parts))
+                    self._parts = []
+            if not frames or self._whole:
+                return bool(lives)

@@ -1,0 +1,31 @@
+"""Takes the pulse of a process: once a second, how late its loop is, how fast Redis answers, and the totals there."""
+
+import asyncio
+
+from shared.clock import monotonic_s
+from shared.errors import StoreDown
+from shared.process_metrics import Vitals
+from shared.state.totals import TotalsStore
+
+_EVERY_S = 1.0
+
+
+async def take_pulse(store: TotalsStore, vitals: Vitals) -> None:
+    """Measure until cancelled, also while Redis is away; then the last totals stay as they were."""
+    while True:
+        await _ask_redis(store, vitals)
+        asleep_s = monotonic_s()
+        await asyncio.sleep(_EVERY_S)
+        vitals.loop_lag.observe(max(0.0, monotonic_s() - asleep_s - _EVERY_S))
+
+
+async def _ask_redis(store: TotalsStore, vitals: Vitals) -> None:
+    asked_s = monotonic_s()
+    try:
+        totals = await store.read()
+    except StoreDown:
+        vitals.redis_up.set(0)
+        return
+    vitals.redis_seconds.observe(monotonic_s() - asked_s)
+    vitals.redis_up.set(1)
+    vitals.show(totals)

@@ -1,0 +1,1 @@
+"""Redis connection: one multiplexed, pipelining connection a process, subscriptions, scripts."""

@@ -1,0 +1,58 @@
+"""Which servers longshore can work with, and how the others are told to the operator. Pure."""
+
+import ssl
+
+from shared.redis.address import UnsuitableRedis
+
+OLDEST = (6, 2)
+_FOR_NOW = ("LOADING", "MASTERDOWN", "BUSY", "MISCONF", "CLUSTERDOWN", "READONLY")
+
+
+def unsuitable(info: str) -> UnsuitableRedis | None:
+    """What speaks against a server whose INFO (sections `server` and `cluster`) is `info`; None when nothing does."""
+    fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+    mode = fields.get("redis_mode") or fields.get("server_mode")
+    if mode == "sentinel":
+        return UnsuitableRedis(
+            "this is a sentinel, not a Redis server: name it under state_persistence.redis.sentinel.hosts"
+        )
+    if mode == "cluster" or fields.get("cluster_enabled") == "1":
+        return UnsuitableRedis(
+            "this Redis is a cluster, which longshore cannot use: its job queue and its limits need one server; "
+            "name a single server, or one that Sentinel keeps available"
+        )
+    version = fields.get("redis_version", "")
+    if (known := _version(version)) is not None and known < OLDEST:
+        return UnsuitableRedis(f"this Redis is version {version}; longshore needs 6.2 or newer, or any Valkey")
+    return None
+
+
+def refusal(words: str) -> UnsuitableRedis | None:
+    """What an error reply to the first commands of a connection means; None when it may pass by itself."""
+    word = words.split(" ", 1)[0]
+    if word in _FOR_NOW:
+        return None
+    if word in ("WRONGPASS", "NOAUTH") or "without any password configured" in words:
+        return UnsuitableRedis(f"Redis refuses the configured user or password ({word})")
+    if word == "NOPERM":
+        return UnsuitableRedis("the configured Redis user lacks permissions; docs/deployment.md lists what it needs")
+    if "DB index" in words or "SELECT is not allowed" in words:
+        return UnsuitableRedis("Redis has no database of the configured number")
+    return None
+
+
+def untrusted(err: OSError) -> UnsuitableRedis | None:
+    """What a failed TLS handshake means; None for failures that may pass by themselves."""
+    if not isinstance(err, ssl.SSLCertVerificationError):
+        return None
+    return UnsuitableRedis(
+        f"the certificate of Redis is not trusted ({err.verify_message}): set state_persistence.redis.ca_file to the "
+        "authority that signed it"
+    )
+
+
+def _version(text: str) -> tuple[int, int] | None:
+    parts = text.split(".")
+    if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
+        return None
+    return int(parts[0]), int(parts[1])

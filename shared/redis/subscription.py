@@ -1,0 +1,165 @@
+"""A connection of its own that listens on channels of Redis, opened again whenever it is lost.
+
+Messages that are published while it is down are lost: `on_ready` is called after every subscription, so
+that its owner looks at what it may have missed. Nothing may depend on a message alone.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+import hiredis
+import structlog
+
+from shared.errors import StoreDown
+from shared.redis.address import RedisAddress, UnsuitableRedis, login
+from shared.redis.connect import CONNECT_S, located, open_streams
+from shared.redis.pipeline import Arg
+from shared.tasks import Tasks
+
+log = structlog.get_logger(__name__)
+
+_IDLE = 0.45                 # after this share of `ping_s` in silence a PING must be answered in as much again
+_BACKOFF_S = (0.02, 0.1, 0.5, 1.0)
+
+
+class Subscription:
+    """Listens from its construction until `close`."""
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        channels: Sequence[str],
+        tasks: Tasks,
+        *,
+        on_message: Callable[[bytes], None],
+        on_ready: Callable[[], None],
+    ) -> None:
+        self._address = address
+        self._channels = {channel: asyncio.Event() for channel in channels}    # set while Redis says so
+        self._unconfirmed = len(self._channels)
+        self._writer: asyncio.StreamWriter | None = None
+        self._on_message = on_message
+        self._on_ready = on_ready
+        self._ready = asyncio.Event()
+        self._keeper = tasks.start(self._keep_open(), name="redis_subscription")
+
+    async def wait_ready(self, timeout_s: float) -> bool:
+        """Whether it listens, waiting at most so long for that."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._ready.wait()
+        return self._ready.is_set()
+
+    def add(self, channel: str) -> None:
+        """Listen on `channel` as well. It is not one that is there already."""
+        self._channels[channel] = asyncio.Event()
+        self._unconfirmed += 1
+        self._send("SUBSCRIBE", channel)
+
+    def remove(self, channel: str) -> None:
+        """Listen on `channel`, which was added, no more."""
+        if not self._channels.pop(channel).is_set():
+            self._unconfirmed -= 1
+            self._look_ready()
+        self._send("UNSUBSCRIBE", channel)
+
+    async def wait_for(self, channel: str, timeout_s: float) -> bool:
+        """Whether it listens on `channel`, one of its own, waiting at most so long for that."""
+        confirmed = self._channels[channel]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await confirmed.wait()
+        return confirmed.is_set()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        self._keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._keeper
+
+    async def _keep_open(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._listen(attempt=failures)
+            except (
+                OSError, TimeoutError, EOFError, StoreDown, UnsuitableRedis, hiredis.ReplyError, hiredis.ProtocolError
+            ) as err:
+                failures = 0 if self._ready.is_set() else failures + 1
+                log.warning("redis_subscription_lost", error=type(err).__name__)
+            finally:
+                self._ready.clear()
+                self._writer = None
+                self._unconfirmed = len(self._channels)
+                for confirmed in self._channels.values():
+                    confirmed.clear()
+            await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+
+    async def _listen(self, *, attempt: int) -> None:
+        at = await located(self._address, attempt=attempt)
+        async with asyncio.timeout(CONNECT_S):
+            reader, writer = await open_streams(at)
+        try:
+            writer.write(self._greeting())
+            self._writer = writer
+            await self._receive(reader, writer)
+        finally:
+            writer.close()
+
+    def _send(self, *command: Arg) -> None:
+        """To the connection, if there is one; the next one begins with all channels."""
+        if self._writer is not None:
+            self._writer.write(hiredis.pack_command(command))  # type: ignore[arg-type]
+
+    def _greeting(self) -> bytes:
+        commands: list[tuple[Arg, ...]] = [("SUBSCRIBE", *self._channels)]
+        if (auth := login(self._address.username, self._address.password)) is not None:
+            commands.insert(0, auth)
+        return b"".join(hiredis.pack_command(command) for command in commands)  # type: ignore[arg-type]
+
+    async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        replies = hiredis.Reader()
+        asked = False
+        while True:
+            try:
+                async with asyncio.timeout(_IDLE * self._address.ping_s):
+                    data = await reader.read(65_536)
+            except TimeoutError:
+                if asked:
+                    raise
+                writer.write(hiredis.pack_command(("PING",)))
+                asked = True
+                continue
+            if not data:
+                raise EOFError
+            asked = False
+            replies.feed(data)
+            while (reply := replies.gets()) is not False:
+                self._handle(reply)
+
+    def _handle(self, reply: object) -> None:
+        if isinstance(reply, hiredis.ReplyError):
+            raise reply
+        if not isinstance(reply, list):
+            return  # the answer to AUTH
+        kind, *rest = reply
+        if kind == b"message":
+            self._on_message(rest[1])
+        elif kind == b"subscribe" and (confirmed := self._channels.get(rest[0].decode())) is not None:
+            self._confirm(confirmed)
+
+    def _confirm(self, confirmed: asyncio.Event) -> None:
+        if confirmed.is_set():
+            return
+        confirmed.set()
+        self._unconfirmed -= 1
+        self._look_ready()
+
+    def _look_ready(self) -> None:
+        """Once every channel is confirmed that is wanted of this connection."""
+        if self._writer is None:
+            return
+        if self._unconfirmed == 0 and not self._ready.is_set():
+            self._ready.set()
+            self._on_ready()

@@ -1,0 +1,1 @@
+"""File storage: blobs, writers, folders and the layout below `storage.root`."""

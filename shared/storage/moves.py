@@ -1,0 +1,137 @@
+"""Moving, unlinking and making durable below one root. Blocking; errors are OSError."""
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Sequence
+from concurrent.futures import wait
+from functools import partial
+
+from shared.storage.folders import Folders, open_regular
+from shared.storage.layout import staging_parts
+
+Parts = tuple[str, ...]
+
+
+def move_in(folders: Folders, moves: Sequence[tuple[Parts, Parts]]) -> None:
+    """Rename each file from its first place to its second, where it is not there already; then sync all."""
+    move(folders, moves)
+    sync(folders, [target for _, target in moves])
+
+
+def move(folders: Folders, moves: Sequence[tuple[Parts, Parts]]) -> None:
+    """The same without the syncing, which is to follow."""
+    for source, target in moves:
+        _rename(folders, source, target)
+
+
+def _rename(folders: Folders, source: Parts, target: Parts) -> None:
+    with folders.place(source) as (staging, old), folders.place(target, create=True) as (folder, new):
+        try:
+            fd = open_regular(staging, old)
+            try:
+                folders.give_file_mode(fd)
+                os.rename(old, new, src_dir_fd=staging, dst_dir_fd=folder)
+            finally:
+                os.close(fd)
+        except FileNotFoundError:  # moved by a run that was broken off, or by one that goes on beside this one
+            os.close(open_regular(folder, new))
+
+
+def sync(folders: Folders, targets: Sequence[Parts]) -> None:
+    """Have the bytes of files, their names and the names of the two folders around each on disk.
+
+    All at once: on a busy disk each waits for the disk's own cache to be written, and the same writing does for all.
+    """
+    around = dict.fromkeys(parts[:-depth] for depth in (1, 2, 3) for parts in targets)
+    work = [partial(_sync_file, folders, parts) for parts in targets]
+    work += [partial(_sync_folder, folders, parts) for parts in around]
+    if not work:
+        return
+    first, *others = work
+    waiting = [folders.syncs.submit(one) for one in others]
+    try:
+        first()
+    finally:
+        _ = wait(waiting)        # nothing is still at it when this is over
+    for one in waiting:
+        one.result()
+
+
+def _sync_file(folders: Folders, parts: Parts) -> None:
+    fd = folders.open_file(parts)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sync_folder(folders: Folders, parts: Parts) -> None:
+    with folders.folder(parts) as folder:
+        os.fsync(folder)
+
+
+def discard(folders: Folders, places: Sequence[Parts]) -> None:
+    """Unlink files, where they are there, and the folders that this leaves empty."""
+    for parts in places:
+        folders.unlink(parts)
+        prune(folders, parts[:-1])
+
+
+def remove_folder(folders: Folders, parts: Parts) -> int:
+    """Unlink a folder and all in it; the number of files. Links are unlinked, never followed."""
+    try:
+        with folders.place(parts) as (above, name):
+            files = _remove(above, name)
+    except FileNotFoundError:
+        return 0
+    prune(folders, parts[:-1])
+    return files
+
+
+def _remove(above: int, name: str) -> int:
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    except OSError as err:
+        if err.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
+        os.unlink(name, dir_fd=above)  # a file or a link
+        return 1
+    files = 0
+    try:
+        with os.scandir(fd) as entries:
+            names = [entry.name for entry in entries]
+        for below in names:
+            with contextlib.suppress(FileNotFoundError):  # another worker was first
+                files += _remove(fd, below)
+    finally:
+        os.close(fd)
+    try:
+        os.rmdir(name, dir_fd=above)
+    except OSError as err:
+        if err.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # what came in meanwhile is for whoever brought it
+            raise
+    return files
+
+
+def prune(folders: Folders, parts: Parts) -> None:
+    """Remove the folder at `parts` if it is empty, and the one above; the two outermost always stay."""
+    while len(parts) > 2:
+        try:
+            with folders.place(parts) as (above, name):
+                os.rmdir(name, dir_fd=above)
+        except OSError:  # not empty, or gone: both are fine
+            return
+        parts = parts[:-1]
+
+
+def stamp_ns(folders: Folders) -> int:
+    """The volume's time: the change time of a file that is made for this and unlinked."""
+    parts = staging_parts(f"stamp-{secrets.token_urlsafe(12)}")
+    fd = folders.create_file(parts)
+    try:
+        return os.fstat(fd).st_ctime_ns
+    finally:
+        os.close(fd)
+        folders.unlink(parts)

@@ -1,0 +1,167 @@
+"""arq's worker without its polling: it sleeps until a job is enqueued, and claims jobs with one script.
+
+arq's `run_job`, retries and serialisation stay; what is replaced is how jobs are found (a script instead
+of a poll and four round trips a job), how long a dead worker's job is stuck (its claim lapses within
+seconds, because a live worker renews it) and how a result leaves (pushed to the caller's channel).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+import structlog
+from arq.connections import ArqRedis
+from arq.utils import timestamp_ms
+from arq.worker import Function, Worker
+from redis.exceptions import RedisError
+
+from shared.errors import StoreDown
+from shared.keys import Keys
+from shared.metrics import WorkerMetrics
+from shared.redis.scripts import Script, Scripts
+from shared.state.workers import CLAIM_MS
+from storage_worker.arq_pool import decode, encode
+
+log = structlog.get_logger(__name__)
+
+_CLAIM = Script("claim_jobs")
+_FINISH = Script("finish_job")
+
+_LONGEST_SLEEP_S = 5.0       # the safety net for wake-ups that were lost
+_REDIS_DOWN_S = 0.5
+_FINISH_TRIES = 5
+_MAX_TRIES = 5
+_HEALTH_EVERY_S = 15
+
+
+class WakeWorker(Worker):
+    """Runs jobs until `stop`. `wake` may be called at any time, and often."""
+
+    def __init__(  # noqa: PLR0913  (what it is made of; arq's constructor takes thirty)
+        self, functions: Sequence[Function], *, pool: ArqRedis, scripts: Scripts, keys: Keys, worker_id: str,
+        metrics: WorkerMetrics, max_jobs: int = 16,
+    ) -> None:
+        super().__init__(
+            functions, redis_pool=pool, queue_name=keys.queue(), handle_signals=False, max_jobs=max_jobs,
+            poll_delay=0, max_tries=_MAX_TRIES, keep_result=60, health_check_interval=_HEALTH_EVERY_S,
+            job_serializer=encode, job_deserializer=decode, log_results=False,
+        )
+        self.worker_id = worker_id
+        self._scripts = scripts
+        self._keys = keys
+        self._metrics = metrics
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at the queue now."""
+        self._woken.set()
+
+    @property
+    def running(self) -> list[str]:
+        """Ids of the jobs that run."""
+        return [job_id for job_id, task in self.tasks.items() if not task.done()]
+
+    async def stop(self, grace_s: float) -> None:
+        """Begin nothing more, let what runs end within `grace_s`, then cancel it: another worker takes it over."""
+        self.allow_pick_jobs = False
+        running = [task for task in self.tasks.values() if not task.done()]
+        if running:
+            _, late = await asyncio.wait(running, timeout=grace_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        with contextlib.suppress(RedisError, OSError):
+            await self.pool.delete(self.health_check_key)
+        await self.pool.aclose(close_connection_pool=True)
+
+    async def main(self) -> None:
+        """Find and begin jobs for ever; survives a Redis that is gone for a while."""
+        while True:
+            await self._poll_iteration()
+
+    async def _poll_iteration(self) -> None:
+        # Cleared before the queue is read: a wake-up that comes between the two must not be lost.
+        self._woken.clear()
+        try:
+            sleep_s = await self._claim() if self.allow_pick_jobs else _LONGEST_SLEEP_S
+            await self.record_health()
+        except (StoreDown, RedisError, OSError) as err:
+            log.warning("queue_unreachable", error=type(err).__name__)
+            sleep_s = _REDIS_DOWN_S
+        self._reap()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(sleep_s):
+                await self._woken.wait()
+
+    async def _claim(self) -> float:
+        """Begin as many due jobs as there are free slots; how long to sleep then, in seconds."""
+        free = self.max_jobs - self.job_counter
+        if free <= 0:
+            return _LONGEST_SLEEP_S  # the job that ends first wakes us
+        # A slot that becomes free during the script is not in `free`, but its job has woken us by then.
+        next_due_ms, *claimed = await self._scripts.run(
+            _CLAIM, [self._keys.queue()], [self.worker_id, free, CLAIM_MS, self._keys.job_claims]
+        )
+        for job_id, waited_ms in zip(claimed[::2], claimed[1::2], strict=True):
+            self._metrics.job_wait_seconds.observe(waited_ms / 1000)
+            await self._begin(job_id.decode())
+        # When more are due than there were slots, this is 0: slots that are free by now are filled at once.
+        return _LONGEST_SLEEP_S if next_due_ms < 0 else min(_LONGEST_SLEEP_S, next_due_ms / 1000)
+
+    async def _begin(self, job_id: str) -> None:
+        if job_id in self.running:  # our own claim had lapsed, and is ours again
+            return
+        await self.sem.acquire()
+        self.job_counter += 1
+        # The score is this host's now, not the queue's: arq subtracts it from this host's clock for a retry.
+        task = self.loop.create_task(self.run_job(job_id, timestamp_ms()))
+        task.add_done_callback(self._ended)
+        self.tasks[job_id] = task
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._release_sem_dec_counter_on_complete()
+        self._woken.set()  # a slot is free: there may be jobs that found none
+
+    def _reap(self) -> None:
+        for job_id, task in list(self.tasks.items()):
+            if task.done():
+                del self.tasks[job_id]
+                if not task.cancelled() and (failure := task.exception()) is not None:
+                    # Redis was gone when the job began or ended: its claim lapses and it runs again.
+                    log.warning("job_left_behind", error=type(failure).__name__)
+
+    async def finish_job(  # noqa: PLR0913  (arq's signature)
+        self, job_id: str, finish: bool, result_data: bytes | None, result_timeout_s: float | None,
+        keep_result_forever: bool, incr_score: int | None, keep_in_progress: float | None,
+    ) -> None:
+        """Take the job out of the queue and push its result, or leave it to run again."""
+        again_ms = -1 if finish else incr_score or 0
+        await self._finish(job_id, again_ms, result_data, result_timeout_s)
+
+    async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:
+        """Take a job out of the queue that arq has given up."""
+        await self._finish(job_id, -1, result_data, self.keep_result_s)
+
+    async def _finish(self, job_id: str, again_ms: int, result: bytes | None, keep_s: float | None) -> None:
+        keys = self._keys
+        caller, dot, _ = job_id.partition(".")
+        channel = keys.wake_workers() if again_ms >= 0 else keys.wake_gateway(caller) if dot else ""
+        pushed = (result or b"") if dot else b""
+        for attempt in range(_FINISH_TRIES):
+            try:
+                mine = await self._scripts.run(
+                    _FINISH,
+                    [
+                        keys.queue(), keys.job(job_id), keys.job_result(job_id), keys.job_claim(job_id),
+                        keys.job_tries(job_id),
+                    ],
+                    [self.worker_id, job_id, again_ms, pushed, max(1, int((keep_s or 0) * 1000)), channel],
+                )
+            except StoreDown:  # it may have run: it is the same twice
+                if attempt == _FINISH_TRIES - 1:
+                    raise
+                await asyncio.sleep(_REDIS_DOWN_S)
+            else:
+                if not mine:
+                    log.warning("job_taken_over")
+                return

@@ -1,0 +1,1 @@
+"""Capture of what a tool wrote: which files, from where, with which checks."""

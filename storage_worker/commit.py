@@ -1,0 +1,30 @@
+"""Committing records where others may have to give way, and unlinking the files of those that did."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from shared.records import FileRecord
+from shared.storage.layout import folder_of
+from storage_worker.stores import Stores
+from storage_worker.unlink import unlink_folder
+
+log = structlog.get_logger(__name__)
+
+
+async def commit(
+    stores: Stores, scope: str, records: Sequence[FileRecord], *, reservation: str = ""
+) -> list[FileRecord]:
+    """Commit `records`, all or none, and unlink what was evicted for them. Returns them as they are stored.
+
+    Repeatable: the records of evicted files are gone when this looks at the files, so that a file which a
+    killed worker left behind is the sweep's. Raises SessionGone, OverQuota, StoreDown.
+    """
+    while True:
+        done = await stores.files.commit(scope, records, reservation=reservation)
+        if done.evicted:
+            log.info("files_evicted", files=len(done.evicted), size_bytes=sum(r.size_bytes for r in done.evicted))
+            await asyncio.gather(*(unlink_folder(stores, folder_of(record)) for record in done.evicted))
+        if done.is_done:
+            return done.stored

@@ -1,0 +1,139 @@
+"""What surrounds every job: decode the payload, time the run, and turn its error into an outcome.
+
+An exception does not survive msgpack on its way to the gateway: `Refused` becomes an outcome at once,
+`Unavailable` after a few more tries, anything else is our bug, logged with a trace id that the outcome names.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+import structlog
+from arq import Retry
+from arq.worker import Function, func
+
+from shared import tracing
+from shared.clock import monotonic_s, now_s
+from shared.error_records import refusal_of
+from shared.errors import Refused, Unavailable, WorkerDown
+from shared.ids import new_id
+from shared.jobs import Cleanup, CycleDone, JobRefused, NothingFound, Outcome, Payload
+from shared.metrics import WorkerMetrics
+from shared.state.queue import job_name
+from shared.tracing import Traces
+from storage_worker.stores import Stores
+
+log = structlog.get_logger(__name__)
+
+P = TypeVar("P", bound=Payload)
+
+_RETRY_AFTER_S = (0.1, 0.5, 2.0)
+_GIVEN_UP = frozenset({502, 503, 504})       # `Unavailable`, after its tries
+_TRANSITIONS = {"tombstoned_sessions": "idle_expired_tombstoned", "expired_sessions": "idle_expired_deleted"}
+_SLACK_S = 5.0               # arq's own limit lies beyond ours, so that ours answers
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[P]):
+    """One job: its payload's type, what it does, and how long one run may take."""
+
+    payload: type[P]
+    work: Callable[[Stores, P], Awaitable[Outcome]]
+    timeout_s: float
+    keep_result_s: float
+
+    @property
+    def name(self) -> str:
+        return job_name(self.payload)
+
+
+def job(
+    payload: type[P], *, timeout_s: float, keep_result_s: float = 60.0
+) -> Callable[[Callable[[Stores, P], Awaitable[Outcome]]], Job[P]]:
+    """Make a coroutine function the job of `payload`. `keep_result_s` 0 for jobs that nobody waits for."""
+    return lambda work: Job(payload=payload, work=work, timeout_s=timeout_s, keep_result_s=keep_result_s)
+
+
+class Frame:
+    """Runs jobs for arq."""
+
+    def __init__(self, stores: Stores, metrics: WorkerMetrics, traces: Traces | None = None) -> None:
+        self._stores = stores
+        self._traces = traces
+        self._metrics = metrics
+
+    def function(self, job: Job[P]) -> Function:
+        """`job` as arq wants it."""
+        decoder = msgspec.msgpack.Decoder(job.payload)
+        for result in ("dead", "failed"):   # series that begin at 0, so that an alert sees the first
+            self._metrics.jobs_finished.labels(job=job.name, result=result)
+
+        async def run(ctx: dict[str, Any], body: bytes) -> Outcome:
+            outcome = await self._run(job, decoder, body, tries=ctx["job_try"])
+            # Both are clocks of hosts, and may differ: a job never ends before it was enqueued.
+            since_s = max(0.0, now_s() - ctx["enqueue_time"].timestamp())
+            self._metrics.job_finish_seconds.labels(job.name).observe(since_s)
+            return outcome
+
+        return func(run, name=job.name, timeout=job.timeout_s + _SLACK_S, keep_result=job.keep_result_s)
+
+    async def _run(self, job: Job[P], decoder: "msgspec.msgpack.Decoder[P]", body: bytes, *, tries: int) -> Outcome:
+        started_s = monotonic_s()
+        result = "cancelled"
+        try:
+            outcome = await self._outcome(job, decoder, body, tries)
+            result = _result(outcome)
+            self._count_cycle(job, outcome)
+        except Retry:
+            result = "retried"
+            raise
+        finally:
+            self._metrics.jobs_finished.labels(job=job.name, result=result).inc()
+            self._metrics.job_seconds.labels(job=job.name).observe(monotonic_s() - started_s)
+        return outcome
+
+    def _count_cycle(self, job: Job[P], outcome: Outcome) -> None:
+        if isinstance(outcome, CycleDone):
+            for kind, count in outcome.removed.items():
+                self._metrics.cleanup_removed.labels(server_id="global", bucket=kind).inc(count)
+            for server, kinds in outcome.sessions.items():
+                for kind, count in kinds.items():
+                    self._metrics.sessions.labels(server, _TRANSITIONS[kind]).inc(count)
+        if job.payload is Cleanup:
+            status = "success" if isinstance(outcome, CycleDone) else "error"
+            self._metrics.cleanup_cycles.labels(server_id="global", status=status).inc()
+
+    async def _outcome(
+        self, job: Job[P], decoder: "msgspec.msgpack.Decoder[P]", body: bytes, tries: int
+    ) -> Outcome:
+        try:
+            async with asyncio.timeout(job.timeout_s):
+                order = decoder.decode(body)
+                with tracing.continued(self._traces, f"run {job.name}", "consumer", order.traceparent):
+                    return await job.work(self._stores, order)
+        except Refused as err:
+            return refusal_of(err)
+        except Unavailable as err:
+            if tries <= len(_RETRY_AFTER_S):
+                log.warning("job_retried", job=job.name, reason=err.reason, tries=tries)
+                raise Retry(defer=_RETRY_AFTER_S[tries - 1]) from err
+            return refusal_of(err)
+        except TimeoutError:
+            log.warning("job_timed_out", job=job.name)
+            return refusal_of(WorkerDown("the storage worker took too long; try again shortly"))
+        except Exception:  # the frame ends every error: arq could only say that there was one
+            trace_id = new_id()
+            log.exception("job_failed", job=job.name, trace_id=trace_id)
+            return JobRefused(
+                status=500, code=-32603, reason="internal", message=f"an internal error; its trace id is {trace_id}"
+            )
+
+
+def _result(outcome: Outcome) -> str:
+    if isinstance(outcome, JobRefused):
+        if outcome.reason == "internal":
+            return "failed"
+        return "dead" if outcome.status in _GIVEN_UP else "refused"
+    return "nothing_found" if isinstance(outcome, NothingFound) else "done"

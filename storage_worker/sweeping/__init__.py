@@ -1,0 +1,1 @@
+"""Sweep of what no record points at."""

@@ -1,0 +1,183 @@
+"""Builds one worker process from the configuration and runs it until it is told to stop."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import structlog
+from arq.worker import Function
+from prometheus_client import CollectorRegistry, start_http_server
+
+from shared.config import Config
+from shared.errors import StoreDown
+from shared.ids import new_id
+from shared.jobs import Cleanup, Sweep
+from shared.keys import Keys
+from shared.metrics import Metrics, WorkerMetrics
+from shared.otlp.lifecycle import exporting
+from shared.process_metrics import Vitals
+from shared.process_sampler import take_pulse
+from shared.redis.address import RedisAddress, configured_address
+from shared.redis.connection import RedisLink
+from shared.redis.scripts import Scripts
+from shared.redis.subscription import Subscription
+from shared.state.due import Due
+from shared.state.expiry import ExpiryStore
+from shared.state.files import FileStore
+from shared.state.periodic import Periodic
+from shared.state.quota import FileLimits
+from shared.state.reconciliation import ReconciliationStore
+from shared.state.sessions import SessionLimits
+from shared.state.totals import TotalsStore
+from shared.state.workers import Workers
+from shared.storage.blobs import Blobs
+from shared.tasks import Tasks
+from shared.tracing import Traces
+from storage_worker.arq_pool import arq_pool
+from storage_worker.arq_worker import WakeWorker
+from storage_worker.heartbeat import Every, Heartbeat
+from storage_worker.job_runner import Frame
+from storage_worker.jobs.cleanup import cleanup
+from storage_worker.jobs.finalise_artifact import finalise_artifact
+from storage_worker.jobs.finalise_upload import finalise_upload
+from storage_worker.jobs.reconcile import reconcile_with
+from storage_worker.jobs.remove_scope import remove_scope
+from storage_worker.jobs.sweep import sweep
+from storage_worker.reconcile_trigger import Awakening
+from storage_worker.stores import Stores, policy_of
+from storage_worker.sweeping.attribution import Attribution
+
+log = structlog.get_logger(__name__)
+
+_LEAST_SWEEP_S = 60          # a sweep walks what exists, so it runs more rarely than what is due is ended
+
+
+async def serve(config: Config, admin_port: int | None = None) -> None:
+    """Run jobs until SIGTERM or SIGINT, then let what runs end within `core.shutdown_grace_seconds`.
+
+    `admin_port` is used instead of `core.admin_port`; 0: no metrics are served. Survives a Redis that is
+    away for a while. Raises ConfigError when the configuration names no Redis, UnsuitableRedis, and
+    Forbidden or Unavailable when `storage.root` cannot be used.
+    """
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stopped.set)
+    metrics = Metrics()
+    port = config.core.admin_port if admin_port is None else admin_port
+    if not config.telemetry.prometheus.enabled:
+        port = 0
+    try:
+        with _admin(config.core.admin_host, port, metrics.registry):
+            async with (
+                exporting(config, metrics.registry, role="worker") as traces,
+                running_worker(config, metrics.worker, metrics.vitals, traces),
+            ):
+                await stopped.wait()
+                log.info("worker_stopping")
+    finally:
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(signum)
+
+
+@asynccontextmanager
+async def running_worker(
+    config: Config, metrics: WorkerMetrics, vitals: Vitals | None = None, traces: Traces | None = None
+) -> AsyncIterator[WakeWorker]:
+    """A worker that runs while the block does, and lets its jobs end before the block is left."""
+    logging.getLogger("arq").setLevel(logging.WARNING)  # below that it writes the arguments of jobs
+    address, keys = configured_address(config), Keys(config.state_persistence.redis.key_base)
+    async with AsyncExitStack() as stack:
+        tasks = Tasks()
+        stack.push_async_callback(tasks.close)
+        link = RedisLink(address, tasks)
+        stack.push_async_callback(link.close)
+        await link.require_suitable()
+        scripts = Scripts(link)
+        stores = await _stores(config, scripts, link, keys, stack)
+        frame, found = Frame(stores, metrics, traces), ReconciliationStore(scripts, link, keys, FileLimits.of(config))
+        reconciling = frame.function(reconcile_with(found, Attribution.of(config)))
+        worker = _worker(scripts, keys, address, [*_functions(frame), reconciling], metrics)
+        workers = Workers(scripts, link, keys)
+        stack.push_async_callback(_leave, workers, worker.worker_id)
+        periodic = Periodic(scripts, keys)
+        awakening = Awakening(config.state_persistence.reconciliation.mode, found, periodic)
+        heartbeat = Heartbeat(worker, workers, periodic, metrics, _periodic_jobs(config), awakening)
+        _ = tasks.start(heartbeat.run(), name="heartbeat")
+        if vitals is not None:
+            tasks.spawn(take_pulse(TotalsStore(scripts, keys), vitals), name="pulse")
+        subscription = Subscription(
+            address, [keys.wake_workers()], tasks, on_message=lambda _: worker.wake(), on_ready=worker.wake
+        )
+        stack.push_async_callback(subscription.close)
+        _ = tasks.start(worker.main(), name="worker")
+        stack.push_async_callback(worker.stop, config.core.shutdown_grace_seconds)
+        log.info("worker_started", worker_id=worker.worker_id)
+        yield worker
+
+
+async def _stores(config: Config, scripts: Scripts, link: RedisLink, keys: Keys, stack: AsyncExitStack) -> Stores:
+    storage = config.storage
+    blobs = Blobs(Path(storage.root), dir_mode=storage.dir_mode, file_mode=storage.file_mode)
+    stack.callback(blobs.close)
+    await blobs.prepare()
+    limits = SessionLimits.of(config.sessions)
+    return Stores(
+        blobs=blobs, files=FileStore(scripts, link, keys, FileLimits.of(config)), due=Due(scripts, keys),
+        expiry=ExpiryStore(scripts, link, keys, limits), policy=policy_of(config),
+    )
+
+
+def _functions(frame: Frame) -> list[Function]:
+    return [
+        frame.function(finalise_upload), frame.function(finalise_artifact), frame.function(remove_scope),
+        frame.function(cleanup), frame.function(sweep),
+    ]
+
+
+def _worker(
+    scripts: Scripts, keys: Keys, address: RedisAddress, functions: Sequence[Function], metrics: WorkerMetrics
+) -> WakeWorker:
+    return WakeWorker(
+        functions, pool=arq_pool(address, keys.queue()), scripts=scripts, keys=keys, worker_id=new_id(), metrics=metrics
+    )
+
+
+def _periodic_jobs(config: Config) -> list[Every]:
+    interval_s = config.core.cleanup_interval_seconds
+    if interval_s is None:
+        return []
+    jobs = [Every(payload=Cleanup(), interval_s=interval_s)]
+    if config.storage.orphan_sweeper_enabled:
+        jobs.append(Every(payload=Sweep(), interval_s=max(interval_s, _LEAST_SWEEP_S)))
+    return jobs
+
+
+async def _leave(workers: Workers, worker_id: str) -> None:
+    try:
+        await workers.leave(worker_id)
+    except StoreDown:
+        return  # the heartbeat lapses by itself
+
+
+@contextmanager
+def _admin(host: str, port: int, registry: CollectorRegistry) -> Iterator[None]:
+    """Serve /metrics, unless `port` is 0. A port that is taken costs the metrics, not the worker."""
+    if not port:
+        yield
+        return
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except OSError as err:
+        log.error("admin_port_unusable", port=port, error=type(err).__name__)
+        yield
+        return
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
