@@ -11,14 +11,13 @@ PYTHON ?= python3
 ARGS ?=
 PY := .venv/bin/python
 READY := .venv/.ready
-PACKAGES := shared gateway storage_worker longshore
 PYTEST := $(PY) -m pytest $(ARGS)
 
 .DEFAULT_GOAL := run
 .PHONY: run dev lint test test-all bench clean prepare
 
 run: $(READY)
-	@$(PY) -m longshore.cli up --demo $(ARGS)
+	@$(PY) -m longshore up --demo $(ARGS)
 
 dev: $(READY)
 
@@ -28,7 +27,7 @@ $(READY): requirements/dev.txt pyproject.toml requirements/environment.sh
 
 lint: $(READY)
 	$(PY) -m ruff check .
-	$(PY) -m mypy --strict $(PACKAGES) tests
+	$(PY) -m mypy --strict longshore tests
 	.venv/bin/lint-imports --no-logo
 
 # Node packages, browsers and second environments that only the tests need.

@@ -8,22 +8,22 @@ from functools import partial
 import structlog
 from aiohttp import web
 
-from gateway import startup
-from gateway.appkeys import CANCELLATIONS, CONFIG, LISTS, METRICS, STARTUP, STREAMS, VITALS, Startup
-from gateway.files.fetching import Guard
-from gateway.http.admin import admin_app
-from gateway.http.edge import ORIGINS, add_cors_headers, edge
-from gateway.http.origins import Origins
-from gateway.http.server.idle_connections import drop_silent
-from gateway.http.server.runner import PublicRunner
-from gateway.http.server.slow_readers import let_go
-from gateway.mcp.forwarding.cancellations import Cancellations
-from gateway.mcp.list_cache import ListCache
-from gateway.mcp.replies.event_streams import Streams
-from gateway.metrics import Tally
-from shared.config import Config
-from shared.metrics import Metrics
-from shared.tasks import Tasks
+from longshore.gateway import startup
+from longshore.gateway.appkeys import CANCELLATIONS, CONFIG, LISTS, METRICS, STARTUP, STREAMS, VITALS, Startup
+from longshore.gateway.files.fetching import Guard
+from longshore.gateway.http.admin import admin_app
+from longshore.gateway.http.edge import ORIGINS, add_cors_headers, edge
+from longshore.gateway.http.origins import Origins
+from longshore.gateway.http.server.idle_connections import drop_silent
+from longshore.gateway.http.server.runner import PublicRunner
+from longshore.gateway.http.server.slow_readers import let_go
+from longshore.gateway.mcp.forwarding.cancellations import Cancellations
+from longshore.gateway.mcp.list_cache import ListCache
+from longshore.gateway.mcp.replies.event_streams import Streams
+from longshore.gateway.metrics import Tally
+from longshore.shared.config import Config
+from longshore.shared.metrics import Metrics
+from longshore.shared.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 

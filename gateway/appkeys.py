@@ -4,48 +4,48 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from gateway.auth.authenticator import Door
-from gateway.auth.failed_attempts import Failures
-from gateway.auth.principal import Principal
-from gateway.auth.rate_limiter import Limiter
-from gateway.files.adapters import Adapters
-from gateway.files.fetching import Fetcher
-from gateway.mcp.forwarding.cancellations import Cancellations
-from gateway.mcp.input_requests.standing_streams import Stands
-from gateway.mcp.input_requests.suspended_calls import ParkedCalls
-from gateway.mcp.list_cache import ListCache
-from gateway.mcp.replies.event_streams import Streams
-from gateway.mcp.sessions.end_watcher import Endings
-from gateway.mcp.sessions.leases import Leases
-from gateway.mcp.subscriptions.feeds import Feeds
-from gateway.metrics import Tally
-from gateway.upstream.client import UpstreamClient
-from gateway.upstream.era_cache import Eras
-from gateway.upstream.headers import HeaderRules
-from gateway.upstream.health_probe import Monitor
-from gateway.wire.envelope import MessageId
-from shared.config import Config, Server
-from shared.crypto.sealed_tokens import Sealer
-from shared.crypto.signed_links import Signer
-from shared.keys import Keys
-from shared.messaging.mailboxes import Mailboxes
-from shared.messaging.pubsub import Hearing, News
-from shared.process_metrics import Vitals
-from shared.redis.connection import RedisLink
-from shared.state.expiry import ExpiryStore
-from shared.state.feeds import FeedStore
-from shared.state.files import FileStore
-from shared.state.grants import GrantStore
-from shared.state.queue import Queue
-from shared.state.renewal import RenewalStore
-from shared.state.reservations import ReservationStore
-from shared.state.resumable import ResumableStore
-from shared.state.sessions import SessionStore
-from shared.state.upload_waits import UploadWaits
-from shared.state.workers import Workers
-from shared.storage.blobs import Blobs
-from shared.tasks import Tasks
-from shared.tracing import Root, Traces
+from longshore.gateway.auth.authenticator import Door
+from longshore.gateway.auth.failed_attempts import Failures
+from longshore.gateway.auth.principal import Principal
+from longshore.gateway.auth.rate_limiter import Limiter
+from longshore.gateway.files.adapters import Adapters
+from longshore.gateway.files.fetching import Fetcher
+from longshore.gateway.mcp.forwarding.cancellations import Cancellations
+from longshore.gateway.mcp.input_requests.standing_streams import Stands
+from longshore.gateway.mcp.input_requests.suspended_calls import ParkedCalls
+from longshore.gateway.mcp.list_cache import ListCache
+from longshore.gateway.mcp.replies.event_streams import Streams
+from longshore.gateway.mcp.sessions.end_watcher import Endings
+from longshore.gateway.mcp.sessions.leases import Leases
+from longshore.gateway.mcp.subscriptions.feeds import Feeds
+from longshore.gateway.metrics import Tally
+from longshore.gateway.upstream.client import UpstreamClient
+from longshore.gateway.upstream.era_cache import Eras
+from longshore.gateway.upstream.headers import HeaderRules
+from longshore.gateway.upstream.health_probe import Monitor
+from longshore.gateway.wire.envelope import MessageId
+from longshore.shared.config import Config, Server
+from longshore.shared.crypto.sealed_tokens import Sealer
+from longshore.shared.crypto.signed_links import Signer
+from longshore.shared.keys import Keys
+from longshore.shared.messaging.mailboxes import Mailboxes
+from longshore.shared.messaging.pubsub import Hearing, News
+from longshore.shared.process_metrics import Vitals
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.state.expiry import ExpiryStore
+from longshore.shared.state.feeds import FeedStore
+from longshore.shared.state.files import FileStore
+from longshore.shared.state.grants import GrantStore
+from longshore.shared.state.queue import Queue
+from longshore.shared.state.renewal import RenewalStore
+from longshore.shared.state.reservations import ReservationStore
+from longshore.shared.state.resumable import ResumableStore
+from longshore.shared.state.sessions import SessionStore
+from longshore.shared.state.upload_waits import UploadWaits
+from longshore.shared.state.workers import Workers
+from longshore.shared.storage.blobs import Blobs
+from longshore.shared.tasks import Tasks
+from longshore.shared.tracing import Root, Traces
 
 
 @dataclass(frozen=True)

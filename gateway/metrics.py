@@ -5,8 +5,8 @@ from typing import Literal, NamedTuple
 
 from prometheus_client import Counter, Histogram
 
-from shared.metrics import GatewayMetrics
-from shared.tracing import exemplar
+from longshore.shared.metrics import GatewayMetrics
+from longshore.shared.tracing import exemplar
 
 _BACKEND = "redis"
 AuthMode = Literal["signed_url", "session_context"]

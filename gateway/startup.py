@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from gateway.appkeys import (
+from longshore.gateway.appkeys import (
     BLOBS,
     CANCELLATIONS,
     CARRIED,
@@ -51,56 +51,56 @@ from gateway.appkeys import (
     WORKERS,
     Mounted,
 )
-from gateway.auth.authenticator import Door
-from gateway.auth.failed_attempts import Failures
-from gateway.auth.rate_limiter import Limiter
-from gateway.files.adapters import Adapters
-from gateway.files.fetching import Fetcher, Guard
-from gateway.http.routes import add_routes
-from gateway.mcp.input_requests.standing_streams import Stands
-from gateway.mcp.input_requests.suspended_calls import ParkedCalls
-from gateway.mcp.sessions.end_watcher import Endings
-from gateway.mcp.sessions.leases import Leases
-from gateway.mcp.subscriptions.feeds import Feeds
-from gateway.metrics import Tally
-from gateway.upstream import health_probe as probe
-from gateway.upstream.client import UpstreamClient
-from gateway.upstream.era_cache import Eras
-from gateway.upstream.headers import HeaderRules
-from gateway.upstream.health_probe import Monitor
-from gateway.upstream.session_ender import end_sessions
-from shared.clock import monotonic_s
-from shared.config import Config, Server
-from shared.crypto.sealed_tokens import Sealer
-from shared.crypto.signed_links import Signer
-from shared.ids import new_id
-from shared.keys import Keys
-from shared.messaging.mailboxes import Mailboxes
-from shared.messaging.message_stream import Parcels
-from shared.messaging.pubsub import CANCELLED, LISTS_CHANGED, Hearing, News, Word
-from shared.otlp.lifecycle import exporting
-from shared.process_sampler import take_pulse
-from shared.redis.address import configured_address
-from shared.redis.connection import RedisLink
-from shared.redis.scripts import Scripts
-from shared.state.eras import EraStore
-from shared.state.expiry import ExpiryStore
-from shared.state.feeds import FeedStore
-from shared.state.files import FileStore
-from shared.state.grants import GrantStore
-from shared.state.limits import LimitStore
-from shared.state.queue import Queue
-from shared.state.quota import LEAST_GRACE_S, FileLimits
-from shared.state.renewal import RenewalStore
-from shared.state.reservations import ReservationStore
-from shared.state.resumable import ResumableStore
-from shared.state.secrets import signing_secret
-from shared.state.sessions import SessionLimits, SessionStore
-from shared.state.totals import TotalsStore
-from shared.state.upload_waits import UploadWaits
-from shared.state.workers import Workers
-from shared.storage.blobs import Blobs
-from shared.tasks import Tasks
+from longshore.gateway.auth.authenticator import Door
+from longshore.gateway.auth.failed_attempts import Failures
+from longshore.gateway.auth.rate_limiter import Limiter
+from longshore.gateway.files.adapters import Adapters
+from longshore.gateway.files.fetching import Fetcher, Guard
+from longshore.gateway.http.routes import add_routes
+from longshore.gateway.mcp.input_requests.standing_streams import Stands
+from longshore.gateway.mcp.input_requests.suspended_calls import ParkedCalls
+from longshore.gateway.mcp.sessions.end_watcher import Endings
+from longshore.gateway.mcp.sessions.leases import Leases
+from longshore.gateway.mcp.subscriptions.feeds import Feeds
+from longshore.gateway.metrics import Tally
+from longshore.gateway.upstream import health_probe as probe
+from longshore.gateway.upstream.client import UpstreamClient
+from longshore.gateway.upstream.era_cache import Eras
+from longshore.gateway.upstream.headers import HeaderRules
+from longshore.gateway.upstream.health_probe import Monitor
+from longshore.gateway.upstream.session_ender import end_sessions
+from longshore.shared.clock import monotonic_s
+from longshore.shared.config import Config, Server
+from longshore.shared.crypto.sealed_tokens import Sealer
+from longshore.shared.crypto.signed_links import Signer
+from longshore.shared.ids import new_id
+from longshore.shared.keys import Keys
+from longshore.shared.messaging.mailboxes import Mailboxes
+from longshore.shared.messaging.message_stream import Parcels
+from longshore.shared.messaging.pubsub import CANCELLED, LISTS_CHANGED, Hearing, News, Word
+from longshore.shared.otlp.lifecycle import exporting
+from longshore.shared.process_sampler import take_pulse
+from longshore.shared.redis.address import configured_address
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Scripts
+from longshore.shared.state.eras import EraStore
+from longshore.shared.state.expiry import ExpiryStore
+from longshore.shared.state.feeds import FeedStore
+from longshore.shared.state.files import FileStore
+from longshore.shared.state.grants import GrantStore
+from longshore.shared.state.limits import LimitStore
+from longshore.shared.state.queue import Queue
+from longshore.shared.state.quota import LEAST_GRACE_S, FileLimits
+from longshore.shared.state.renewal import RenewalStore
+from longshore.shared.state.reservations import ReservationStore
+from longshore.shared.state.resumable import ResumableStore
+from longshore.shared.state.secrets import signing_secret
+from longshore.shared.state.sessions import SessionLimits, SessionStore
+from longshore.shared.state.totals import TotalsStore
+from longshore.shared.state.upload_waits import UploadWaits
+from longshore.shared.state.workers import Workers
+from longshore.shared.storage.blobs import Blobs
+from longshore.shared.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 

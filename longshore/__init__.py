@@ -1,1 +1,1 @@
-"""The `longshore` command line."""
+"""The longshore gateway, its worker and its command line."""

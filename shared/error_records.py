@@ -1,7 +1,7 @@
 """Errors of the family on their way from a worker to a gateway, and back into exceptions. Pure."""
 
-from shared.errors import LongshoreError
-from shared.jobs import JobRefused
+from longshore.shared.errors import LongshoreError
+from longshore.shared.jobs import JobRefused
 
 
 def refusal_of(err: LongshoreError) -> JobRefused:

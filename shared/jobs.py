@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.records import ArtifactRecord, UploadRecord
+from longshore.shared.records import ArtifactRecord, UploadRecord
 
 
 class StagedFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """Every Redis key that longshore uses, with its type, its life and who writes it.
 
-`{base}` is `state_persistence.redis.key_base`. Ids inside keys are checked by `shared.ids.is_id` first.
+`{base}` is `state_persistence.redis.key_base`. Ids inside keys are checked by `longshore.shared.ids.is_id` first.
 """
 
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from shared.redaction import Redactor, escape
+from longshore.shared.redaction import Redactor, escape
 
 _FIRST = ("timestamp", "level", "event", "logger")
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from shared.process_metrics import Vitals
+from longshore.shared.process_metrics import Vitals
 
 _HTTP = (
     "server_id", "http_request_method", "adapter_route_group", "http_response_status_code",

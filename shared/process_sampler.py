@@ -2,10 +2,10 @@
 
 import asyncio
 
-from shared.clock import monotonic_s
-from shared.errors import StoreDown
-from shared.process_metrics import Vitals
-from shared.state.totals import TotalsStore
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import StoreDown
+from longshore.shared.process_metrics import Vitals
+from longshore.shared.state.totals import TotalsStore
 
 _EVERY_S = 1.0
 

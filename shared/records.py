@@ -6,7 +6,7 @@ meaning is a new class with a new tag; a tag that this version does not know is 
 
 import msgspec
 
-from shared.errors import Unavailable
+from longshore.shared.errors import Unavailable
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=False, omit_defaults=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from shared import tracing
+from longshore.shared import tracing
 
 log = structlog.get_logger(__name__)
 

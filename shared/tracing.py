@@ -10,8 +10,8 @@ from typing import Literal, Protocol
 
 from structlog.contextvars import bind_contextvars, unbind_contextvars
 
-from shared.clock import monotonic_ns
-from shared.errors import LongshoreError
+from longshore.shared.clock import monotonic_ns
+from longshore.shared.errors import LongshoreError
 
 Kind = Literal["internal", "server", "client", "producer", "consumer"]
 

@@ -11,9 +11,9 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError
 
-from shared.errors import StoreDown
-from shared.redis.address import RedisAddress, UnsuitableRedis
-from shared.redis.connect import CONNECT_S, located, open_streams
+from longshore.shared.errors import StoreDown
+from longshore.shared.redis.address import RedisAddress, UnsuitableRedis
+from longshore.shared.redis.connect import CONNECT_S, located, open_streams
 
 _MOST_CONNECTIONS = 64
 _TIMEOUT_S = 5.0

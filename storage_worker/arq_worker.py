@@ -15,12 +15,12 @@ from arq.utils import timestamp_ms
 from arq.worker import Function, Worker
 from redis.exceptions import RedisError
 
-from shared.errors import StoreDown
-from shared.keys import Keys
-from shared.metrics import WorkerMetrics
-from shared.redis.scripts import Script, Scripts
-from shared.state.workers import CLAIM_MS
-from storage_worker.arq_pool import decode, encode
+from longshore.shared.errors import StoreDown
+from longshore.shared.keys import Keys
+from longshore.shared.metrics import WorkerMetrics
+from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.state.workers import CLAIM_MS
+from longshore.storage_worker.arq_pool import decode, encode
 
 log = structlog.get_logger(__name__)
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import structlog
 
-from shared.records import FileRecord
-from shared.storage.layout import folder_of
-from storage_worker.stores import Stores
-from storage_worker.unlink import unlink_folder
+from longshore.shared.records import FileRecord
+from longshore.shared.storage.layout import folder_of
+from longshore.storage_worker.stores import Stores
+from longshore.storage_worker.unlink import unlink_folder
 
 log = structlog.get_logger(__name__)
 

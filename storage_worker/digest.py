@@ -6,8 +6,8 @@ import hashlib
 import os
 from dataclasses import dataclass
 
-from shared.storage.blob_writer import write_all
-from shared.storage.blobs import HEAD_BYTES
+from longshore.shared.storage.blob_writer import write_all
+from longshore.shared.storage.blobs import HEAD_BYTES
 
 _CHUNK_BYTES = 1024 * 1024
 

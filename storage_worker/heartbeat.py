@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from shared.clock import monotonic_s
-from shared.errors import StoreDown
-from shared.jobs import Payload, Sweep
-from shared.metrics import WorkerMetrics
-from shared.state.periodic import Periodic
-from shared.state.workers import BEAT_EVERY_S, Workers
-from storage_worker.arq_worker import WakeWorker
-from storage_worker.reconcile_trigger import Awakening
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import StoreDown
+from longshore.shared.jobs import Payload, Sweep
+from longshore.shared.metrics import WorkerMetrics
+from longshore.shared.state.periodic import Periodic
+from longshore.shared.state.workers import BEAT_EVERY_S, Workers
+from longshore.storage_worker.arq_worker import WakeWorker
+from longshore.storage_worker.reconcile_trigger import Awakening
 
 log = structlog.get_logger(__name__)
 

@@ -14,16 +14,16 @@ import structlog
 from arq import Retry
 from arq.worker import Function, func
 
-from shared import tracing
-from shared.clock import monotonic_s, now_s
-from shared.error_records import refusal_of
-from shared.errors import Refused, Unavailable, WorkerDown
-from shared.ids import new_id
-from shared.jobs import Cleanup, CycleDone, JobRefused, NothingFound, Outcome, Payload
-from shared.metrics import WorkerMetrics
-from shared.state.queue import job_name
-from shared.tracing import Traces
-from storage_worker.stores import Stores
+from longshore.shared import tracing
+from longshore.shared.clock import monotonic_s, now_s
+from longshore.shared.error_records import refusal_of
+from longshore.shared.errors import Refused, Unavailable, WorkerDown
+from longshore.shared.ids import new_id
+from longshore.shared.jobs import Cleanup, CycleDone, JobRefused, NothingFound, Outcome, Payload
+from longshore.shared.metrics import WorkerMetrics
+from longshore.shared.state.queue import job_name
+from longshore.shared.tracing import Traces
+from longshore.storage_worker.stores import Stores
 
 log = structlog.get_logger(__name__)
 

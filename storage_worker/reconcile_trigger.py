@@ -1,9 +1,9 @@
 """When the storage is reconciled with Redis: at a worker's start, and before anything is swept."""
 
-from shared.config.state import ReconciliationMode
-from shared.jobs import Reconcile
-from shared.state.periodic import Periodic
-from shared.state.reconciliation import ReconciliationStore
+from longshore.shared.config.state import ReconciliationMode
+from longshore.shared.jobs import Reconcile
+from longshore.shared.state.periodic import Periodic
+from longshore.shared.state.reconciliation import ReconciliationStore
 
 _WAVE_MS = 60_000            # workers that start together cause one pass
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.config import Config
-from shared.state.due import Due
-from shared.state.expiry import ExpiryStore
-from shared.state.files import FileStore
-from shared.storage.blobs import Blobs
+from longshore.shared.config import Config
+from longshore.shared.state.due import Due
+from longshore.shared.state.expiry import ExpiryStore
+from longshore.shared.state.files import FileStore
+from longshore.shared.storage.blobs import Blobs
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from collections.abc import Awaitable
 
 import structlog
 
-from shared.errors import LongshoreError
-from storage_worker.stores import Stores
+from longshore.shared.errors import LongshoreError
+from longshore.storage_worker.stores import Stores
 
 log = structlog.get_logger(__name__)
 

@@ -11,44 +11,44 @@ import structlog
 from arq.worker import Function
 from prometheus_client import CollectorRegistry, start_http_server
 
-from shared.config import Config
-from shared.errors import StoreDown
-from shared.ids import new_id
-from shared.jobs import Cleanup, Sweep
-from shared.keys import Keys
-from shared.metrics import Metrics, WorkerMetrics
-from shared.otlp.lifecycle import exporting
-from shared.process_metrics import Vitals
-from shared.process_sampler import take_pulse
-from shared.redis.address import RedisAddress, configured_address
-from shared.redis.connection import RedisLink
-from shared.redis.scripts import Scripts
-from shared.redis.subscription import Subscription
-from shared.state.due import Due
-from shared.state.expiry import ExpiryStore
-from shared.state.files import FileStore
-from shared.state.periodic import Periodic
-from shared.state.quota import FileLimits
-from shared.state.reconciliation import ReconciliationStore
-from shared.state.sessions import SessionLimits
-from shared.state.totals import TotalsStore
-from shared.state.workers import Workers
-from shared.storage.blobs import Blobs
-from shared.tasks import Tasks
-from shared.tracing import Traces
-from storage_worker.arq_pool import arq_pool
-from storage_worker.arq_worker import WakeWorker
-from storage_worker.heartbeat import Every, Heartbeat
-from storage_worker.job_runner import Frame
-from storage_worker.jobs.cleanup import cleanup
-from storage_worker.jobs.finalise_artifact import finalise_artifact
-from storage_worker.jobs.finalise_upload import finalise_upload
-from storage_worker.jobs.reconcile import reconcile_with
-from storage_worker.jobs.remove_scope import remove_scope
-from storage_worker.jobs.sweep import sweep
-from storage_worker.reconcile_trigger import Awakening
-from storage_worker.stores import Stores, policy_of
-from storage_worker.sweeping.attribution import Attribution
+from longshore.shared.config import Config
+from longshore.shared.errors import StoreDown
+from longshore.shared.ids import new_id
+from longshore.shared.jobs import Cleanup, Sweep
+from longshore.shared.keys import Keys
+from longshore.shared.metrics import Metrics, WorkerMetrics
+from longshore.shared.otlp.lifecycle import exporting
+from longshore.shared.process_metrics import Vitals
+from longshore.shared.process_sampler import take_pulse
+from longshore.shared.redis.address import RedisAddress, configured_address
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Scripts
+from longshore.shared.redis.subscription import Subscription
+from longshore.shared.state.due import Due
+from longshore.shared.state.expiry import ExpiryStore
+from longshore.shared.state.files import FileStore
+from longshore.shared.state.periodic import Periodic
+from longshore.shared.state.quota import FileLimits
+from longshore.shared.state.reconciliation import ReconciliationStore
+from longshore.shared.state.sessions import SessionLimits
+from longshore.shared.state.totals import TotalsStore
+from longshore.shared.state.workers import Workers
+from longshore.shared.storage.blobs import Blobs
+from longshore.shared.tasks import Tasks
+from longshore.shared.tracing import Traces
+from longshore.storage_worker.arq_pool import arq_pool
+from longshore.storage_worker.arq_worker import WakeWorker
+from longshore.storage_worker.heartbeat import Every, Heartbeat
+from longshore.storage_worker.job_runner import Frame
+from longshore.storage_worker.jobs.cleanup import cleanup
+from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
+from longshore.storage_worker.jobs.finalise_upload import finalise_upload
+from longshore.storage_worker.jobs.reconcile import reconcile_with
+from longshore.storage_worker.jobs.remove_scope import remove_scope
+from longshore.storage_worker.jobs.sweep import sweep
+from longshore.storage_worker.reconcile_trigger import Awakening
+from longshore.storage_worker.stores import Stores, policy_of
+from longshore.storage_worker.sweeping.attribution import Attribution
 
 log = structlog.get_logger(__name__)
 

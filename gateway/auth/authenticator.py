@@ -1,13 +1,13 @@
 """Tells who a credential belongs to and what it opens, or refuses it."""
 
-from gateway.auth import protected_resource as resource
-from gateway.auth.claims import Verified
-from gateway.auth.principal import Principal
-from gateway.auth.static_tokens import StaticTokens, digest_of
-from gateway.auth.token_verifier import TokenVerifier
-from shared.config import Config
-from shared.errors import InsufficientScope, InvalidToken, LongshoreError, Unauthorized
-from shared.tasks import Tasks
+from longshore.gateway.auth import protected_resource as resource
+from longshore.gateway.auth.claims import Verified
+from longshore.gateway.auth.principal import Principal
+from longshore.gateway.auth.static_tokens import StaticTokens, digest_of
+from longshore.gateway.auth.token_verifier import TokenVerifier
+from longshore.shared.config import Config
+from longshore.shared.errors import InsufficientScope, InvalidToken, LongshoreError, Unauthorized
+from longshore.shared.tasks import Tasks
 
 
 class Door:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from multidict import MultiMapping
 
-from shared.errors import BadRequest, Unauthorized
+from longshore.shared.errors import BadRequest, Unauthorized
 
 _IN_QUERY = frozenset({"access_token", "token"})
 

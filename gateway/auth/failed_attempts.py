@@ -5,11 +5,11 @@ import hashlib
 import math
 from collections import OrderedDict
 
-from gateway.auth.client_address import network_of
-from shared.clock import monotonic_s
-from shared.config import Limit
-from shared.errors import RateLimited, StoreDown
-from shared.state.limits import LimitStore, Subject
+from longshore.gateway.auth.client_address import network_of
+from longshore.shared.clock import monotonic_s
+from longshore.shared.config import Limit
+from longshore.shared.errors import RateLimited, StoreDown
+from longshore.shared.state.limits import LimitStore, Subject
 
 _MOST_ADDRESSES = 20_000
 

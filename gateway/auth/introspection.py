@@ -7,11 +7,11 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from gateway.auth.claims import Claims, Invalid
-from gateway.auth.issuer_http import post_form
-from shared.clock import now_s
-from shared.config import Introspection
-from shared.errors import IssuerDown
+from longshore.gateway.auth.claims import Claims, Invalid
+from longshore.gateway.auth.issuer_http import post_form
+from longshore.shared.clock import now_s
+from longshore.shared.config import Introspection
+from longshore.shared.errors import IssuerDown
 
 _AT_ONCE = 16
 _UNSAID_S = 60.0             # how long a token holds of which the issuer does not say so

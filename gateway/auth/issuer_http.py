@@ -7,7 +7,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from shared.errors import IssuerDown
+from longshore.shared.errors import IssuerDown
 
 log = structlog.get_logger(__name__)
 

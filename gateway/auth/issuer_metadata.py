@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from gateway.auth.issuer_http import get_json
-from shared.errors import IssuerDown
+from longshore.gateway.auth.issuer_http import get_json
+from longshore.shared.errors import IssuerDown
 
 
 class IssuerMetadata(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,9 +7,9 @@ import msgspec
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, Key, OKPKey, RSAKey
 
-from shared.clock import monotonic_s
-from shared.errors import IssuerDown
-from shared.tasks import Tasks
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import IssuerDown
+from longshore.shared.tasks import Tasks
 
 _FRESH_S = 3600.0            # after that the keys are fetched again, and the old ones serve if that fails
 _APART_S = 15.0              # between two fetches for unknown keys: what any caller can ask of the issuer

@@ -9,8 +9,8 @@ from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jws import JWSRegistry
 from joserfc.registry import Header
 
-from gateway.auth.claims import Claims, Invalid
-from gateway.auth.jwks import KeySet
+from longshore.gateway.auth.claims import Claims, Invalid
+from longshore.gateway.auth.jwks import KeySet
 
 _TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt"})
 _decode = msgspec.json.Decoder(Claims).decode

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from gateway.auth.claims import Verified
-from shared.errors import Forbidden
+from longshore.gateway.auth.claims import Verified
+from longshore.shared.errors import Forbidden
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shared.config import Config, Server
+from longshore.shared.config import Config, Server
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 

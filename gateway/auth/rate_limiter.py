@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from gateway.auth.client_address import network_of
-from shared.config import Limits
-from shared.errors import StoreDown
-from shared.ids import new_id
-from shared.state.limits import Kind, LimitStore, Subject
+from longshore.gateway.auth.client_address import network_of
+from longshore.shared.config import Limits
+from longshore.shared.errors import StoreDown
+from longshore.shared.ids import new_id
+from longshore.shared.state.limits import Kind, LimitStore, Subject
 
 _RENEW_EVERY_S = 20.0        # a third of a lease's life
 

@@ -4,8 +4,8 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
-from gateway.auth.principal import Principal
-from shared.config import Auth
+from longshore.gateway.auth.principal import Principal
+from longshore.shared.config import Auth
 
 TOKEN_PRINCIPAL = "token"  # noqa: S105  (the name of whoever holds `core.auth.token`)
 

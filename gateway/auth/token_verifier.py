@@ -5,16 +5,16 @@ from collections import OrderedDict
 
 import aiohttp
 
-from gateway.auth.claims import Claims, Invalid, Verified, verified
-from gateway.auth.introspection import Introspector
-from gateway.auth.issuer_http import get_json
-from gateway.auth.issuer_metadata import issuer_metadata
-from gateway.auth.jwks import Document, KeySet
-from gateway.auth.jwt import Jwts, is_jwt
-from shared.clock import now_s
-from shared.config import OAuth
-from shared.errors import InvalidToken, IssuerDown
-from shared.tasks import Tasks
+from longshore.gateway.auth.claims import Claims, Invalid, Verified, verified
+from longshore.gateway.auth.introspection import Introspector
+from longshore.gateway.auth.issuer_http import get_json
+from longshore.gateway.auth.issuer_metadata import issuer_metadata
+from longshore.gateway.auth.jwks import Document, KeySet
+from longshore.gateway.auth.jwt import Jwts, is_jwt
+from longshore.shared.clock import now_s
+from longshore.shared.config import OAuth
+from longshore.shared.errors import InvalidToken, IssuerDown
+from longshore.shared.tasks import Tasks
 
 _MOST_BYTES = 8192
 _MOST_KEPT = 10_000

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.config import ArtifactProducer, Server, UploadConsumer
+from longshore.shared.config import ArtifactProducer, Server, UploadConsumer
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from binascii import Error
 
 import msgspec
 
-from shared.errors import Forbidden
+from longshore.shared.errors import Forbidden
 
 _MOST_CHARS = 2_000
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from gateway.files import handles
-from shared.config import UploadConsumer
-from shared.errors import ToolInputError
-from shared.records import FileRecord
-from shared.storage import layout
+from longshore.gateway.files import handles
+from longshore.shared.config import UploadConsumer
+from longshore.shared.errors import ToolInputError
+from longshore.shared.records import FileRecord
+from longshore.shared.storage import layout
 
 _MAX_HANDLES = 1000
 

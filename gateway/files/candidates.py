@@ -10,10 +10,10 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from gateway.files.blocks import UNREADABLE, Block, read, split
-from shared.config import OutputLocator
-from shared.jobs import MOST_FILES
-from shared.storage import layout
+from longshore.gateway.files.blocks import UNREADABLE, Block, read, split
+from longshore.shared.config import OutputLocator
+from longshore.shared.jobs import MOST_FILES
+from longshore.shared.storage import layout
 
 # Absolute POSIX paths and file URIs that end in an extension, in group 1. Each is linear in the text, which is
 # the upstream's: a run of characters is taken whole or not at all.

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
-from gateway.files import arguments
-from shared.config import UploadConsumer
-from shared.errors import ToolInputError
-from shared.storage import layout
-from shared.storage import media_types as media
+from longshore.gateway.files import arguments
+from longshore.shared.config import UploadConsumer
+from longshore.shared.errors import ToolInputError
+from longshore.shared.storage import layout
+from longshore.shared.storage import media_types as media
 
 _MOST_FILES = 100            # of one call, as of one upload request
 _SCHEME = "data:"

@@ -7,8 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from gateway.files.blocks import Block, Resource
-from shared.errors import ArtifactMissing
+from longshore.gateway.files.blocks import Block, Resource
+from longshore.shared.errors import ArtifactMissing
 
 
 class Embedded(msgspec.Struct, frozen=True):

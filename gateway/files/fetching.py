@@ -13,8 +13,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from gateway.files.public_addresses import is_public
-from shared.errors import ToolInputError
+from longshore.gateway.files.public_addresses import is_public
+from longshore.shared.errors import ToolInputError
 
 _MOST_REDIRECTS = 5
 _MOST_AT_ONCE = 20           # of this gateway; others wait their turn, within their time

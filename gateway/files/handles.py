@@ -7,8 +7,8 @@
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from shared.ids import is_id
-from shared.records import ArtifactRecord, UploadRecord
+from longshore.shared.ids import is_id
+from longshore.shared.records import ArtifactRecord, UploadRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from urllib.parse import unquote
 
 import msgspec
 
-from gateway.files import arguments
-from gateway.wire import jsonrpc
-from gateway.wire.jsonrpc import RawMap
-from shared.config import UploadConsumer
-from shared.errors import ToolInputError
-from shared.storage import layout
+from longshore.gateway.files import arguments
+from longshore.gateway.wire import jsonrpc
+from longshore.gateway.wire.jsonrpc import RawMap
+from longshore.shared.config import UploadConsumer
+from longshore.shared.errors import ToolInputError
+from longshore.shared.storage import layout
 
 META_KEY = "openai/fileParams"
 _URL = "download_url"

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire import jsonrpc
-from gateway.wire.jsonrpc import RawMap
-from shared.errors import UpstreamDown
-from shared.records import ArtifactRecord
+from longshore.gateway.wire import jsonrpc
+from longshore.gateway.wire.jsonrpc import RawMap
+from longshore.shared.errors import UpstreamDown
+from longshore.shared.records import ArtifactRecord
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 

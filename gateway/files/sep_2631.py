@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from gateway.files.announced import Announced
-from gateway.wire import jsonrpc
-from shared.errors import FileRefused
-from shared.records import FileRecord
+from longshore.gateway.files.announced import Announced
+from longshore.gateway.wire import jsonrpc
+from longshore.shared.errors import FileRefused
+from longshore.shared.records import FileRecord
 
 AUTHORIZE_UPLOAD = "files/authorizeUpload"
 AUTHORIZE_DOWNLOAD = "files/authorizeDownload"

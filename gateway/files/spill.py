@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from gateway.files import results
-from gateway.files.blocks import UNREADABLE, Block, read, split
-from gateway.files.results import Presentation
-from gateway.wire import jsonrpc
-from gateway.wire.jsonrpc import RawMap
-from shared.records import ArtifactRecord
+from longshore.gateway.files import results
+from longshore.gateway.files.blocks import UNREADABLE, Block, read, split
+from longshore.gateway.files.results import Presentation
+from longshore.gateway.wire import jsonrpc
+from longshore.gateway.wire.jsonrpc import RawMap
+from longshore.shared.records import ArtifactRecord
 
 _PREVIEW_LINES = 20
 _PREVIEW_CHARS = 1000

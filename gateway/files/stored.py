@@ -1,10 +1,10 @@
 """Files that records stand for, on the storage volume. A record whose file is gone is dropped where that is seen."""
 
-from shared.errors import NotFound
-from shared.records import FileRecord
-from shared.state.files import FileStore
-from shared.storage.blobs import Blobs
-from shared.storage.layout import parts_of
+from longshore.shared.errors import NotFound
+from longshore.shared.records import FileRecord
+from longshore.shared.state.files import FileStore
+from longshore.shared.storage.blobs import Blobs
+from longshore.shared.storage.layout import parts_of
 
 _GONE = "the file is not in storage any more; upload or create it again"
 

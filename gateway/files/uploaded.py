@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from gateway.files.handles import upload_handle
-from shared.records import UploadRecord
+from longshore.gateway.files.handles import upload_handle
+from longshore.shared.records import UploadRecord
 
 
 def describe_uploads(scheme: str, server: str, scope: str, records: list[UploadRecord]) -> dict[str, Any]:

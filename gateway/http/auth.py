@@ -2,11 +2,11 @@
 
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, DOOR, FAILURES
-from gateway.auth.client_address import client_address
-from gateway.auth.credentials import offered_credential, refuse_in_query
-from gateway.auth.principal import Principal
-from shared.errors import BadRequest, Forbidden, InvalidToken, Unauthorized, Unavailable
+from longshore.gateway.appkeys import CONFIG, DOOR, FAILURES
+from longshore.gateway.auth.client_address import client_address
+from longshore.gateway.auth.credentials import offered_credential, refuse_in_query
+from longshore.gateway.auth.principal import Principal
+from longshore.shared.errors import BadRequest, Forbidden, InvalidToken, Unauthorized, Unavailable
 
 
 async def authenticate(request: web.Request, server: str | None) -> Principal:

@@ -8,17 +8,17 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, DOOR, GROUPS, LIMITER, MCP_GROUP, METRICS, NOTE, CutOff, Note
-from gateway.http.auth import authenticate
-from gateway.http.origins import Origins
-from gateway.http.rate_limits import within_limits
-from gateway.http.spans import traced
-from gateway.http.uploads import page
-from gateway.http.uploads import tus_headers as tus
-from gateway.mcp.forwarding.relay import error_message
-from shared import ids
-from shared.clock import monotonic_s
-from shared.errors import (
+from longshore.gateway.appkeys import CONFIG, DOOR, GROUPS, LIMITER, MCP_GROUP, METRICS, NOTE, CutOff, Note
+from longshore.gateway.http.auth import authenticate
+from longshore.gateway.http.origins import Origins
+from longshore.gateway.http.rate_limits import within_limits
+from longshore.gateway.http.spans import traced
+from longshore.gateway.http.uploads import page
+from longshore.gateway.http.uploads import tus_headers as tus
+from longshore.gateway.mcp.forwarding.relay import error_message
+from longshore.shared import ids
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import (
     ArtifactMissing,
     CallLost,
     FileRefused,
@@ -36,7 +36,7 @@ from shared.errors import (
     UpstreamDown,
     UpstreamTimeout,
 )
-from shared.state.limits import Kind
+from longshore.shared.state.limits import Kind
 
 log = structlog.get_logger(__name__)
 

@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, KEYS, LINK, SERVERS, STARTUP, WORKERS, Mounted
-from gateway.http.auth import authenticated
-from gateway.mcp.exchange import note_of
-from shared.config import Config
-from shared.errors import StoreDown, Unavailable
-from shared.state.reconciliation import last_pass
+from longshore.gateway.appkeys import CONFIG, KEYS, LINK, SERVERS, STARTUP, WORKERS, Mounted
+from longshore.gateway.http.auth import authenticated
+from longshore.gateway.mcp.exchange import note_of
+from longshore.shared.config import Config
+from longshore.shared.errors import StoreDown, Unavailable
+from longshore.shared.state.reconciliation import last_pass
 
 _encode = msgspec.json.Encoder().encode
 

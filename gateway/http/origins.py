@@ -10,8 +10,8 @@ from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from shared.config import Config
-from shared.errors import Forbidden
+from longshore.shared.config import Config
+from longshore.shared.errors import Forbidden
 
 _EXPOSED = (
     "Mcp-Session-Id, WWW-Authenticate, Retry-After, Content-Disposition, ETag, Location, Upload-Offset, Upload-Length, "

@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from gateway.appkeys import LIMITER
-from gateway.auth.rate_limiter import Passage
-from gateway.http.auth import address_of
-from shared.state.limits import Kind
+from longshore.gateway.appkeys import LIMITER
+from longshore.gateway.auth.rate_limiter import Passage
+from longshore.gateway.http.auth import address_of
+from longshore.shared.state.limits import Kind
 
 
 @asynccontextmanager

@@ -4,15 +4,15 @@ from functools import partial
 
 from aiohttp import web
 
-from gateway.appkeys import GROUPS, MCP_GROUP, Group, Mounted
-from gateway.http import health
-from gateway.http.downloads import artifacts
-from gateway.http.uploads import announced, resumable
-from gateway.http.uploads import form as uploads
-from gateway.http.uploads.incoming import go_ahead
-from gateway.http.wellknown import add_metadata_routes
-from gateway.mcp import endpoint
-from shared.config import Config
+from longshore.gateway.appkeys import GROUPS, MCP_GROUP, Group, Mounted
+from longshore.gateway.http import health
+from longshore.gateway.http.downloads import artifacts
+from longshore.gateway.http.uploads import announced, resumable
+from longshore.gateway.http.uploads import form as uploads
+from longshore.gateway.http.uploads.incoming import go_ahead
+from longshore.gateway.http.wellknown import add_metadata_routes
+from longshore.gateway.mcp import endpoint
+from longshore.shared.config import Config
 
 
 def add_routes(app: web.Application, config: Config, servers: dict[str, Mounted]) -> None:

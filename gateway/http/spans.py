@@ -5,9 +5,9 @@ from functools import partial
 
 from aiohttp import web
 
-from gateway.appkeys import TRACES, Note
-from shared import tracing
-from shared.tracing import Root, Span
+from longshore.gateway.appkeys import TRACES, Note
+from longshore.shared import tracing
+from longshore.shared.tracing import Root, Span
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

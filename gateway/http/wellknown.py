@@ -5,8 +5,8 @@ from functools import partial
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, GROUPS, Group, Mounted
-from gateway.auth.protected_resource import WELL_KNOWN, metadata
+from longshore.gateway.appkeys import CONFIG, GROUPS, Group, Mounted
+from longshore.gateway.auth.protected_resource import WELL_KNOWN, metadata
 
 GROUP = "well_known"
 _encode = msgspec.json.Encoder().encode

@@ -10,14 +10,14 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import STREAMS, Mounted, Note
-from gateway.mcp.exchange import Exchange, Sink, caller_of, lease_id, may_change_lists, note_of, open_session
-from gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
-from gateway.wire import envelope as wire
-from gateway.wire import modern, sse
-from gateway.wire.envelope import Envelope, Kind
-from shared import ids
-from shared.errors import BadRequest, LongshoreError, ParseError, UnsupportedRevision
+from longshore.gateway.appkeys import STREAMS, Mounted, Note
+from longshore.gateway.mcp.exchange import Exchange, Sink, caller_of, lease_id, may_change_lists, note_of, open_session
+from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
+from longshore.gateway.wire import envelope as wire
+from longshore.gateway.wire import modern, sse
+from longshore.gateway.wire.envelope import Envelope, Kind
+from longshore.shared import ids
+from longshore.shared.errors import BadRequest, LongshoreError, ParseError, UnsupportedRevision
 
 _REVISION = "2025-03-26"
 _MOST_MEMBERS = 100

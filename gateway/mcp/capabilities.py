@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.files.adapters import Adapters
-from gateway.wire import changes, jsonrpc
+from longshore.gateway.files.adapters import Adapters
+from longshore.gateway.wire import changes, jsonrpc
 
 TOOLS = "t"
 RESOURCES = "r"

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, LEASES, QUEUE, SESSIONS, TASKS, Mounted
-from gateway.files import sep_2631
-from gateway.mcp import batch, capabilities
-from gateway.mcp import modern_endpoint as stateless
-from gateway.mcp.exchange import (
+from longshore.gateway.appkeys import CONFIG, LEASES, QUEUE, SESSIONS, TASKS, Mounted
+from longshore.gateway.files import sep_2631
+from longshore.gateway.mcp import batch, capabilities
+from longshore.gateway.mcp import modern_endpoint as stateless
+from longshore.gateway.mcp.exchange import (
     SESSION_HEADER,
     VERSION_HEADER,
     Exchange,
@@ -24,36 +24,44 @@ from gateway.mcp.exchange import (
     open_session,
     upstream_headers,
 )
-from gateway.mcp.forwarding.relay import Standing, check_kind, relay, relay_bytes
-from gateway.mcp.input_requests.retry_loop import answered
-from gateway.mcp.methods import (
+from longshore.gateway.mcp.forwarding.relay import Standing, check_kind, relay, relay_bytes
+from longshore.gateway.mcp.input_requests.retry_loop import answered
+from longshore.gateway.mcp.methods import (
     discover as discovery,
 )
-from gateway.mcp.methods import file_transfer as authorizing
-from gateway.mcp.methods import (
+from longshore.gateway.mcp.methods import file_transfer as authorizing
+from longshore.gateway.mcp.methods import (
     initialize as handshake,
 )
-from gateway.mcp.methods import (
+from longshore.gateway.mcp.methods import (
     legacy_session_requests as crossing,
 )
-from gateway.mcp.methods import (
+from longshore.gateway.mcp.methods import (
     lists as listing,
 )
-from gateway.mcp.methods import subscribe as streams
-from gateway.mcp.methods import (
+from longshore.gateway.mcp.methods import subscribe as streams
+from longshore.gateway.mcp.methods import (
     tools_call as toolcall,
 )
-from gateway.mcp.sessions import log_levels as levels
-from gateway.mcp.sessions.renewal import renew, with_upstream
-from gateway.upstream import rpc as ask
-from gateway.upstream.client import UpstreamAnswer
-from gateway.wire import changes, modern
-from gateway.wire import envelope as wire
-from gateway.wire.envelope import Kind
-from shared import ids, tracing
-from shared.errors import BadRequest, NotAcceptable, SessionGone, SlowRequest, TooLarge, UpstreamDown, WrongMediaType
-from shared.jobs import RemoveScope
-from shared.state.sessions import Caller
+from longshore.gateway.mcp.sessions import log_levels as levels
+from longshore.gateway.mcp.sessions.renewal import renew, with_upstream
+from longshore.gateway.upstream import rpc as ask
+from longshore.gateway.upstream.client import UpstreamAnswer
+from longshore.gateway.wire import changes, modern
+from longshore.gateway.wire import envelope as wire
+from longshore.gateway.wire.envelope import Kind
+from longshore.shared import ids, tracing
+from longshore.shared.errors import (
+    BadRequest,
+    NotAcceptable,
+    SessionGone,
+    SlowRequest,
+    TooLarge,
+    UpstreamDown,
+    WrongMediaType,
+)
+from longshore.shared.jobs import RemoveScope
+from longshore.shared.state.sessions import Caller
 
 _BODY_S = 30.0
 _HANDLERS: dict[str, Callable[[Exchange], Awaitable[web.StreamResponse]]] = {

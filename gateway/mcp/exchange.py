@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, METRICS, NOTE, SESSIONS, SIGNER, TASKS, Mounted, Note
-from gateway.auth.principal import Principal
-from gateway.mcp import capabilities
-from gateway.mcp.input_requests.suspended_call import AskingCall
-from gateway.mcp.list_cache import METHODS
-from gateway.upstream import headers
-from gateway.upstream.client import UpstreamExchange
-from gateway.wire.envelope import Envelope, Kind, MessageId
-from shared import log
-from shared.config import Config
-from shared.errors import BadRequest, SessionGone, StoreDown, Unauthorized
-from shared.ids import is_id
-from shared.state.sessions import Caller, OpenSession
+from longshore.gateway.appkeys import CONFIG, METRICS, NOTE, SESSIONS, SIGNER, TASKS, Mounted, Note
+from longshore.gateway.auth.principal import Principal
+from longshore.gateway.mcp import capabilities
+from longshore.gateway.mcp.input_requests.suspended_call import AskingCall
+from longshore.gateway.mcp.list_cache import METHODS
+from longshore.gateway.upstream import headers
+from longshore.gateway.upstream.client import UpstreamExchange
+from longshore.gateway.wire.envelope import Envelope, Kind, MessageId
+from longshore.shared import log
+from longshore.shared.config import Config
+from longshore.shared.errors import BadRequest, SessionGone, StoreDown, Unauthorized
+from longshore.shared.ids import is_id
+from longshore.shared.state.sessions import Caller, OpenSession
 
 SESSION_HEADER = "Mcp-Session-Id"
 VERSION_HEADER = "MCP-Protocol-Version"

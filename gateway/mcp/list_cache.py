@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shared.clock import monotonic_s
+from longshore.shared.clock import monotonic_s
 
 METHODS = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
 CHANGED = b"list_changed"    # what every notification that a list has changed holds

@@ -11,10 +11,10 @@ from functools import partial
 
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, ERAS, SIGNER, Mounted, Note
-from gateway.files import sep_2631
-from gateway.mcp import capabilities
-from gateway.mcp.exchange import (
+from longshore.gateway.appkeys import CONFIG, ERAS, SIGNER, Mounted, Note
+from longshore.gateway.files import sep_2631
+from longshore.gateway.mcp import capabilities
+from longshore.gateway.mcp.exchange import (
     VERSION_HEADER,
     Begin,
     Exchange,
@@ -26,19 +26,26 @@ from gateway.mcp.exchange import (
     principal_of,
     upstream_headers,
 )
-from gateway.mcp.forwarding import mirrored_headers as mirroring
-from gateway.mcp.input_requests import modern_client as answering
-from gateway.mcp.methods import file_transfer as authorizing
-from gateway.mcp.methods import lists as listing
-from gateway.mcp.methods import subscribe as streams
-from gateway.mcp.methods import tools_call as toolcall
-from gateway.mcp.sessions import renewal, upstream_sessions
-from gateway.upstream.era_probe import Era, speaks_against
-from gateway.upstream.rpc import Rejected
-from gateway.wire import inputs, jsonrpc, modern, param_headers, result_fields, to_legacy, url_required
-from gateway.wire.envelope import Envelope, Kind
-from shared.errors import BadRequest, InputMissing, InvalidParams, MethodNotFound, NotAcceptable, UnsupportedRevision
-from shared.state.sessions import Caller, OpenSession
+from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
+from longshore.gateway.mcp.input_requests import modern_client as answering
+from longshore.gateway.mcp.methods import file_transfer as authorizing
+from longshore.gateway.mcp.methods import lists as listing
+from longshore.gateway.mcp.methods import subscribe as streams
+from longshore.gateway.mcp.methods import tools_call as toolcall
+from longshore.gateway.mcp.sessions import renewal, upstream_sessions
+from longshore.gateway.upstream.era_probe import Era, speaks_against
+from longshore.gateway.upstream.rpc import Rejected
+from longshore.gateway.wire import inputs, jsonrpc, modern, param_headers, result_fields, to_legacy, url_required
+from longshore.gateway.wire.envelope import Envelope, Kind
+from longshore.shared.errors import (
+    BadRequest,
+    InputMissing,
+    InvalidParams,
+    MethodNotFound,
+    NotAcceptable,
+    UnsupportedRevision,
+)
+from longshore.shared.state.sessions import Caller, OpenSession
 
 WORKSPACE_HEADER = "X-Longshore-Workspace"
 _WORKSPACE = re.compile(r"[A-Za-z0-9._-]{1,128}")

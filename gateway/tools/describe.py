@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gateway.tools import own
-from gateway.wire import jsonrpc
-from gateway.wire.jsonrpc import RawMap
-from shared.config import Config, Server
-from shared.errors import UpstreamDown
+from longshore.gateway.tools import own
+from longshore.gateway.wire import jsonrpc
+from longshore.gateway.wire.jsonrpc import RawMap
+from longshore.shared.config import Config, Server
+from longshore.shared.errors import UpstreamDown
 
 _text = msgspec.json.Decoder(str)
 _WORDS = re.compile(r"\s*\S+")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from shared.config import Config, Server, UploadConsumer
-from shared.crypto.signed_links import Link, Signer
+from longshore.shared.config import Config, Server, UploadConsumer
+from longshore.shared.crypto.signed_links import Link, Signer
 
 WORKFLOW_URI = "doc://upload_workflow.md"
 AWAIT_DEFAULT_S = 45.0       # clients give a call up after a minute

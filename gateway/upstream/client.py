@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
 
-from gateway.upstream.connection import Connection
-from gateway.upstream.dial import Origin
-from gateway.upstream.http1 import request_head
-from gateway.upstream.pool import Pool
-from shared import tracing
-from shared.config import Server
-from shared.errors import LongshoreError, UpstreamDown, UpstreamTimeout
-from shared.tracing import Span
+from longshore.gateway.upstream.connection import Connection
+from longshore.gateway.upstream.dial import Origin
+from longshore.gateway.upstream.http1 import request_head
+from longshore.gateway.upstream.pool import Pool
+from longshore.shared import tracing
+from longshore.shared.config import Server
+from longshore.shared.errors import LongshoreError, UpstreamDown, UpstreamTimeout
+from longshore.shared.tracing import Span
 
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024   # of an answer that has to be read whole
 _SHORT_BYTES = 256 * 1024

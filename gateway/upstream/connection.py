@@ -5,8 +5,8 @@ import select
 from collections.abc import Callable
 from typing import cast
 
-from gateway.upstream.http1 import Responses
-from shared.errors import LongshoreError, UpstreamDown
+from longshore.gateway.upstream.http1 import Responses
+from longshore.shared.errors import LongshoreError, UpstreamDown
 
 _HIGH_BYTES = 256 * 1024     # of body that nobody has taken; above it the server is made to wait
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import aiohappyeyeballs
 from yarl import URL
 
-from gateway.upstream.connection import Connection
-from shared.errors import UpstreamDown, UpstreamTimeout
+from longshore.gateway.upstream.connection import Connection
+from longshore.shared.errors import UpstreamDown, UpstreamTimeout
 
 _CONNECT_S = 10.0            # for DNS, TCP and TLS together
 _NEXT_ADDRESS_S = 0.25       # RFC 8305 §5: how long one address may keep the next one waiting

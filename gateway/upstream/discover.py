@@ -4,10 +4,10 @@ import asyncio
 
 import msgspec
 
-from gateway.upstream.client import UpstreamClient
-from gateway.upstream.rpc import ask
-from gateway.wire import jsonrpc, modern
-from shared.errors import UpstreamDown, UpstreamTimeout
+from longshore.gateway.upstream.client import UpstreamClient
+from longshore.gateway.upstream.rpc import ask
+from longshore.gateway.wire import jsonrpc, modern
+from longshore.shared.errors import UpstreamDown, UpstreamTimeout
 
 META = {
     modern.PROTOCOL_KEY: modern.VERSION, modern.CAPABILITIES_KEY: {},

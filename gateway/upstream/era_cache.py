@@ -4,13 +4,13 @@ import asyncio
 import hashlib
 from collections import OrderedDict, defaultdict
 
-from gateway.upstream.client import UpstreamClient
-from gateway.upstream.era_probe import Era, NotTold, era_of
-from gateway.upstream.health_probe import Monitor
-from gateway.upstream.rpc import WantsCredentials
-from shared.clock import monotonic_s
-from shared.errors import UpstreamDown
-from shared.state.eras import UNKNOWN, EraStore
+from longshore.gateway.upstream.client import UpstreamClient
+from longshore.gateway.upstream.era_probe import Era, NotTold, era_of
+from longshore.gateway.upstream.health_probe import Monitor
+from longshore.gateway.upstream.rpc import WantsCredentials
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import UpstreamDown
+from longshore.shared.state.eras import UNKNOWN, EraStore
 
 _KEPT_S = 60.0               # without looking whether another gateway has found out otherwise
 _DOUBT_EVERY_S = 10.0        # what speaks against an era may be a client's own fault

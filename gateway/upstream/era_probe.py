@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.upstream.client import UpstreamAnswer, UpstreamClient
-from gateway.upstream.rpc import WantsCredentials
-from gateway.wire import modern, sse
-from shared.errors import InvalidParams, UpstreamDown
+from longshore.gateway.upstream.client import UpstreamAnswer, UpstreamClient
+from longshore.gateway.upstream.rpc import WantsCredentials
+from longshore.gateway.wire import modern, sse
+from longshore.shared.errors import InvalidParams, UpstreamDown
 
 Era = Literal["modern", "legacy"]
 

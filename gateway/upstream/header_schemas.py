@@ -5,11 +5,11 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
-from gateway.wire import tool_lists
-from gateway.wire.param_headers import Mirrored
-from gateway.wire.tool_lists import Tool
-from shared.clock import monotonic_s
-from shared.errors import LongshoreError
+from longshore.gateway.wire import tool_lists
+from longshore.gateway.wire.param_headers import Mirrored
+from longshore.gateway.wire.tool_lists import Tool
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import LongshoreError
 
 _AT_MOST_EVERY_S = 2.0       # however many calls come with headers that do not fit
 _MOST_CALLERS = 1_000

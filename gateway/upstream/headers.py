@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.config import Server
-from shared.errors import BadRequest
+from longshore.shared.config import Server
+from longshore.shared.errors import BadRequest
 
 _PROTOCOL_HEADERS = ("MCP-Protocol-Version", "Last-Event-ID")
 # Set by the hop itself, whatever a configuration names.

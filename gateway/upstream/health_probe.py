@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import structlog
 
-from gateway.upstream import tool_listing as asked_tools
-from gateway.upstream.client import UpstreamClient
-from gateway.upstream.header_schemas import ToolHeaders
-from gateway.upstream.rpc import WantsCredentials
-from shared.clock import monotonic_s
-from shared.config import Server
-from shared.errors import LongshoreError, UpstreamDown
+from longshore.gateway.upstream import tool_listing as asked_tools
+from longshore.gateway.upstream.client import UpstreamClient
+from longshore.gateway.upstream.header_schemas import ToolHeaders
+from longshore.gateway.upstream.rpc import WantsCredentials
+from longshore.shared.clock import monotonic_s
+from longshore.shared.config import Server
+from longshore.shared.errors import LongshoreError, UpstreamDown
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import httptools
 
-from shared.errors import BadRequest, UpstreamDown
+from longshore.shared.errors import BadRequest, UpstreamDown
 
 MAX_HEAD_BYTES = 64 * 1024       # of one response's head; also of framing that carries no body
 

@@ -4,9 +4,9 @@ import asyncio
 import re
 from collections import deque
 
-from gateway.upstream.connection import Connection
-from gateway.upstream.dial import Origin, dial
-from shared.errors import TooMany, UpstreamDown
+from longshore.gateway.upstream.connection import Connection
+from longshore.gateway.upstream.dial import Origin, dial
+from longshore.shared.errors import TooMany, UpstreamDown
 
 _MAX_CALLS = 256
 _MAX_STREAMS = 8192          # standing GET streams: one for each client that listens, mostly silent

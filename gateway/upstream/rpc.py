@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import structlog
 
-from gateway.upstream.client import UpstreamAnswer, UpstreamClient
-from gateway.wire import jsonrpc, sse
-from shared.errors import LongshoreError, UpstreamDown
+from longshore.gateway.upstream.client import UpstreamAnswer, UpstreamClient
+from longshore.gateway.wire import jsonrpc, sse
+from longshore.shared.errors import LongshoreError, UpstreamDown
 
 log = structlog.get_logger(__name__)
 

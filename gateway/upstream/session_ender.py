@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 
-from gateway.upstream.client import UpstreamClient
-from gateway.upstream.rpc import end
-from shared.config import Server
-from shared.errors import StoreDown
-from shared.state.expiry import ExpiryStore
-from shared.tasks import Tasks
+from longshore.gateway.upstream.client import UpstreamClient
+from longshore.gateway.upstream.rpc import end
+from longshore.shared.config import Server
+from longshore.shared.errors import StoreDown
+from longshore.shared.state.expiry import ExpiryStore
+from longshore.shared.tasks import Tasks
 
 _EVERY_S = 1.0
 _AT_ONCE = 50

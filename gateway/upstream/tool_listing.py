@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from gateway.upstream.client import UpstreamClient
-from gateway.upstream.discover import META, discovered
-from gateway.upstream.rpc import ask, end, tell
-from gateway.wire import jsonrpc, modern
-from gateway.wire.tool_lists import Tool
-from shared.errors import UpstreamDown
+from longshore.gateway.upstream.client import UpstreamClient
+from longshore.gateway.upstream.discover import META, discovered
+from longshore.gateway.upstream.rpc import ask, end, tell
+from longshore.gateway.wire import jsonrpc, modern
+from longshore.gateway.wire.tool_lists import Tool
+from longshore.shared.errors import UpstreamDown
 
 WITHIN_S = 10.0
 _ACCEPT = "application/json, text/event-stream"

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire import jsonrpc, result_fields, sse
-from gateway.wire.envelope import MessageId
-from gateway.wire.modern import SUBSCRIPTION_KEY
-from shared.errors import InvalidParams
+from longshore.gateway.wire import jsonrpc, result_fields, sse
+from longshore.gateway.wire.envelope import MessageId
+from longshore.gateway.wire.modern import SUBSCRIPTION_KEY
+from longshore.shared.errors import InvalidParams
 
 TOOLS = "notifications/tools/list_changed"
 PROMPTS = "notifications/prompts/list_changed"

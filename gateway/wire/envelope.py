@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from shared.errors import BadRequest, ParseError
+from longshore.shared.errors import BadRequest, ParseError
 
 # Revisions that begin with `initialize`; a version header that names another asks for the stateless wire.
 HANDSHAKE_VERSIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"})

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire import jsonrpc
-from gateway.wire.envelope import MessageId
-from gateway.wire.introduction import Declared
-from shared.errors import InputMissing, MissingCapability, UpstreamDown
+from longshore.gateway.wire import jsonrpc
+from longshore.gateway.wire.envelope import MessageId
+from longshore.gateway.wire.introduction import Declared
+from longshore.shared.errors import InputMissing, MissingCapability, UpstreamDown
 
 MOST_QUESTIONS = 16          # of one round
 METHODS = frozenset({"tools/call", "prompts/get", "resources/read"})   # that may ask, as the revision has it

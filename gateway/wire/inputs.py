@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire import jsonrpc, modern
-from gateway.wire.envelope import MessageId
-from shared.errors import InvalidParams
+from longshore.gateway.wire import jsonrpc, modern
+from longshore.gateway.wire.envelope import MessageId
+from longshore.shared.errors import InvalidParams
 
 METHODS = frozenset({"tools/call", "prompts/get", "resources/read"})    # that may be answered with questions
 _ELICITATION, _SAMPLING, _ROOTS = "elicitation/create", "sampling/createMessage", "roots/list"

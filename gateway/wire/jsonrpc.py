@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire.envelope import MessageId
-from shared.errors import LongshoreError, UpstreamDown
+from longshore.gateway.wire.envelope import MessageId
+from longshore.shared.errors import LongshoreError, UpstreamDown
 
 RawMap = dict[str, msgspec.Raw]
 

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from multidict import MultiMapping
 
-from gateway.wire import header_values, jsonrpc
-from gateway.wire.envelope import HANDSHAKE_VERSIONS, Envelope, Kind
-from shared.errors import BadRequest, HeaderMismatch, InvalidParams, UnsupportedVersion
+from longshore.gateway.wire import header_values, jsonrpc
+from longshore.gateway.wire.envelope import HANDSHAKE_VERSIONS, Envelope, Kind
+from longshore.shared.errors import BadRequest, HeaderMismatch, InvalidParams, UnsupportedVersion
 
 VERSION = "2026-07-28"
 SUPPORTED = (VERSION,)

@@ -10,8 +10,8 @@ from typing import Any
 
 from multidict import MultiMapping
 
-from gateway.wire import header_values
-from shared.errors import HeaderMismatch
+from longshore.gateway.wire import header_values
+from longshore.shared.errors import HeaderMismatch
 
 PREFIX = "Mcp-Param-"
 KEY = "x-mcp-header"

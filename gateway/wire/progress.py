@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire import jsonrpc
-from gateway.wire.envelope import MessageId
+from longshore.gateway.wire import jsonrpc
+from longshore.gateway.wire.envelope import MessageId
 
 
 class _Meta(msgspec.Struct):

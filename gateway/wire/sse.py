@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shared.errors import UpstreamDown
+from longshore.shared.errors import UpstreamDown
 
 # A CR that ends the buffer may be half of a CRLF: its LF then leads the next event, where it is harmless.
 _MOST_ID_BYTES = 1024

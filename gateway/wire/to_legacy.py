@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire import inputs, jsonrpc, modern, result_fields, tool_lists, url_required
-from gateway.wire.envelope import MessageId
-from shared.errors import InvalidParams, MissingCapability, NotFound
+from longshore.gateway.wire import inputs, jsonrpc, modern, result_fields, tool_lists, url_required
+from longshore.gateway.wire.envelope import MessageId
+from longshore.shared.errors import InvalidParams, MissingCapability, NotFound
 
 # Of the session era alone, or of this revision alone: a server of the other knows nothing of it.
 FOREIGN = frozenset({

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire import jsonrpc, modern, tool_lists
-from gateway.wire.envelope import HANDSHAKE_VERSIONS
-from gateway.wire.introduction import Introduction
-from shared.errors import InvalidParams, NotFound, UpstreamDown
+from longshore.gateway.wire import jsonrpc, modern, tool_lists
+from longshore.gateway.wire.envelope import HANDSHAKE_VERSIONS
+from longshore.gateway.wire.introduction import Introduction
+from longshore.shared.errors import InvalidParams, NotFound, UpstreamDown
 
 _OF_THE_HOP = (modern.PROTOCOL_KEY, modern.CAPABILITIES_KEY, modern.CLIENT_INFO_KEY, modern.LOG_LEVEL_KEY)
 _OF_THE_REVISION = ("resultType", "ttlMs", "cacheScope")

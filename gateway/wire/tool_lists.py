@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire import jsonrpc, param_headers
-from gateway.wire.param_headers import Mirrored
+from longshore.gateway.wire import jsonrpc, param_headers
+from longshore.gateway.wire.param_headers import Mirrored
 
 _KEY = param_headers.KEY.encode()
 

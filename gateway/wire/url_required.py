@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire import jsonrpc
+from longshore.gateway.wire import jsonrpc
 
 CODE = -32042
 _KEY = "url "                # of a question, before the id that the server gave it

@@ -1,7 +1,7 @@
 """Configuration: typed sections, the table of keys, and the loader."""
 
-from shared.config.config import Config
-from shared.config.core import (
+from longshore.shared.config.config import Config
+from longshore.shared.config.core import (
     Auth,
     Core,
     Cors,
@@ -14,10 +14,10 @@ from shared.config.core import (
     ToolMetadataSanitization,
     UpstreamPing,
 )
-from shared.config.faults import ConfigError, Fault, Notice
-from shared.config.limits import Limit, Limits
-from shared.config.load import REDIS_URL_VARIABLE, find_config, load_config, require_shared_redis
-from shared.config.servers import (
+from longshore.shared.config.faults import ConfigError, Fault, Notice
+from longshore.shared.config.limits import Limit, Limits
+from longshore.shared.config.load import REDIS_URL_VARIABLE, find_config, load_config, require_shared_redis
+from longshore.shared.config.servers import (
     Adapter,
     ArtifactProducer,
     ClientHeaders,
@@ -31,9 +31,9 @@ from shared.config.servers import (
     UploadConsumer,
     Upstream,
 )
-from shared.config.state import Disk, Reconciliation, Redis, Sentinel, StatePersistence, Wal
-from shared.config.storage import Artifacts, Files, Sessions, Storage, Uploads
-from shared.config.telemetry import Prometheus, Telemetry, Traces
+from longshore.shared.config.state import Disk, Reconciliation, Redis, Sentinel, StatePersistence, Wal
+from longshore.shared.config.storage import Artifacts, Files, Sessions, Storage, Uploads
+from longshore.shared.config.telemetry import Prometheus, Telemetry, Traces
 
 __all__ = [
     "REDIS_URL_VARIABLE",

@@ -4,14 +4,14 @@ from urllib.parse import quote
 
 import msgspec
 
-from shared.config.core import Core
-from shared.config.faults import Notice
-from shared.config.limits import Limits
-from shared.config.servers import Adapter, ArtifactProducer, Server, UploadConsumer, tool_prefix
-from shared.config.state import Redis, StatePersistence
-from shared.config.storage import Artifacts, Files, Sessions, Storage, Uploads
-from shared.config.telemetry import Telemetry
-from shared.config.urls import url_secrets
+from longshore.shared.config.core import Core
+from longshore.shared.config.faults import Notice
+from longshore.shared.config.limits import Limits
+from longshore.shared.config.servers import Adapter, ArtifactProducer, Server, UploadConsumer, tool_prefix
+from longshore.shared.config.state import Redis, StatePersistence
+from longshore.shared.config.storage import Artifacts, Files, Sessions, Storage, Uploads
+from longshore.shared.config.telemetry import Telemetry
+from longshore.shared.config.urls import url_secrets
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.errors import Refused
+from longshore.shared.errors import Refused
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import msgspec
 
-from shared.config import rules
-from shared.config.config import Config
-from shared.config.faults import ConfigError, Fault
-from shared.config.kinds import BadValue
-from shared.config.reader import read
-from shared.config.reading import Reading
-from shared.config.surface import ROOT, STRUCTS, Section
-from shared.config.variables import Variables
-from shared.config.words import RedisUrl
-from shared.config.yamltree import NotYaml, parse
+from longshore.shared.config import rules
+from longshore.shared.config.config import Config
+from longshore.shared.config.faults import ConfigError, Fault
+from longshore.shared.config.kinds import BadValue
+from longshore.shared.config.reader import read
+from longshore.shared.config.reading import Reading
+from longshore.shared.config.surface import ROOT, STRUCTS, Section
+from longshore.shared.config.variables import Variables
+from longshore.shared.config.words import RedisUrl
+from longshore.shared.config.yamltree import NotYaml, parse
 
 REDIS_URL_VARIABLE = "LONGSHORE_REDIS_URL"
 CONFIG_PATH_VARIABLE = "MCP_ADAPTER_CONFIG"

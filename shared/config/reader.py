@@ -3,14 +3,14 @@
 import difflib
 from dataclasses import dataclass, field
 
-from shared.config.faults import Notice
-from shared.config.kinds import BadValue
-from shared.config.reading import Reading
-from shared.config.row import REQUIRED, Row
-from shared.config.surface import ROOT, ROWS, Section
-from shared.config.values import NotAccepted, ValueReader, no_effect
-from shared.config.variables import Variables
-from shared.config.yamltree import Entry, Items, Map, Scalar, Tree, quoted
+from longshore.shared.config.faults import Notice
+from longshore.shared.config.kinds import BadValue
+from longshore.shared.config.reading import Reading
+from longshore.shared.config.row import REQUIRED, Row
+from longshore.shared.config.surface import ROOT, ROWS, Section
+from longshore.shared.config.values import NotAccepted, ValueReader, no_effect
+from longshore.shared.config.variables import Variables
+from longshore.shared.config.yamltree import Entry, Items, Map, Scalar, Tree, quoted
 
 
 def read(tree: Tree, variables: Variables) -> Reading:

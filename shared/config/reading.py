@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from shared.config.faults import Fault, Notice
-from shared.config.kinds import Value
+from longshore.shared.config.faults import Fault, Notice
+from longshore.shared.config.kinds import Value
 
 
 @dataclass

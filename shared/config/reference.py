@@ -1,14 +1,14 @@
-"""The reference of keys in docs/configuration.md, written from the table: `python -m shared.config.reference FILE`."""
+"""Reference of keys in docs/configuration.md: `python -m longshore.shared.config.reference FILE` writes it."""
 
 import sys
 from pathlib import Path
 
-from shared.config.kinds import Mode, Size
-from shared.config.row import REQUIRED, SUPERSEDED, WORKS, Row
-from shared.config.surface import ROWS
-from shared.config.values import show
+from longshore.shared.config.kinds import Mode, Size
+from longshore.shared.config.row import REQUIRED, SUPERSEDED, WORKS, Row
+from longshore.shared.config.surface import ROWS
+from longshore.shared.config.values import show
 
-BEGIN = "<!-- reference: written by `python -m shared.config.reference docs/configuration.md` -->\n"
+BEGIN = "<!-- reference: written by `python -m longshore.shared.config.reference docs/configuration.md` -->\n"
 END = "<!-- end of reference -->\n"
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from shared.config.kinds import Kind, Value
+from longshore.shared.config.kinds import Kind, Value
 
 
 class Standing(Enum):

@@ -3,9 +3,9 @@
 import hashlib
 from collections.abc import Callable, Sequence
 
-from shared.config.reading import Reading
-from shared.config.surface import ROWS
-from shared.config.urls import is_encrypted_or_local
+from longshore.shared.config.reading import Reading
+from longshore.shared.config.surface import ROWS
+from longshore.shared.config.urls import is_encrypted_or_local
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
 _REDIS = "state_persistence.redis"

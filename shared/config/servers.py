@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.config.core import (
+from longshore.shared.config.core import (
     BlockAction,
     BlockStrategy,
     DescriptionMode,

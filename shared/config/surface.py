@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from shared.config import (
+from longshore.shared.config import (
     core,
     limits,
     servers,
@@ -17,8 +17,8 @@ from shared.config import (
     surface_telemetry,
     telemetry,
 )
-from shared.config.config import Config
-from shared.config.row import Row
+from longshore.shared.config.config import Config
+from longshore.shared.config.row import Row
 
 ROWS: tuple[Row, ...] = (*surface_core.ROWS, *surface_state.ROWS, *surface_telemetry.ROWS, *surface_servers.ROWS)
 

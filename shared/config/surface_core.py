@@ -1,8 +1,18 @@
 """Rows of the `core` and `limits` sections."""
 
-from shared.config.kinds import Choice, ListOf, Network, Size, Switch, Whole
-from shared.config.row import LATER, REQUIRED, WORKS, Row
-from shared.config.words import Credential, Digest, HeaderName, Host, HttpUrl, PrincipalName, Route, Scope, Text
+from longshore.shared.config.kinds import Choice, ListOf, Network, Size, Switch, Whole
+from longshore.shared.config.row import LATER, REQUIRED, WORKS, Row
+from longshore.shared.config.words import (
+    Credential,
+    Digest,
+    HeaderName,
+    Host,
+    HttpUrl,
+    PrincipalName,
+    Route,
+    Scope,
+    Text,
+)
 
 ON_OFF = Switch()
 PORT = Whole(least=1, most=65535)

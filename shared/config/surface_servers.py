@@ -1,8 +1,8 @@
 """Rows of the `servers` section."""
 
-from shared.config.kinds import Choice, Kind, ListOf, MapOf, Size, Switch, Value, Whole
-from shared.config.row import LATER, REQUIRED, WORKS, Row, Standing
-from shared.config.surface_core import (
+from longshore.shared.config.kinds import Choice, Kind, ListOf, MapOf, Size, Switch, Value, Whole
+from longshore.shared.config.row import LATER, REQUIRED, WORKS, Row, Standing
+from longshore.shared.config.surface_core import (
     BLOCK_ACTIONS,
     BLOCK_STRATEGIES,
     DESCRIPTION_MODES,
@@ -12,7 +12,18 @@ from shared.config.surface_core import (
     PINNING_SCOPES,
     SANITIZATION_MODES,
 )
-from shared.config.words import Dotted, Expression, Folder, HeaderName, HttpUrl, Route, Scheme, Scope, ServerId, Text
+from longshore.shared.config.words import (
+    Dotted,
+    Expression,
+    Folder,
+    HeaderName,
+    HttpUrl,
+    Route,
+    Scheme,
+    Scope,
+    ServerId,
+    Text,
+)
 
 _SWITCH_OR_NULL = Switch(nullable=True)
 _UPLOAD = "servers[].adapters[upload_consumer]"

@@ -1,9 +1,9 @@
 """Rows of the sections about data: `state_persistence`, `storage`, `sessions`, `uploads`, `artifacts`, `files`."""
 
-from shared.config.kinds import Choice, ListOf, Mode, Size, Switch, Whole
-from shared.config.row import SUPERSEDED, WORKS, Row
-from shared.config.surface_core import AT_LEAST_ONE, ON_OFF, ONE_OR_NULL, PORT
-from shared.config.words import Folder, Host, HostPort, KeyBase, RedisUrl, Scheme, Text
+from longshore.shared.config.kinds import Choice, ListOf, Mode, Size, Switch, Whole
+from longshore.shared.config.row import SUPERSEDED, WORKS, Row
+from longshore.shared.config.surface_core import AT_LEAST_ONE, ON_OFF, ONE_OR_NULL, PORT
+from longshore.shared.config.words import Folder, Host, HostPort, KeyBase, RedisUrl, Scheme, Text
 
 _PRIVATE = "the private Redis of `longshore up` keeps an append-only file under <storage.root>/state"
 _ATOMIC = "every change of state is one atomic script in Redis, and files appear by renaming, so no lock is needed"

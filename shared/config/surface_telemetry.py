@@ -1,9 +1,9 @@
 """Rows of the `telemetry` section."""
 
-from shared.config.kinds import Choice, MapOf, Ratio, Switch
-from shared.config.row import SUPERSEDED, WORKS, Row
-from shared.config.surface_core import AT_LEAST_ONE, ON_OFF, ONE_OR_NULL
-from shared.config.words import Folder, HeaderName, HttpUrl, Text
+from longshore.shared.config.kinds import Choice, MapOf, Ratio, Switch
+from longshore.shared.config.row import SUPERSEDED, WORKS, Row
+from longshore.shared.config.surface_core import AT_LEAST_ONE, ON_OFF, ONE_OR_NULL
+from longshore.shared.config.words import Folder, HeaderName, HttpUrl, Text
 
 _HEADERS = MapOf(key=HeaderName(free=True), value=Text(blank=True))
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.config.kinds import Atom, BadValue, Choice, ListOf, MapOf, Single, Unbuilt, Value
-from shared.config.row import LATER, SUPERSEDED, WORKS, Required, Row
-from shared.config.variables import Variables
-from shared.config.yamltree import Items, Map, Scalar, Tree, quoted
+from longshore.shared.config.kinds import Atom, BadValue, Choice, ListOf, MapOf, Single, Unbuilt, Value
+from longshore.shared.config.row import LATER, SUPERSEDED, WORKS, Required, Row
+from longshore.shared.config.variables import Variables
+from longshore.shared.config.yamltree import Items, Map, Scalar, Tree, quoted
 
 
 class NotAccepted(Exception):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from shared.config.kinds import BadValue
+from longshore.shared.config.kinds import BadValue
 
 _REFERENCE = re.compile(
     r"\$\$\{"                                                                # $${ is a plain ${

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import SplitResult, urlsplit
 
-from shared.config.kinds import BadValue, Single
+from longshore.shared.config.kinds import BadValue, Single
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")  # RFC 9110 §5.6.2 token
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://\Z")

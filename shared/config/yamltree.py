@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from shared.config.faults import Fault
+from longshore.shared.config.faults import Fault
 
 try:
     from yaml import CSafeLoader as Loader

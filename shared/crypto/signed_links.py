@@ -1,7 +1,7 @@
 """Signed links: HMAC-SHA256 over what a link opens, until when, and its nonce. Pure.
 
 A link carries its own proof, so issuing one writes nothing; only a one-time link's use is remembered
-(`shared.state.grants`). The key id lets a secret be rotated: the newest signs, all of the ring verify.
+(`longshore.shared.state.grants`). The key id lets a secret be rotated: the newest signs, all of the ring verify.
 """
 
 import hashlib
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from shared.errors import Forbidden
-from shared.ids import is_id
+from longshore.shared.errors import Forbidden
+from longshore.shared.ids import is_id
 
 Purpose = Literal["upload", "download"]
 _SCOPES_KEPT = 4_096         # each call of a caller without session asks for its own

@@ -8,9 +8,9 @@ import asyncio
 
 import msgspec
 
-from shared.keys import Keys
-from shared.messaging.pubsub import RESOURCES, Word
-from shared.redis.connection import RedisLink
+from longshore.shared.keys import Keys
+from longshore.shared.messaging.pubsub import RESOURCES, Word
+from longshore.shared.redis.connection import RedisLink
 
 _QUIET_S = 0.25              # after a word, before the next one of the same scope
 _encode = msgspec.msgpack.Encoder().encode

@@ -7,14 +7,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from shared.errors import StoreDown
-from shared.ids import new_id
-from shared.keys import Keys
-from shared.redis.address import RedisAddress
-from shared.redis.connection import RedisLink
-from shared.redis.scripts import Script, Scripts
-from shared.redis.subscription import Subscription
-from shared.tasks import Tasks
+from longshore.shared.errors import StoreDown
+from longshore.shared.ids import new_id
+from longshore.shared.keys import Keys
+from longshore.shared.redis.address import RedisAddress
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.subscription import Subscription
+from longshore.shared.tasks import Tasks
 
 _OPEN = Script("open_mailbox")
 _DELIVER = Script("deliver_mail")

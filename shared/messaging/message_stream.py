@@ -6,13 +6,13 @@ The listener opens a mailbox and says where; what it has not taken yet is bounde
 import asyncio
 from contextlib import suppress
 
-from shared.clock import monotonic_s
-from shared.errors import CallLost, StoreDown
-from shared.keys import Keys
-from shared.messaging.mailboxes import Mailbox
-from shared.redis.connection import Arg, RedisLink
-from shared.redis.scripts import Script, Scripts
-from shared.tasks import Tasks
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import CallLost, StoreDown
+from longshore.shared.keys import Keys
+from longshore.shared.messaging.mailboxes import Mailbox
+from longshore.shared.redis.connection import Arg, RedisLink
+from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.tasks import Tasks
 
 _PUSH = Script("push_parcel")
 _TAKE = Script("take_parcel")

@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from shared.keys import Keys
-from shared.redis.address import RedisAddress
-from shared.redis.connection import RedisLink
-from shared.redis.subscription import Subscription
-from shared.tasks import Tasks
+from longshore.shared.keys import Keys
+from longshore.shared.redis.address import RedisAddress
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.subscription import Subscription
+from longshore.shared.tasks import Tasks
 
 RESOURCES = "resources"      # which files of longshore's own the scope has as resources
 LISTS_CHANGED = "lists"      # what a server lists; data: its id. For every gateway

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from prometheus_client import Counter
 
-from shared.clock import monotonic_s
+from longshore.shared.clock import monotonic_s
 
 T = TypeVar("T")
 

@@ -13,14 +13,14 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExportResult
 from prometheus_client import CollectorRegistry, Counter
 
-from shared.clock import monotonic_s, now_ns
-from shared.config import Config, Telemetry
-from shared.ids import new_id
-from shared.otlp import exporters, metrics
-from shared.otlp.batches import Batches, Bounds
-from shared.otlp.logs import Line, OtlpHandler
-from shared.otlp.spans import RecordedSpan, RecordedTraces
-from shared.process_metrics import running_version
+from longshore.shared.clock import monotonic_s, now_ns
+from longshore.shared.config import Config, Telemetry
+from longshore.shared.ids import new_id
+from longshore.shared.otlp import exporters, metrics
+from longshore.shared.otlp.batches import Batches, Bounds
+from longshore.shared.otlp.logs import Line, OtlpHandler
+from longshore.shared.otlp.spans import RecordedSpan, RecordedTraces
+from longshore.shared.process_metrics import running_version
 
 
 class Export:

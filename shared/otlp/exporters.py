@@ -11,8 +11,8 @@ from opentelemetry.sdk._logs.export import LogRecordExporter
 from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from shared.config import Telemetry
-from shared.errors import Refused
+from longshore.shared.config import Telemetry
+from longshore.shared.errors import Refused
 
 _SIGNALS = ("traces", "metrics", "logs")
 

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
-from shared.config import Config
-from shared.tracing import Traces
+from longshore.shared.config import Config
+from longshore.shared.tracing import Traces
 
 
 @asynccontextmanager
@@ -16,7 +16,7 @@ async def exporting(config: Config, registry: CollectorRegistry, *, role: str) -
     if not config.telemetry.enabled:
         yield None
         return
-    from shared.otlp.export import Export
+    from longshore.shared.otlp.export import Export
 
     export = Export(config, registry, role=role)
     try:

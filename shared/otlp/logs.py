@@ -12,9 +12,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-from shared import log, tracing
-from shared.otlp.batches import Batches
-from shared.otlp.spans import parent_of
+from longshore.shared import log, tracing
+from longshore.shared.otlp.batches import Batches
+from longshore.shared.otlp.spans import parent_of
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _SCOPE = InstrumentationScope("longshore")

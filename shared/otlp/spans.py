@@ -13,9 +13,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from shared.clock import monotonic_ns, now_ns
-from shared.otlp.batches import Batches
-from shared.tracing import Kind, Span
+from longshore.shared.clock import monotonic_ns, now_ns
+from longshore.shared.otlp.batches import Batches
+from longshore.shared.tracing import Kind, Span
 
 _PARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.{0,200})?")
 _KINDS = {

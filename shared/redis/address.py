@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from shared.config import Config, Redis, require_shared_redis
-from shared.config.words import parse_host_port
-from shared.errors import BadRequest, Refused
+from longshore.shared.config import Config, Redis, require_shared_redis
+from longshore.shared.config.words import parse_host_port
+from longshore.shared.errors import BadRequest, Refused
 
 SENTINEL_PORT = 26379
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import hiredis
 import structlog
 
-from shared.errors import StoreDown
-from shared.redis.address import RedisAddress, Sentinels, UnsuitableRedis, login
+from longshore.shared.errors import StoreDown
+from longshore.shared.redis.address import RedisAddress, Sentinels, UnsuitableRedis, login
 
 log = structlog.get_logger(__name__)
 

@@ -11,12 +11,12 @@ from functools import partial
 
 import structlog
 
-from shared.errors import StoreDown
-from shared.redis.address import RedisAddress, UnsuitableRedis, login
-from shared.redis.connect import CONNECT_S, located
-from shared.redis.pipeline import Arg, RedisReplyError, Reply, Wire
-from shared.redis.requirements import refusal, unsuitable, untrusted
-from shared.tasks import Tasks
+from longshore.shared.errors import StoreDown
+from longshore.shared.redis.address import RedisAddress, UnsuitableRedis, login
+from longshore.shared.redis.connect import CONNECT_S, located
+from longshore.shared.redis.pipeline import Arg, RedisReplyError, Reply, Wire
+from longshore.shared.redis.requirements import refusal, unsuitable, untrusted
+from longshore.shared.tasks import Tasks
 
 __all__ = ["Arg", "RedisLink", "RedisReplyError", "Reply"]
 

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import hiredis
 
-from shared.clock import monotonic_s
-from shared.errors import StoreDown
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import StoreDown
 
 _MAX_PENDING = 20_000        # replies awaited at once; above it callers are told to come back
 

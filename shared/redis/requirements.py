@@ -2,7 +2,7 @@
 
 import ssl
 
-from shared.redis.address import UnsuitableRedis
+from longshore.shared.redis.address import UnsuitableRedis
 
 OLDEST = (6, 2)
 _FOR_NOW = ("LOADING", "MASTERDOWN", "BUSY", "MISCONF", "CLUSTERDOWN", "READONLY")

@@ -1,4 +1,4 @@
-"""The Redis scripts: one `.lua` file each, called by one typed method in `shared.state`.
+"""The Redis scripts: one `.lua` file each, called by one typed method in `longshore.shared.state`.
 
 `Scripts` sends EVALSHA and loads a script again when the server does not know it (NOSCRIPT means that
 it did not run, so repeating is safe).
@@ -8,8 +8,8 @@ import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 
-from shared import tracing
-from shared.redis.connection import Arg, RedisLink, RedisReplyError, Reply
+from longshore.shared import tracing
+from longshore.shared.redis.connection import Arg, RedisLink, RedisReplyError, Reply
 
 
 class Script:
@@ -19,7 +19,7 @@ class Script:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.source = files("shared.lua").joinpath(f"{name}.lua").read_text()
+        self.source = files("longshore.shared.lua").joinpath(f"{name}.lua").read_text()
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 

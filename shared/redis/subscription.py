@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 import hiredis
 import structlog
 
-from shared.errors import StoreDown
-from shared.redis.address import RedisAddress, UnsuitableRedis, login
-from shared.redis.connect import CONNECT_S, located, open_streams
-from shared.redis.pipeline import Arg
-from shared.tasks import Tasks
+from longshore.shared.errors import StoreDown
+from longshore.shared.redis.address import RedisAddress, UnsuitableRedis, login
+from longshore.shared.redis.connect import CONNECT_S, located, open_streams
+from longshore.shared.redis.pipeline import Arg
+from longshore.shared.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.keys import Keys
-from shared.records import FileRecord, known_file
-from shared.redis.scripts import Script, Scripts
+from longshore.shared.keys import Keys
+from longshore.shared.records import FileRecord, known_file
+from longshore.shared.redis.scripts import Script, Scripts
 
 _BATCH = Script("due_batch")
 _NEXT = Script("next_files")

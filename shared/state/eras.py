@@ -1,8 +1,8 @@
 """Which era each upstream speaks, as far as some gateway has found it out: what one was told, the others know."""
 
-from shared.errors import StoreDown
-from shared.keys import Keys
-from shared.redis.connection import RedisLink
+from longshore.shared.errors import StoreDown
+from longshore.shared.keys import Keys
+from longshore.shared.redis.connection import RedisLink
 
 UNKNOWN = "unknown"          # it was asked lately and did not say
 _KEPT_MS = 600_000           # then it may have been replaced by a server of the other era

@@ -5,11 +5,11 @@ from enum import Enum
 
 import msgspec
 
-from shared.keys import Keys
-from shared.messaging.pubsub import ENDED, Word, packed
-from shared.redis.connection import RedisLink
-from shared.redis.scripts import Script, Scripts
-from shared.state.sessions import SessionLimits
+from longshore.shared.keys import Keys
+from longshore.shared.messaging.pubsub import ENDED, Word, packed
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.state.sessions import SessionLimits
 
 _EXPIRE = Script("expire_session")
 _REMOVE_TOMBSTONE = Script("remove_tombstone")

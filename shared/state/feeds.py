@@ -5,11 +5,11 @@ from itertools import count
 
 import msgspec
 
-from shared.errors import SessionGone, TooMany
-from shared.keys import Keys
-from shared.messaging.pubsub import Word, packed
-from shared.redis.connection import RedisLink
-from shared.redis.scripts import Script, Scripts
+from longshore.shared.errors import SessionGone, TooMany
+from longshore.shared.keys import Keys
+from longshore.shared.messaging.pubsub import Word, packed
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Script, Scripts
 
 WANTED = "wanted"            # what is wanted of the upstream's stream may have changed
 VACANT = "vacant"            # nobody holds the upstream's stream any more

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from shared.errors import BadRequest, NotFound, OverQuota, SessionGone, TooManyArtifacts
-from shared.keys import Keys
-from shared.messaging.debounced_notices import Notices
-from shared.records import ArtifactRecord, FileRecord, decode_file, encode
-from shared.redis.connection import RedisLink, Reply
-from shared.redis.scripts import Script, Scripts
-from shared.state.quota import NO_LIMITS, FileLimits
+from longshore.shared.errors import BadRequest, NotFound, OverQuota, SessionGone, TooManyArtifacts
+from longshore.shared.keys import Keys
+from longshore.shared.messaging.debounced_notices import Notices
+from longshore.shared.records import ArtifactRecord, FileRecord, decode_file, encode
+from longshore.shared.redis.connection import RedisLink, Reply
+from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.state.quota import NO_LIMITS, FileLimits
 
 _ALLOCATE = Script("allocate_pending")
 _COMMIT = Script("commit_files")

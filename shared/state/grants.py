@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.errors import Forbidden
-from shared.keys import Keys
-from shared.redis.connection import Arg
-from shared.redis.scripts import Script, Scripts
+from longshore.shared.errors import Forbidden
+from longshore.shared.keys import Keys
+from longshore.shared.redis.connection import Arg
+from longshore.shared.redis.scripts import Script, Scripts
 
 _CLAIM = Script("claim_grant")
 _SPEND = Script("spend_grant")

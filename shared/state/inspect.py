@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from shared.keys import Keys
-from shared.records import FileRecord, decode_file
-from shared.redis.connection import RedisLink
-from shared.redis.scripts import Script, Scripts
+from longshore.shared.keys import Keys
+from longshore.shared.records import FileRecord, decode_file
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Script, Scripts
 
 _SNAPSHOT = Script("session_snapshot")
 _PAGE = Script("page_sessions")

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.config import Limit
-from shared.errors import RateLimited
-from shared.keys import Keys
-from shared.redis.connection import RedisLink
-from shared.redis.scripts import Script, Scripts
+from longshore.shared.config import Limit
+from longshore.shared.errors import RateLimited
+from longshore.shared.keys import Keys
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Script, Scripts
 
 _ADMIT = Script("admit")
 _CHARGE = Script("charge")

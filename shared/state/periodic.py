@@ -1,10 +1,10 @@
 """Periodic jobs: any worker may ask, one is enqueued an interval."""
 
-from shared.clock import now_ms
-from shared.jobs import Payload
-from shared.keys import Keys
-from shared.redis.scripts import Script, Scripts
-from shared.state.queue import envelope, job_name
+from longshore.shared.clock import now_ms
+from longshore.shared.jobs import Payload
+from longshore.shared.keys import Keys
+from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.state.queue import envelope, job_name
 
 _ENQUEUE_PERIODIC = Script("enqueue_periodic")
 

@@ -11,18 +11,18 @@ from typing import Any
 import msgspec
 import structlog
 
-from shared import tracing
-from shared.clock import monotonic_s, now_ms
-from shared.error_records import error_of
-from shared.errors import StoreDown, WorkerDown
-from shared.ids import new_id
-from shared.jobs import JobRefused, Outcome, Payload
-from shared.keys import Keys
-from shared.redis.address import RedisAddress
-from shared.redis.connection import RedisLink
-from shared.redis.scripts import Script, Scripts
-from shared.redis.subscription import Subscription
-from shared.tasks import Tasks
+from longshore.shared import tracing
+from longshore.shared.clock import monotonic_s, now_ms
+from longshore.shared.error_records import error_of
+from longshore.shared.errors import StoreDown, WorkerDown
+from longshore.shared.ids import new_id
+from longshore.shared.jobs import JobRefused, Outcome, Payload
+from longshore.shared.keys import Keys
+from longshore.shared.redis.address import RedisAddress
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.subscription import Subscription
+from longshore.shared.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from shared.config import Config
-from shared.errors import OverQuota
-from shared.records import ArtifactRecord, FileRecord
+from longshore.shared.config import Config
+from longshore.shared.errors import OverQuota
+from longshore.shared.records import ArtifactRecord, FileRecord
 
 LEAST_GRACE_S = 60           # a job that brings a file in may take so long from the file to its record
 

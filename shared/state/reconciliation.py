@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shared.errors import Unavailable
-from shared.keys import Keys
-from shared.records import ArtifactRecord, FileRecord, Record, encode
-from shared.redis.connection import RedisLink
-from shared.redis.scripts import Script, Scripts
-from shared.state.quota import NO_LIMITS, FileLimits
+from longshore.shared.errors import Unavailable
+from longshore.shared.keys import Keys
+from longshore.shared.records import ArtifactRecord, FileRecord, Record, encode
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.state.quota import NO_LIMITS, FileLimits
 
 _RESTORE = Script("restore_files")
 

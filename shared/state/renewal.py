@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from shared.errors import SessionGone
-from shared.keys import Keys
-from shared.redis.scripts import Script, Scripts
+from longshore.shared.errors import SessionGone
+from longshore.shared.keys import Keys
+from longshore.shared.redis.scripts import Script, Scripts
 
 _REPLACE = Script("replace_upstream")
 _GIVE_UP = Script("give_up_renewal")

@@ -1,11 +1,11 @@
 """Bytes that are set aside for uploads under way, so that those which cannot fit together are refused early."""
 
-from shared.errors import OverQuota
-from shared.ids import new_id
-from shared.keys import Keys
-from shared.redis.connection import RedisLink
-from shared.redis.scripts import Script, Scripts
-from shared.state.quota import FileLimits
+from longshore.shared.errors import OverQuota
+from longshore.shared.ids import new_id
+from longshore.shared.keys import Keys
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.state.quota import FileLimits
 
 _RESERVE = Script("reserve_bytes")
 _RENEW = Script("renew_reservation")

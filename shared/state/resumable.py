@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shared.errors import NotFound, OffsetConflict, SessionGone, Unavailable, UploadBusy
-from shared.keys import Keys
-from shared.records import Record, encode
-from shared.redis.connection import Arg, RedisLink
-from shared.redis.scripts import Script, Scripts
+from longshore.shared.errors import NotFound, OffsetConflict, SessionGone, Unavailable, UploadBusy
+from longshore.shared.keys import Keys
+from longshore.shared.records import Record, encode
+from longshore.shared.redis.connection import Arg, RedisLink
+from longshore.shared.redis.scripts import Script, Scripts
 
 _BEGIN = Script("begin_resumable")
 _TAKE = Script("take_resumable")

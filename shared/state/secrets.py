@@ -2,8 +2,8 @@
 
 import secrets
 
-from shared.keys import Keys
-from shared.redis.connection import RedisLink
+from longshore.shared.keys import Keys
+from longshore.shared.redis.connection import RedisLink
 
 
 async def signing_secret(link: RedisLink, keys: Keys) -> str:

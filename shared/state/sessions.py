@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from shared.clock import now_ms
-from shared.config import Sessions
-from shared.errors import SessionConflict, SessionGone, TooMany
-from shared.keys import Keys
-from shared.messaging.pubsub import ENDED, Word, packed
-from shared.redis.connection import RedisLink
-from shared.redis.scripts import Script, Scripts
+from longshore.shared.clock import now_ms
+from longshore.shared.config import Sessions
+from longshore.shared.errors import SessionConflict, SessionGone, TooMany
+from longshore.shared.keys import Keys
+from longshore.shared.messaging.pubsub import ENDED, Word, packed
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Script, Scripts
 
 _CREATE = Script("create_session")
 _OPEN = Script("open_call")

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from shared.keys import Keys
-from shared.redis.scripts import Script, Scripts
+from longshore.shared.keys import Keys
+from longshore.shared.redis.scripts import Script, Scripts
 
 _TOTALS = Script("totals")
 

@@ -5,11 +5,11 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
-from shared.keys import Keys
-from shared.redis.address import RedisAddress
-from shared.redis.subscription import Subscription
-from shared.state.grants import GrantStore, LinkUse
-from shared.tasks import Tasks
+from longshore.shared.keys import Keys
+from longshore.shared.redis.address import RedisAddress
+from longshore.shared.redis.subscription import Subscription
+from longshore.shared.state.grants import GrantStore, LinkUse
+from longshore.shared.tasks import Tasks
 
 _READY_S = 1.0
 _LOOK_EVERY_S = 5.0          # a word may be lost with its connection

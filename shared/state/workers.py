@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.keys import Keys
-from shared.redis.connection import RedisLink
-from shared.redis.scripts import Script, Scripts
+from longshore.shared.keys import Keys
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Script, Scripts
 
 _BEAT = Script("beat_worker")
 _LIVE = Script("live_workers")

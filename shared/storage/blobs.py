@@ -1,6 +1,6 @@
 """File operations below `storage.root`, off the event loop and safe against symbolic links.
 
-Paths are components from the root, as `shared.layout` builds them. Every method may raise DiskFull,
+Paths are components from the root, as `longshore.shared.storage.layout` builds them. Every method may raise DiskFull,
 Forbidden, NotFound or Unavailable with a sentence that holds no path.
 """
 
@@ -15,13 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from shared.errors import Unavailable
-from shared.storage import layout
-from shared.storage import moves as moving
-from shared.storage.blob_writer import BlobWriter
-from shared.storage.errors import error_of_os
-from shared.storage.folders import Folders
-from shared.storage.part_writer import PartWriter
+from longshore.shared.errors import Unavailable
+from longshore.shared.storage import layout
+from longshore.shared.storage import moves as moving
+from longshore.shared.storage.blob_writer import BlobWriter
+from longshore.shared.storage.errors import error_of_os
+from longshore.shared.storage.folders import Folders
+from longshore.shared.storage.part_writer import PartWriter
 
 _THREADS = 4                 # of its own, so that name lookups never queue behind disk writes
 HEAD_BYTES = 4096            # enough to tell a file's type

@@ -2,7 +2,7 @@
 
 import errno
 
-from shared.errors import BadRequest, DiskFull, Forbidden, LongshoreError, NotFound, Unavailable
+from longshore.shared.errors import BadRequest, DiskFull, Forbidden, LongshoreError, NotFound, Unavailable
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _LINK_OR_ODD = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ENODEV})

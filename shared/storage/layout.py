@@ -9,7 +9,7 @@
 import os.path
 import unicodedata
 
-from shared.records import FileRecord, UploadRecord
+from longshore.shared.records import FileRecord, UploadRecord
 
 UPLOADS = "uploads"
 ARTIFACTS = "artifacts"

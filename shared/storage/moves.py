@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from concurrent.futures import wait
 from functools import partial
 
-from shared.storage.folders import Folders, open_regular
-from shared.storage.layout import staging_parts
+from longshore.shared.storage.folders import Folders, open_regular
+from longshore.shared.storage.layout import staging_parts
 
 Parts = tuple[str, ...]
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from shared.storage.errors import error_of_os
-from shared.storage.folders import Folders
-from shared.storage.layout import staging_parts
+from longshore.shared.storage.errors import error_of_os
+from longshore.shared.storage.folders import Folders
+from longshore.shared.storage.layout import staging_parts
 
 _GATHER_BYTES = 1024 * 1024
 

@@ -10,13 +10,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from shared.errors import NotFound
-from shared.ids import new_id
-from shared.storage.folders import Folders, open_regular
-from shared.storage.layout import ARTIFACTS, SESSIONS, safe_name, staging_parts
-from shared.storage.media_types import extension_for, sniff
-from shared.storage.moves import move
-from storage_worker.digest import Digest, read_through
+from longshore.shared.errors import NotFound
+from longshore.shared.ids import new_id
+from longshore.shared.storage.folders import Folders, open_regular
+from longshore.shared.storage.layout import ARTIFACTS, SESSIONS, safe_name, staging_parts
+from longshore.shared.storage.media_types import extension_for, sniff
+from longshore.shared.storage.moves import move
+from longshore.storage_worker.digest import Digest, read_through
 
 Parts = tuple[str, ...]
 

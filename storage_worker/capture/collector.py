@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
-from shared.errors import Forbidden, NotFound, Refused
-from shared.jobs import MOST_FILES, Candidate, FinaliseArtifact
-from shared.storage.errors import error_of_os
-from shared.storage.folders import Folders
-from shared.storage.layout import artifact_parts
-from shared.storage.moves import remove_folder, sync
-from storage_worker.capture.artifact_folder import Capture, Captured
-from storage_worker.capture.path_policy import Place, place_of, root_of
+from longshore.shared.errors import Forbidden, NotFound, Refused
+from longshore.shared.jobs import MOST_FILES, Candidate, FinaliseArtifact
+from longshore.shared.storage.errors import error_of_os
+from longshore.shared.storage.folders import Folders
+from longshore.shared.storage.layout import artifact_parts
+from longshore.shared.storage.moves import remove_folder, sync
+from longshore.storage_worker.capture.artifact_folder import Capture, Captured
+from longshore.storage_worker.capture.path_policy import Place, place_of, root_of
 
 _WHERE = {"injected": "at the path given to the tool", "located": "at a path that the tool named", "staged": "embedded"}
 _TOO_MANY = f"of one call {MOST_FILES} files are kept at most"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.errors import Forbidden
-from shared.storage.layout import ARTIFACTS, SESSIONS, STAGING, STATE, UPLOADS
+from longshore.shared.errors import Forbidden
+from longshore.shared.storage.layout import ARTIFACTS, SESSIONS, STAGING, STATE, UPLOADS
 
 _OWN = frozenset({STATE, STAGING})
 _BY_SCOPE = frozenset({UPLOADS, ARTIFACTS})

@@ -5,13 +5,13 @@ from collections import Counter, defaultdict
 
 import structlog
 
-from shared.jobs import Cleanup, CycleDone
-from shared.state.due import DueItem, FileKind
-from shared.state.expiry import Expiry
-from shared.storage.layout import artifact_parts, parts_of, upload_parts
-from storage_worker.job_runner import job
-from storage_worker.stores import Stores
-from storage_worker.unlink import unlink_folder, unlink_scope
+from longshore.shared.jobs import Cleanup, CycleDone
+from longshore.shared.state.due import DueItem, FileKind
+from longshore.shared.state.expiry import Expiry
+from longshore.shared.storage.layout import artifact_parts, parts_of, upload_parts
+from longshore.storage_worker.job_runner import job
+from longshore.storage_worker.stores import Stores
+from longshore.storage_worker.unlink import unlink_folder, unlink_scope
 
 log = structlog.get_logger(__name__)
 

@@ -1,17 +1,17 @@
 """The job that captures the files a tool wrote."""
 
-from shared.clock import now_ms
-from shared.errors import OverQuota, Refused
-from shared.jobs import ArtifactDone, FinaliseArtifact, NothingFound
-from shared.records import ArtifactRecord
-from shared.storage.folders import Folders
-from shared.storage.layout import artifact_parts, staging_parts
-from shared.storage.moves import remove_folder
-from storage_worker.capture.artifact_folder import Captured
-from storage_worker.capture.collector import Gathering
-from storage_worker.commit import commit
-from storage_worker.job_runner import job
-from storage_worker.stores import Stores
+from longshore.shared.clock import now_ms
+from longshore.shared.errors import OverQuota, Refused
+from longshore.shared.jobs import ArtifactDone, FinaliseArtifact, NothingFound
+from longshore.shared.records import ArtifactRecord
+from longshore.shared.storage.folders import Folders
+from longshore.shared.storage.layout import artifact_parts, staging_parts
+from longshore.shared.storage.moves import remove_folder
+from longshore.storage_worker.capture.artifact_folder import Captured
+from longshore.storage_worker.capture.collector import Gathering
+from longshore.storage_worker.commit import commit
+from longshore.storage_worker.job_runner import job
+from longshore.storage_worker.stores import Stores
 
 
 @job(FinaliseArtifact, timeout_s=120.0)

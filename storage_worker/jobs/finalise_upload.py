@@ -1,15 +1,15 @@
 """The job that makes uploaded files visible."""
 
-from shared.clock import now_ms
-from shared.errors import NotFound, Refused
-from shared.jobs import FinaliseUpload, StagedFile, UploadsDone
-from shared.records import UploadRecord
-from shared.storage.blobs import Move
-from shared.storage.layout import staging_parts, upload_parts
-from shared.storage.media_types import sniff
-from storage_worker.commit import commit
-from storage_worker.job_runner import job
-from storage_worker.stores import Stores
+from longshore.shared.clock import now_ms
+from longshore.shared.errors import NotFound, Refused
+from longshore.shared.jobs import FinaliseUpload, StagedFile, UploadsDone
+from longshore.shared.records import UploadRecord
+from longshore.shared.storage.blobs import Move
+from longshore.shared.storage.layout import staging_parts, upload_parts
+from longshore.shared.storage.media_types import sniff
+from longshore.storage_worker.commit import commit
+from longshore.storage_worker.job_runner import job
+from longshore.storage_worker.stores import Stores
 
 
 @job(FinaliseUpload, timeout_s=30.0)

@@ -7,16 +7,16 @@ from itertools import islice
 
 import structlog
 
-from shared.clock import now_ms
-from shared.errors import LongshoreError
-from shared.jobs import CycleDone, Reconcile
-from shared.records import ArtifactRecord, FileRecord, UploadRecord
-from shared.state.reconciliation import Reconciled, ReconciliationStore
-from shared.storage.layout import UPLOADS
-from storage_worker.job_runner import Job, job
-from storage_worker.stores import Stores
-from storage_worker.sweeping.attribution import Attribution
-from storage_worker.sweeping.unrecorded_files import Contents, Stray, contents, walk
+from longshore.shared.clock import now_ms
+from longshore.shared.errors import LongshoreError
+from longshore.shared.jobs import CycleDone, Reconcile
+from longshore.shared.records import ArtifactRecord, FileRecord, UploadRecord
+from longshore.shared.state.reconciliation import Reconciled, ReconciliationStore
+from longshore.shared.storage.layout import UPLOADS
+from longshore.storage_worker.job_runner import Job, job
+from longshore.storage_worker.stores import Stores
+from longshore.storage_worker.sweeping.attribution import Attribution
+from longshore.storage_worker.sweeping.unrecorded_files import Contents, Stray, contents, walk
 
 log = structlog.get_logger(__name__)
 

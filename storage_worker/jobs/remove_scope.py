@@ -1,8 +1,8 @@
 """The job that unlinks the files of a scope that has ended."""
 
-from shared.jobs import Removed, RemoveScope
-from storage_worker.job_runner import job
-from storage_worker.stores import Stores
+from longshore.shared.jobs import Removed, RemoveScope
+from longshore.storage_worker.job_runner import job
+from longshore.storage_worker.stores import Stores
 
 
 @job(RemoveScope, timeout_s=60.0)

@@ -7,12 +7,12 @@ from itertools import islice
 
 import structlog
 
-from shared.jobs import CycleDone, Sweep
-from shared.state.quota import LEAST_GRACE_S
-from storage_worker.job_runner import job
-from storage_worker.stores import Stores
-from storage_worker.sweeping.expired_entries import Leftover, walk
-from storage_worker.unlink import unlink_folder
+from longshore.shared.jobs import CycleDone, Sweep
+from longshore.shared.state.quota import LEAST_GRACE_S
+from longshore.storage_worker.job_runner import job
+from longshore.storage_worker.stores import Stores
+from longshore.storage_worker.sweeping.expired_entries import Leftover, walk
+from longshore.storage_worker.unlink import unlink_folder
 
 log = structlog.get_logger(__name__)
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from shared.config import Config
-from shared.config.state import ReconciliationMode
-from shared.state.reconciliation import Hint
+from longshore.shared.config import Config
+from longshore.shared.config.state import ReconciliationMode
+from longshore.shared.state.reconciliation import Hint
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shared.storage.folders import Folders
-from shared.storage.layout import ARTIFACTS, SESSIONS, STAGING, UPLOADS
-from shared.storage.moves import prune
+from longshore.shared.storage.folders import Folders
+from longshore.shared.storage.layout import ARTIFACTS, SESSIONS, STAGING, UPLOADS
+from longshore.shared.storage.moves import prune
 
 Parts = tuple[str, ...]
 

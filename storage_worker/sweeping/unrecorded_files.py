@@ -9,11 +9,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shared.ids import is_id
-from shared.storage.folders import Folders, open_regular
-from shared.storage.layout import ARTIFACTS, SESSIONS, UPLOADS
-from shared.storage.media_types import sniff
-from storage_worker.digest import Digest, read_through
+from longshore.shared.ids import is_id
+from longshore.shared.storage.folders import Folders, open_regular
+from longshore.shared.storage.layout import ARTIFACTS, SESSIONS, UPLOADS
+from longshore.shared.storage.media_types import sniff
+from longshore.storage_worker.digest import Digest, read_through
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 import msgspec
 
-from longshore.console import emit
+from longshore.cli.console import emit
 from tests.bench.report import Report
 
 _ALL = (

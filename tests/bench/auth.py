@@ -11,7 +11,7 @@ from statistics import quantiles
 
 import yaml
 
-from shared.clock import monotonic_s
+from longshore.shared.clock import monotonic_s
 from tests.bench import cpu, messages
 from tests.bench.report import Report, middle
 from tests.bench.stand import Way

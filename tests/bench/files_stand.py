@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from redis import Redis
 
-from shared.keys import Keys
+from longshore.shared.keys import Keys
 from tests.bench import cpu
 from tests.fixtures.gateway import Backing, Client, consumer, entry, producer
 from tests.fixtures.leaks import resident_kib

@@ -3,8 +3,8 @@
 import asyncio
 import sys
 
-from longshore.console import emit
-from shared.clock import monotonic_s
+from longshore.cli.console import emit
+from longshore.shared.clock import monotonic_s
 
 _CONNECTIONS = 8
 _TURN_S = 0.005

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import uvloop
 
-from shared.clock import monotonic_s
-from shared.jobs import FinaliseUpload, UploadsDone
-from shared.state.queue import Queue
-from shared.storage.blobs import Blobs
+from longshore.shared.clock import monotonic_s
+from longshore.shared.jobs import FinaliseUpload, UploadsDone
+from longshore.shared.state.queue import Queue
+from longshore.shared.storage.blobs import Blobs
 from tests.bench import cpu
 from tests.bench.report import Report, middle
 from tests.fixtures.processes import Process

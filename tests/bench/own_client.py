@@ -10,7 +10,7 @@ import httptools
 import msgspec
 import uvloop
 
-from shared.clock import monotonic_s
+from longshore.shared.clock import monotonic_s
 from tests.bench.load import Load, Outcome
 from tests.bench.report import middle
 from tests.bench.wrk import SESSION

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from shared.clock import monotonic_s
+from longshore.shared.clock import monotonic_s
 
 _BLOCK_BYTES = 1024 * 1024
 

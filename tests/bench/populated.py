@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from shared.ids import new_id, new_session_id
-from shared.records import ArtifactRecord, FileRecord, UploadRecord
-from shared.state.sessions import Caller, SessionLimits, SessionStart, SessionStore
-from shared.storage.layout import folder_of, parts_of
+from longshore.shared.ids import new_id, new_session_id
+from longshore.shared.records import ArtifactRecord, FileRecord, UploadRecord
+from longshore.shared.state.sessions import Caller, SessionLimits, SessionStart, SessionStore
+from longshore.shared.storage.layout import folder_of, parts_of
 from tests.fixtures.storage import RedisServer, redis_server
 from tests.fixtures.world import World, opened_world
 

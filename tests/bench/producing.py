@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from shared.clock import monotonic_s
+from longshore.shared.clock import monotonic_s
 from tests.bench import cpu
 from tests.bench.files_stand import FilesStand, files_stand
 from tests.bench.report import Report, middle

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from shared.clock import monotonic_s
+from longshore.shared.clock import monotonic_s
 from tests.bench import cpu
 from tests.bench.load import Load, Total, drive
 from tests.bench.report import middle

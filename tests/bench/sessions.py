@@ -10,10 +10,10 @@ from pathlib import Path
 
 import uvloop
 
-from shared.clock import monotonic_s
-from shared.ids import new_id
-from shared.jobs import Cleanup
-from storage_worker.jobs.cleanup import cleanup
+from longshore.shared.clock import monotonic_s
+from longshore.shared.ids import new_id
+from longshore.shared.jobs import Cleanup
+from longshore.storage_worker.jobs.cleanup import cleanup
 from tests.bench.populated import Populated, make_files, populated, script_us, upload
 from tests.bench.report import Report, middle
 from tests.fixtures.storage import until_workers, worker_process

@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 from functools import partial
 
-from shared.clock import monotonic_s
+from longshore.shared.clock import monotonic_s
 from tests.bench import cpu, messages
 from tests.bench.load import Load
 from tests.bench.own_client import Loader

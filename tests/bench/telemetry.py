@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from shared.config import Telemetry
+from longshore.shared.config import Telemetry
 from tests.bench import messages
 from tests.bench.load import Load, generator
 from tests.bench.report import Report

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from shared.clock import monotonic_s
+from longshore.shared.clock import monotonic_s
 from tests.bench import cpu, transfer
 from tests.bench.files_stand import FilesStand, files_stand
 from tests.bench.report import Report, middle

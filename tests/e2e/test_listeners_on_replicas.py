@@ -10,7 +10,7 @@ from mcp.client.client import Client
 from mcp.client.subscriptions import ResourceUpdated, ToolsListChanged
 from redis import Redis
 
-from shared.keys import Keys
+from longshore.shared.keys import Keys
 from tests.e2e import wire
 from tests.e2e.stack import Gateway, Stack, server, stack
 from tests.fixtures.changing import VERSION, WITHIN_S, Stream, listening

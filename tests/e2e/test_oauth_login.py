@@ -10,7 +10,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
-from shared.config import Config
+from longshore.shared.config import Config
 from tests.fixtures.gateway import Backing, entry, gateway
 from tests.fixtures.login import Memory, login
 from tests.fixtures.node import OAUTH_CLIENT, authorization_server

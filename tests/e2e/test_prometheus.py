@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from shared.metrics import GatewayMetrics, WorkerMetrics
-from shared.process_metrics import Vitals
+from longshore.shared.metrics import GatewayMetrics, WorkerMetrics
+from longshore.shared.process_metrics import Vitals
 from tests.fixtures.collector import over_http
 from tests.fixtures.metrics_table import families
 from tests.fixtures.observed import PROMETHEUS, PROMTOOL, observed, prometheus

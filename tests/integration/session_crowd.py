@@ -12,18 +12,18 @@ from typing import Any
 
 import msgspec
 
-from shared.errors import NotFound, OverQuota, SessionGone, TooMany
-from shared.ids import new_id, new_session_id
-from shared.jobs import Candidate, FinaliseArtifact, FinaliseUpload
-from shared.records import ArtifactRecord, FileRecord, decode_file
-from shared.redis.address import RedisAddress
-from shared.state.expiry import ExpiryStore
-from shared.state.quota import FileLimits
-from shared.state.reservations import ReservationStore
-from shared.state.sessions import Caller, SessionLimits, SessionStart, SessionStore
-from shared.storage.layout import artifact_parts, parts_of
-from storage_worker.jobs.finalise_artifact import finalise_artifact
-from storage_worker.jobs.finalise_upload import finalise_upload
+from longshore.shared.errors import NotFound, OverQuota, SessionGone, TooMany
+from longshore.shared.ids import new_id, new_session_id
+from longshore.shared.jobs import Candidate, FinaliseArtifact, FinaliseUpload
+from longshore.shared.records import ArtifactRecord, FileRecord, decode_file
+from longshore.shared.redis.address import RedisAddress
+from longshore.shared.state.expiry import ExpiryStore
+from longshore.shared.state.quota import FileLimits
+from longshore.shared.state.reservations import ReservationStore
+from longshore.shared.state.sessions import Caller, SessionLimits, SessionStart, SessionStore
+from longshore.shared.storage.layout import artifact_parts, parts_of
+from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
+from longshore.storage_worker.jobs.finalise_upload import finalise_upload
 from tests.fixtures.storage import files_below, upload_order
 from tests.fixtures.world import World, age, opened_world
 

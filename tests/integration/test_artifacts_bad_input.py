@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from shared.ids import new_id
-from shared.jobs import ArtifactDone
-from shared.storage.layout import artifact_parts
-from storage_worker.jobs.finalise_artifact import finalise_artifact
+from longshore.shared.ids import new_id
+from longshore.shared.jobs import ArtifactDone
+from longshore.shared.storage.layout import artifact_parts
+from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
 from tests.fixtures.capturing import World, injected, located, opened_world
 from tests.fixtures.gateway import Backing, Client, backing, connected, entry, producer
 from tests.fixtures.storage import files_below

@@ -10,8 +10,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from shared.config import Config
-from shared.ids import new_id
+from longshore.shared.config import Config
+from longshore.shared.ids import new_id
 from tests.fixtures.gateway import Backing, Client, entry, gateway, producer
 from tests.fixtures.modern import Modern
 from tests.fixtures.questions import (

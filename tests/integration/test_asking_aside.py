@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp.web
 import pytest
 
-from shared.ids import new_id
+from longshore.shared.ids import new_id
 from tests.fixtures.gateway import Backing, connected, entry
 from tests.fixtures.modern import Modern
 from tests.fixtures.questions import ADA, FORM, PATIENCE_S, Asked, Tool, call, event, said

@@ -9,27 +9,27 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
-from gateway.mcp.forwarding.cancellations import Cancellations
-from gateway.mcp.input_requests import legacy_client as questions
-from gateway.mcp.input_requests import suspended_call as calls
-from gateway.mcp.input_requests.request_state import State, verified
-from gateway.mcp.input_requests.suspended_call import AskingCall, Request, Resumed
-from gateway.mcp.input_requests.suspended_calls import ParkedCalls
-from gateway.mcp.sessions.end_watcher import Endings
-from gateway.wire.inputs import Takes
-from shared.clock import now_ms
-from shared.config import Sessions
-from shared.crypto.sealed_tokens import Sealer
-from shared.errors import CallLost, Cancelled
-from shared.keys import Keys
-from shared.messaging import message_stream as parcels
-from shared.messaging.mailboxes import Mailboxes
-from shared.messaging.message_stream import Incoming, Parcels
-from shared.messaging.pubsub import Hearing
-from shared.redis.connection import RedisLink
-from shared.redis.scripts import Scripts
-from shared.state.sessions import Caller, SessionLimits, SessionStore
-from shared.tasks import Tasks
+from longshore.gateway.mcp.forwarding.cancellations import Cancellations
+from longshore.gateway.mcp.input_requests import legacy_client as questions
+from longshore.gateway.mcp.input_requests import suspended_call as calls
+from longshore.gateway.mcp.input_requests.request_state import State, verified
+from longshore.gateway.mcp.input_requests.suspended_call import AskingCall, Request, Resumed
+from longshore.gateway.mcp.input_requests.suspended_calls import ParkedCalls
+from longshore.gateway.mcp.sessions.end_watcher import Endings
+from longshore.gateway.wire.inputs import Takes
+from longshore.shared.clock import now_ms
+from longshore.shared.config import Sessions
+from longshore.shared.crypto.sealed_tokens import Sealer
+from longshore.shared.errors import CallLost, Cancelled
+from longshore.shared.keys import Keys
+from longshore.shared.messaging import message_stream as parcels
+from longshore.shared.messaging.mailboxes import Mailboxes
+from longshore.shared.messaging.message_stream import Incoming, Parcels
+from longshore.shared.messaging.pubsub import Hearing
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Scripts
+from longshore.shared.state.sessions import Caller, SessionLimits, SessionStore
+from longshore.shared.tasks import Tasks
 from tests.fixtures.storage import RedisServer, redis_server
 
 _PATIENCE_S = 30.0

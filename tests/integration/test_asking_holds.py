@@ -9,12 +9,12 @@ import aiohttp
 import pytest
 from redis import Redis
 
-from gateway.app import public_runner
-from gateway.appkeys import PARKED, SESSIONS
-from shared.config import Config
-from shared.ids import new_id
-from shared.metrics import Metrics
-from shared.state.sessions import Caller
+from longshore.gateway.app import public_runner
+from longshore.gateway.appkeys import PARKED, SESSIONS
+from longshore.shared.config import Config
+from longshore.shared.ids import new_id
+from longshore.shared.metrics import Metrics
+from longshore.shared.state.sessions import Caller
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, gateway, producer
 from tests.fixtures.leaks import holdings, left_behind
 from tests.fixtures.modern import Modern

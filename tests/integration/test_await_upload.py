@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from redis import Redis
 
-from shared.keys import Keys
+from longshore.shared.keys import Keys
 from tests.fixtures.gateway import Answer, Backing, Client, connected, consumer, entry, gateway
 from tests.fixtures.upstreams import ScriptedUpstream
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.upstream.client import UpstreamClient
-from shared.config.servers import Server, Upstream
-from shared.errors import Cancelled
+from longshore.gateway.upstream.client import UpstreamClient
+from longshore.shared.config.servers import Server, Upstream
+from longshore.shared.errors import Cancelled
 from tests.fixtures.changing import WITHIN_S, without_sessions
 from tests.fixtures.gateway import Answer, Backing, Client, connected, entry, gateway
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import DiskFull, LongshoreError
-from shared.ids import new_id
-from shared.jobs import ArtifactDone, Candidate, FinaliseArtifact, Outcome
-from shared.storage.layout import artifact_parts, parts_of, staging_parts
-from storage_worker.jobs.finalise_artifact import finalise_artifact
+from longshore.shared.errors import DiskFull, LongshoreError
+from longshore.shared.ids import new_id
+from longshore.shared.jobs import ArtifactDone, Candidate, FinaliseArtifact, Outcome
+from longshore.shared.storage.layout import artifact_parts, parts_of, staging_parts
+from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
 from tests.fixtures.capturing import World, injected, located, opened_world
 from tests.fixtures.crashes import Deployment, Sent, deployment
 from tests.fixtures.storage import files_below, opened_queue

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.wire import inputs
-from shared.crypto.sealed_tokens import Sealer
+from longshore.gateway.wire import inputs
+from longshore.shared.crypto.sealed_tokens import Sealer
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, producer
 from tests.fixtures.modern import Modern
 from tests.fixtures.stateless_upstream import DONE, stateless

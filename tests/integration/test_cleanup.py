@@ -8,14 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shared.errors import NotFound, Unavailable
-from shared.ids import new_id
-from shared.metrics import Metrics
-from shared.records import FileRecord, UploadRecord
-from shared.state.files import UsedBytes
-from shared.storage.blobs import Move
-from shared.storage.layout import artifact_parts, parts_of, upload_parts
-from storage_worker.worker import running_worker
+from longshore.shared.errors import NotFound, Unavailable
+from longshore.shared.ids import new_id
+from longshore.shared.metrics import Metrics
+from longshore.shared.records import FileRecord, UploadRecord
+from longshore.shared.state.files import UsedBytes
+from longshore.shared.storage.blobs import Move
+from longshore.shared.storage.layout import artifact_parts, parts_of, upload_parts
+from longshore.storage_worker.worker import running_worker
 from tests.fixtures.storage import (
     artifact_record,
     files_below,

@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from shared.clock import now_ns, now_s
-from shared.metrics import Metrics
+from longshore.shared.clock import now_ns, now_s
+from longshore.shared.metrics import Metrics
 from tests.fixtures.collector import over_http
 from tests.fixtures.gateway import Backing, Client, entry, gateway
 from tests.fixtures.measured import measured, total

@@ -24,7 +24,7 @@ async def server() -> AsyncIterator[Issuer]:
 
 async def _doctor(config: Path, *arguments: str, given: str = "") -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "longshore.cli", "doctor", "auth", "--config", str(config), *arguments,
+        sys.executable, "-m", "longshore", "doctor", "auth", "--config", str(config), *arguments,
         stdin=-1, stdout=-1, stderr=-1,
     )
     out, err = await process.communicate(given.encode())

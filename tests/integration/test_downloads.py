@@ -13,11 +13,11 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from gateway.app import public_runner
-from gateway.appkeys import BLOBS, CutOff
-from gateway.http.downloads import sendfile
-from gateway.http.downloads.ranges import Span
-from shared.metrics import Metrics
+from longshore.gateway.app import public_runner
+from longshore.gateway.appkeys import BLOBS, CutOff
+from longshore.gateway.http.downloads import sendfile
+from longshore.gateway.http.downloads.ranges import Span
+from longshore.shared.metrics import Metrics
 from tests.fixtures.certificates import self_signed
 from tests.fixtures.gateway import Backing, Client, connected, entry, producer
 from tests.fixtures.storage import opened_blobs

@@ -5,8 +5,8 @@ import asyncio
 import aiohttp
 from aiohttp import web
 
-from gateway.app import public_runner
-from shared.metrics import Metrics
+from longshore.gateway.app import public_runner
+from longshore.shared.metrics import Metrics
 from tests.fixtures.gateway import Backing, Client, entry
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result
 

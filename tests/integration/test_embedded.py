@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from longshore import embedded, processes
-from longshore.errors import StartFailed
-from longshore.supervise import Supervisor
+from longshore.cli import embedded, processes
+from longshore.cli.errors import StartFailed
+from longshore.cli.supervise import Supervisor
 
 
 @asynccontextmanager

@@ -15,8 +15,8 @@ import pytest
 import structlog
 from aiohttp import web
 
-from gateway.app import public_runner
-from shared.metrics import Metrics
+from longshore.gateway.app import public_runner
+from longshore.shared.metrics import Metrics
 from tests.fixtures.fault_proxy import Fault, FaultProxy, fault_proxy
 from tests.fixtures.gateway import Backing, Client, consumer, entry, producer
 from tests.fixtures.leaks import holdings, left_behind

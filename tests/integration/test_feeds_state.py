@@ -6,12 +6,12 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from gateway.mcp.subscriptions.subscriber import Listener
-from gateway.mcp.subscriptions.upstream_feed import Ear, Feed, Source
-from gateway.wire.changes import Wants
-from shared.errors import SessionGone, StoreDown, TooMany
-from shared.messaging.pubsub import MISSED, News, Word
-from shared.state.feeds import FeedStore
+from longshore.gateway.mcp.subscriptions.subscriber import Listener
+from longshore.gateway.mcp.subscriptions.upstream_feed import Ear, Feed, Source
+from longshore.gateway.wire.changes import Wants
+from longshore.shared.errors import SessionGone, StoreDown, TooMany
+from longshore.shared.messaging.pubsub import MISSED, News, Word
+from longshore.shared.state.feeds import FeedStore
 from tests.fixtures.storage import RedisServer, State, opened_state, redis_server
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import DiskFull, Forbidden, LongshoreError, NotFound, Unavailable
-from shared.storage.blobs import Blobs, Move
-from shared.storage.errors import error_of_os
-from shared.storage.folders import Folders
-from shared.storage.layout import artifact_parts, staging_parts, upload_parts
-from shared.storage.moves import prune
+from longshore.shared.errors import DiskFull, Forbidden, LongshoreError, NotFound, Unavailable
+from longshore.shared.storage.blobs import Blobs, Move
+from longshore.shared.storage.errors import error_of_os
+from longshore.shared.storage.folders import Folders
+from longshore.shared.storage.layout import artifact_parts, staging_parts, upload_parts
+from longshore.shared.storage.moves import prune
 from tests.fixtures.storage import files_below, opened_blobs
 
 TARGET = upload_parts("scope", "id", "a.txt")

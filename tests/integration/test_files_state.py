@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from shared.errors import SessionGone, Unavailable
-from shared.ids import new_id
-from shared.records import UploadRecord
-from shared.state.due import DueItem
-from shared.state.files import FileGone, UsedBytes
-from shared.state.quota import FileLimits
+from longshore.shared.errors import SessionGone, Unavailable
+from longshore.shared.ids import new_id
+from longshore.shared.records import UploadRecord
+from longshore.shared.state.due import DueItem
+from longshore.shared.state.files import FileGone, UsedBytes
+from longshore.shared.state.quota import FileLimits
 from tests.fixtures.storage import RedisServer, State, artifact_record, opened_state, redis_server, upload_record
 
 LONG_MS = 60_000

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 import structlog
 
-from shared import log
+from longshore.shared import log
 from tests.fixtures.gateway import INIT, Backing, Client, connected, consumer, entry, gateway
 from tests.fixtures.upstreams import ScriptedUpstream
 

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from gateway.app import public_runner
-from gateway.http.server.slow_readers import let_go
-from shared.metrics import Metrics
-from shared.tasks import Tasks
+from longshore.gateway.app import public_runner
+from longshore.gateway.http.server.slow_readers import let_go
+from longshore.shared.metrics import Metrics
+from longshore.shared.tasks import Tasks
 from tests.fixtures.gateway import Backing, Client, connected, entry
 from tests.fixtures.leaks import holdings, left_behind
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result

@@ -13,12 +13,12 @@ import pytest
 from aiohttp import web
 from redis import Redis
 
-from gateway.app import public_runner
-from gateway.appkeys import ENDINGS, EXPIRY, SESSIONS
-from shared.config import Config
-from shared.metrics import Metrics
-from shared.state.expiry import Expiry
-from shared.state.sessions import Caller
+from longshore.gateway.app import public_runner
+from longshore.gateway.appkeys import ENDINGS, EXPIRY, SESSIONS
+from longshore.shared.config import Config
+from longshore.shared.metrics import Metrics
+from longshore.shared.state.expiry import Expiry
+from longshore.shared.state.sessions import Caller
 from tests.fixtures.gateway import Backing, Client, entry, producer
 from tests.fixtures.leaks import Holdings, holdings, left_behind
 from tests.fixtures.stateless_upstream import DONE, PREFIX, asks, stateless

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import NotFound, SessionGone
-from shared.ids import new_id
-from shared.jobs import ArtifactDone, Candidate, NothingFound
-from shared.state.files import UsedBytes
-from shared.storage.layout import artifact_parts, upload_parts
+from longshore.shared.errors import NotFound, SessionGone
+from longshore.shared.ids import new_id
+from longshore.shared.jobs import ArtifactDone, Candidate, NothingFound
+from longshore.shared.state.files import UsedBytes
+from longshore.shared.storage.layout import artifact_parts, upload_parts
 from tests.fixtures.capturing import PNG, World, injected, located, nothing_is_left, opened_world
 from tests.fixtures.storage import files_below, sha256
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import OverQuota, SessionGone
-from shared.ids import new_id
-from shared.jobs import MOST_FILES, ArtifactDone, Candidate, FinaliseArtifact, NothingFound
-from shared.state.files import UsedBytes
-from shared.state.quota import FileLimits
-from storage_worker.jobs.finalise_artifact import finalise_artifact
+from longshore.shared.errors import OverQuota, SessionGone
+from longshore.shared.ids import new_id
+from longshore.shared.jobs import MOST_FILES, ArtifactDone, Candidate, FinaliseArtifact, NothingFound
+from longshore.shared.state.files import UsedBytes
+from longshore.shared.state.quota import FileLimits
+from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
 from tests.fixtures.capturing import PNG, World, injected, located, nothing_is_left, opened_world
 from tests.fixtures.storage import files_below
 

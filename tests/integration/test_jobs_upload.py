@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shared.errors import Forbidden, LongshoreError, NotFound, SessionGone
-from shared.jobs import FinaliseUpload, Removed, RemoveScope, StagedFile, UploadsDone
-from shared.state.files import UsedBytes
-from shared.storage.layout import upload_parts
-from storage_worker.jobs.finalise_upload import finalise_upload
-from storage_worker.jobs.remove_scope import remove_scope
-from storage_worker.stores import Stores, policy_of
+from longshore.shared.errors import Forbidden, LongshoreError, NotFound, SessionGone
+from longshore.shared.jobs import FinaliseUpload, Removed, RemoveScope, StagedFile, UploadsDone
+from longshore.shared.state.files import UsedBytes
+from longshore.shared.storage.layout import upload_parts
+from longshore.storage_worker.jobs.finalise_upload import finalise_upload
+from longshore.storage_worker.jobs.remove_scope import remove_scope
+from longshore.storage_worker.stores import Stores, policy_of
 from tests.fixtures.storage import (
     State,
     files_below,

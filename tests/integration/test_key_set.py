@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from gateway.auth.jwks import Document, KeySet, usable_keys
-from shared.errors import IssuerDown
-from shared.tasks import Tasks
+from longshore.gateway.auth.jwks import Document, KeySet, usable_keys
+from longshore.shared.errors import IssuerDown
+from longshore.shared.tasks import Tasks
 
 
 class Published:

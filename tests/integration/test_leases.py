@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.mcp.sessions.leases import Leases
-from shared.ids import new_id
-from shared.state.sessions import SessionLimits, SessionStore
+from longshore.gateway.mcp.sessions.leases import Leases
+from longshore.shared.ids import new_id
+from longshore.shared.state.sessions import SessionLimits, SessionStore
 from tests.fixtures.storage import State, opened_state, redis_server
 
 _HOUR_MS = 3_600_000

@@ -12,10 +12,10 @@ import pytest
 from aiohttp.web import Request, Response, StreamResponse, TCPSite
 from redis import Redis
 
-from gateway.app import public_runner
-from gateway.appkeys import FEEDS
-from shared.clock import monotonic_s
-from shared.metrics import Metrics
+from longshore.gateway.app import public_runner
+from longshore.gateway.appkeys import FEEDS
+from longshore.shared.clock import monotonic_s
+from longshore.shared.metrics import Metrics
 from tests.fixtures.changing import PREFIX, SUBSCRIPTION, VERSION, Changing, Stream, listening, with_sessions
 from tests.fixtures.gateway import ACCEPT, Backing, Client, connected, entry, gateway, producer
 from tests.fixtures.leaks import holdings, left_behind

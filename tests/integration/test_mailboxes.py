@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 from redis import Redis
 
-from shared.keys import Keys
-from shared.messaging.mailboxes import Mailboxes
-from shared.redis.address import RedisAddress
-from shared.redis.connection import RedisLink
-from shared.tasks import Tasks
+from longshore.shared.keys import Keys
+from longshore.shared.messaging.mailboxes import Mailboxes
+from longshore.shared.redis.address import RedisAddress
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.tasks import Tasks
 from tests.fixtures.storage import RedisServer, redis_server
 
 _MINUTE_MS = 60_000

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from shared.metrics import Metrics
+from longshore.shared.metrics import Metrics
 from tests.fixtures.measured import Measured, measured, total
 from tests.fixtures.modern import Modern
 from tests.fixtures.questions import ADA, FORM, Asked, Tool, call

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 
 from aiohttp import ClientResponse, web
 
-from shared.keys import Keys
-from shared.messaging.pubsub import MISSED, RESOURCES, Hearing, News, Word
-from shared.redis.address import parse_redis_url
-from shared.redis.connection import RedisLink
-from shared.tasks import Tasks
+from longshore.shared.keys import Keys
+from longshore.shared.messaging.pubsub import MISSED, RESOURCES, Hearing, News, Word
+from longshore.shared.redis.address import parse_redis_url
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.tasks import Tasks
 from tests.fixtures.gateway import Backing, Client, connected, entry, gateway, producer
 from tests.fixtures.redis_servers import server
 from tests.fixtures.upstreams import ScriptedUpstream

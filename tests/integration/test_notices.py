@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from aiohttp import ClientResponse, web
 
-from shared.messaging.pubsub import RESOURCES, Hearing, Word
-from shared.records import FileRecord
-from shared.state.quota import FileLimits
+from longshore.shared.messaging.pubsub import RESOURCES, Hearing, Word
+from longshore.shared.records import FileRecord
+from longshore.shared.state.quota import FileLimits
 from tests.fixtures.changing import Stream, listening, without_sessions
 from tests.fixtures.gateway import Backing, backing, connected, entry, gateway, producer
 from tests.fixtures.modern import Modern

@@ -12,8 +12,8 @@ import pytest
 import structlog
 from joserfc.jwk import RSAKey
 
-from shared.clock import now_s
-from shared.config import Config
+from longshore.shared.clock import now_s
+from longshore.shared.config import Config
 from tests.fixtures.gateway import INIT, Answer, Backing, Client, connected, entry, gateway
 from tests.fixtures.issuer import SECOND, Issuer, issuer, signed_with_public_key
 from tests.fixtures.upstreams import ScriptedUpstream

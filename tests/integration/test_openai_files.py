@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.files.fetching import Guard
-from gateway.files.public_addresses import is_public
+from longshore.gateway.files.fetching import Guard
+from longshore.gateway.files.public_addresses import is_public
 from tests.fixtures.file_host import NAME, FileHost, broken, endless, file_host, redirect, silent, whole
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result

@@ -13,9 +13,9 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from gateway.app import public_runner
-from shared.config import Config
-from shared.metrics import Metrics
+from longshore.gateway.app import public_runner
+from longshore.shared.config import Config
+from longshore.shared.metrics import Metrics
 from tests.fixtures.collector import Collector, attributes, over_grpc, over_http
 from tests.fixtures.gateway import Backing, Client, backing, consumer, entry, producer
 from tests.fixtures.upstreams import ScriptedUpstream, writes

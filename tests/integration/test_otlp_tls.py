@@ -9,9 +9,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import SpanContext, TraceFlags
 
-from shared.config import Telemetry
-from shared.errors import Refused
-from shared.otlp import exporters
+from longshore.shared.config import Telemetry
+from longshore.shared.errors import Refused
+from longshore.shared.otlp import exporters
 from tests.fixtures.certificates import SelfSigned, self_signed
 from tests.fixtures.collector import Collector, over_grpc, over_http
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from shared.keys import Keys
-from shared.messaging.pubsub import RESOURCES, News, Word
-from shared.redis.address import parse_redis_url
-from shared.redis.connection import RedisLink
-from shared.tasks import Tasks
+from longshore.shared.keys import Keys
+from longshore.shared.messaging.pubsub import RESOURCES, News, Word
+from longshore.shared.redis.address import parse_redis_url
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.tasks import Tasks
 from tests.fixtures.changing import (
     PREFIX,
     SUBSCRIPTION,

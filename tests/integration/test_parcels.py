@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import pytest
 from redis import Redis
 
-from shared.errors import CallLost
-from shared.keys import Keys
-from shared.messaging.mailboxes import Mailboxes
-from shared.messaging.message_stream import Incoming, Parcels
-from shared.redis.connection import RedisLink
-from shared.tasks import Tasks
+from longshore.shared.errors import CallLost
+from longshore.shared.keys import Keys
+from longshore.shared.messaging.mailboxes import Mailboxes
+from longshore.shared.messaging.message_stream import Incoming, Parcels
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.tasks import Tasks
 from tests.fixtures.storage import RedisServer, redis_server
 
 _KEYS = Keys("longshore")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import LongshoreError
-from shared.storage.layout import staging_parts
+from longshore.shared.errors import LongshoreError
+from longshore.shared.storage.layout import staging_parts
 from tests.fixtures.storage import opened_blobs
 
 _MIB = 1024 * 1024

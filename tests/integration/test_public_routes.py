@@ -7,8 +7,8 @@ import aiohttp
 from aiohttp import web
 from aiohttp.web_urldispatcher import AbstractRoute
 
-from gateway.app import public_runner
-from shared.metrics import Metrics
+from longshore.gateway.app import public_runner
+from longshore.shared.metrics import Metrics
 from tests.fixtures.gateway import ACCEPT, Backing, entry
 from tests.fixtures.upstreams import ScriptedUpstream
 

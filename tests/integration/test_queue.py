@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from arq.jobs import deserialize_job, serialize_job
 
-from shared.errors import SessionGone, StoreDown, WorkerDown
-from shared.jobs import FinaliseUpload, Removed, RemoveScope, UploadsDone
-from shared.metrics import Metrics
-from shared.redis.address import parse_redis_url
-from shared.state.queue import Queue, envelope
-from storage_worker.worker import running_worker
+from longshore.shared.errors import SessionGone, StoreDown, WorkerDown
+from longshore.shared.jobs import FinaliseUpload, Removed, RemoveScope, UploadsDone
+from longshore.shared.metrics import Metrics
+from longshore.shared.redis.address import parse_redis_url
+from longshore.shared.state.queue import Queue, envelope
+from longshore.storage_worker.worker import running_worker
 from tests.fixtures.storage import (
     RedisServer,
     State,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.jobs import Cleanup, CycleDone
-from shared.redis.scripts import Script
-from shared.state.workers import CLAIM_MS
-from storage_worker.job_runner import Job
-from storage_worker.stores import Stores
+from longshore.shared.jobs import Cleanup, CycleDone
+from longshore.shared.redis.scripts import Script
+from longshore.shared.state.workers import CLAIM_MS
+from longshore.storage_worker.job_runner import Job
+from longshore.storage_worker.stores import Stores
 from tests.fixtures.storage import State, opened_queue, opened_state, redis_server, worker_of
 
 CLAIM, FINISH = Script("claim_jobs"), Script("finish_job")

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import BadRequest, NotFound, OverQuota
-from shared.ids import new_id
-from shared.jobs import Candidate, FinaliseArtifact
-from shared.records import ArtifactRecord, FileRecord, UploadRecord
-from shared.state.files import FileGone, UsedBytes
-from shared.state.quota import FileLimits
-from storage_worker.commit import commit
-from storage_worker.jobs.finalise_artifact import finalise_artifact
-from storage_worker.jobs.finalise_upload import finalise_upload
+from longshore.shared.errors import BadRequest, NotFound, OverQuota
+from longshore.shared.ids import new_id
+from longshore.shared.jobs import Candidate, FinaliseArtifact
+from longshore.shared.records import ArtifactRecord, FileRecord, UploadRecord
+from longshore.shared.state.files import FileGone, UsedBytes
+from longshore.shared.state.quota import FileLimits
+from longshore.storage_worker.commit import commit
+from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
+from longshore.storage_worker.jobs.finalise_upload import finalise_upload
 from tests.fixtures.storage import RedisServer, artifact_record, files_below, redis_server, upload_order, upload_record
 from tests.fixtures.world import LONG_MS, World, opened_world, place
 

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from shared.config import Config
+from longshore.shared.config import Config
 from tests.fixtures.gateway import Answer, Backing, backing, connected, consumer, entry, producer
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, writes
 

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from shared.ids import new_id
-from shared.jobs import Reconcile, Sweep
-from shared.records import ArtifactRecord, UploadRecord
-from shared.state.expiry import Expiry
-from shared.state.quota import FileLimits
-from shared.state.reconciliation import Reconciled, ReconciliationStore
-from shared.state.sessions import Caller, SessionLimits, SessionStore
-from shared.storage.layout import artifact_parts, upload_parts
-from storage_worker.jobs.reconcile import reconcile_with
-from storage_worker.jobs.sweep import sweep
-from storage_worker.reconcile_trigger import Awakening
-from storage_worker.stores import Stores, policy_of
-from storage_worker.sweeping.attribution import Attribution
+from longshore.shared.ids import new_id
+from longshore.shared.jobs import Reconcile, Sweep
+from longshore.shared.records import ArtifactRecord, UploadRecord
+from longshore.shared.state.expiry import Expiry
+from longshore.shared.state.quota import FileLimits
+from longshore.shared.state.reconciliation import Reconciled, ReconciliationStore
+from longshore.shared.state.sessions import Caller, SessionLimits, SessionStore
+from longshore.shared.storage.layout import artifact_parts, upload_parts
+from longshore.storage_worker.jobs.reconcile import reconcile_with
+from longshore.storage_worker.jobs.sweep import sweep
+from longshore.storage_worker.reconcile_trigger import Awakening
+from longshore.storage_worker.stores import Stores, policy_of
+from longshore.storage_worker.sweeping.attribution import Attribution
 from tests.fixtures.storage import (
     RedisServer,
     State,

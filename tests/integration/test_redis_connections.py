@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import StoreDown
-from shared.jobs import UploadsDone
-from shared.metrics import Metrics
-from shared.redis.address import RedisAddress, UnsuitableRedis, parse_redis_url
-from shared.redis.connection import RedisLink
-from shared.redis.subscription import Subscription
-from shared.state.reconciliation import last_pass
-from shared.tasks import Tasks
-from storage_worker.arq_pool import arq_pool
-from storage_worker.worker import running_worker
+from longshore.shared.errors import StoreDown
+from longshore.shared.jobs import UploadsDone
+from longshore.shared.metrics import Metrics
+from longshore.shared.redis.address import RedisAddress, UnsuitableRedis, parse_redis_url
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.subscription import Subscription
+from longshore.shared.state.reconciliation import last_pass
+from longshore.shared.tasks import Tasks
+from longshore.storage_worker.arq_pool import arq_pool
+from longshore.storage_worker.worker import running_worker
 from tests.fixtures.certificates import self_signed
 from tests.fixtures.processes import REPOSITORY, free_port
 from tests.fixtures.redis_servers import Server, behind_tls, server

@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shared.config import Config, Redis, Sentinel, StatePersistence
-from shared.errors import StoreDown
-from shared.jobs import UploadsDone
-from shared.metrics import Metrics
-from shared.redis.address import RedisAddress, Sentinels, UnsuitableRedis, configured_address
-from shared.redis.connect import located
-from shared.redis.connection import RedisLink
-from shared.tasks import Tasks
-from storage_worker.worker import running_worker
+from longshore.shared.config import Config, Redis, Sentinel, StatePersistence
+from longshore.shared.errors import StoreDown
+from longshore.shared.jobs import UploadsDone
+from longshore.shared.metrics import Metrics
+from longshore.shared.redis.address import RedisAddress, Sentinels, UnsuitableRedis, configured_address
+from longshore.shared.redis.connect import located
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.tasks import Tasks
+from longshore.storage_worker.worker import running_worker
 from tests.fixtures.processes import free_port
 from tests.fixtures.redis_servers import Server, sentinel_of, server
 from tests.fixtures.storage import (

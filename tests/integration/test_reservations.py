@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import OverQuota
-from shared.ids import new_id
-from shared.state.files import UsedBytes
-from shared.state.quota import FileLimits
-from shared.state.reservations import ReservationStore
+from longshore.shared.errors import OverQuota
+from longshore.shared.ids import new_id
+from longshore.shared.state.files import UsedBytes
+from longshore.shared.state.quota import FileLimits
+from longshore.shared.state.reservations import ReservationStore
 from tests.fixtures.storage import RedisServer, artifact_record, redis_server, upload_record
 from tests.fixtures.world import World, opened_world
 

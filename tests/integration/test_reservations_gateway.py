@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from shared.config import Config
-from shared.keys import Keys
+from longshore.shared.config import Config
+from longshore.shared.keys import Keys
 from tests.fixtures.gateway import Backing, Client, backing, connected, consumer, entry
 from tests.fixtures.processes import LONGSHORE, free_port, run, until_listening
 from tests.fixtures.upstreams import ScriptedUpstream

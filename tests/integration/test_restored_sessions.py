@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from redis import Redis
 
-from shared.keys import Keys
+from longshore.shared.keys import Keys
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry
 from tests.fixtures.processes import LONGSHORE, run
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result

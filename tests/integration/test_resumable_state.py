@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared.errors import NotFound, OffsetConflict, SessionGone, UploadBusy
-from shared.ids import new_id, new_session_id
-from shared.state.quota import FileLimits
-from shared.state.reservations import ReservationStore
-from shared.state.resumable import Progress, ResumableStore, ResumableUpload
+from longshore.shared.errors import NotFound, OffsetConflict, SessionGone, UploadBusy
+from longshore.shared.ids import new_id, new_session_id
+from longshore.shared.state.quota import FileLimits
+from longshore.shared.state.reservations import ReservationStore
+from longshore.shared.state.resumable import Progress, ResumableStore, ResumableUpload
 from tests.fixtures.storage import RedisServer, State, opened_state, redis_server
 
 _FOR_MS = 60_000

@@ -7,7 +7,7 @@ import aiohttp.web
 import msgspec
 import pytest
 
-from shared.ids import new_id
+from longshore.shared.ids import new_id
 from tests.fixtures.gateway import Backing, connected, entry
 from tests.fixtures.modern import Modern
 from tests.fixtures.questions import ADA, CAPABILITIES, FORM, Asked, call, said

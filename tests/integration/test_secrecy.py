@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestServer
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from prometheus_client import Counter
 
-from shared.metrics import Metrics
+from longshore.shared.metrics import Metrics
 from tests.fixtures.collector import over_http
 from tests.fixtures.gateway import Backing, entry, gateway
 from tests.fixtures.processes import LONGSHORE, run

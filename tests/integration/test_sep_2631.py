@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import pytest
 
-from gateway.files.announced import Announced, target_of
-from shared import ids
-from shared.config import Config
-from shared.crypto.signed_links import Link, Signer
+from longshore.gateway.files.announced import Announced, target_of
+from longshore.shared import ids
+from longshore.shared.config import Config
+from longshore.shared.crypto.signed_links import Link, Signer
 from tests.fixtures.file_transfer import FETCHES, digest_of, facts_of, fetched, initialize, send, sent_file
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, gateway, producer
 from tests.fixtures.modern import Modern

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from shared.keys import Keys
+from longshore.shared.keys import Keys
 from tests.fixtures.gateway import Answer, Backing, connected, consumer, entry, producer
 from tests.fixtures.upstreams import ScriptedUpstream, writes
 

@@ -11,16 +11,16 @@ import msgspec
 import pytest
 import yaml
 
-from longshore.embedded import find_server, server_command, socket_of, until_ready, url_of
-from shared.keys import Keys
-from shared.records import UploadRecord
-from shared.redis.address import parse_redis_url
-from shared.redis.connection import RedisLink
-from shared.redis.scripts import Scripts
-from shared.state.files import FileStore
-from shared.state.inspect import Inspector
-from shared.state.sessions import SessionLimits, SessionStart, SessionStore
-from shared.tasks import Tasks
+from longshore.cli.embedded import find_server, server_command, socket_of, until_ready, url_of
+from longshore.shared.keys import Keys
+from longshore.shared.records import UploadRecord
+from longshore.shared.redis.address import parse_redis_url
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Scripts
+from longshore.shared.state.files import FileStore
+from longshore.shared.state.inspect import Inspector
+from longshore.shared.state.sessions import SessionLimits, SessionStart, SessionStore
+from longshore.shared.tasks import Tasks
 from tests.fixtures.gateway import Backing, connected, consumer, entry
 from tests.fixtures.processes import REPOSITORY, private_redis, run
 from tests.fixtures.redis_servers import short_folder
@@ -29,7 +29,7 @@ from tests.fixtures.upstreams import ScriptedUpstream
 
 async def longshore(folder: Path, *words: str) -> tuple[int, str, str]:
     """Run a command of `longshore sessions`: status, stdout, stderr."""
-    argv = [sys.executable, "-m", "longshore.cli", "sessions", *words]
+    argv = [sys.executable, "-m", "longshore", "sessions", *words]
     process = await asyncio.create_subprocess_exec(
         *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=REPOSITORY,
         env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from shared.errors import SessionConflict, SessionGone, TooMany
-from shared.ids import new_id, new_session_id
-from shared.state.files import UsedBytes
-from shared.state.sessions import Caller, OpenSession, SessionLimits, SessionStart, SessionStore
+from longshore.shared.errors import SessionConflict, SessionGone, TooMany
+from longshore.shared.ids import new_id, new_session_id
+from longshore.shared.state.files import UsedBytes
+from longshore.shared.state.sessions import Caller, OpenSession, SessionLimits, SessionStart, SessionStore
 from tests.fixtures.storage import RedisServer, State, opened_state, redis_server, upload_record
 
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared.errors import Forbidden
-from shared.ids import new_id, new_session_id
-from shared.state.grants import GrantStore
-from shared.state.resumable import ResumableStore, ResumableUpload
+from longshore.shared.errors import Forbidden
+from longshore.shared.ids import new_id, new_session_id
+from longshore.shared.state.grants import GrantStore
+from longshore.shared.state.resumable import ResumableStore, ResumableUpload
 from tests.fixtures.storage import RedisServer, State, opened_state, redis_server
 
 _TTL_MS = 60_000

@@ -4,10 +4,10 @@ import asyncio
 
 from aiohttp import web
 
-from gateway.app import public_runner
-from gateway.http.server.idle_connections import drop_silent
-from shared.metrics import Metrics
-from shared.tasks import Tasks
+from longshore.gateway.app import public_runner
+from longshore.gateway.http.server.idle_connections import drop_silent
+from longshore.shared.metrics import Metrics
+from longshore.shared.tasks import Tasks
 from tests.fixtures.gateway import Backing, entry
 from tests.fixtures.upstreams import ScriptedUpstream
 

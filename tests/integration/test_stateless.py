@@ -8,9 +8,9 @@ import aiohttp.web
 import msgspec
 import pytest
 
-from gateway.app import public_runner
-from shared.metrics import Metrics
-from shared.process_metrics import running_version
+from longshore.gateway.app import public_runner
+from longshore.shared.metrics import Metrics
+from longshore.shared.process_metrics import running_version
 from tests.fixtures.gateway import ACCEPT, Backing, connected, consumer, entry, producer
 from tests.fixtures.gateway import Client as SessionClient
 from tests.fixtures.modern import Modern

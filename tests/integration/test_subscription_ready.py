@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.redis.subscription import Subscription
-from shared.tasks import Tasks
+from longshore.shared.redis.subscription import Subscription
+from longshore.shared.tasks import Tasks
 from tests.fixtures.storage import RedisServer, redis_server
 
 _PATIENCE_S = 30.0

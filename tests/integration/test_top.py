@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from longshore.figures import Figures
+from longshore.cli.figures import Figures
 from tests.fixtures.observed import observed
 from tests.fixtures.processes import LONGSHORE, free_port
 

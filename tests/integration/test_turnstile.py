@@ -11,8 +11,8 @@ import pytest
 import structlog
 from aiohttp import web
 
-from gateway.app import public_runner
-from shared.metrics import Metrics
+from longshore.gateway.app import public_runner
+from longshore.shared.metrics import Metrics
 from tests.fixtures.gateway import INIT, Backing, entry
 from tests.fixtures.upstreams import ScriptedUpstream
 

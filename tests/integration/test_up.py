@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from longshore.console import Console
-from longshore.demo.journey import perform
-from longshore.errors import JourneyFailed
+from longshore.cli.console import Console
+from longshore.cli.demo.journey import perform
+from longshore.cli.errors import JourneyFailed
 from tests.fixtures.processes import LONGSHORE, free_port, private_redis, run, until_listening
 from tests.integration.up_fixtures import (
     READY,
@@ -91,7 +91,7 @@ async def test_no_process_outlives_it_when_it_is_killed(tmp_path: Path) -> None:
     assert len(children) == 4, children
 
 
-@pytest.mark.parametrize("role", ["longshore.cli gateway", "longshore.cli worker", "valkey-server"])
+@pytest.mark.parametrize("role", ["longshore gateway", "longshore worker", "valkey-server"])
 async def test_a_killed_child_comes_back_and_files_travel_again(tmp_path: Path, role: str) -> None:
     port = three_free_ports()
     with demo(tmp_path, port) as process:
@@ -172,7 +172,7 @@ async def test_with_a_shared_redis_it_starts_none_and_says_what_is_missing(tmp_p
 
         status, _ = end(process, signal.SIGTERM)
 
-    assert sorted(words.split("longshore.cli ")[1].split()[0] for words in children.values()) == ["gateway", "worker"]
+    assert sorted(words.split("-m longshore ")[1].split()[0] for words in children.values()) == ["gateway", "worker"]
     assert "away" in said.split("degraded:")[1]
     assert "storage.lock_mode" in said
     assert status == 0

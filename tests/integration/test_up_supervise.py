@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from longshore.supervise import ChildSpec, Supervisor
+from longshore.cli.supervise import ChildSpec, Supervisor
 from tests.integration.up_fixtures import until_gone
 
 _STUBBORN = "trap '' TERM; while :; do sleep 0.05; done"

@@ -6,14 +6,14 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urljoin
 
-from shared.storage.blobs import HEAD_BYTES
+from longshore.shared.storage.blobs import HEAD_BYTES
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry
 from tests.fixtures.processes import until
 from tests.fixtures.system_calls import Call, calls, traced
 from tests.fixtures.upstreams import ScriptedUpstream
 
 _CONTENT = bytes(range(256)) * 4_000
-_COMMIT = hashlib.sha1(files("shared.lua").joinpath("commit_files.lua").read_bytes()).hexdigest()
+_COMMIT = hashlib.sha1(files("longshore.shared.lua").joinpath("commit_files.lua").read_bytes()).hexdigest()
 _TUS = {"Tus-Resumable": "1.0.0"}
 _BYTES = {**_TUS, "Content-Type": "application/offset+octet-stream"}
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from shared.config import Config
+from longshore.shared.config import Config
 from tests.fixtures.gateway import Answer, Backing, Client, Headers, connected, consumer, entry, gateway
 from tests.fixtures.upstreams import ScriptedUpstream
 

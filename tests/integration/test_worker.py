@@ -9,13 +9,21 @@ from urllib.request import urlopen
 import msgspec
 import pytest
 
-from shared.config import Prometheus, Telemetry
-from shared.ids import new_id
-from shared.jobs import ArtifactDone, Candidate, FinaliseArtifact, FinaliseUpload, Outcome, RemoveScope, UploadsDone
-from shared.metrics import Metrics
-from shared.records import FileRecord
-from shared.storage.layout import artifact_parts, upload_parts
-from storage_worker.worker import serve
+from longshore.shared.config import Prometheus, Telemetry
+from longshore.shared.ids import new_id
+from longshore.shared.jobs import (
+    ArtifactDone,
+    Candidate,
+    FinaliseArtifact,
+    FinaliseUpload,
+    Outcome,
+    RemoveScope,
+    UploadsDone,
+)
+from longshore.shared.metrics import Metrics
+from longshore.shared.records import FileRecord
+from longshore.shared.storage.layout import artifact_parts, upload_parts
+from longshore.storage_worker.worker import serve
 from tests.fixtures.processes import free_port
 from tests.fixtures.storage import (
     RedisServer,

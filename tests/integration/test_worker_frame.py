@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import LongshoreError, OverQuota, StoreDown, Unavailable, WorkerDown
-from shared.jobs import Cleanup, CycleDone, Outcome, Sweep
-from shared.metrics import Metrics
-from shared.state.queue import Queue
-from storage_worker.job_runner import Job
-from storage_worker.stores import Stores
+from longshore.shared.errors import LongshoreError, OverQuota, StoreDown, Unavailable, WorkerDown
+from longshore.shared.jobs import Cleanup, CycleDone, Outcome, Sweep
+from longshore.shared.metrics import Metrics
+from longshore.shared.state.queue import Queue
+from longshore.storage_worker.job_runner import Job
+from longshore.storage_worker.stores import Stores
 from tests.fixtures.storage import State, opened_queue, opened_state, redis_server, worker_of
 
 Work = Callable[[Stores, Cleanup], Awaitable[Outcome]]

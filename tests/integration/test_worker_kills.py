@@ -12,15 +12,15 @@ from typing import TypeVar
 
 import pytest
 
-from shared.errors import LongshoreError
-from shared.ids import new_id
-from shared.jobs import Cleanup, FinaliseUpload, Outcome, Payload, Removed, RemoveScope, Sweep, UploadsDone
-from shared.records import FileRecord, UploadRecord
-from shared.state.files import UsedBytes
-from shared.state.queue import Queue
-from shared.state.quota import NO_LIMITS
-from shared.state.reconciliation import Reconciled, ReconciliationStore
-from shared.storage.layout import upload_parts
+from longshore.shared.errors import LongshoreError
+from longshore.shared.ids import new_id
+from longshore.shared.jobs import Cleanup, FinaliseUpload, Outcome, Payload, Removed, RemoveScope, Sweep, UploadsDone
+from longshore.shared.records import FileRecord, UploadRecord
+from longshore.shared.state.files import UsedBytes
+from longshore.shared.state.queue import Queue
+from longshore.shared.state.quota import NO_LIMITS
+from longshore.shared.state.reconciliation import Reconciled, ReconciliationStore
+from longshore.shared.storage.layout import upload_parts
 from tests.fixtures.storage import (
     RedisServer,
     artifact_record,

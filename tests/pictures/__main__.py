@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from shared.clock import now_s
+from longshore.shared.clock import now_s
 from tests.fixtures.observed import Prometheus, observed, prometheus
 from tests.fixtures.processes import REPOSITORY
 from tests.pictures import charts, load

@@ -4,7 +4,7 @@ import asyncio
 import math
 from functools import partial
 
-from shared.clock import monotonic_s
+from longshore.shared.clock import monotonic_s
 from tests.fixtures.gateway import Client
 from tests.fixtures.measured import Measured
 from tests.fixtures.upstreams import Reply, Seen, result, writes

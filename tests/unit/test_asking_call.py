@@ -2,10 +2,10 @@
 
 import pytest
 
-from gateway.mcp.input_requests.suspended_call import AskingCall, Ended, Request
-from gateway.wire.inputs import NOTHING
-from shared.errors import CallLost
-from shared.state.sessions import Caller
+from longshore.gateway.mcp.input_requests.suspended_call import AskingCall, Ended, Request
+from longshore.gateway.wire.inputs import NOTHING
+from longshore.shared.errors import CallLost
+from longshore.shared.state.sessions import Caller
 
 _LARGE = Ended(b"x" * 100_000)
 

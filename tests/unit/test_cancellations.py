@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.mcp.forwarding.cancellations import Cancellations, word_of
-from shared.errors import Cancelled, LongshoreError
-from shared.messaging.pubsub import CANCELLED, Word
+from longshore.gateway.mcp.forwarding.cancellations import Cancellations, word_of
+from longshore.shared.errors import Cancelled, LongshoreError
+from longshore.shared.messaging.pubsub import CANCELLED, Word
 
 
 class _Call:

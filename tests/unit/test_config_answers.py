@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.config import (
+from longshore.shared.config import (
     ArtifactProducer,
     Auth,
     Config,
@@ -20,9 +20,9 @@ from shared.config import (
     UploadConsumer,
     Upstream,
 )
-from shared.config.servers import ClientHeaders, tool_prefix
-from shared.config.telemetry import Telemetry
-from shared.config.urls import MASK, mask_url, url_secrets
+from longshore.shared.config.servers import ClientHeaders, tool_prefix
+from longshore.shared.config.telemetry import Telemetry
+from longshore.shared.config.urls import MASK, mask_url, url_secrets
 
 _UPLOAD = UploadConsumer(tools=("t",), file_path_argument="path")
 _ARTIFACT = ArtifactProducer(tools=("t",))

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from longshore.check import render_effective
-from shared.config import Config
-from shared.config.load import load_config, parse_config
+from longshore.cli.check import render_effective
+from longshore.shared.config import Config
+from longshore.shared.config.load import load_config, parse_config
 
 _SECRETS = {
     "TOKEN": "token-hunter2",

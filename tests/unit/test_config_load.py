@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.config import Config, ConfigError, Fault, find_config, load_config, require_shared_redis
-from shared.config.load import parse_config
+from longshore.shared.config import Config, ConfigError, Fault, find_config, load_config, require_shared_redis
+from longshore.shared.config.load import parse_config
 
 _SERVER = """
 servers:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.config import Config, ConfigError, require_shared_redis
-from shared.config.load import parse_config
-from shared.redis.address import RedisAddress, configured_address
+from longshore.shared.config import Config, ConfigError, require_shared_redis
+from longshore.shared.config.load import parse_config
+from longshore.shared.redis.address import RedisAddress, configured_address
 
 _REDIS = "state_persistence.redis"
 _SERVER = """

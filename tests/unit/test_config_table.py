@@ -8,12 +8,25 @@ import msgspec
 import pytest
 import yaml
 
-from shared.config import ConfigError, reference
-from shared.config.kinds import Choice, Kind, ListOf, MapOf, Mode, Ratio, Single, Size, Switch, Unbuilt, Value, Whole
-from shared.config.load import parse_config
-from shared.config.row import LATER, REQUIRED, SUPERSEDED, WORKS, Required, Row
-from shared.config.surface import ROOT, ROWS, STRUCTS, Section
-from shared.config.values import show
+from longshore.shared.config import ConfigError, reference
+from longshore.shared.config.kinds import (
+    Choice,
+    Kind,
+    ListOf,
+    MapOf,
+    Mode,
+    Ratio,
+    Single,
+    Size,
+    Switch,
+    Unbuilt,
+    Value,
+    Whole,
+)
+from longshore.shared.config.load import parse_config
+from longshore.shared.config.row import LATER, REQUIRED, SUPERSEDED, WORKS, Required, Row
+from longshore.shared.config.surface import ROOT, ROWS, STRUCTS, Section
+from longshore.shared.config.values import show
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
 _NOT_OF_THE_FILE = {"notices", "redis_url_variable"}
@@ -209,5 +222,5 @@ def test_the_documentation_names_every_key_with_its_class() -> None:
 
     assert not [row.path for row in ROWS if f"| `{row.path}` | {row.standing.value} |" not in document]
     assert reference.insert(document) == document, (
-        "run `python -m shared.config.reference docs/configuration.md` and commit what it writes"
+        "run `python -m longshore.shared.config.reference docs/configuration.md` and commit what it writes"
     )

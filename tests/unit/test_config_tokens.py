@@ -5,9 +5,9 @@ from textwrap import indent
 
 import pytest
 
-from longshore.check import render_effective
-from shared.config import Config, ConfigError, NamedToken
-from shared.config.load import parse_config
+from longshore.cli.check import render_effective
+from longshore.shared.config import Config, ConfigError, NamedToken
+from longshore.shared.config.load import parse_config
 
 _SERVERS = """
 servers:

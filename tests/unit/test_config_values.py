@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.config.kinds import (
+from longshore.shared.config.kinds import (
     MAX_SIZE,
     BadValue,
     Choice,
@@ -19,7 +19,7 @@ from shared.config.kinds import (
     Whole,
     parse_size,
 )
-from shared.config.words import (
+from longshore.shared.config.words import (
     Credential,
     Dotted,
     Expression,

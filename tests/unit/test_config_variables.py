@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.config.kinds import BadValue
-from shared.config.variables import Variables
+from longshore.shared.config.kinds import BadValue
+from longshore.shared.config.variables import Variables
 
 _FILES = {"/run/secrets/token": "s3cret\n", "/run/secrets/windows": "s3cret\r\n", "/run/secrets/empty": "\n"}
 

@@ -5,8 +5,8 @@ from ipaddress import ip_network
 import pytest
 from multidict import CIMultiDict
 
-from gateway.auth.client_address import base_url, client_address, is_trusted
-from shared.config import Config, Core, Server, Upstream
+from longshore.gateway.auth.client_address import base_url, client_address, is_trusted
+from longshore.shared.config import Config, Core, Server, Upstream
 
 _TRUSTED = tuple(map(ip_network, ("10.0.0.0/8", "192.0.2.7/32", "fd00::/8")))
 

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.files import arguments
-from shared.config import UploadConsumer
-from shared.errors import ToolInputError
-from shared.ids import new_id, new_session_id
+from longshore.gateway.files import arguments
+from longshore.shared.config import UploadConsumer
+from longshore.shared.errors import ToolInputError
+from longshore.shared.ids import new_id, new_session_id
 from tests.fixtures.storage import artifact_record, upload_record
 
 _SCHEMES = ("upload://", "artifact://")

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.files import candidates, embedded
-from gateway.files.candidates import ToolResult
-from shared.clock import monotonic_s
-from shared.config import OutputLocator
-from shared.errors import ArtifactMissing
+from longshore.gateway.files import candidates, embedded
+from longshore.gateway.files.candidates import ToolResult
+from longshore.shared.clock import monotonic_s
+from longshore.shared.config import OutputLocator
+from longshore.shared.errors import ArtifactMissing
 
 _BUILT_IN = OutputLocator(mode="regex")
 

@@ -8,11 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import gateway
 import longshore
-import shared
-import storage_worker
-from shared.errors import LongshoreError, Refused, Unavailable
+from longshore.shared.errors import LongshoreError, Refused, Unavailable
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
 _ROW = re.compile(r"^\| `([a-z_]+)` \| (\d{3}) \| (-\d{5}) \| (\S.*\S) \| (\S.*\S) \|$", re.MULTILINE)
@@ -28,8 +25,8 @@ def _family(base: type[LongshoreError]) -> Iterator[type[LongshoreError]]:
 @pytest.fixture(scope="module")
 def family() -> list[type[LongshoreError]]:
     """Every class of the family, wherever it is defined."""
-    for package in (shared, gateway, storage_worker, longshore):
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+    for module in pkgutil.walk_packages(longshore.__path__, "longshore."):
+        if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     return list(_family(LongshoreError))
 

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gateway.files.handles import Handle, artifact_uri, begins_with, parse, upload_handle
-from shared.ids import is_id, new_session_id
-from shared.storage.layout import safe_name
+from longshore.gateway.files.handles import Handle, artifact_uri, begins_with, parse, upload_handle
+from longshore.shared.ids import is_id, new_session_id
+from longshore.shared.storage.layout import safe_name
 from tests.fixtures.storage import artifact_record, upload_record
 
 _SCHEMES = ("upload://", "artifact://")

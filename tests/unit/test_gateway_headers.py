@@ -3,10 +3,10 @@
 import pytest
 from multidict import CIMultiDict
 
-from gateway.upstream.headers import HeaderRules, check_required, outgoing
-from shared.config import Server, Upstream
-from shared.config.servers import ClientHeaders
-from shared.errors import BadRequest
+from longshore.gateway.upstream.headers import HeaderRules, check_required, outgoing
+from longshore.shared.config import Server, Upstream
+from longshore.shared.config.servers import ClientHeaders
+from longshore.shared.errors import BadRequest
 
 _OWN_HEADER = "X-Mcp-Adapter-Auth-Token"
 _OWN_TOKEN = "longshore-own-token"

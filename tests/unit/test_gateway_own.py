@@ -6,12 +6,12 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from gateway.files.adapters import Adapters
-from gateway.tools import own
-from gateway.tools.own import UploadLink
-from shared.config import ArtifactProducer, Artifacts, Config, Core, Server, UploadConsumer, Uploads, Upstream
-from shared.crypto.signed_links import Link, Signer
-from shared.ids import new_id, new_session_id
+from longshore.gateway.files.adapters import Adapters
+from longshore.gateway.tools import own
+from longshore.gateway.tools.own import UploadLink
+from longshore.shared.config import ArtifactProducer, Artifacts, Config, Core, Server, UploadConsumer, Uploads, Upstream
+from longshore.shared.crypto.signed_links import Link, Signer
+from longshore.shared.ids import new_id, new_session_id
 
 _SIGNER = Signer(["secret"])
 _SESSION = new_session_id()

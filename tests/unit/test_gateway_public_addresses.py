@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.files.public_addresses import is_public
+from longshore.gateway.files.public_addresses import is_public
 
 
 @pytest.mark.parametrize("address", [

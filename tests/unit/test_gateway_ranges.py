@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from multidict import CIMultiDict
 
-from gateway.http.downloads.artifacts import disposition
-from gateway.http.downloads.ranges import Span, wanted_span
+from longshore.gateway.http.downloads.artifacts import disposition
+from longshore.gateway.http.downloads.ranges import Span, wanted_span
 from tests.fixtures.storage import artifact_record
 
 _ETAG = '"abc"'

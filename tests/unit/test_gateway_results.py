@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from gateway.files import results
-from gateway.files.results import Presentation
-from gateway.wire import jsonrpc
-from shared.errors import UpstreamDown
-from shared.records import ArtifactRecord
+from longshore.gateway.files import results
+from longshore.gateway.files.results import Presentation
+from longshore.gateway.wire import jsonrpc
+from longshore.shared.errors import UpstreamDown
+from longshore.shared.records import ArtifactRecord
 from tests.fixtures.storage import artifact_record
 
 _URI = "artifact://sessions/S/A/a.png"

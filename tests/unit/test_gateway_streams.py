@@ -3,7 +3,7 @@
 import pytest
 from aiohttp import web
 
-from gateway.mcp.replies.event_streams import OpenStream
+from longshore.gateway.mcp.replies.event_streams import OpenStream
 
 
 class _Recorder(web.StreamResponse):

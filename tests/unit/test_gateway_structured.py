@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.files import structured
-from shared.clock import monotonic_s
+from longshore.gateway.files import structured
+from longshore.shared.clock import monotonic_s
 
 _LONG = "x" * 100
 _TEXT = {"type": "string", "title": "T", "description": "any text"}

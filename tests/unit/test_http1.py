@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.upstream.http1 import MAX_HEAD_BYTES, Responses, request_head
-from shared.errors import BadRequest, UpstreamDown
+from longshore.gateway.upstream.http1 import MAX_HEAD_BYTES, Responses, request_head
+from longshore.shared.errors import BadRequest, UpstreamDown
 
 _BEGIN = b"POST /mcp HTTP/1.1\r\nHost: here\r\n"
 _HEAD = b"HTTP/1.1 200 OK\r\n"

@@ -1,6 +1,6 @@
 """Ids are fit for URLs, file names, keys and command lines."""
 
-from shared.ids import is_id, new_id, new_session_id
+from longshore.shared.ids import is_id, new_id, new_session_id
 
 
 def test_ids_have_their_shape_and_never_look_like_an_option() -> None:

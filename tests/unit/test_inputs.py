@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp_types import InputRequiredResult
 
-from gateway.wire import inputs, progress
-from gateway.wire.inputs import Takes
-from shared.errors import InvalidParams
+from longshore.gateway.wire import inputs, progress
+from longshore.gateway.wire.inputs import Takes
+from longshore.shared.errors import InvalidParams
 
 _FORM = {"message": "Who?", "requestedSchema": {"type": "object", "properties": {}}}
 _ALL = Takes(True, True, True, True, True, True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from longshore.console import Console
+from longshore.cli.console import Console
 
 
 def test_without_a_terminal_progress_is_plain_lines_up_to_the_end(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from longshore.demo import config, pdf
-from longshore.demo.clients import recipes
-from shared.config import ArtifactProducer, UploadConsumer
-from shared.config.load import load_config
+from longshore.cli.demo import config, pdf
+from longshore.cli.demo.clients import recipes
+from longshore.shared.config import ArtifactProducer, UploadConsumer
+from longshore.shared.config.load import load_config
 
 _URL = "http://127.0.0.1:8932/mcp/demo"
 

@@ -1,6 +1,6 @@
 """When `longshore up` starts a child again."""
 
-from longshore.restarts import Restarts
+from longshore.cli.restarts import Restarts
 
 
 def test_pauses_grow_and_then_it_is_given_up() -> None:

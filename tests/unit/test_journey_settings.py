@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from longshore.settings import Overrides, read
+from longshore.cli.settings import Overrides, read
 
 
 @pytest.fixture

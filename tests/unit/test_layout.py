@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.storage.layout import artifact_parts, safe_name, upload_parts
+from longshore.shared.storage.layout import artifact_parts, safe_name, upload_parts
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@ not answer is not asked again at once."""
 
 import pytest
 
-from gateway.mcp.subscriptions.subscriber import Listener
-from gateway.upstream.header_schemas import ToolHeaders
-from gateway.wire import changes
-from gateway.wire.changes import Wants
-from gateway.wire.tool_lists import Tool
-from shared.errors import UpstreamDown
+from longshore.gateway.mcp.subscriptions.subscriber import Listener
+from longshore.gateway.upstream.header_schemas import ToolHeaders
+from longshore.gateway.wire import changes
+from longshore.gateway.wire.changes import Wants
+from longshore.gateway.wire.tool_lists import Tool
+from longshore.shared.errors import UpstreamDown
 
 
 async def _nothing() -> None:

@@ -13,8 +13,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import log
-from shared.redaction import HIDDEN, Redactor, escape
+from longshore.shared import log
+from longshore.shared.redaction import HIDDEN, Redactor, escape
 
 _JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTYifQ.c2lnbmF0dXJl"
 
@@ -49,13 +49,13 @@ def _events(stream: io.StringIO) -> list[dict[str, object]]:
 
 
 def test_an_event_is_one_line_of_json(lines: io.StringIO) -> None:
-    structlog.get_logger("gateway.app").info("started", port=8932, servers=["a"], ready=True, upstream=None)
+    structlog.get_logger("longshore.gateway.app").info("started", port=8932, servers=["a"], ready=True, upstream=None)
 
     (event,) = _events(lines)
     assert list(event)[:4] == ["timestamp", "level", "event", "logger"]
     assert str(event.pop("timestamp")).endswith("Z")
     assert event == {
-        "level": "info", "event": "started", "logger": "gateway.app",
+        "level": "info", "event": "started", "logger": "longshore.gateway.app",
         "port": 8932, "servers": ["a"], "ready": True, "upstream": None,
     }
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from puremagic import main as signatures
 
-from shared.storage.media_types import extension_for, sniff
+from longshore.shared.storage.media_types import extension_for, sniff
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 32
 ZIP = b"PK\x03\x04" + b"\0" * 64

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import Forbidden
-from storage_worker.capture.path_policy import place_of, root_of
+from longshore.shared.errors import Forbidden
+from longshore.storage_worker.capture.path_policy import place_of, root_of
 
 MINE, OTHER = "m" * 32, "o" * 32
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.redis.requirements import refusal, unsuitable
+from longshore.shared.redis.requirements import refusal, unsuitable
 
 _REDIS = "# Server\r\nredis_version:{version}\r\nredis_mode:standalone\r\n# Cluster\r\ncluster_enabled:0\r\n"
 _VALKEY = "redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\nserver_mode:standalone\r\n"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from shared.error_records import error_of, refusal_of
-from shared.errors import DiskFull, LongshoreError, NotFound, OverQuota, SessionGone, StoreDown, WorkerDown
-from shared.jobs import JobRefused
-from shared.state.files import FileGone
+from longshore.shared.error_records import error_of, refusal_of
+from longshore.shared.errors import DiskFull, LongshoreError, NotFound, OverQuota, SessionGone, StoreDown, WorkerDown
+from longshore.shared.jobs import JobRefused
+from longshore.shared.state.files import FileGone
 
 
 @pytest.mark.parametrize(

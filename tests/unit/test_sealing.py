@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.crypto.sealed_tokens import Sealer
+from longshore.shared.crypto.sealed_tokens import Sealer
 
 _SEALER = Sealer(["a secret of the tests"], "tests")
 _SEALED = _SEALER.seal(b"what nobody else reads")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.crypto.signed_links import Link, Purpose, Signer
-from shared.errors import Forbidden
-from shared.ids import is_id, new_id, new_session_id
+from longshore.shared.crypto.signed_links import Link, Purpose, Signer
+from longshore.shared.errors import Forbidden
+from longshore.shared.ids import is_id, new_id, new_session_id
 
 _NOW = 1_800_000_000
 _LINK = Link(

@@ -3,8 +3,8 @@
 import pytest
 from rich.console import Console, RenderableType
 
-from longshore.figures import Figures, ServerFigures, add
-from longshore.top_view import view
+from longshore.cli.figures import Figures, ServerFigures, add
+from longshore.cli.top_view import view
 
 _GATEWAY = """# TYPE longshore_sessions gauge
 longshore_sessions 7.0

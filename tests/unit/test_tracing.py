@@ -11,11 +11,11 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, Counter
 
-from shared import tracing
-from shared.clock import monotonic_s
-from shared.otlp.batches import Batches, Bounds
-from shared.otlp.logs import Line, OtlpHandler
-from shared.otlp.spans import RecordedSpan, RecordedTraces, parent_of
+from longshore.shared import tracing
+from longshore.shared.clock import monotonic_s
+from longshore.shared.otlp.batches import Batches, Bounds
+from longshore.shared.otlp.logs import Line, OtlpHandler
+from longshore.shared.otlp.spans import RecordedSpan, RecordedTraces, parent_of
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ def test_nobody_waits_for_an_export_that_hangs() -> None:
 
 def test_a_process_without_telemetry_never_imports_the_sdk() -> None:
     code = (
-        "import sys, gateway.app, storage_worker.worker; "
+        "import sys, longshore.gateway.app, longshore.storage_worker.worker; "
         "sys.exit(any(name.startswith(('opentelemetry.sdk', 'grpc')) for name in sys.modules))"
     )
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.envelope import check_depth
-from shared.clock import monotonic_s
-from shared.errors import BadRequest
+from longshore.gateway.wire.envelope import check_depth
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import BadRequest
 
 # Text that looks like structure to whoever forgets strings and their escapes.
 _tricky = st.text(alphabet='[]{}"\\/ü\n:, a', max_size=12)

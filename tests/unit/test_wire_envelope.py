@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.envelope import Envelope, Kind, parse
-from gateway.wire.modern import is_modern
-from shared.errors import BadRequest, ParseError
+from longshore.gateway.wire.envelope import Envelope, Kind, parse
+from longshore.gateway.wire.modern import is_modern
+from longshore.shared.errors import BadRequest, ParseError
 
 _PROTOCOL = "io.modelcontextprotocol/protocolVersion"
 

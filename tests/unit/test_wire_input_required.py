@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire import input_required
-from gateway.wire.input_required import Question, Wanted
-from shared.errors import InputMissing, MissingCapability, UpstreamDown
+from longshore.gateway.wire import input_required
+from longshore.gateway.wire.input_required import Question, Wanted
+from longshore.shared.errors import InputMissing, MissingCapability, UpstreamDown
 
 _FORM: dict[str, Any] = {"method": "elicitation/create", "params": {"message": "who?", "requestedSchema": {}}}
 _URL: dict[str, Any] = {"method": "elicitation/create", "params": {"mode": "url", "message": "in", "url": "https://a.example"}}

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.wire.introduction import introduction
+from longshore.gateway.wire.introduction import introduction
 
 
 def _params(capabilities: Any, **more: Any) -> bytes:

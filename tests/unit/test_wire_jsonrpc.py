@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire import jsonrpc
-from gateway.wire.envelope import MessageId
-from shared.errors import NotFound, ToolInputError, UpstreamDown
+from longshore.gateway.wire import jsonrpc
+from longshore.gateway.wire.envelope import MessageId
+from longshore.shared.errors import NotFound, ToolInputError, UpstreamDown
 
 _values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

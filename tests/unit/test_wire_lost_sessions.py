@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.wire.lost_sessions import says_so
+from longshore.gateway.wire.lost_sessions import says_so
 
 
 def _error(text: str) -> bytes:

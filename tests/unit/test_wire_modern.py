@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from gateway.wire import envelope as wire
-from gateway.wire import header_values, modern
-from shared.errors import BadRequest, HeaderMismatch, InvalidParams, LongshoreError, UnsupportedVersion
+from longshore.gateway.wire import envelope as wire
+from longshore.gateway.wire import header_values, modern
+from longshore.shared.errors import BadRequest, HeaderMismatch, InvalidParams, LongshoreError, UnsupportedVersion
 
 _META = {modern.PROTOCOL_KEY: modern.VERSION, modern.CAPABILITIES_KEY: {}}
 _CALL = {"MCP-Protocol-Version": modern.VERSION, "Mcp-Method": "tools/call", "Mcp-Name": "echo"}

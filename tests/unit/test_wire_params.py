@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from gateway.wire import jsonrpc, param_headers, to_legacy, to_modern
-from shared.errors import HeaderMismatch
+from longshore.gateway.wire import jsonrpc, param_headers, to_legacy, to_modern
+from longshore.shared.errors import HeaderMismatch
 
 _REGION = {"type": "string", "x-mcp-header": "Region"}
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.sse import Event, Parser, event
-from shared.errors import UpstreamDown
+from longshore.gateway.wire.sse import Event, Parser, event
+from longshore.shared.errors import UpstreamDown
 
 _LIMIT = 1_000_000
 _line_ends = st.sampled_from([b"\n", b"\r\n", b"\r"])

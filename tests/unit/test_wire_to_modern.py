@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire import result_fields, to_legacy, to_modern
-from gateway.wire.introduction import Introduction
-from gateway.wire.jsonrpc import open_object, raw
-from shared.errors import UpstreamDown
+from longshore.gateway.wire import result_fields, to_legacy, to_modern
+from longshore.gateway.wire.introduction import Introduction
+from longshore.gateway.wire.jsonrpc import open_object, raw
+from longshore.shared.errors import UpstreamDown
 
 _NOBODY = Introduction(msgspec.Raw(), {})
 _keys = st.text(st.characters(codec="utf-8"), max_size=8).filter(lambda key: not key.startswith("io."))

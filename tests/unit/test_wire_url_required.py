@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.wire import url_required
+from longshore.gateway.wire import url_required
 
 _PAGE = {"mode": "url", "elicitationId": "e1", "url": "https://a.example/x", "message": "log in"}
 

@@ -4,20 +4,20 @@ import os
 
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, FILES, METRICS, SERVERS, SESSIONS, SIGNER, CutOff
-from gateway.auth.rate_limiter import Passage
-from gateway.files import stored
-from gateway.http.auth import authenticate
-from gateway.http.downloads import sendfile
-from gateway.http.downloads.ranges import Span, wanted_span
-from gateway.http.rate_limits import within_limits
-from gateway.mcp.exchange import SESSION_HEADER, note_of
-from gateway.metrics import AuthMode
-from shared.clock import monotonic_s, now_s
-from shared.errors import BadRequest, Forbidden, NotFound
-from shared.ids import is_id
-from shared.records import ArtifactRecord, FileRecord
-from shared.state.sessions import Caller
+from longshore.gateway.appkeys import BLOBS, FILES, METRICS, SERVERS, SESSIONS, SIGNER, CutOff
+from longshore.gateway.auth.rate_limiter import Passage
+from longshore.gateway.files import stored
+from longshore.gateway.http.auth import authenticate
+from longshore.gateway.http.downloads import sendfile
+from longshore.gateway.http.downloads.ranges import Span, wanted_span
+from longshore.gateway.http.rate_limits import within_limits
+from longshore.gateway.mcp.exchange import SESSION_HEADER, note_of
+from longshore.gateway.metrics import AuthMode
+from longshore.shared.clock import monotonic_s, now_s
+from longshore.shared.errors import BadRequest, Forbidden, NotFound
+from longshore.shared.ids import is_id
+from longshore.shared.records import ArtifactRecord, FileRecord
+from longshore.shared.state.sessions import Caller
 
 _CHUNK_BYTES = 1024 * 1024
 _INLINE = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "application/pdf"})

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, CutOff
-from gateway.http.downloads.ranges import Span
+from longshore.gateway.appkeys import BLOBS, CutOff
+from longshore.gateway.http.downloads.ranges import Span
 
 log = structlog.get_logger(__name__)
 

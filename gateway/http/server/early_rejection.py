@@ -14,13 +14,13 @@ import structlog
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
 
-from gateway.appkeys import CONFIG, DOOR, FAILURES, MCP_GROUP, METRICS
-from gateway.auth.client_address import client_address
-from gateway.auth.credentials import offered_credential
-from gateway.http.edge import ORIGINS
-from gateway.wire import jsonrpc
-from shared.clock import monotonic_s, now_s
-from shared.errors import Forbidden, RateLimited, Unauthorized
+from longshore.gateway.appkeys import CONFIG, DOOR, FAILURES, MCP_GROUP, METRICS
+from longshore.gateway.auth.client_address import client_address
+from longshore.gateway.auth.credentials import offered_credential
+from longshore.gateway.http.edge import ORIGINS
+from longshore.gateway.wire import jsonrpc
+from longshore.shared.clock import monotonic_s, now_s
+from longshore.shared.errors import Forbidden, RateLimited, Unauthorized
 
 log = structlog.get_logger(__name__)
 

@@ -8,8 +8,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, InvalidHeader, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
-from gateway.wire import jsonrpc
-from shared.errors import BadRequest, HeaderMismatch
+from longshore.gateway.wire import jsonrpc
+from longshore.shared.errors import BadRequest, HeaderMismatch
 
 log = structlog.get_logger(__name__)
 

@@ -11,9 +11,9 @@ from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE, RequestHandler
 
-from gateway.appkeys import CONFIG, TASKS
-from gateway.http.server.early_rejection import Turnstile
-from gateway.http.server.malformed import Connection
+from longshore.gateway.appkeys import CONFIG, TASKS
+from longshore.gateway.http.server.early_rejection import Turnstile
+from longshore.gateway.http.server.malformed import Connection
 
 _Messages = Sequence[tuple[RawRequestMessage, StreamReader]]
 _MOST_BODY_BYTES = 16_384    # far below where an unread body stops its connection: a larger one is read to its end

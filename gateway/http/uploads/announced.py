@@ -2,14 +2,14 @@
 
 from aiohttp import web
 
-from gateway.appkeys import BLOBS
-from gateway.files import sep_2631
-from gateway.files.announced import Announced, of_target
-from gateway.http.uploads.authorization import authorize, counted
-from gateway.http.uploads.form import check_fits, serve
-from gateway.http.uploads.incoming import Received, display_name, say_continue
-from gateway.http.uploads.raw_body import check_raw, piece, take_raw
-from shared import ids
+from longshore.gateway.appkeys import BLOBS
+from longshore.gateway.files import sep_2631
+from longshore.gateway.files.announced import Announced, of_target
+from longshore.gateway.http.uploads.authorization import authorize, counted
+from longshore.gateway.http.uploads.form import check_fits, serve
+from longshore.gateway.http.uploads.incoming import Received, display_name, say_continue
+from longshore.gateway.http.uploads.raw_body import check_raw, piece, take_raw
+from longshore.shared import ids
 
 
 async def put(request: web.Request) -> web.StreamResponse:

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, GRANTS, METRICS, QUEUE, RESERVATIONS, RESUMABLE, TASKS
-from gateway.auth.rate_limiter import Passage
-from gateway.http.uploads.authorization import consume
-from gateway.http.uploads.raw_body import piece
-from gateway.http.uploads.tus_headers import Checksum
-from shared import ids
-from shared.clock import monotonic_s
-from shared.errors import (
+from longshore.gateway.appkeys import BLOBS, GRANTS, METRICS, QUEUE, RESERVATIONS, RESUMABLE, TASKS
+from longshore.gateway.auth.rate_limiter import Passage
+from longshore.gateway.http.uploads.authorization import consume
+from longshore.gateway.http.uploads.raw_body import piece
+from longshore.gateway.http.uploads.tus_headers import Checksum
+from longshore.shared import ids
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import (
     BadRequest,
     ChecksumMismatch,
     LongshoreError,
@@ -25,10 +25,10 @@ from shared.errors import (
     TooLarge,
     WorkerDown,
 )
-from shared.jobs import FinaliseUpload, StagedFile
-from shared.state.resumable import Progress, ResumableStore, ResumableUpload
-from shared.storage import layout
-from shared.storage.part_writer import PartWriter
+from longshore.shared.jobs import FinaliseUpload, StagedFile
+from longshore.shared.state.resumable import Progress, ResumableStore, ResumableUpload
+from longshore.shared.storage import layout
+from longshore.shared.storage.part_writer import PartWriter
 
 WRITE_MS = 6_000             # a writer that says nothing for so long is taken for dead
 _FINALISE_S = 30.0

@@ -7,14 +7,14 @@ from typing import Literal
 
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, GRANTS, METRICS, SERVERS, SESSIONS, SIGNER
-from gateway.auth.principal import Principal
-from gateway.http.auth import authenticate
-from gateway.mcp.exchange import SESSION_HEADER, note_of
-from shared.clock import now_s
-from shared.errors import BadRequest, Forbidden, LongshoreError, NotFound, SessionGone, StoreDown, WorkerDown
-from shared.ids import is_id
-from shared.state.sessions import Caller
+from longshore.gateway.appkeys import CONFIG, GRANTS, METRICS, SERVERS, SESSIONS, SIGNER
+from longshore.gateway.auth.principal import Principal
+from longshore.gateway.http.auth import authenticate
+from longshore.gateway.mcp.exchange import SESSION_HEADER, note_of
+from longshore.shared.clock import now_s
+from longshore.shared.errors import BadRequest, Forbidden, LongshoreError, NotFound, SessionGone, StoreDown, WorkerDown
+from longshore.shared.ids import is_id
+from longshore.shared.state.sessions import Caller
 
 _SPEND_TRIES = 3
 

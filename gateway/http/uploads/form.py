@@ -5,24 +5,32 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, CONFIG, METRICS, QUEUE, SIGNER
-from gateway.auth.rate_limiter import Passage
-from gateway.files.uploaded import describe_uploads
-from gateway.http.rate_limits import within_limits
-from gateway.http.uploads import page, resumable
-from gateway.http.uploads.authorization import Grant, authorize, claimed, counted
-from gateway.http.uploads.incoming import Received, check_coding
-from gateway.http.uploads.multipart import MOST_FILES, MOST_FORM_BYTES, receive
-from gateway.http.uploads.raw_body import check_raw, receive_raw
-from gateway.http.uploads.reservations import declared_bytes, reserved
-from gateway.http.uploads.tus_headers import VERSION_HEADER
-from gateway.mcp.exchange import note_of
-from shared.clock import now_s
-from shared.errors import BadRequest, LongshoreError, NotAcceptable, StoreDown, TooLarge, WorkerDown, WrongMediaType
-from shared.jobs import FinaliseUpload, UploadsDone
-from shared.records import UploadRecord
-from shared.state.quota import FileLimits
-from shared.storage import layout
+from longshore.gateway.appkeys import BLOBS, CONFIG, METRICS, QUEUE, SIGNER
+from longshore.gateway.auth.rate_limiter import Passage
+from longshore.gateway.files.uploaded import describe_uploads
+from longshore.gateway.http.rate_limits import within_limits
+from longshore.gateway.http.uploads import page, resumable
+from longshore.gateway.http.uploads.authorization import Grant, authorize, claimed, counted
+from longshore.gateway.http.uploads.incoming import Received, check_coding
+from longshore.gateway.http.uploads.multipart import MOST_FILES, MOST_FORM_BYTES, receive
+from longshore.gateway.http.uploads.raw_body import check_raw, receive_raw
+from longshore.gateway.http.uploads.reservations import declared_bytes, reserved
+from longshore.gateway.http.uploads.tus_headers import VERSION_HEADER
+from longshore.gateway.mcp.exchange import note_of
+from longshore.shared.clock import now_s
+from longshore.shared.errors import (
+    BadRequest,
+    LongshoreError,
+    NotAcceptable,
+    StoreDown,
+    TooLarge,
+    WorkerDown,
+    WrongMediaType,
+)
+from longshore.shared.jobs import FinaliseUpload, UploadsDone
+from longshore.shared.records import UploadRecord
+from longshore.shared.state.quota import FileLimits
+from longshore.shared.storage import layout
 
 _FINALISE_S = 30.0
 _encode = msgspec.json.Encoder().encode

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, CONFIG
-from shared import ids
-from shared.config import Config
-from shared.errors import BadRequest, SlowRequest, TooLarge, WrongMediaType
-from shared.jobs import StagedFile
-from shared.state.quota import FileLimits
-from shared.storage import layout
-from shared.storage.blob_writer import BlobWriter
+from longshore.gateway.appkeys import BLOBS, CONFIG
+from longshore.shared import ids
+from longshore.shared.config import Config
+from longshore.shared.errors import BadRequest, SlowRequest, TooLarge, WrongMediaType
+from longshore.shared.jobs import StagedFile
+from longshore.shared.state.quota import FileLimits
+from longshore.shared.storage import layout
+from longshore.shared.storage.blob_writer import BlobWriter
 
 _SILENCE_S = 60.0
 _HEX = frozenset("0123456789abcdef")

@@ -11,8 +11,16 @@ from aiohttp import (
 )
 from aiohttp.http_exceptions import BadHttpMessage
 
-from gateway.http.uploads.incoming import Received, begin, check_coding, compare, digest_of, say_continue, take
-from shared.errors import BadRequest
+from longshore.gateway.http.uploads.incoming import (
+    Received,
+    begin,
+    check_coding,
+    compare,
+    digest_of,
+    say_continue,
+    take,
+)
+from longshore.shared.errors import BadRequest
 
 _CHUNK_BYTES = 256 * 1024    # the reader's default of 8 KiB halves the throughput
 MOST_FILES = 100            # of one request

@@ -11,7 +11,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from shared.config import Config
+from longshore.shared.config import Config
 
 _ASSETS = files(__package__).joinpath("assets")
 _STYLE = _ASSETS.joinpath("upload.css").read_text()

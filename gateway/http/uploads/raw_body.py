@@ -7,8 +7,8 @@ from aiohttp import StreamReader, web
 from aiohttp.client_exceptions import ClientPayloadError
 from aiohttp.http_exceptions import BadHttpMessage
 
-from gateway.appkeys import CONFIG
-from gateway.http.uploads.incoming import (
+from longshore.gateway.appkeys import CONFIG
+from longshore.gateway.http.uploads.incoming import (
     Received,
     begin,
     check_coding,
@@ -18,7 +18,7 @@ from gateway.http.uploads.incoming import (
     say_continue,
     take,
 )
-from shared.errors import BadRequest, WrongMediaType
+from longshore.shared.errors import BadRequest, WrongMediaType
 
 DIGEST_HEADER = "X-Content-Sha256"
 _PIECE_BYTES = 64 * 1024

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from gateway.appkeys import RESERVATIONS, TASKS
-from shared.errors import StoreDown
-from shared.state.reservations import ReservationStore
+from longshore.gateway.appkeys import RESERVATIONS, TASKS
+from longshore.shared.errors import StoreDown
+from longshore.shared.state.reservations import ReservationStore
 
 _FORM_BYTES = 16 * 1024  # of a form that may be its own: heads of parts, boundaries, digests
 

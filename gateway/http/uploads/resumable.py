@@ -7,23 +7,23 @@ became of it, through any gateway. Nothing else is asked for there; a session he
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, CONFIG, FILES, GRANTS, RESERVATIONS, RESUMABLE
-from gateway.files.uploaded import describe_uploads
-from gateway.http.rate_limits import within_limits
-from gateway.http.uploads import tus_headers as tus
-from gateway.http.uploads.append import Appending, discard, finish, take
-from gateway.http.uploads.authorization import Grant, authorize, counted, reserve
-from gateway.http.uploads.incoming import check_coding, check_size, digest_of, display_name, say_continue
-from gateway.http.uploads.reservations import set_aside
-from gateway.mcp.exchange import SESSION_HEADER
-from shared import ids
-from shared.clock import now_s
-from shared.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound, TooLarge
-from shared.ids import is_id
-from shared.records import UploadRecord
-from shared.state.quota import FileLimits
-from shared.state.resumable import Progress, ResumableUpload
-from shared.storage import layout
+from longshore.gateway.appkeys import BLOBS, CONFIG, FILES, GRANTS, RESERVATIONS, RESUMABLE
+from longshore.gateway.files.uploaded import describe_uploads
+from longshore.gateway.http.rate_limits import within_limits
+from longshore.gateway.http.uploads import tus_headers as tus
+from longshore.gateway.http.uploads.append import Appending, discard, finish, take
+from longshore.gateway.http.uploads.authorization import Grant, authorize, counted, reserve
+from longshore.gateway.http.uploads.incoming import check_coding, check_size, digest_of, display_name, say_continue
+from longshore.gateway.http.uploads.reservations import set_aside
+from longshore.gateway.mcp.exchange import SESSION_HEADER
+from longshore.shared import ids
+from longshore.shared.clock import now_s
+from longshore.shared.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound, TooLarge
+from longshore.shared.ids import is_id
+from longshore.shared.records import UploadRecord
+from longshore.shared.state.quota import FileLimits
+from longshore.shared.state.resumable import Progress, ResumableUpload
+from longshore.shared.storage import layout
 
 _NO_STORE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _encode = msgspec.json.Encoder().encode

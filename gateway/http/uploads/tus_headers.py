@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from shared.errors import BadRequest, UnsupportedTus, WrongMediaType
+from longshore.shared.errors import BadRequest, UnsupportedTus, WrongMediaType
 
 VERSION = "1.0.0"
 VERSION_HEADER = "Tus-Resumable"

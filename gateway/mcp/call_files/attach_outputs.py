@@ -3,17 +3,17 @@
 import os
 from collections.abc import Sequence
 
-from gateway.appkeys import BLOBS, FILES
-from gateway.files import handles, results, sep_2631, stored
-from gateway.files.candidates import ToolResult
-from gateway.mcp.call_files import signed_urls as links
-from gateway.mcp.call_files.find_outputs import search
-from gateway.mcp.call_files.reserved_output import Pending
-from gateway.mcp.exchange import Exchange
-from gateway.mcp.methods import file_transfer as authorizing
-from gateway.wire import jsonrpc
-from shared.errors import ArtifactMissing
-from shared.records import ArtifactRecord
+from longshore.gateway.appkeys import BLOBS, FILES
+from longshore.gateway.files import handles, results, sep_2631, stored
+from longshore.gateway.files.candidates import ToolResult
+from longshore.gateway.mcp.call_files import signed_urls as links
+from longshore.gateway.mcp.call_files.find_outputs import search
+from longshore.gateway.mcp.call_files.reserved_output import Pending
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.methods import file_transfer as authorizing
+from longshore.gateway.wire import jsonrpc
+from longshore.shared.errors import ArtifactMissing
+from longshore.shared.records import ArtifactRecord
 
 _MOST_RAW_BYTES = 16 * 1024 * 1024   # of one result
 _COMPLETE = b'"complete"'

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from gateway.appkeys import BLOBS, QUEUE
-from gateway.files import candidates, embedded
-from gateway.files.candidates import ToolResult
-from gateway.files.embedded import Embedded, Linked
-from gateway.mcp.call_files import linked_resources as linked
-from gateway.mcp.call_files.reserved_output import Pending, as_ours
-from gateway.mcp.exchange import Exchange
-from shared import ids
-from shared.errors import ArtifactMissing, LongshoreError
-from shared.jobs import MOST_FILES, ArtifactDone, Candidate, FinaliseArtifact, NothingFound
-from shared.records import ArtifactRecord
-from shared.storage import layout
+from longshore.gateway.appkeys import BLOBS, QUEUE
+from longshore.gateway.files import candidates, embedded
+from longshore.gateway.files.candidates import ToolResult
+from longshore.gateway.files.embedded import Embedded, Linked
+from longshore.gateway.mcp.call_files import linked_resources as linked
+from longshore.gateway.mcp.call_files.reserved_output import Pending, as_ours
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.shared import ids
+from longshore.shared.errors import ArtifactMissing, LongshoreError
+from longshore.shared.jobs import MOST_FILES, ArtifactDone, Candidate, FinaliseArtifact, NothingFound
+from longshore.shared.records import ArtifactRecord
+from longshore.shared.storage import layout
 
 _FINALISE_S = 30.0
 

@@ -6,25 +6,25 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from gateway.appkeys import BLOBS, FETCHER, LIMITER, METRICS, QUEUE
-from gateway.auth.client_address import client_address
-from gateway.auth.rate_limiter import Passage
-from gateway.files import data_uris, openai_files
-from gateway.files.data_uris import Inline
-from gateway.files.handles import handle_of, upload_handle
-from gateway.files.openai_files import RemoteFile
-from gateway.mcp.call_files.retry_state import Carried
-from gateway.mcp.exchange import Exchange
-from gateway.tools import own
-from shared import ids
-from shared.clock import monotonic_s
-from shared.config import UploadConsumer
-from shared.errors import ToolInputError, WorkerDown
-from shared.jobs import FinaliseUpload, StagedFile, UploadsDone
-from shared.records import UploadRecord
-from shared.state.quota import FileLimits
-from shared.storage import layout
-from shared.storage.blob_writer import BlobWriter
+from longshore.gateway.appkeys import BLOBS, FETCHER, LIMITER, METRICS, QUEUE
+from longshore.gateway.auth.client_address import client_address
+from longshore.gateway.auth.rate_limiter import Passage
+from longshore.gateway.files import data_uris, openai_files
+from longshore.gateway.files.data_uris import Inline
+from longshore.gateway.files.handles import handle_of, upload_handle
+from longshore.gateway.files.openai_files import RemoteFile
+from longshore.gateway.mcp.call_files.retry_state import Carried
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.tools import own
+from longshore.shared import ids
+from longshore.shared.clock import monotonic_s
+from longshore.shared.config import UploadConsumer
+from longshore.shared.errors import ToolInputError, WorkerDown
+from longshore.shared.jobs import FinaliseUpload, StagedFile, UploadsDone
+from longshore.shared.records import UploadRecord
+from longshore.shared.state.quota import FileLimits
+from longshore.shared.storage import layout
+from longshore.shared.storage.blob_writer import BlobWriter
 
 _FINALISE_S = 30.0
 _Stage = Callable[[str], Awaitable[StagedFile]]     # writes a file under this name

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import msgspec
 
-from gateway.files import embedded
-from gateway.files.blocks import UNREADABLE, Resource
-from gateway.files.embedded import Embedded, Linked
-from gateway.mcp.exchange import Exchange, Stateless
-from gateway.mcp.forwarding.send import sent
-from gateway.upstream.rpc import response_of
-from gateway.wire import jsonrpc, modern
-from gateway.wire.envelope import Envelope, Kind
-from shared import ids
-from shared.errors import ArtifactMissing, TooMany, UpstreamDown, UpstreamTimeout
+from longshore.gateway.files import embedded
+from longshore.gateway.files.blocks import UNREADABLE, Resource
+from longshore.gateway.files.embedded import Embedded, Linked
+from longshore.gateway.mcp.exchange import Exchange, Stateless
+from longshore.gateway.mcp.forwarding.send import sent
+from longshore.gateway.upstream.rpc import response_of
+from longshore.gateway.wire import jsonrpc, modern
+from longshore.gateway.wire.envelope import Envelope, Kind
+from longshore.shared import ids
+from longshore.shared.errors import ArtifactMissing, TooMany, UpstreamDown, UpstreamTimeout
 
 _METHOD = "resources/read"
 _MOST_BYTES = 32 * 1024 * 1024       # of one answer: a file of 24 MiB, in base64

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, FILES, NOTE
-from gateway.files import stored
-from gateway.files.results import is_text
-from gateway.wire.envelope import MessageId
-from shared.errors import TooLarge
-from shared.records import ArtifactRecord
-from shared.storage.blobs import Blobs
+from longshore.gateway.appkeys import BLOBS, FILES, NOTE
+from longshore.gateway.files import stored
+from longshore.gateway.files.results import is_text
+from longshore.gateway.wire.envelope import MessageId
+from longshore.shared.errors import TooLarge
+from longshore.shared.records import ArtifactRecord
+from longshore.shared.storage.blobs import Blobs
 
 _CHUNK_BYTES = 768 * 1024    # a multiple of 3: base64 of the parts joins to base64 of the whole
 _AT_ONCE_BYTES = 2 * _CHUNK_BYTES    # of a file that is answered in one piece

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from gateway.appkeys import BLOBS, FILES, LEASES, TASKS
-from gateway.files import arguments, candidates
-from gateway.mcp.call_files.retry_state import Carried
-from gateway.mcp.exchange import Exchange, lease_id
-from shared import ids
-from shared.config import ArtifactProducer
-from shared.storage import layout
+from longshore.gateway.appkeys import BLOBS, FILES, LEASES, TASKS
+from longshore.gateway.files import arguments, candidates
+from longshore.gateway.mcp.call_files.retry_state import Carried
+from longshore.gateway.mcp.exchange import Exchange, lease_id
+from longshore.shared import ids
+from longshore.shared.config import ArtifactProducer
+from longshore.shared.storage import layout
 
 _GRACE_AFTER_CALL_S = 60
 _LONGEST_CALL_S = 86_400

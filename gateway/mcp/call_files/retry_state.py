@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from gateway.appkeys import CARRIED, FILES
-from gateway.mcp.exchange import Exchange
-from gateway.wire import inputs, jsonrpc
-from shared.clock import now_ms
-from shared.crypto.sealed_tokens import Sealer
-from shared.errors import InvalidState
+from longshore.gateway.appkeys import CARRIED, FILES
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.wire import inputs, jsonrpc
+from longshore.shared.clock import now_ms
+from longshore.shared.crypto.sealed_tokens import Sealer
+from longshore.shared.errors import InvalidState
 
 _MARK = "longshore."
 _KIND = b'"input_required"'

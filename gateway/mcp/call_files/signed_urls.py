@@ -5,16 +5,16 @@ from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
-from gateway.appkeys import CONFIG, SIGNER
-from gateway.auth.client_address import base_url
-from gateway.files.announced import Announced, target_of
-from gateway.mcp.exchange import SESSION_HEADER
-from gateway.tools.own import UploadLink
-from shared import ids
-from shared.clock import now_s
-from shared.crypto.signed_links import Link
-from shared.records import ArtifactRecord, FileRecord
-from shared.state.sessions import Caller
+from longshore.gateway.appkeys import CONFIG, SIGNER
+from longshore.gateway.auth.client_address import base_url
+from longshore.gateway.files.announced import Announced, target_of
+from longshore.gateway.mcp.exchange import SESSION_HEADER
+from longshore.gateway.tools.own import UploadLink
+from longshore.shared import ids
+from longshore.shared.clock import now_s
+from longshore.shared.crypto.signed_links import Link
+from longshore.shared.records import ArtifactRecord, FileRecord
+from longshore.shared.state.sessions import Caller
 
 
 @dataclass(frozen=True, slots=True)

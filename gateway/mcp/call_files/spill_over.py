@@ -8,19 +8,19 @@ from typing import Any
 
 import msgspec
 
-from gateway.appkeys import BLOBS, FILES, LEASES, QUEUE
-from gateway.files import results, spill, structured
-from gateway.files.blocks import UNREADABLE
-from gateway.files.spill import Large
-from gateway.mcp.call_files import attach_outputs as capture
-from gateway.mcp.exchange import Exchange, lease_id
-from gateway.wire import jsonrpc
-from gateway.wire.jsonrpc import RawMap
-from shared import ids
-from shared.errors import LongshoreError, NotFound, OverQuota
-from shared.jobs import ArtifactDone, Candidate, FinaliseArtifact
-from shared.records import ArtifactRecord
-from shared.storage import layout
+from longshore.gateway.appkeys import BLOBS, FILES, LEASES, QUEUE
+from longshore.gateway.files import results, spill, structured
+from longshore.gateway.files.blocks import UNREADABLE
+from longshore.gateway.files.spill import Large
+from longshore.gateway.mcp.call_files import attach_outputs as capture
+from longshore.gateway.mcp.exchange import Exchange, lease_id
+from longshore.gateway.wire import jsonrpc
+from longshore.gateway.wire.jsonrpc import RawMap
+from longshore.shared import ids
+from longshore.shared.errors import LongshoreError, NotFound, OverQuota
+from longshore.shared.jobs import ArtifactDone, Candidate, FinaliseArtifact
+from longshore.shared.records import ArtifactRecord
+from longshore.shared.storage import layout
 
 _FINALISE_S = 30.0
 _GRACE_MS = 120_000

@@ -6,10 +6,10 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.wire.envelope import MessageId
-from shared.clock import monotonic_s
-from shared.errors import Cancelled, LongshoreError
-from shared.messaging.pubsub import CANCELLED, Word
+from longshore.gateway.wire.envelope import MessageId
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import Cancelled, LongshoreError
+from longshore.shared.messaging.pubsub import CANCELLED, Word
 
 _KEPT_S = 30.0               # a cancellation may overtake its call on the way through a balancer, not by much
 _MOST_KEPT = 1_000

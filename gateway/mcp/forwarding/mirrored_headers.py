@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from gateway.mcp.exchange import Exchange, upstream_headers
-from gateway.upstream import tool_listing as asked_tools
-from gateway.upstream.client import UpstreamAnswer
-from gateway.wire import modern, param_headers, tool_lists
-from gateway.wire.param_headers import Mirrored
-from gateway.wire.tool_lists import Tool
-from shared.errors import HeaderMismatch, InvalidParams, LongshoreError, ToolInputError
+from longshore.gateway.mcp.exchange import Exchange, upstream_headers
+from longshore.gateway.upstream import tool_listing as asked_tools
+from longshore.gateway.upstream.client import UpstreamAnswer
+from longshore.gateway.wire import modern, param_headers, tool_lists
+from longshore.gateway.wire.param_headers import Mirrored
+from longshore.gateway.wire.tool_lists import Tool
+from longshore.shared.errors import HeaderMismatch, InvalidParams, LongshoreError, ToolInputError
 
 _REFUSAL_S = 10.0            # for the body of one, whose head is here
 _OF_AN_ANSWER = frozenset({"last-event-id", "mcp-protocol-version"})

@@ -12,19 +12,19 @@ from functools import partial
 import structlog
 from aiohttp import web
 
-from gateway.appkeys import HEARING, LISTS, METRICS, SESSIONS, STREAMS, TASKS, CutOff, Note
-from gateway.mcp.exchange import Exchange, Sink
-from gateway.mcp.forwarding import resume as resuming
-from gateway.mcp.forwarding.resume import MAX_EVENT_BYTES
-from gateway.mcp.forwarding.translate import Change, passes, translated
-from gateway.mcp.list_cache import CHANGED
-from gateway.mcp.replies.event_streams import OpenStream, Streams
-from gateway.mcp.subscriptions.acknowledgement import Acknowledgement
-from gateway.upstream.client import UpstreamAnswer
-from gateway.wire import jsonrpc, result_fields, sse, to_legacy
-from gateway.wire.envelope import Kind
-from shared.clock import monotonic_s
-from shared.errors import (
+from longshore.gateway.appkeys import HEARING, LISTS, METRICS, SESSIONS, STREAMS, TASKS, CutOff, Note
+from longshore.gateway.mcp.exchange import Exchange, Sink
+from longshore.gateway.mcp.forwarding import resume as resuming
+from longshore.gateway.mcp.forwarding.resume import MAX_EVENT_BYTES
+from longshore.gateway.mcp.forwarding.translate import Change, passes, translated
+from longshore.gateway.mcp.list_cache import CHANGED
+from longshore.gateway.mcp.replies.event_streams import OpenStream, Streams
+from longshore.gateway.mcp.subscriptions.acknowledgement import Acknowledgement
+from longshore.gateway.upstream.client import UpstreamAnswer
+from longshore.gateway.wire import jsonrpc, result_fields, sse, to_legacy
+from longshore.gateway.wire.envelope import Kind
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import (
     ArtifactMissing,
     InputMissing,
     InvalidParams,
@@ -35,7 +35,7 @@ from shared.errors import (
     ToolInputError,
     UpstreamDown,
 )
-from shared.messaging.pubsub import MISSED, RESOURCES, Word
+from longshore.shared.messaging.pubsub import MISSED, RESOURCES, Word
 
 log = structlog.get_logger(__name__)
 

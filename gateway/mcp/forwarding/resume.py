@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 
-from gateway.mcp.exchange import Exchange
-from gateway.upstream.client import UpstreamAnswer
-from gateway.wire import jsonrpc, sse
-from gateway.wire.envelope import MessageId
-from shared.errors import UpstreamDown
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.upstream.client import UpstreamAnswer
+from longshore.gateway.wire import jsonrpc, sse
+from longshore.gateway.wire.envelope import MessageId
+from longshore.shared.errors import UpstreamDown
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024    # of an answer: results come as one event
 _TRIES = 5                   # in a row, to get hold of the stream again

@@ -4,15 +4,15 @@ import asyncio
 from contextlib import suppress
 from types import TracebackType
 
-from gateway.appkeys import CANCELLATIONS, TASKS
-from gateway.mcp.exchange import Exchange
-from gateway.mcp.forwarding import mirrored_headers as mirroring
-from gateway.mcp.methods.legacy_session_requests import restated
-from gateway.mcp.sessions.renewal import renew
-from gateway.upstream.client import UpstreamAnswer, UpstreamExchange
-from gateway.upstream.rpc import tell
-from gateway.wire import lost_sessions
-from shared.errors import LongshoreError, UpstreamTimeout
+from longshore.gateway.appkeys import CANCELLATIONS, TASKS
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
+from longshore.gateway.mcp.methods.legacy_session_requests import restated
+from longshore.gateway.mcp.sessions.renewal import renew
+from longshore.gateway.upstream.client import UpstreamAnswer, UpstreamExchange
+from longshore.gateway.upstream.rpc import tell
+from longshore.gateway.wire import lost_sessions
+from longshore.shared.errors import LongshoreError, UpstreamTimeout
 
 _AT_ONCE_S = 0.05
 

@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from gateway.mcp.exchange import Exchange
-from gateway.mcp.subscriptions import publish as upstream_changes
-from gateway.mcp.subscriptions.publish import Way
-from gateway.wire import changes, inputs, to_legacy, to_modern
-from shared.errors import LongshoreError, StoreDown, UpstreamDown
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.subscriptions import publish as upstream_changes
+from longshore.gateway.mcp.subscriptions.publish import Way
+from longshore.gateway.wire import changes, inputs, to_legacy, to_modern
+from longshore.shared.errors import LongshoreError, StoreDown, UpstreamDown
 
 Change = Callable[[bytes], Awaitable[bytes]]
 _WITHIN_S = 10.0

@@ -8,20 +8,20 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import STREAMS, Note
-from gateway.mcp.exchange import note_of
-from gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message, first_byte
-from gateway.mcp.input_requests.request_state import State
-from gateway.mcp.input_requests.standing_streams import quietly
-from gateway.mcp.input_requests.suspended_call import AskingCall, Ended, Quiet, Said
-from gateway.mcp.input_requests.suspended_calls import NOTHING_SAID, ParkedCalls
-from gateway.wire import inputs, sse
-from gateway.wire.envelope import Envelope
-from shared.error_records import error_of
-from shared.errors import LongshoreError, UpstreamDown
-from shared.jobs import JobRefused
-from shared.messaging.message_stream import Incoming
-from shared.tasks import Tasks
+from longshore.gateway.appkeys import STREAMS, Note
+from longshore.gateway.mcp.exchange import note_of
+from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message, first_byte
+from longshore.gateway.mcp.input_requests.request_state import State
+from longshore.gateway.mcp.input_requests.standing_streams import quietly
+from longshore.gateway.mcp.input_requests.suspended_call import AskingCall, Ended, Quiet, Said
+from longshore.gateway.mcp.input_requests.suspended_calls import NOTHING_SAID, ParkedCalls
+from longshore.gateway.wire import inputs, sse
+from longshore.gateway.wire.envelope import Envelope
+from longshore.shared.error_records import error_of
+from longshore.shared.errors import LongshoreError, UpstreamDown
+from longshore.shared.jobs import JobRefused
+from longshore.shared.messaging.message_stream import Incoming
+from longshore.shared.tasks import Tasks
 
 _JSON = "application/json"
 _items: msgspec.msgpack.Decoder[Said | Ended | JobRefused] = msgspec.msgpack.Decoder(Said | Ended | JobRefused)

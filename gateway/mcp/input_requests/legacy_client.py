@@ -10,14 +10,14 @@ from functools import partial
 
 import msgspec
 
-from gateway.appkeys import CANCELLATIONS, ENDINGS, MAILBOXES, SESSIONS
-from gateway.mcp.exchange import Exchange
-from gateway.mcp.replies.reply import Outlet
-from gateway.wire import input_required
-from gateway.wire.input_required import Wanted
-from shared.errors import InputMissing, LongshoreError, SessionGone
-from shared.ids import is_id
-from shared.messaging.mailboxes import Mailbox
+from longshore.gateway.appkeys import CANCELLATIONS, ENDINGS, MAILBOXES, SESSIONS
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.replies.reply import Outlet
+from longshore.gateway.wire import input_required
+from longshore.gateway.wire.input_required import Wanted
+from longshore.shared.errors import InputMissing, LongshoreError, SessionGone
+from longshore.shared.ids import is_id
+from longshore.shared.messaging.mailboxes import Mailbox
 
 _PREFIX = "longshore-"
 

@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from gateway.appkeys import STANDS, TASKS
-from gateway.mcp.exchange import Exchange
-from gateway.mcp.forwarding.translate import answer_server
-from gateway.mcp.input_requests.standing_streams import quietly
-from gateway.mcp.input_requests.suspended_call import AskingCall
-from gateway.mcp.subscriptions import legacy_source as standing_changes
-from gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, Way
-from gateway.wire import jsonrpc, sse
-from shared.errors import LongshoreError
+from longshore.gateway.appkeys import STANDS, TASKS
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.forwarding.translate import answer_server
+from longshore.gateway.mcp.input_requests.standing_streams import quietly
+from longshore.gateway.mcp.input_requests.suspended_call import AskingCall
+from longshore.gateway.mcp.subscriptions import legacy_source as standing_changes
+from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, Way
+from longshore.gateway.wire import jsonrpc, sse
+from longshore.shared.errors import LongshoreError
 
 _OPEN_S = 1.0                # what the call waits for the stream
 

@@ -8,21 +8,21 @@ from functools import partial
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import PARKED, TASKS
-from gateway.mcp.exchange import Exchange, Sink
-from gateway.mcp.forwarding.translate import answer_server
-from gateway.mcp.input_requests import listen_during_call as attending
-from gateway.mcp.input_requests.call_output import Elsewhere, Here, Source, told
-from gateway.mcp.input_requests.request_state import State, verified
-from gateway.mcp.input_requests.suspended_call import AskingCall, Ended, Request, Resumed
-from gateway.mcp.input_requests.suspended_calls import ParkedCalls
-from gateway.upstream.client import PASSED_ON
-from gateway.wire import inputs, progress, to_legacy
-from gateway.wire.envelope import Envelope
-from gateway.wire.inputs import Again, Takes
-from shared.clock import now_ms
-from shared.errors import CallLost, InvalidState, LongshoreError, StoreDown
-from shared.state.sessions import Caller
+from longshore.gateway.appkeys import PARKED, TASKS
+from longshore.gateway.mcp.exchange import Exchange, Sink
+from longshore.gateway.mcp.forwarding.translate import answer_server
+from longshore.gateway.mcp.input_requests import listen_during_call as attending
+from longshore.gateway.mcp.input_requests.call_output import Elsewhere, Here, Source, told
+from longshore.gateway.mcp.input_requests.request_state import State, verified
+from longshore.gateway.mcp.input_requests.suspended_call import AskingCall, Ended, Request, Resumed
+from longshore.gateway.mcp.input_requests.suspended_calls import ParkedCalls
+from longshore.gateway.upstream.client import PASSED_ON
+from longshore.gateway.wire import inputs, progress, to_legacy
+from longshore.gateway.wire.envelope import Envelope
+from longshore.gateway.wire.inputs import Again, Takes
+from longshore.shared.clock import now_ms
+from longshore.shared.errors import CallLost, InvalidState, LongshoreError, StoreDown
+from longshore.shared.state.sessions import Caller
 
 Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
 _BOX_MS = 60_000             # renewed while somebody listens

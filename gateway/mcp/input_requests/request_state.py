@@ -6,9 +6,9 @@ each answers once is seen to by the mailbox that it names, which takes one messa
 
 import msgspec
 
-from shared.crypto.sealed_tokens import Sealer
-from shared.errors import InvalidState
-from shared.state.sessions import Caller
+from longshore.shared.crypto.sealed_tokens import Sealer
+from longshore.shared.errors import InvalidState
+from longshore.shared.state.sessions import Caller
 
 _VERSION = 1
 

@@ -6,20 +6,20 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from gateway.appkeys import CANCELLATIONS, PARKED
-from gateway.mcp.exchange import Exchange
-from gateway.mcp.forwarding.relay import check_kind, relay
-from gateway.mcp.forwarding.resume import MAX_EVENT_BYTES
-from gateway.mcp.forwarding.send import sent
-from gateway.mcp.forwarding.translate import Change, translated
-from gateway.mcp.input_requests import legacy_client as questions
-from gateway.mcp.methods import legacy_session_requests as crossing
-from gateway.mcp.replies.reply import Outlet
-from gateway.upstream.client import UpstreamAnswer
-from gateway.wire import input_required, jsonrpc, sse
-from gateway.wire.envelope import MessageId
-from gateway.wire.input_required import Wanted
-from shared.errors import InputMissing, LongshoreError, MissingCapability, UpstreamDown, UpstreamTimeout
+from longshore.gateway.appkeys import CANCELLATIONS, PARKED
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.forwarding.relay import check_kind, relay
+from longshore.gateway.mcp.forwarding.resume import MAX_EVENT_BYTES
+from longshore.gateway.mcp.forwarding.send import sent
+from longshore.gateway.mcp.forwarding.translate import Change, translated
+from longshore.gateway.mcp.input_requests import legacy_client as questions
+from longshore.gateway.mcp.methods import legacy_session_requests as crossing
+from longshore.gateway.mcp.replies.reply import Outlet
+from longshore.gateway.upstream.client import UpstreamAnswer
+from longshore.gateway.wire import input_required, jsonrpc, sse
+from longshore.gateway.wire.envelope import MessageId
+from longshore.gateway.wire.input_required import Wanted
+from longshore.shared.errors import InputMissing, LongshoreError, MissingCapability, UpstreamDown, UpstreamTimeout
 
 MOST_ROUNDS = 10             # as the official clients of the revision have it
 _PAUSES_S = (0.05, 2.0)      # between rounds without a question, doubled from the first up to the last

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from gateway.appkeys import NEWS, SESSIONS, STANDS
-from gateway.mcp.input_requests.standing_streams import ASKED
-from gateway.mcp.subscriptions.publish import Way
-from gateway.wire import inputs
-from shared.clock import monotonic_s
-from shared.errors import LongshoreError
-from shared.messaging.pubsub import Word
+from longshore.gateway.appkeys import NEWS, SESSIONS, STANDS
+from longshore.gateway.mcp.input_requests.standing_streams import ASKED
+from longshore.gateway.mcp.subscriptions.publish import Way
+from longshore.gateway.wire import inputs
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import LongshoreError
+from longshore.shared.messaging.pubsub import Word
 
 Reply = Callable[[bytes], Awaitable[None]]
 _ALONE_S = 2.0               # what a question waits for other calls to end

@@ -10,15 +10,15 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
-from gateway.mcp.input_requests.suspended_call import AskingCall
-from gateway.mcp.subscriptions.feeds import Feeds
-from gateway.mcp.subscriptions.subscriber import Listener
-from gateway.mcp.subscriptions.upstream_feed import Opener
-from gateway.wire import inputs
-from gateway.wire.changes import Wants
-from shared.errors import LongshoreError, StoreDown
-from shared.messaging.pubsub import Hearing, Word
-from shared.tasks import Tasks
+from longshore.gateway.mcp.input_requests.suspended_call import AskingCall
+from longshore.gateway.mcp.subscriptions.feeds import Feeds
+from longshore.gateway.mcp.subscriptions.subscriber import Listener
+from longshore.gateway.mcp.subscriptions.upstream_feed import Opener
+from longshore.gateway.wire import inputs
+from longshore.gateway.wire.changes import Wants
+from longshore.shared.errors import LongshoreError, StoreDown
+from longshore.shared.messaging.pubsub import Hearing, Word
+from longshore.shared.tasks import Tasks
 
 ASKED = "asked"              # a question for the one call of a session, in whichever gateway that runs
 _OPEN_S = 1.0                # what a call waits for its stream

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gateway.upstream.client import UpstreamExchange
-from gateway.wire import inputs, progress
-from gateway.wire.inputs import Question, Takes
-from shared import ids
-from shared.clock import monotonic_s
-from shared.errors import CallLost, LongshoreError
-from shared.state.sessions import Caller
+from longshore.gateway.upstream.client import UpstreamExchange
+from longshore.gateway.wire import inputs, progress
+from longshore.gateway.wire.inputs import Question, Takes
+from longshore.shared import ids
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import CallLost, LongshoreError
+from longshore.shared.state.sessions import Caller
 
 _TOGETHER_S = 0.02           # questions that a server asks at once come within this time
 _QUIET_S = 5.0

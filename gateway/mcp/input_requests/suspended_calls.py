@@ -12,19 +12,19 @@ from functools import partial
 
 import msgspec
 
-from gateway.mcp.input_requests import request_state as state
-from gateway.mcp.input_requests.suspended_call import Asked, AskingCall, Ended, Quiet, Resumed, Said
-from gateway.mcp.sessions.end_watcher import Endings
-from gateway.wire import inputs
-from shared.clock import monotonic_s, now_ms
-from shared.config import Sessions
-from shared.crypto.sealed_tokens import Sealer
-from shared.error_records import refusal_of
-from shared.errors import CallLost, LongshoreError, StoreDown, TooMany
-from shared.jobs import JobRefused
-from shared.messaging.mailboxes import Mailbox, Mailboxes
-from shared.messaging.message_stream import Parcels
-from shared.tasks import Tasks
+from longshore.gateway.mcp.input_requests import request_state as state
+from longshore.gateway.mcp.input_requests.suspended_call import Asked, AskingCall, Ended, Quiet, Resumed, Said
+from longshore.gateway.mcp.sessions.end_watcher import Endings
+from longshore.gateway.wire import inputs
+from longshore.shared.clock import monotonic_s, now_ms
+from longshore.shared.config import Sessions
+from longshore.shared.crypto.sealed_tokens import Sealer
+from longshore.shared.error_records import refusal_of
+from longshore.shared.errors import CallLost, LongshoreError, StoreDown, TooMany
+from longshore.shared.jobs import JobRefused
+from longshore.shared.messaging.mailboxes import Mailbox, Mailboxes
+from longshore.shared.messaging.message_stream import Parcels
+from longshore.shared.tasks import Tasks
 
 LONGEST_S = 3600.0           # from a call's beginning to its last question
 _MOST = 2_000                # of all principals

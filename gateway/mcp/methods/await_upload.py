@@ -9,19 +9,19 @@ from urllib.parse import parse_qs
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import FILES, STREAMS, UPLOAD_WAITS
-from gateway.files.uploaded import describe_uploads
-from gateway.mcp.exchange import Exchange
-from gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
-from gateway.mcp.replies.event_streams import OpenStream
-from gateway.mcp.replies.own_results import in_revision, own_result
-from gateway.tools import own
-from gateway.wire import jsonrpc, sse
-from shared.clock import monotonic_s
-from shared.errors import LongshoreError, NotFound, ToolInputError
-from shared.ids import is_id
-from shared.records import UploadRecord
-from shared.state.grants import LinkUse
+from longshore.gateway.appkeys import FILES, STREAMS, UPLOAD_WAITS
+from longshore.gateway.files.uploaded import describe_uploads
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
+from longshore.gateway.mcp.replies.event_streams import OpenStream
+from longshore.gateway.mcp.replies.own_results import in_revision, own_result
+from longshore.gateway.tools import own
+from longshore.gateway.wire import jsonrpc, sse
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import LongshoreError, NotFound, ToolInputError
+from longshore.shared.ids import is_id
+from longshore.shared.records import UploadRecord
+from longshore.shared.state.grants import LinkUse
 
 _LONGEST_LINK = 2_000
 _Tell = Callable[[float, LinkUse], Awaitable[None]]

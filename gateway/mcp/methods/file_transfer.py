@@ -7,20 +7,20 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, CONFIG, FILES, METRICS, Mounted
-from gateway.auth.client_address import base_url
-from gateway.files import handles, sep_2631, stored
-from gateway.files.announced import Announced
-from gateway.mcp.call_files import signed_urls as links
-from gateway.mcp.exchange import Exchange
-from gateway.mcp.forwarding.relay import relay
-from gateway.mcp.forwarding.send import sent
-from gateway.mcp.replies.own_results import own_result
-from shared import ids
-from shared.config.urls import is_encrypted_or_local
-from shared.errors import NotFound
-from shared.records import FileRecord
-from shared.state.quota import FileLimits
+from longshore.gateway.appkeys import BLOBS, CONFIG, FILES, METRICS, Mounted
+from longshore.gateway.auth.client_address import base_url
+from longshore.gateway.files import handles, sep_2631, stored
+from longshore.gateway.files.announced import Announced
+from longshore.gateway.mcp.call_files import signed_urls as links
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.forwarding.relay import relay
+from longshore.gateway.mcp.forwarding.send import sent
+from longshore.gateway.mcp.replies.own_results import own_result
+from longshore.shared import ids
+from longshore.shared.config.urls import is_encrypted_or_local
+from longshore.shared.errors import NotFound
+from longshore.shared.records import FileRecord
+from longshore.shared.state.quota import FileLimits
 
 
 def takes(request: web.Request, mounted: Mounted) -> bool:

@@ -3,19 +3,19 @@
 from aiohttp import web
 from msgspec.structs import replace
 
-from gateway.appkeys import ERAS, METRICS, SESSIONS, SIGNER, TASKS, Mounted
-from gateway.files import sep_2631
-from gateway.mcp import capabilities
-from gateway.mcp.exchange import SESSION_HEADER, Exchange, note_of, principal_of, upstream_headers
-from gateway.mcp.forwarding.relay import relay
-from gateway.mcp.methods import file_transfer as authorizing
-from gateway.upstream import health_probe as probe
-from gateway.upstream.discover import discovered
-from gateway.wire import jsonrpc, to_modern
-from gateway.wire.envelope import Envelope
-from shared import ids
-from shared.errors import LongshoreError, UpstreamDown
-from shared.state.sessions import Caller, OpenSession, SessionStart
+from longshore.gateway.appkeys import ERAS, METRICS, SESSIONS, SIGNER, TASKS, Mounted
+from longshore.gateway.files import sep_2631
+from longshore.gateway.mcp import capabilities
+from longshore.gateway.mcp.exchange import SESSION_HEADER, Exchange, note_of, principal_of, upstream_headers
+from longshore.gateway.mcp.forwarding.relay import relay
+from longshore.gateway.mcp.methods import file_transfer as authorizing
+from longshore.gateway.upstream import health_probe as probe
+from longshore.gateway.upstream.discover import discovered
+from longshore.gateway.wire import jsonrpc, to_modern
+from longshore.gateway.wire.envelope import Envelope
+from longshore.shared import ids
+from longshore.shared.errors import LongshoreError, UpstreamDown
+from longshore.shared.state.sessions import Caller, OpenSession, SessionStart
 
 
 async def initialize(mounted: Mounted, request: web.Request, message: Envelope, body: bytes) -> web.StreamResponse:

@@ -6,19 +6,19 @@ Each request goes on as one that says all there is to say; what only a session h
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import CANCELLATIONS, NEWS, SESSIONS
-from gateway.mcp import capabilities
-from gateway.mcp.exchange import SESSION_HEADER, Exchange
-from gateway.mcp.forwarding import cancellations
-from gateway.mcp.forwarding import mirrored_headers as mirroring
-from gateway.mcp.input_requests import legacy_client as questions
-from gateway.mcp.methods import subscribe as streams
-from gateway.mcp.replies.own_results import own_result
-from gateway.wire import jsonrpc, modern, to_modern
-from gateway.wire.envelope import Kind
-from gateway.wire.introduction import Introduction, introduction
-from shared import tracing
-from shared.errors import InvalidParams, MethodNotFound
+from longshore.gateway.appkeys import CANCELLATIONS, NEWS, SESSIONS
+from longshore.gateway.mcp import capabilities
+from longshore.gateway.mcp.exchange import SESSION_HEADER, Exchange
+from longshore.gateway.mcp.forwarding import cancellations
+from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
+from longshore.gateway.mcp.input_requests import legacy_client as questions
+from longshore.gateway.mcp.methods import subscribe as streams
+from longshore.gateway.mcp.replies.own_results import own_result
+from longshore.gateway.wire import jsonrpc, modern, to_modern
+from longshore.gateway.wire.envelope import Kind
+from longshore.gateway.wire.introduction import Introduction, introduction
+from longshore.shared import tracing
+from longshore.shared.errors import InvalidParams, MethodNotFound
 
 _WATCHING = frozenset({"resources/subscribe", "resources/unsubscribe"})
 _DROPPED = frozenset({"last-event-id", "mcp-protocol-version"})

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire import jsonrpc, result_fields
-from shared.errors import UpstreamDown
+from longshore.gateway.wire import jsonrpc, result_fields
+from longshore.shared.errors import UpstreamDown
 
 Each = Callable[[msgspec.Raw], msgspec.Raw]
 _list = msgspec.json.Decoder(list[msgspec.Raw])

@@ -9,25 +9,25 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.appkeys import FILES, LISTS
-from gateway.files import handles, openai_files, results, sep_2631
-from gateway.mcp import capabilities
-from gateway.mcp.call_files import read_artifact as reading
-from gateway.mcp.exchange import Exchange
-from gateway.mcp.forwarding import mirrored_headers as mirroring
-from gateway.mcp.forwarding.relay import relay
-from gateway.mcp.forwarding.send import sent
-from gateway.mcp.input_requests.retry_loop import answered
-from gateway.mcp.list_cache import Fetch, Key, fingerprint
-from gateway.mcp.methods import file_transfer as authorizing
-from gateway.mcp.methods.list_additions import Additions, Each
-from gateway.mcp.replies.own_results import in_revision, own_result
-from gateway.tools import own
-from gateway.tools.describe import Describer, Marks
-from gateway.wire import jsonrpc
-from gateway.wire.jsonrpc import RawMap
-from shared.errors import InvalidParams, NotFound
-from shared.records import ArtifactRecord
+from longshore.gateway.appkeys import FILES, LISTS
+from longshore.gateway.files import handles, openai_files, results, sep_2631
+from longshore.gateway.mcp import capabilities
+from longshore.gateway.mcp.call_files import read_artifact as reading
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
+from longshore.gateway.mcp.forwarding.relay import relay
+from longshore.gateway.mcp.forwarding.send import sent
+from longshore.gateway.mcp.input_requests.retry_loop import answered
+from longshore.gateway.mcp.list_cache import Fetch, Key, fingerprint
+from longshore.gateway.mcp.methods import file_transfer as authorizing
+from longshore.gateway.mcp.methods.list_additions import Additions, Each
+from longshore.gateway.mcp.replies.own_results import in_revision, own_result
+from longshore.gateway.tools import own
+from longshore.gateway.tools.describe import Describer, Marks
+from longshore.gateway.wire import jsonrpc
+from longshore.gateway.wire.jsonrpc import RawMap
+from longshore.shared.errors import InvalidParams, NotFound
+from longshore.shared.records import ArtifactRecord
 
 _PAGE = 200
 _CURSOR = "longshore-artifacts:"

@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import FEED_STORE, FEEDS, LEASES, STREAMS, Mounted
-from gateway.mcp import capabilities
-from gateway.mcp.exchange import Exchange, note_of
-from gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
-from gateway.mcp.replies.own_results import own_result
-from gateway.mcp.subscriptions import legacy_source as standing_changes
-from gateway.mcp.subscriptions import modern_source as listened_changes
-from gateway.mcp.subscriptions.publish import Way
-from gateway.mcp.subscriptions.subscriber import Listener
-from gateway.mcp.subscriptions.upstream_feed import Opener
-from gateway.wire import changes, sse
-from gateway.wire.changes import Change, Wants
-from shared import ids
-from shared.errors import InvalidParams, SlowListener
-from shared.state.sessions import Caller, OpenSession
+from longshore.gateway.appkeys import FEED_STORE, FEEDS, LEASES, STREAMS, Mounted
+from longshore.gateway.mcp import capabilities
+from longshore.gateway.mcp.exchange import Exchange, note_of
+from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
+from longshore.gateway.mcp.replies.own_results import own_result
+from longshore.gateway.mcp.subscriptions import legacy_source as standing_changes
+from longshore.gateway.mcp.subscriptions import modern_source as listened_changes
+from longshore.gateway.mcp.subscriptions.publish import Way
+from longshore.gateway.mcp.subscriptions.subscriber import Listener
+from longshore.gateway.mcp.subscriptions.upstream_feed import Opener
+from longshore.gateway.wire import changes, sse
+from longshore.gateway.wire.changes import Change, Wants
+from longshore.shared import ids
+from longshore.shared.errors import InvalidParams, SlowListener
+from longshore.shared.state.sessions import Caller, OpenSession
 
 
 class _Subscribe(msgspec.Struct):

@@ -5,40 +5,40 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import BLOBS, FILES, LEASES, METRICS, SIGNER
-from gateway.files import arguments, sep_2631, stored
-from gateway.files.adapters import ToolAdapters
-from gateway.mcp.call_files import (
+from longshore.gateway.appkeys import BLOBS, FILES, LEASES, METRICS, SIGNER
+from longshore.gateway.files import arguments, sep_2631, stored
+from longshore.gateway.files.adapters import ToolAdapters
+from longshore.gateway.mcp.call_files import (
     attach_outputs as capture,
 )
-from gateway.mcp.call_files import (
+from longshore.gateway.mcp.call_files import (
     inline_files as inline,
 )
-from gateway.mcp.call_files import (
+from longshore.gateway.mcp.call_files import (
     reserved_output as reserved,
 )
-from gateway.mcp.call_files import (
+from longshore.gateway.mcp.call_files import (
     retry_state as carried,
 )
-from gateway.mcp.call_files import (
+from longshore.gateway.mcp.call_files import (
     signed_urls as links,
 )
-from gateway.mcp.call_files import (
+from longshore.gateway.mcp.call_files import (
     spill_over as spilling,
 )
-from gateway.mcp.call_files.reserved_output import Pending
-from gateway.mcp.exchange import Exchange, lease_id
-from gateway.mcp.forwarding import mirrored_headers as mirroring
-from gateway.mcp.input_requests.retry_loop import answered
-from gateway.mcp.methods import await_upload as awaiting
-from gateway.mcp.replies.own_results import own_result
-from gateway.metrics import Result
-from gateway.tools import own
-from gateway.wire import jsonrpc
-from shared.clock import monotonic_s
-from shared.config import Config
-from shared.errors import InvalidParams, NotFound, ToolInputError
-from shared.records import FileRecord
+from longshore.gateway.mcp.call_files.reserved_output import Pending
+from longshore.gateway.mcp.exchange import Exchange, lease_id
+from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
+from longshore.gateway.mcp.input_requests.retry_loop import answered
+from longshore.gateway.mcp.methods import await_upload as awaiting
+from longshore.gateway.mcp.replies.own_results import own_result
+from longshore.gateway.metrics import Result
+from longshore.gateway.tools import own
+from longshore.gateway.wire import jsonrpc
+from longshore.shared.clock import monotonic_s
+from longshore.shared.config import Config
+from longshore.shared.errors import InvalidParams, NotFound, ToolInputError
+from longshore.shared.records import FileRecord
 
 _PLAIN = ToolAdapters()
 

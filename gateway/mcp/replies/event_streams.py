@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from shared.clock import monotonic_s
+from longshore.shared.clock import monotonic_s
 
 _QUIET_S = 15.0
 _LOOK_EVERY_S = 5.0

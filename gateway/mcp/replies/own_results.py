@@ -4,8 +4,8 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.mcp.exchange import Exchange
-from gateway.wire import jsonrpc, result_fields
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.wire import jsonrpc, result_fields
 
 
 def own_result(exchange: Exchange, value: dict[str, Any]) -> web.Response:

@@ -5,12 +5,12 @@ from functools import partial
 
 from aiohttp import web
 
-from gateway.appkeys import STREAMS
-from gateway.mcp.exchange import Exchange
-from gateway.mcp.forwarding.relay import STREAM_HEADERS, break_off, first_byte, watch_lists
-from gateway.mcp.replies.event_streams import OpenStream
-from gateway.wire import sse
-from shared.errors import LongshoreError
+from longshore.gateway.appkeys import STREAMS
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, break_off, first_byte, watch_lists
+from longshore.gateway.mcp.replies.event_streams import OpenStream
+from longshore.gateway.wire import sse
+from longshore.shared.errors import LongshoreError
 
 
 class Outlet:

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from shared.errors import StoreDown
-from shared.messaging.pubsub import ENDED, MISSED, Hearing, Word
-from shared.state.sessions import SessionStore
-from shared.tasks import Tasks
+from longshore.shared.errors import StoreDown
+from longshore.shared.messaging.pubsub import ENDED, MISSED, Hearing, Word
+from longshore.shared.state.sessions import SessionStore
+from longshore.shared.tasks import Tasks
 
 
 class Endings:

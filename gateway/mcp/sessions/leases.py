@@ -5,10 +5,10 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine, Sequence
 
-from shared.errors import StoreDown
-from shared.records import FileRecord
-from shared.state.files import FileStore
-from shared.state.sessions import SessionStore
+from longshore.shared.errors import StoreDown
+from longshore.shared.records import FileRecord
+from longshore.shared.state.files import FileStore
+from longshore.shared.state.sessions import SessionStore
 
 _RENEW_EVERY_S = 20.0        # a third of a lease's life: two renewals may fail
 _AT_ONCE = 200

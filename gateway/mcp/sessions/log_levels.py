@@ -6,11 +6,11 @@ The session is shared: it says as much as any of them wanted so far, and each is
 import asyncio
 from contextlib import suppress
 
-from gateway.appkeys import SESSIONS
-from gateway.mcp.exchange import Exchange
-from gateway.upstream.rpc import ask
-from gateway.wire import to_legacy
-from shared.errors import LongshoreError
+from longshore.gateway.appkeys import SESSIONS
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.upstream.rpc import ask
+from longshore.gateway.wire import to_legacy
+from longshore.shared.errors import LongshoreError
 
 _WITHIN_S = 5.0
 

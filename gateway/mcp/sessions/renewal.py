@@ -7,18 +7,18 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from gateway.appkeys import RENEWALS, TASKS, Mounted
-from gateway.mcp import capabilities
-from gateway.mcp.exchange import open_session, upstream_headers
-from gateway.upstream import rpc as ask
-from gateway.upstream.discover import discovered
-from gateway.upstream.rpc import Rejected, ask_raw, tell
-from gateway.wire import jsonrpc, to_modern
-from shared import ids
-from shared.clock import monotonic_s
-from shared.errors import LongshoreError, UpstreamDown, UpstreamTimeout
-from shared.state.renewal import Open, Opened, Use
-from shared.state.sessions import Caller, OpenSession
+from longshore.gateway.appkeys import RENEWALS, TASKS, Mounted
+from longshore.gateway.mcp import capabilities
+from longshore.gateway.mcp.exchange import open_session, upstream_headers
+from longshore.gateway.upstream import rpc as ask
+from longshore.gateway.upstream.discover import discovered
+from longshore.gateway.upstream.rpc import Rejected, ask_raw, tell
+from longshore.gateway.wire import jsonrpc, to_modern
+from longshore.shared import ids
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import LongshoreError, UpstreamDown, UpstreamTimeout
+from longshore.shared.state.renewal import Open, Opened, Use
+from longshore.shared.state.sessions import Caller, OpenSession
 
 log = structlog.get_logger(__name__)
 

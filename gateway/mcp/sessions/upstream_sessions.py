@@ -11,14 +11,14 @@ from dataclasses import replace
 import msgspec
 from aiohttp import web
 
-from gateway.appkeys import LEASES
-from gateway.mcp import capabilities
-from gateway.mcp.exchange import Begin, Exchange, open_session
-from gateway.mcp.sessions import renewal
-from gateway.upstream import rpc as ask
-from gateway.wire.inputs import Takes
-from shared import ids
-from shared.state.renewal import Open
+from longshore.gateway.appkeys import LEASES
+from longshore.gateway.mcp import capabilities
+from longshore.gateway.mcp.exchange import Begin, Exchange, open_session
+from longshore.gateway.mcp.sessions import renewal
+from longshore.gateway.upstream import rpc as ask
+from longshore.gateway.wire.inputs import Takes
+from longshore.shared import ids
+from longshore.shared.state.renewal import Open
 
 Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
 

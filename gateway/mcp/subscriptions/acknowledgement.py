@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from gateway.wire import changes, sse
+from longshore.gateway.wire import changes, sse
 
 _MAX_EVENT_BYTES = 16 * 1024 * 1024
 

@@ -8,13 +8,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from gateway.mcp.subscriptions.subscriber import Listener
-from gateway.mcp.subscriptions.upstream_feed import SETTLE_S, Feed, Opener
-from shared.clock import monotonic_s
-from shared.errors import StoreDown, UpstreamDown
-from shared.messaging.pubsub import Hearing, News
-from shared.state.feeds import FeedStore
-from shared.tasks import Tasks
+from longshore.gateway.mcp.subscriptions.subscriber import Listener
+from longshore.gateway.mcp.subscriptions.upstream_feed import SETTLE_S, Feed, Opener
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import StoreDown, UpstreamDown
+from longshore.shared.messaging.pubsub import Hearing, News
+from longshore.shared.state.feeds import FeedStore
+from longshore.shared.tasks import Tasks
 
 _BEAT_EVERY_S = 1.0
 _STALE_S = 2.0               # a beat holds for longer; others must not think us dead when we take a stream

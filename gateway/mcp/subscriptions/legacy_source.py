@@ -7,17 +7,17 @@ from functools import partial
 
 import msgspec
 
-from gateway.appkeys import TASKS
-from gateway.mcp.exchange import VERSION_HEADER, open_session, upstream_headers
-from gateway.mcp.input_requests import standing_stream_requests as asides
-from gateway.mcp.sessions.renewal import renew, with_upstream
-from gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, Reading, Way, hand_on
-from gateway.mcp.subscriptions.upstream_feed import Ear, Opener, Source
-from gateway.upstream.client import UpstreamAnswer
-from gateway.wire import jsonrpc, sse
-from shared import ids
-from shared.errors import LongshoreError, UpstreamDown
-from shared.state.sessions import OpenSession
+from longshore.gateway.appkeys import TASKS
+from longshore.gateway.mcp.exchange import VERSION_HEADER, open_session, upstream_headers
+from longshore.gateway.mcp.input_requests import standing_stream_requests as asides
+from longshore.gateway.mcp.sessions.renewal import renew, with_upstream
+from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, Reading, Way, hand_on
+from longshore.gateway.mcp.subscriptions.upstream_feed import Ear, Opener, Source
+from longshore.gateway.upstream.client import UpstreamAnswer
+from longshore.gateway.wire import jsonrpc, sse
+from longshore.shared import ids
+from longshore.shared.errors import LongshoreError, UpstreamDown
+from longshore.shared.state.sessions import OpenSession
 
 _HEAD_S = 3.0                # a server may hold the head of its stream back until there is something to say
 _ASK_S = 10.0

@@ -8,14 +8,14 @@ from functools import partial
 
 import msgspec
 
-from gateway.appkeys import TASKS
-from gateway.mcp.exchange import upstream_headers
-from gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, OPEN_S, Reading, Way, hand_on
-from gateway.mcp.subscriptions.upstream_feed import Ear, Opener, Source
-from gateway.upstream.discover import META
-from gateway.wire import changes, jsonrpc, modern, sse
-from shared import ids
-from shared.errors import LongshoreError, UpstreamDown
+from longshore.gateway.appkeys import TASKS
+from longshore.gateway.mcp.exchange import upstream_headers
+from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, OPEN_S, Reading, Way, hand_on
+from longshore.gateway.mcp.subscriptions.upstream_feed import Ear, Opener, Source
+from longshore.gateway.upstream.discover import META
+from longshore.gateway.wire import changes, jsonrpc, modern, sse
+from longshore.shared import ids
+from longshore.shared.errors import LongshoreError, UpstreamDown
 
 _LISTEN = "subscriptions/listen"
 _LISTS = frozenset({changes.TOOLS, changes.PROMPTS, changes.RESOURCES})

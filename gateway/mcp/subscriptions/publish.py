@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from gateway.appkeys import LISTS, NEWS, SESSIONS, Mounted
-from gateway.mcp.subscriptions.upstream_feed import Ear
-from gateway.wire import changes
-from shared.messaging.pubsub import LISTS_CHANGED, Word
-from shared.state.feeds import CHANGE
-from shared.state.sessions import Caller
+from longshore.gateway.appkeys import LISTS, NEWS, SESSIONS, Mounted
+from longshore.gateway.mcp.subscriptions.upstream_feed import Ear
+from longshore.gateway.wire import changes
+from longshore.shared.messaging.pubsub import LISTS_CHANGED, Word
+from longshore.shared.state.feeds import CHANGE
+from longshore.shared.state.sessions import Caller
 
 OPEN_S = 15.0                # to open a stream, and for what has to be asked for that
 MAX_EVENT_BYTES = 1024 * 1024

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 
-from gateway.wire.changes import Change, Wants
-from shared.errors import SlowListener
+from longshore.gateway.wire.changes import Change, Wants
+from longshore.shared.errors import SlowListener
 
 _MOST_WAITING = 256
 

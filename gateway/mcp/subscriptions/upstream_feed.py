@@ -9,12 +9,12 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from gateway.mcp.subscriptions.subscriber import Listener
-from gateway.wire import changes
-from shared.clock import monotonic_s
-from shared.errors import LongshoreError, StoreDown, UpstreamDown
-from shared.messaging.pubsub import ENDED, MISSED, RESOURCES, News, Word
-from shared.state.feeds import APPLIED, CHANGE, VACANT, WANTED, Applied, FeedStore
+from longshore.gateway.mcp.subscriptions.subscriber import Listener
+from longshore.gateway.wire import changes
+from longshore.shared.clock import monotonic_s
+from longshore.shared.errors import LongshoreError, StoreDown, UpstreamDown
+from longshore.shared.messaging.pubsub import ENDED, MISSED, RESOURCES, News, Word
+from longshore.shared.state.feeds import APPLIED, CHANGE, VACANT, WANTED, Applied, FeedStore
 
 log = structlog.get_logger(__name__)
 

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.upstream.client import UpstreamAnswer, UpstreamClient
-from shared.config.servers import Server, Upstream
-from shared.errors import BadRequest, LongshoreError, UpstreamDown, UpstreamTimeout
+from longshore.gateway.upstream.client import UpstreamAnswer, UpstreamClient
+from longshore.shared.config.servers import Server, Upstream
+from longshore.shared.errors import BadRequest, LongshoreError, UpstreamDown, UpstreamTimeout
 from tests.fixtures.processes import free_port
 from tests.fixtures.raw_server import RawConnection, RawServer, always, answering, raw_server
 

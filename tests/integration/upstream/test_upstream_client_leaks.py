@@ -5,9 +5,9 @@ import os
 import random
 from collections.abc import Awaitable, Callable
 
-from gateway.upstream.client import UpstreamClient
-from shared.config.servers import Server, Upstream
-from shared.errors import LongshoreError
+from longshore.gateway.upstream.client import UpstreamClient
+from longshore.shared.config.servers import Server, Upstream
+from longshore.shared.errors import LongshoreError
 from tests.fixtures.raw_server import RawConnection, RawServer, raw_server
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"

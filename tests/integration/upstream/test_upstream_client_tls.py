@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.upstream.client import UpstreamClient
-from shared.config.servers import Server, Upstream
-from shared.errors import UpstreamDown
+from longshore.gateway.upstream.client import UpstreamClient
+from longshore.shared.config.servers import Server, Upstream
+from longshore.shared.errors import UpstreamDown
 from tests.fixtures.certificates import self_signed
 from tests.fixtures.raw_server import RawServer, always, answering, raw_server
 

@@ -7,8 +7,8 @@ import aiohttp
 import msgspec
 from mcp import MCPError
 
-from longshore.console import Console
-from longshore.errors import JourneyFailed
+from longshore.cli.console import Console
+from longshore.cli.errors import JourneyFailed
 
 
 class Unexpected(Exception):

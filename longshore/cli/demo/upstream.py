@@ -1,6 +1,6 @@
 """An ordinary MCP server that knows nothing of longshore: its tools take paths of its own machine.
 
-    python -m longshore.demo.upstream FD
+    python -m longshore.cli.demo.upstream FD
 
 Serves Streamable HTTP at /mcp on the listening socket that it inherits as descriptor FD, so that its
 port is known before it runs and stays the same when it is started again.
@@ -19,7 +19,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel, Field
 
-from longshore.demo import pdf
+from longshore.cli.demo import pdf
 
 _FIRST_LINES = 3
 _LONGEST_LINE = 100

@@ -8,17 +8,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from longshore import embedded, processes, refresh
-from longshore.console import Console, complain
-from longshore.errors import JourneyFailed, StartFailed
-from longshore.ready import Health, base_url, require_free, until_answering
-from longshore.settings import LAST_EXPORT_S, Overrides, read, require_private_refresh
-from longshore.store import require_suitable
-from longshore.supervise import ChildSpec, Supervisor
-from shared import log
-from shared.clock import monotonic_s
-from shared.config import REDIS_URL_VARIABLE, Config
-from shared.tasks import Tasks
+from longshore.cli import embedded, processes, refresh
+from longshore.cli.console import Console, complain
+from longshore.cli.errors import JourneyFailed, StartFailed
+from longshore.cli.ready import Health, base_url, require_free, until_answering
+from longshore.cli.settings import LAST_EXPORT_S, Overrides, read, require_private_refresh
+from longshore.cli.store import require_suitable
+from longshore.cli.supervise import ChildSpec, Supervisor
+from longshore.shared import log
+from longshore.shared.clock import monotonic_s
+from longshore.shared.config import REDIS_URL_VARIABLE, Config
+from longshore.shared.tasks import Tasks
 
 _SLACK_S = 15.0             # beyond what the gateway itself waits for its upstreams
 _REDIS_PATIENCE_S = 30.0    # loading a large append-only file takes a while

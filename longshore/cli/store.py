@@ -5,14 +5,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from longshore.embedded import socket_of
-from longshore.errors import StartFailed
-from shared.config import Config
-from shared.keys import Keys
-from shared.redis.address import RedisAddress, UnsuitableRedis, configured_address
-from shared.redis.connection import RedisLink
-from shared.redis.scripts import Scripts
-from shared.tasks import Tasks
+from longshore.cli.embedded import socket_of
+from longshore.cli.errors import StartFailed
+from longshore.shared.config import Config
+from longshore.shared.keys import Keys
+from longshore.shared.redis.address import RedisAddress, UnsuitableRedis, configured_address
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Scripts
+from longshore.shared.tasks import Tasks
 
 
 @dataclass(frozen=True, slots=True)

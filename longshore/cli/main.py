@@ -9,14 +9,14 @@ from typing import Annotated, Any
 import structlog
 from cyclopts import App, CycloptsError, Parameter
 
-from longshore.console import Console, complain, emit
-from longshore.errors import CheckFailed, JourneyFailed, StartFailed, WrongUsage
-from longshore.settings import Overrides, config_file, read, require_private_refresh
-from shared import log
-from shared.clock import monotonic_s
-from shared.config import Config, ConfigError
-from shared.config.load import require_shared_redis
-from shared.errors import LongshoreError
+from longshore.cli.console import Console, complain, emit
+from longshore.cli.errors import CheckFailed, JourneyFailed, StartFailed, WrongUsage
+from longshore.cli.settings import Overrides, config_file, read, require_private_refresh
+from longshore.shared import log
+from longshore.shared.clock import monotonic_s
+from longshore.shared.config import Config, ConfigError
+from longshore.shared.config.load import require_shared_redis
+from longshore.shared.errors import LongshoreError
 
 _BEGUN_S = monotonic_s()
 _log = structlog.get_logger(__name__)
@@ -67,7 +67,7 @@ def up(
     port
         The port to listen on, instead of core.port.
     """
-    from longshore import up as service
+    from longshore.cli import up as service
 
     if demo:
         _demo(config, once=once, data=data, port=port)
@@ -79,8 +79,8 @@ def up(
 
 
 def _demo(config: Path | None, *, once: bool, data: Path | None, port: int | None) -> None:
-    from longshore import up as service
-    from longshore.demo.plan import DATA, PORT, demo_plan
+    from longshore.cli import up as service
+    from longshore.cli.demo.plan import DATA, PORT, demo_plan
 
     if config is not None:
         raise WrongUsage("--demo brings its own configuration: leave out --config or --demo")
@@ -106,7 +106,7 @@ def gateway(
         The configuration file.
     """
     settings = _service_config(config, Overrides(port=port, admin_port=admin_port, data=data, grace_s=grace_s))
-    from gateway.app import serve
+    from longshore.gateway.app import serve
 
     _run(serve(settings))
 
@@ -128,7 +128,7 @@ def worker(
         The configuration file.
     """
     settings = _service_config(config, Overrides(port=port, admin_port=admin_port, data=data, grace_s=grace_s))
-    from storage_worker.worker import serve
+    from longshore.storage_worker.worker import serve
 
     _run(serve(settings))
 
@@ -142,7 +142,7 @@ def check(*, config: Path | None = None) -> None:
     config
         The configuration file.
     """
-    from longshore.check import render_effective
+    from longshore.cli.check import render_effective
 
     emit(render_effective(read(config_file(config), Overrides())).rstrip("\n"))
 
@@ -182,7 +182,3 @@ def _status(arguments: list[str]) -> int:
         complain(str(err))
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    main()

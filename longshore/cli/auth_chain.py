@@ -7,14 +7,14 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from gateway.auth import protected_resource as resource
-from gateway.auth.authenticator import Door
-from gateway.auth.issuer_metadata import IssuerMetadata, metadata_urls
-from gateway.auth.jwks import Document, usable_keys
-from longshore.errors import CheckFailed
-from shared.config import Config, Server
-from shared.errors import InvalidToken, LongshoreError
-from shared.tasks import Tasks
+from longshore.cli.errors import CheckFailed
+from longshore.gateway.auth import protected_resource as resource
+from longshore.gateway.auth.authenticator import Door
+from longshore.gateway.auth.issuer_metadata import IssuerMetadata, metadata_urls
+from longshore.gateway.auth.jwks import Document, usable_keys
+from longshore.shared.config import Config, Server
+from longshore.shared.errors import InvalidToken, LongshoreError
+from longshore.shared.tasks import Tasks
 
 _WITHIN = aiohttp.ClientTimeout(total=10)
 _INITIALIZE = {

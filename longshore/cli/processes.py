@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from longshore import embedded
-from longshore.supervise import ChildSpec
+from longshore.cli import embedded
+from longshore.cli.supervise import ChildSpec
 
 DRAIN_S = 1     # what gateway and worker may let unfinished work take, instead of core.shutdown_grace_seconds
 
@@ -33,17 +33,17 @@ def redis(binary: Path, *, state: Path, socket: Path, persist: bool, lock: int, 
 def gateway(config_file: Path, options: Sequence[str], env: Mapping[str, str], *, export_s: float = 0) -> ChildSpec:
     """The gateway, which drains its calls before it ends: aiohttp waits once for handlers, and once more for
     those it then cancels. `export_s` is for its last export."""
-    argv = (*_PYTHON, "longshore.cli", "gateway", "--config", str(config_file), *options)
+    argv = (*_PYTHON, "longshore", "gateway", "--config", str(config_file), *options)
     return ChildSpec(name="gateway", argv=argv, env=env, grace_s=2 * DRAIN_S + export_s + 0.3)
 
 
 def worker(config_file: Path, options: Sequence[str], env: Mapping[str, str], *, export_s: float = 0) -> ChildSpec:
     """The worker; an unfinished job is done again by the next one."""
-    argv = (*_PYTHON, "longshore.cli", "worker", "--config", str(config_file), *options)
+    argv = (*_PYTHON, "longshore", "worker", "--config", str(config_file), *options)
     return ChildSpec(name="worker", argv=argv, env=env, grace_s=DRAIN_S + export_s + 0.2)
 
 
 def demo_upstream(listening: int, output: Path, env: Mapping[str, str]) -> ChildSpec:
     """The demonstration's MCP server, on a listening socket that it inherits."""
-    argv = (*_PYTHON, "longshore.demo.upstream", str(listening))
+    argv = (*_PYTHON, "longshore.cli.demo.upstream", str(listening))
     return ChildSpec(name="demo upstream", argv=argv, env=env, grace_s=0.5, pass_fds=(listening,), output=output)

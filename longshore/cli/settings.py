@@ -5,9 +5,9 @@ from pathlib import Path
 
 import msgspec
 
-from longshore.errors import WrongUsage
-from shared.config import Config, ConfigError, Fault
-from shared.config.load import find_config, load_config
+from longshore.cli.errors import WrongUsage
+from longshore.shared.config import Config, ConfigError, Fault
+from longshore.shared.config.load import find_config, load_config
 
 LAST_EXPORT_S = 2       # what the last export may take under `longshore up`, if not less
 

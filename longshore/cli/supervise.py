@@ -18,10 +18,10 @@ from typing import Self
 
 import structlog
 
-from longshore.errors import StartFailed
-from longshore.restarts import Restarts
-from shared.clock import monotonic_s
-from shared.tasks import Tasks
+from longshore.cli.errors import StartFailed
+from longshore.cli.restarts import Restarts
+from longshore.shared.clock import monotonic_s
+from longshore.shared.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 

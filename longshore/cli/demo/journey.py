@@ -11,11 +11,11 @@ import mcp_types as types
 import msgspec
 from mcp import Client
 
-from longshore.console import Console
-from longshore.demo import config
-from longshore.demo.steps import Unexpected, require, step
-from longshore.demo.transfer import Artifact, UploadTarget, download, sample_file, sha256_of, upload
-from longshore.errors import JourneyFailed
+from longshore.cli.console import Console
+from longshore.cli.demo import config
+from longshore.cli.demo.steps import Unexpected, require, step
+from longshore.cli.demo.transfer import Artifact, UploadTarget, download, sample_file, sha256_of, upload
+from longshore.cli.errors import JourneyFailed
 
 _SAMPLE_BYTES = 8 * 1024 * 1024
 _SAMPLE_NAME = "crates.csv"

@@ -7,8 +7,8 @@ import socket
 
 import msgspec
 
-from longshore.errors import StartFailed
-from shared.clock import monotonic_s
+from longshore.cli.errors import StartFailed
+from longshore.shared.clock import monotonic_s
 
 _PAUSE_S = 0.02
 _ANSWER_S = 2.0

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from shared.records import FileRecord, UploadRecord
-from shared.state.inspect import SessionView
+from longshore.shared.records import FileRecord, UploadRecord
+from longshore.shared.state.inspect import SessionView
 
 _COLUMNS = ("SESSION", "SERVER", "PRINCIPAL", "CREATED", "LAST USED", "CALLS", "STREAMS", "FILES", "BYTES")
 _WIDTHS = (32, 16, 24, 20, 20, 5, 7, 5, 12)

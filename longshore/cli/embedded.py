@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from longshore.errors import StartFailed
-from shared.clock import monotonic_s
+from longshore.cli.errors import StartFailed
+from longshore.shared.clock import monotonic_s
 
 _OLDEST = (6, 2)
 _LONGEST_SOCKET_PATH_BYTES = 103    # 108 with its NUL on Linux, 104 on macOS

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from longshore import processes
-from longshore.console import Console
-from longshore.demo import config
-from longshore.demo.clients import recipes
-from longshore.errors import StartFailed
-from longshore.settings import Overrides
-from longshore.up import Plan
+from longshore.cli import processes
+from longshore.cli.console import Console
+from longshore.cli.demo import config
+from longshore.cli.demo.clients import recipes
+from longshore.cli.errors import StartFailed
+from longshore.cli.settings import Overrides
+from longshore.cli.up import Plan
 
 DATA = Path(".longshore")
 PORT = 8932
@@ -46,7 +46,7 @@ def _write_config(data: Path, *, upstream: str, port: int) -> Path:
 
 
 async def _journey(console: Console, base: str) -> None:
-    from longshore.demo.journey import perform  # imports the SDK, which everybody would wait for at the start
+    from longshore.cli.demo.journey import perform
 
     logging.getLogger("mcp").setLevel(logging.CRITICAL)  # what its client meets, the failing step says
     console.title("a file in, a file out")

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from longshore.demo.steps import Unexpected
+from longshore.cli.demo.steps import Unexpected
 
 _BUFFER_BYTES = 256 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=120)

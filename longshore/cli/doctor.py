@@ -8,10 +8,10 @@ from typing import Annotated
 import aiohttp
 from cyclopts import App, Parameter
 
-from longshore.auth_chain import Walk
-from longshore.console import emit
-from longshore.settings import Overrides, config_file, read
-from shared import log
+from longshore.cli.auth_chain import Walk
+from longshore.cli.console import emit
+from longshore.cli.settings import Overrides, config_file, read
+from longshore.shared import log
 
 app = App(name="doctor", help="Find out why clients cannot do what they should.", help_format="plaintext")
 

@@ -5,12 +5,12 @@ from ipaddress import IPv4Network, IPv6Network
 import msgspec
 import yaml
 
-from shared.config import REDIS_URL_VARIABLE, Config
-from shared.config.kinds import Atom, Mode, Value
-from shared.config.row import WORKS, Row
-from shared.config.surface import ROOT, Section
-from shared.config.urls import MASK, mask_url
-from shared.config.words import HttpUrl, RedisUrl
+from longshore.shared.config import REDIS_URL_VARIABLE, Config
+from longshore.shared.config.kinds import Atom, Mode, Value
+from longshore.shared.config.row import WORKS, Row
+from longshore.shared.config.surface import ROOT, Section
+from longshore.shared.config.urls import MASK, mask_url
+from longshore.shared.config.words import HttpUrl, RedisUrl
 
 Plain = bool | int | float | str | None | list["Plain"] | dict[str, "Plain"]
 

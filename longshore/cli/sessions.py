@@ -8,20 +8,20 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
-from longshore.console import complain, emit
-from longshore.errors import WrongUsage
-from longshore.session_text import HEADING, details, row
-from longshore.settings import Overrides, config_file, read
-from longshore.store import Store, opened_store
-from shared import log
-from shared.config import Config
-from shared.errors import NotFound, SessionGone
-from shared.ids import is_id, new_id
-from shared.jobs import RemoveScope
-from shared.state.inspect import Inspector, SessionView
-from shared.state.queue import Queue
-from shared.state.sessions import Caller, SessionLimits, SessionStore
-from shared.state.workers import Workers
+from longshore.cli.console import complain, emit
+from longshore.cli.errors import WrongUsage
+from longshore.cli.session_text import HEADING, details, row
+from longshore.cli.settings import Overrides, config_file, read
+from longshore.cli.store import Store, opened_store
+from longshore.shared import log
+from longshore.shared.config import Config
+from longshore.shared.errors import NotFound, SessionGone
+from longshore.shared.ids import is_id, new_id
+from longshore.shared.jobs import RemoveScope
+from longshore.shared.state.inspect import Inspector, SessionView
+from longshore.shared.state.queue import Queue
+from longshore.shared.state.sessions import Caller, SessionLimits, SessionStore
+from longshore.shared.state.workers import Workers
 
 app = App(name="sessions", help="List, show and end sessions.", help_format="plaintext")
 

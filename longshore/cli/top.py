@@ -9,12 +9,12 @@ import aiohttp
 import msgspec
 from cyclopts import App, Parameter
 
-from longshore.console import draw, emit, screen
-from longshore.errors import StartFailed, WrongUsage
-from longshore.figures import Figures, add
-from longshore.settings import Overrides, config_file, read
-from longshore.top_view import view
-from shared.clock import monotonic_s
+from longshore.cli.console import draw, emit, screen
+from longshore.cli.errors import StartFailed, WrongUsage
+from longshore.cli.figures import Figures, add
+from longshore.cli.settings import Overrides, config_file, read
+from longshore.cli.top_view import view
+from longshore.shared.clock import monotonic_s
 
 app = App(name="top", help="Show what gateways and workers do now.", help_format="plaintext")
 

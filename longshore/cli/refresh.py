@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from longshore.store import opened_at
-from shared.config import Config
-from shared.redis.address import RedisAddress
-from shared.storage.blobs import Blobs
-from shared.storage.layout import ARTIFACTS, SESSIONS, STAGING, UPLOADS
+from longshore.cli.store import opened_at
+from longshore.shared.config import Config
+from longshore.shared.redis.address import RedisAddress
+from longshore.shared.storage.blobs import Blobs
+from longshore.shared.storage.layout import ARTIFACTS, SESSIONS, STAGING, UPLOADS
 
 
 async def forget_all(config: Config, socket: Path) -> None:

@@ -5,7 +5,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from longshore.figures import Figures, ServerFigures
+from longshore.cli.figures import Figures, ServerFigures
 
 
 def view(now: Figures, before: Figures | None = None, elapsed_s: float = 0.0) -> RenderableType:
