@@ -38,9 +38,9 @@ app = App(
 )
 
 
-app.command("longshore.sessions:app", name="sessions", help="List, show and end sessions.")
-app.command("longshore.top:app", name="top", help="Show what gateways and workers do now.")
-app.command("longshore.doctor:app", name="doctor", help="Find out why clients cannot do what they should.")
+app.command("longshore.cli.sessions:app", name="sessions", help="List, show and end sessions.")
+app.command("longshore.cli.top:app", name="top", help="Show what gateways and workers do now.")
+app.command("longshore.cli.doctor:app", name="doctor", help="Find out why clients cannot do what they should.")
 
 
 @app.command
