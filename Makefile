@@ -2,6 +2,7 @@
 # make run ARGS=--once   the same, and stop after the journey
 # make dev         the environment alone: .venv with locked dependencies
 # make lint        ruff, mypy --strict, import-linter
+# make unit        the unit tests alone: no apt, no npm, under 30 seconds; ARGS goes to pytest
 # make test        unit, integration and end-to-end tests
 # make test-all    the same and the slow ones
 # make bench       measure against the direct path
@@ -14,7 +15,7 @@ READY := .venv/.ready
 PYTEST := $(PY) -m pytest $(ARGS)
 
 .DEFAULT_GOAL := run
-.PHONY: run dev lint test test-all bench clean prepare
+.PHONY: run dev lint unit test test-all bench clean prepare
 
 run: $(READY)
 	@$(PY) -m longshore up --demo $(ARGS)
@@ -29,6 +30,9 @@ lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m mypy --strict longshore tests
 	.venv/bin/lint-imports --no-logo
+
+unit: $(READY)
+	$(PY) -m pytest tests/unit $(ARGS)
 
 # Node packages, browsers and second environments that only the tests need.
 prepare: $(READY)
