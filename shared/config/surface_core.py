@@ -102,22 +102,24 @@ CALLERS = (
 )
 
 
-def _limit(path: str, whom: str) -> tuple[Row, ...]:
+def _limit(path: str) -> tuple[Row, ...]:
     return (
-        Row(f"{path}.requests_per_second", WORKS, ONE_OR_NULL, None, f"Requests of {whom}. Null: no limit."),
-        Row(f"{path}.burst", WORKS, ONE_OR_NULL, None, "How many of them may come at once. Null: twice as many."),
+        Row(f"{path}.requests_per_second", WORKS, ONE_OR_NULL, None,
+            "Requests per second of one principal or address; an IPv6 /64 counts as one address. Null: no limit."),
+        Row(f"{path}.burst", WORKS, ONE_OR_NULL, None,
+            "Requests that may arrive at once. Null: twice `requests_per_second`."),
         Row(f"{path}.concurrent_calls", WORKS, ONE_OR_NULL, None,
-            f"Messages of {whom} that are being answered at once. Null: no limit."),
+            "JSON-RPC messages that are processed at the same time. Null: no limit."),
         Row(f"{path}.concurrent_transfers", WORKS, ONE_OR_NULL, None,
-            f"Uploads and downloads of {whom} at once. Null: no limit."),
+            "Uploads and downloads that run at the same time. Null: no limit."),
         Row(f"{path}.bytes_per_hour", WORKS, Size(least=1, nullable=True), None,
-            f"Bytes that {whom} uploads and downloads. A transfer that has begun is not cut off. Null: no limit."),
+            "Bytes uploaded and downloaded per hour. A transfer that has started is not interrupted. Null: no limit."),
     )
 
 
 LIMITS = (
-    *_limit("limits.per_principal", "one principal"),
-    *_limit("limits.per_address", "one address, or one /64 of IPv6"),
+    *_limit("limits.per_principal"),
+    *_limit("limits.per_address"),
     Row("limits.failed_credentials_per_minute", WORKS, ONE_OR_NULL, 60,
         "Wrong credentials from one address. Above that, credentials that have not been good here before are refused "
         "unseen for a while. Null: no limit."),

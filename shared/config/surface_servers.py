@@ -48,7 +48,7 @@ SERVER = (
     Row("servers[].upstream.storage_path", WORKS, Folder(nullable=True), None,
         "Where it has storage.root mounted. Null: at the same path."),
     Row("servers[].tool_defaults.tool_call_timeout_seconds", WORKS, ONE_OR_NULL, None,
-        "How long its tools may take. " + _INHERITS),
+        "Timeout of a tool call. " + _INHERITS),
     Row("servers[].tool_defaults.allow_raw_output", WORKS, _SWITCH_OR_NULL, None,
         "Whether an artifact's bytes go into the tool result too. " + _INHERITS),
     Row("servers[].disabled_tools", LATER, ListOf(item=Expression()), (), "Tools that are hidden."),
@@ -98,7 +98,7 @@ INHERITED = (
 def _overrides(adapter: str) -> tuple[Row, ...]:
     return (
         Row(f"{adapter}.overrides.tool_call_timeout_seconds", WORKS, ONE_OR_NULL, None,
-            "How long these tools may take. " + _INHERITS),
+            "Timeout of a tool call. " + _INHERITS),
         Row(f"{adapter}.overrides.allow_raw_output", WORKS, _SWITCH_OR_NULL, None,
             "Whether an artifact's bytes go into the tool result too. " + _INHERITS),
     )
