@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from longshore.gateway import startup
-from longshore.gateway.appkeys import CANCELLATIONS, CONFIG, LISTS, METRICS, STARTUP, STREAMS, VITALS, Startup
+from longshore.gateway.appkeys import CONFIG, VITALS
 from longshore.gateway.files.fetching import Guard
 from longshore.gateway.http.admin import admin_app
 from longshore.gateway.http.edge import ORIGINS, add_cors_headers, edge
@@ -17,10 +17,11 @@ from longshore.gateway.http.origins import Origins
 from longshore.gateway.http.server.idle_connections import drop_silent
 from longshore.gateway.http.server.runner import PublicRunner
 from longshore.gateway.http.server.slow_readers import let_go
-from longshore.gateway.mcp.forwarding.cancellations import Cancellations
-from longshore.gateway.mcp.list_cache import ListCache
-from longshore.gateway.mcp.replies.event_streams import Streams
-from longshore.gateway.metrics import Tally
+from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS, Cancellations
+from longshore.gateway.mcp.list_cache import LISTS, ListCache
+from longshore.gateway.mcp.replies.event_streams import STREAMS, Streams
+from longshore.gateway.metrics import METRICS, Tally
+from longshore.gateway.mounts import STARTUP, Startup
 from longshore.shared.config import Config
 from longshore.shared.metrics import Metrics
 from longshore.shared.tasks import Tasks

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from aiohttp import web
 from prometheus_client import Counter, Histogram
 
 from longshore.shared.metrics import GatewayMetrics
@@ -136,3 +137,6 @@ class Tally:
 
 
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
+
+
+METRICS = web.AppKey("metrics", Tally)

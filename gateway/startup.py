@@ -11,61 +11,48 @@ from prometheus_client import CollectorRegistry
 
 from longshore.gateway.appkeys import (
     BLOBS,
-    CANCELLATIONS,
-    CARRIED,
     CONFIG,
-    DOOR,
-    ENDINGS,
-    ERAS,
     EXPIRY,
-    FAILURES,
     FEED_STORE,
-    FEEDS,
-    FETCHER,
     FILES,
     GRANTS,
     HEARING,
     KEYS,
-    LEASES,
-    LIMITER,
     LINK,
-    LISTS,
     MAILBOXES,
-    METRICS,
     NEWS,
-    PARKED,
     QUEUE,
     RENEWALS,
     RESERVATIONS,
     RESUMABLE,
-    SERVERS,
     SESSIONS,
     SIGNER,
-    STANDS,
-    STARTUP,
-    STREAMS,
     TASKS,
     TRACES,
     UPLOAD_WAITS,
     VITALS,
     WORKERS,
-    Mounted,
 )
-from longshore.gateway.auth.authenticator import Door
-from longshore.gateway.auth.failed_attempts import Failures
-from longshore.gateway.auth.rate_limiter import Limiter
+from longshore.gateway.auth.authenticator import DOOR, Door
+from longshore.gateway.auth.failed_attempts import FAILURES, Failures
+from longshore.gateway.auth.rate_limiter import LIMITER, Limiter
 from longshore.gateway.files.adapters import Adapters
-from longshore.gateway.files.fetching import Fetcher, Guard
+from longshore.gateway.files.fetching import FETCHER, Fetcher, Guard
 from longshore.gateway.http.routes import add_routes
-from longshore.gateway.mcp.input_requests.standing_streams import Stands
-from longshore.gateway.mcp.input_requests.suspended_calls import ParkedCalls
-from longshore.gateway.mcp.sessions.end_watcher import Endings
-from longshore.gateway.mcp.sessions.leases import Leases
-from longshore.gateway.mcp.subscriptions.feeds import Feeds
-from longshore.gateway.metrics import Tally
+from longshore.gateway.mcp.call_files.retry_state import CARRIED
+from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
+from longshore.gateway.mcp.input_requests.standing_streams import STANDS, Stands
+from longshore.gateway.mcp.input_requests.suspended_calls import PARKED, ParkedCalls
+from longshore.gateway.mcp.list_cache import LISTS
+from longshore.gateway.mcp.replies.event_streams import STREAMS
+from longshore.gateway.mcp.sessions.end_watcher import ENDINGS, Endings
+from longshore.gateway.mcp.sessions.leases import LEASES, Leases
+from longshore.gateway.mcp.subscriptions.feeds import FEEDS, Feeds
+from longshore.gateway.metrics import METRICS, Tally
+from longshore.gateway.mounts import SERVERS, STARTUP, Mounted
 from longshore.gateway.upstream import health_probe as probe
 from longshore.gateway.upstream.client import UpstreamClient
-from longshore.gateway.upstream.era_cache import Eras
+from longshore.gateway.upstream.era_cache import ERAS, Eras
 from longshore.gateway.upstream.headers import HeaderRules
 from longshore.gateway.upstream.health_probe import Monitor
 from longshore.gateway.upstream.session_ender import end_sessions

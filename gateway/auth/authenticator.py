@@ -1,5 +1,7 @@
 """Tells who a credential belongs to and what it opens, or refuses it."""
 
+from aiohttp import web
+
 from longshore.gateway.auth import protected_resource as resource
 from longshore.gateway.auth.claims import Verified
 from longshore.gateway.auth.principal import Principal
@@ -71,3 +73,6 @@ class Door:
     def _holder(self, grant: Verified, offered: str) -> Principal:
         name = f"{self._issuer}#{grant.subject}"
         return Principal(name, authenticated=True, credential=offered, grant=grant)
+
+
+DOOR = web.AppKey("door", Door)

@@ -5,6 +5,8 @@ import hashlib
 import math
 from collections import OrderedDict
 
+from aiohttp import web
+
 from longshore.gateway.auth.client_address import network_of
 from longshore.shared.clock import monotonic_s
 from longshore.shared.config import Limit
@@ -68,3 +70,6 @@ class Failures:
         digest = hashlib.sha256(f"failures:{name}".encode()).hexdigest()[:32]
         limit = Limit(requests_per_second=max(1, round(self._per_minute / 60)), burst=self._per_minute)
         return Subject(digest, "this address", limit)
+
+
+FAILURES = web.AppKey("failures", Failures)

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from aiohttp import web
+
 from longshore.gateway.auth.client_address import network_of
 from longshore.shared.config import Limits
 from longshore.shared.errors import StoreDown
@@ -80,3 +82,6 @@ class Limiter:
 
 def _digest(kind: str, name: str) -> str:
     return hashlib.sha256(f"{kind}:{name}".encode()).hexdigest()[:32]
+
+
+LIMITER = web.AppKey("limiter", Limiter)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
@@ -170,3 +171,6 @@ def _too_large(most_bytes: int) -> ToolInputError:
 
 def _refused(why: str) -> ToolInputError:
     return ToolInputError(f"a file could not be fetched: its download_url {why}")
+
+
+FETCHER = web.AppKey("fetcher", Fetcher)

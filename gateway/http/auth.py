@@ -2,9 +2,11 @@
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import CONFIG, DOOR, FAILURES
+from longshore.gateway.appkeys import CONFIG
+from longshore.gateway.auth.authenticator import DOOR
 from longshore.gateway.auth.client_address import client_address
 from longshore.gateway.auth.credentials import offered_credential, refuse_in_query
+from longshore.gateway.auth.failed_attempts import FAILURES
 from longshore.gateway.auth.principal import Principal
 from longshore.shared.errors import BadRequest, Forbidden, InvalidToken, Unauthorized, Unavailable
 

@@ -8,7 +8,9 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from longshore.gateway.appkeys import CONFIG, DOOR, GROUPS, LIMITER, MCP_GROUP, METRICS, NOTE, CutOff, Note
+from longshore.gateway.appkeys import CONFIG
+from longshore.gateway.auth.authenticator import DOOR
+from longshore.gateway.auth.rate_limiter import LIMITER
 from longshore.gateway.http.auth import authenticate
 from longshore.gateway.http.origins import Origins
 from longshore.gateway.http.rate_limits import within_limits
@@ -16,6 +18,8 @@ from longshore.gateway.http.spans import traced
 from longshore.gateway.http.uploads import page
 from longshore.gateway.http.uploads import tus_headers as tus
 from longshore.gateway.mcp.forwarding.relay import error_message
+from longshore.gateway.metrics import METRICS
+from longshore.gateway.request_context import GROUPS, MCP_GROUP, NOTE, CutOff, Note
 from longshore.shared import ids
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import (

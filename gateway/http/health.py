@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.appkeys import CONFIG, KEYS, LINK, SERVERS, STARTUP, WORKERS, Mounted
+from longshore.gateway.appkeys import CONFIG, KEYS, LINK, WORKERS
 from longshore.gateway.http.auth import authenticated
-from longshore.gateway.mcp.exchange import note_of
+from longshore.gateway.mounts import SERVERS, STARTUP, Mounted
+from longshore.gateway.request_context import note_of
 from longshore.shared.config import Config
 from longshore.shared.errors import StoreDown, Unavailable
 from longshore.shared.state.reconciliation import last_pass

@@ -5,8 +5,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import LIMITER
-from longshore.gateway.auth.rate_limiter import Passage
+from longshore.gateway.auth.rate_limiter import LIMITER, Passage
 from longshore.gateway.http.auth import address_of
 from longshore.shared.state.limits import Kind
 

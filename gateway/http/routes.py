@@ -4,7 +4,6 @@ from functools import partial
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import GROUPS, MCP_GROUP, Group, Mounted
 from longshore.gateway.http import health
 from longshore.gateway.http.downloads import artifacts
 from longshore.gateway.http.uploads import announced, resumable
@@ -12,6 +11,8 @@ from longshore.gateway.http.uploads import form as uploads
 from longshore.gateway.http.uploads.incoming import go_ahead
 from longshore.gateway.http.wellknown import add_metadata_routes
 from longshore.gateway.mcp import endpoint
+from longshore.gateway.mounts import Mounted
+from longshore.gateway.request_context import GROUPS, MCP_GROUP, Group
 from longshore.shared.config import Config
 
 

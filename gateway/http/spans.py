@@ -5,7 +5,8 @@ from functools import partial
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import TRACES, Note
+from longshore.gateway.appkeys import TRACES
+from longshore.gateway.request_context import Note
 from longshore.shared import tracing
 from longshore.shared.tracing import Root, Span
 

@@ -5,8 +5,10 @@ from functools import partial
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.appkeys import CONFIG, GROUPS, Group, Mounted
+from longshore.gateway.appkeys import CONFIG
 from longshore.gateway.auth.protected_resource import WELL_KNOWN, metadata
+from longshore.gateway.mounts import Mounted
+from longshore.gateway.request_context import GROUPS, Group
 
 GROUP = "well_known"
 _encode = msgspec.json.Encoder().encode

@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.appkeys import STREAMS, Mounted, Note
-from longshore.gateway.mcp.exchange import Exchange, Sink, caller_of, lease_id, may_change_lists, note_of, open_session
+from longshore.gateway.mcp.exchange import Exchange, Sink, caller_of, lease_id, may_change_lists, open_session
 from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
+from longshore.gateway.mcp.replies.event_streams import STREAMS
+from longshore.gateway.mounts import Mounted
+from longshore.gateway.request_context import Note, note_of
 from longshore.gateway.wire import envelope as wire
 from longshore.gateway.wire import modern, sse
 from longshore.gateway.wire.envelope import Envelope, Kind

@@ -9,18 +9,15 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import CONFIG, LEASES, QUEUE, SESSIONS, TASKS, Mounted
+from longshore.gateway.appkeys import CONFIG, QUEUE, SESSIONS, TASKS
 from longshore.gateway.files import sep_2631
 from longshore.gateway.mcp import batch, capabilities
 from longshore.gateway.mcp import modern_endpoint as stateless
 from longshore.gateway.mcp.exchange import (
-    SESSION_HEADER,
-    VERSION_HEADER,
     Exchange,
     caller_of,
     lease_id,
     may_change_lists,
-    note_of,
     open_session,
     upstream_headers,
 )
@@ -44,7 +41,10 @@ from longshore.gateway.mcp.methods import (
     tools_call as toolcall,
 )
 from longshore.gateway.mcp.sessions import log_levels as levels
+from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.mcp.sessions.renewal import renew, with_upstream
+from longshore.gateway.mounts import Mounted
+from longshore.gateway.request_context import SESSION_HEADER, VERSION_HEADER, note_of
 from longshore.gateway.upstream import rpc as ask
 from longshore.gateway.upstream.client import UpstreamAnswer
 from longshore.gateway.wire import changes, modern

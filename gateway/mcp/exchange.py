@@ -6,22 +6,22 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import CONFIG, METRICS, NOTE, SESSIONS, SIGNER, TASKS, Mounted, Note
-from longshore.gateway.auth.principal import Principal
+from longshore.gateway.appkeys import CONFIG, SESSIONS, SIGNER, TASKS
 from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.input_requests.suspended_call import AskingCall
 from longshore.gateway.mcp.list_cache import METHODS
+from longshore.gateway.metrics import METRICS
+from longshore.gateway.mounts import Mounted
+from longshore.gateway.request_context import SESSION_HEADER, VERSION_HEADER, Note, note_of, principal_of
 from longshore.gateway.upstream import headers
 from longshore.gateway.upstream.client import UpstreamExchange
 from longshore.gateway.wire.envelope import Envelope, Kind, MessageId
 from longshore.shared import log
 from longshore.shared.config import Config
-from longshore.shared.errors import BadRequest, SessionGone, StoreDown, Unauthorized
+from longshore.shared.errors import BadRequest, SessionGone, StoreDown
 from longshore.shared.ids import is_id
 from longshore.shared.state.sessions import Caller, OpenSession
 
-SESSION_HEADER = "Mcp-Session-Id"
-VERSION_HEADER = "MCP-Protocol-Version"
 _ACCEPT_BOTH = "application/json, text/event-stream"
 
 
@@ -154,19 +154,6 @@ _READING = METHODS | {
     "ping", "server/discover", "subscriptions/listen", "resources/read", "prompts/get", "completion/complete",
     "logging/setLevel",
 }
-
-
-def note_of(request: web.Request) -> Note:
-    """The note that the edge made for this request."""
-    return request[NOTE]
-
-
-def principal_of(request: web.Request) -> Principal:
-    """The principal that the edge found."""
-    principal = note_of(request).principal
-    if principal is None:
-        raise Unauthorized("this route needs a caller")
-    return principal
 
 
 def caller_of(request: web.Request, mounted: Mounted) -> Caller:

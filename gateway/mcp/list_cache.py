@@ -11,6 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 import msgspec
+from aiohttp import web
 
 from longshore.shared.clock import monotonic_s
 
@@ -91,3 +92,6 @@ class ListCache:
 def fingerprint(headers: dict[str, str]) -> str:
     """What callers' headers have to have in common to be told the same."""
     return hashlib.sha256(msgspec.json.encode(sorted(headers.items()))).hexdigest()
+
+
+LISTS = web.AppKey("lists", ListCache)

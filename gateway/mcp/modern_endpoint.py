@@ -11,19 +11,16 @@ from functools import partial
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import CONFIG, ERAS, SIGNER, Mounted, Note
+from longshore.gateway.appkeys import CONFIG, SIGNER
 from longshore.gateway.files import sep_2631
 from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import (
-    VERSION_HEADER,
     Begin,
     Exchange,
     Stateless,
     lease_id,
     may_change_lists,
-    note_of,
     open_session,
-    principal_of,
     upstream_headers,
 )
 from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
@@ -33,6 +30,9 @@ from longshore.gateway.mcp.methods import lists as listing
 from longshore.gateway.mcp.methods import subscribe as streams
 from longshore.gateway.mcp.methods import tools_call as toolcall
 from longshore.gateway.mcp.sessions import renewal, upstream_sessions
+from longshore.gateway.mounts import Mounted
+from longshore.gateway.request_context import VERSION_HEADER, Note, note_of, principal_of
+from longshore.gateway.upstream.era_cache import ERAS
 from longshore.gateway.upstream.era_probe import Era, speaks_against
 from longshore.gateway.upstream.rpc import Rejected
 from longshore.gateway.wire import inputs, jsonrpc, modern, param_headers, result_fields, to_legacy, url_required

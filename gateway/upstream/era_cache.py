@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 from collections import OrderedDict, defaultdict
 
+from aiohttp import web
+
 from longshore.gateway.upstream.client import UpstreamClient
 from longshore.gateway.upstream.era_probe import Era, NotTold, era_of
 from longshore.gateway.upstream.health_probe import Monitor
@@ -92,3 +94,6 @@ def _learn(monitor: Monitor, era: Era, *, is_hearsay: bool) -> Era:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+ERAS = web.AppKey("eras", Eras)

@@ -10,7 +10,8 @@ import pytest
 from redis import Redis
 
 from longshore.gateway.app import public_runner
-from longshore.gateway.appkeys import PARKED, SESSIONS
+from longshore.gateway.appkeys import SESSIONS
+from longshore.gateway.mcp.input_requests.suspended_calls import PARKED
 from longshore.shared.config import Config
 from longshore.shared.ids import new_id
 from longshore.shared.metrics import Metrics

@@ -14,9 +14,10 @@ import uvloop
 from aiohttp import web
 
 from longshore.gateway.app import public_runner
-from longshore.gateway.appkeys import BLOBS, CutOff
+from longshore.gateway.appkeys import BLOBS
 from longshore.gateway.http.downloads import sendfile
 from longshore.gateway.http.downloads.ranges import Span
+from longshore.gateway.request_context import CutOff
 from longshore.shared.metrics import Metrics
 from tests.fixtures.certificates import self_signed
 from tests.fixtures.gateway import Backing, Client, connected, entry, producer

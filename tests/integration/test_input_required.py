@@ -14,7 +14,8 @@ from aiohttp import web
 from redis import Redis
 
 from longshore.gateway.app import public_runner
-from longshore.gateway.appkeys import ENDINGS, EXPIRY, SESSIONS
+from longshore.gateway.appkeys import EXPIRY, SESSIONS
+from longshore.gateway.mcp.sessions.end_watcher import ENDINGS
 from longshore.shared.config import Config
 from longshore.shared.metrics import Metrics
 from longshore.shared.state.expiry import Expiry

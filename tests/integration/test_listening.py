@@ -13,7 +13,7 @@ from aiohttp.web import Request, Response, StreamResponse, TCPSite
 from redis import Redis
 
 from longshore.gateway.app import public_runner
-from longshore.gateway.appkeys import FEEDS
+from longshore.gateway.mcp.subscriptions.feeds import FEEDS
 from longshore.shared.clock import monotonic_s
 from longshore.shared.metrics import Metrics
 from tests.fixtures.changing import PREFIX, SUBSCRIPTION, VERSION, Changing, Stream, listening, with_sessions

@@ -4,15 +4,16 @@ import os
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import BLOBS, FILES, METRICS, SERVERS, SESSIONS, SIGNER, CutOff
+from longshore.gateway.appkeys import BLOBS, FILES, SESSIONS, SIGNER
 from longshore.gateway.auth.rate_limiter import Passage
 from longshore.gateway.files import stored
 from longshore.gateway.http.auth import authenticate
 from longshore.gateway.http.downloads import sendfile
 from longshore.gateway.http.downloads.ranges import Span, wanted_span
 from longshore.gateway.http.rate_limits import within_limits
-from longshore.gateway.mcp.exchange import SESSION_HEADER, note_of
-from longshore.gateway.metrics import AuthMode
+from longshore.gateway.metrics import METRICS, AuthMode
+from longshore.gateway.mounts import SERVERS
+from longshore.gateway.request_context import SESSION_HEADER, CutOff, note_of
 from longshore.shared.clock import monotonic_s, now_s
 from longshore.shared.errors import BadRequest, Forbidden, NotFound
 from longshore.shared.ids import is_id

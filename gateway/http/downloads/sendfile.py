@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
-from longshore.gateway.appkeys import BLOBS, CutOff
+from longshore.gateway.appkeys import BLOBS
 from longshore.gateway.http.downloads.ranges import Span
+from longshore.gateway.request_context import CutOff
 
 log = structlog.get_logger(__name__)
 

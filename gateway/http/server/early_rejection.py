@@ -14,10 +14,14 @@ import structlog
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
 
-from longshore.gateway.appkeys import CONFIG, DOOR, FAILURES, MCP_GROUP, METRICS
+from longshore.gateway.appkeys import CONFIG
+from longshore.gateway.auth.authenticator import DOOR
 from longshore.gateway.auth.client_address import client_address
 from longshore.gateway.auth.credentials import offered_credential
+from longshore.gateway.auth.failed_attempts import FAILURES
 from longshore.gateway.http.edge import ORIGINS
+from longshore.gateway.metrics import METRICS
+from longshore.gateway.request_context import MCP_GROUP
 from longshore.gateway.wire import jsonrpc
 from longshore.shared.clock import monotonic_s, now_s
 from longshore.shared.errors import Forbidden, RateLimited, Unauthorized

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.appkeys import BLOBS, GRANTS, METRICS, QUEUE, RESERVATIONS, RESUMABLE, TASKS
+from longshore.gateway.appkeys import BLOBS, GRANTS, QUEUE, RESERVATIONS, RESUMABLE, TASKS
 from longshore.gateway.auth.rate_limiter import Passage
 from longshore.gateway.http.uploads.authorization import consume
 from longshore.gateway.http.uploads.raw_body import piece
 from longshore.gateway.http.uploads.tus_headers import Checksum
+from longshore.gateway.metrics import METRICS
 from longshore.shared import ids
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import (

@@ -7,10 +7,12 @@ from typing import Literal
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import CONFIG, GRANTS, METRICS, SERVERS, SESSIONS, SIGNER
+from longshore.gateway.appkeys import CONFIG, GRANTS, SESSIONS, SIGNER
 from longshore.gateway.auth.principal import Principal
 from longshore.gateway.http.auth import authenticate
-from longshore.gateway.mcp.exchange import SESSION_HEADER, note_of
+from longshore.gateway.metrics import METRICS
+from longshore.gateway.mounts import SERVERS
+from longshore.gateway.request_context import SESSION_HEADER, note_of
 from longshore.shared.clock import now_s
 from longshore.shared.errors import BadRequest, Forbidden, LongshoreError, NotFound, SessionGone, StoreDown, WorkerDown
 from longshore.shared.ids import is_id

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.appkeys import BLOBS, CONFIG, METRICS, QUEUE, SIGNER
+from longshore.gateway.appkeys import BLOBS, CONFIG, QUEUE, SIGNER
 from longshore.gateway.auth.rate_limiter import Passage
 from longshore.gateway.files.uploaded import describe_uploads
 from longshore.gateway.http.rate_limits import within_limits
@@ -16,7 +16,8 @@ from longshore.gateway.http.uploads.multipart import MOST_FILES, MOST_FORM_BYTES
 from longshore.gateway.http.uploads.raw_body import check_raw, receive_raw
 from longshore.gateway.http.uploads.reservations import declared_bytes, reserved
 from longshore.gateway.http.uploads.tus_headers import VERSION_HEADER
-from longshore.gateway.mcp.exchange import note_of
+from longshore.gateway.metrics import METRICS
+from longshore.gateway.request_context import note_of
 from longshore.shared.clock import now_s
 from longshore.shared.errors import (
     BadRequest,

@@ -15,7 +15,7 @@ from longshore.gateway.http.uploads.append import Appending, discard, finish, ta
 from longshore.gateway.http.uploads.authorization import Grant, authorize, counted, reserve
 from longshore.gateway.http.uploads.incoming import check_coding, check_size, digest_of, display_name, say_continue
 from longshore.gateway.http.uploads.reservations import set_aside
-from longshore.gateway.mcp.exchange import SESSION_HEADER
+from longshore.gateway.request_context import SESSION_HEADER
 from longshore.shared import ids
 from longshore.shared.clock import now_s
 from longshore.shared.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound, TooLarge

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from longshore.gateway.appkeys import BLOBS, FETCHER, LIMITER, METRICS, QUEUE
+from longshore.gateway.appkeys import BLOBS, QUEUE
 from longshore.gateway.auth.client_address import client_address
-from longshore.gateway.auth.rate_limiter import Passage
+from longshore.gateway.auth.rate_limiter import LIMITER, Passage
 from longshore.gateway.files import data_uris, openai_files
 from longshore.gateway.files.data_uris import Inline
+from longshore.gateway.files.fetching import FETCHER
 from longshore.gateway.files.handles import handle_of, upload_handle
 from longshore.gateway.files.openai_files import RemoteFile
 from longshore.gateway.mcp.call_files.retry_state import Carried
 from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.metrics import METRICS
 from longshore.gateway.tools import own
 from longshore.shared import ids
 from longshore.shared.clock import monotonic_s

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.appkeys import BLOBS, FILES, NOTE
+from longshore.gateway.appkeys import BLOBS, FILES
 from longshore.gateway.files import stored
 from longshore.gateway.files.results import is_text
+from longshore.gateway.request_context import NOTE
 from longshore.gateway.wire.envelope import MessageId
 from longshore.shared.errors import TooLarge
 from longshore.shared.records import ArtifactRecord

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from longshore.gateway.appkeys import BLOBS, FILES, LEASES, TASKS
+from longshore.gateway.appkeys import BLOBS, FILES, TASKS
 from longshore.gateway.files import arguments, candidates
 from longshore.gateway.mcp.call_files.retry_state import Carried
 from longshore.gateway.mcp.exchange import Exchange, lease_id
+from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.shared import ids
 from longshore.shared.config import ArtifactProducer
 from longshore.shared.storage import layout

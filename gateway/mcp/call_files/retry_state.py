@@ -8,8 +8,9 @@ client sends its call again. What they were made from travels in `requestState`,
 from dataclasses import dataclass, field
 
 import msgspec
+from aiohttp import web
 
-from longshore.gateway.appkeys import CARRIED, FILES
+from longshore.gateway.appkeys import FILES
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.wire import inputs, jsonrpc
 from longshore.shared.clock import now_ms
@@ -115,3 +116,6 @@ def _text(raw: msgspec.Raw) -> str:
         return _texts.decode(raw)
     except msgspec.DecodeError:
         return ""
+
+
+CARRIED = web.AppKey("carried", Sealer)

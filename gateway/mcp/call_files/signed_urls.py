@@ -8,7 +8,7 @@ from aiohttp import web
 from longshore.gateway.appkeys import CONFIG, SIGNER
 from longshore.gateway.auth.client_address import base_url
 from longshore.gateway.files.announced import Announced, target_of
-from longshore.gateway.mcp.exchange import SESSION_HEADER
+from longshore.gateway.request_context import SESSION_HEADER
 from longshore.gateway.tools.own import UploadLink
 from longshore.shared import ids
 from longshore.shared.clock import now_s

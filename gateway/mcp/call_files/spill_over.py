@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 
-from longshore.gateway.appkeys import BLOBS, FILES, LEASES, QUEUE
+from longshore.gateway.appkeys import BLOBS, FILES, QUEUE
 from longshore.gateway.files import results, spill, structured
 from longshore.gateway.files.blocks import UNREADABLE
 from longshore.gateway.files.spill import Large
 from longshore.gateway.mcp.call_files import attach_outputs as capture
 from longshore.gateway.mcp.exchange import Exchange, lease_id
+from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.jsonrpc import RawMap
 from longshore.shared import ids

@@ -5,6 +5,7 @@ from collections import OrderedDict, defaultdict
 from typing import Protocol
 
 import msgspec
+from aiohttp import web
 
 from longshore.gateway.wire.envelope import MessageId
 from longshore.shared.clock import monotonic_s
@@ -93,3 +94,6 @@ def _enough() -> Cancelled:
 def _key(session_id: str, message_id: MessageId) -> _Key:
     """1 and "1" are two ids."""
     return session_id, type(message_id), message_id
+
+
+CANCELLATIONS = web.AppKey("cancellations", Cancellations)

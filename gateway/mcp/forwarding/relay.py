@@ -12,14 +12,16 @@ from functools import partial
 import structlog
 from aiohttp import web
 
-from longshore.gateway.appkeys import HEARING, LISTS, METRICS, SESSIONS, STREAMS, TASKS, CutOff, Note
+from longshore.gateway.appkeys import HEARING, SESSIONS, TASKS
 from longshore.gateway.mcp.exchange import Exchange, Sink
 from longshore.gateway.mcp.forwarding import resume as resuming
 from longshore.gateway.mcp.forwarding.resume import MAX_EVENT_BYTES
 from longshore.gateway.mcp.forwarding.translate import Change, passes, translated
-from longshore.gateway.mcp.list_cache import CHANGED
-from longshore.gateway.mcp.replies.event_streams import OpenStream, Streams
+from longshore.gateway.mcp.list_cache import CHANGED, LISTS
+from longshore.gateway.mcp.replies.event_streams import STREAMS, OpenStream, Streams
 from longshore.gateway.mcp.subscriptions.acknowledgement import Acknowledgement
+from longshore.gateway.metrics import METRICS
+from longshore.gateway.request_context import CutOff, Note
 from longshore.gateway.upstream.client import UpstreamAnswer
 from longshore.gateway.wire import jsonrpc, result_fields, sse, to_legacy
 from longshore.gateway.wire.envelope import Kind

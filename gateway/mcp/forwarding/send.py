@@ -4,9 +4,10 @@ import asyncio
 from contextlib import suppress
 from types import TracebackType
 
-from longshore.gateway.appkeys import CANCELLATIONS, TASKS
+from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
+from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
 from longshore.gateway.mcp.methods.legacy_session_requests import restated
 from longshore.gateway.mcp.sessions.renewal import renew
 from longshore.gateway.upstream.client import UpstreamAnswer, UpstreamExchange

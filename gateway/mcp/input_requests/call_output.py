@@ -8,13 +8,13 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.appkeys import STREAMS, Note
-from longshore.gateway.mcp.exchange import note_of
 from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message, first_byte
 from longshore.gateway.mcp.input_requests.request_state import State
 from longshore.gateway.mcp.input_requests.standing_streams import quietly
 from longshore.gateway.mcp.input_requests.suspended_call import AskingCall, Ended, Quiet, Said
 from longshore.gateway.mcp.input_requests.suspended_calls import NOTHING_SAID, ParkedCalls
+from longshore.gateway.mcp.replies.event_streams import STREAMS
+from longshore.gateway.request_context import Note, note_of
 from longshore.gateway.wire import inputs, sse
 from longshore.gateway.wire.envelope import Envelope
 from longshore.shared.error_records import error_of

@@ -10,9 +10,11 @@ from functools import partial
 
 import msgspec
 
-from longshore.gateway.appkeys import CANCELLATIONS, ENDINGS, MAILBOXES, SESSIONS
+from longshore.gateway.appkeys import MAILBOXES, SESSIONS
 from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
 from longshore.gateway.mcp.replies.reply import Outlet
+from longshore.gateway.mcp.sessions.end_watcher import ENDINGS
 from longshore.gateway.wire import input_required
 from longshore.gateway.wire.input_required import Wanted
 from longshore.shared.errors import InputMissing, LongshoreError, SessionGone

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from longshore.gateway.appkeys import STANDS, TASKS
+from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding.translate import answer_server
-from longshore.gateway.mcp.input_requests.standing_streams import quietly
+from longshore.gateway.mcp.input_requests.standing_streams import STANDS, quietly
 from longshore.gateway.mcp.input_requests.suspended_call import AskingCall
 from longshore.gateway.mcp.subscriptions import legacy_source as standing_changes
 from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, Way

@@ -8,14 +8,14 @@ from functools import partial
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.appkeys import PARKED, TASKS
+from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import Exchange, Sink
 from longshore.gateway.mcp.forwarding.translate import answer_server
 from longshore.gateway.mcp.input_requests import listen_during_call as attending
 from longshore.gateway.mcp.input_requests.call_output import Elsewhere, Here, Source, told
 from longshore.gateway.mcp.input_requests.request_state import State, verified
 from longshore.gateway.mcp.input_requests.suspended_call import AskingCall, Ended, Request, Resumed
-from longshore.gateway.mcp.input_requests.suspended_calls import ParkedCalls
+from longshore.gateway.mcp.input_requests.suspended_calls import PARKED, ParkedCalls
 from longshore.gateway.upstream.client import PASSED_ON
 from longshore.gateway.wire import inputs, progress, to_legacy
 from longshore.gateway.wire.envelope import Envelope

@@ -6,13 +6,14 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import CANCELLATIONS, PARKED
 from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
 from longshore.gateway.mcp.forwarding.relay import check_kind, relay
 from longshore.gateway.mcp.forwarding.resume import MAX_EVENT_BYTES
 from longshore.gateway.mcp.forwarding.send import sent
 from longshore.gateway.mcp.forwarding.translate import Change, translated
 from longshore.gateway.mcp.input_requests import legacy_client as questions
+from longshore.gateway.mcp.input_requests.suspended_calls import PARKED
 from longshore.gateway.mcp.methods import legacy_session_requests as crossing
 from longshore.gateway.mcp.replies.reply import Outlet
 from longshore.gateway.upstream.client import UpstreamAnswer

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from longshore.gateway.appkeys import NEWS, SESSIONS, STANDS
-from longshore.gateway.mcp.input_requests.standing_streams import ASKED
+from longshore.gateway.appkeys import NEWS, SESSIONS
+from longshore.gateway.mcp.input_requests.standing_streams import ASKED, STANDS
 from longshore.gateway.mcp.subscriptions.publish import Way
 from longshore.gateway.wire import inputs
 from longshore.shared.clock import monotonic_s

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
+from aiohttp import web
+
 from longshore.gateway.mcp.input_requests.suspended_call import AskingCall
 from longshore.gateway.mcp.subscriptions.feeds import Feeds
 from longshore.gateway.mcp.subscriptions.subscriber import Listener
@@ -119,3 +121,6 @@ async def quietly(work: Awaitable[object]) -> None:
     """Do it; what fails of it, something else will tell."""
     with suppress(LongshoreError):
         await work
+
+
+STANDS = web.AppKey("stands", Stands)

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 
 import msgspec
+from aiohttp import web
 
 from longshore.gateway.mcp.input_requests import request_state as state
 from longshore.gateway.mcp.input_requests.suspended_call import Asked, AskingCall, Ended, Quiet, Resumed, Said
@@ -213,3 +214,6 @@ class ParkedCalls:
         finally:
             self._bytes -= call.size_bytes
             self._left(call.caller.principal)
+
+
+PARKED = web.AppKey("parked", ParkedCalls)

@@ -9,11 +9,11 @@ from urllib.parse import parse_qs
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.appkeys import FILES, STREAMS, UPLOAD_WAITS
+from longshore.gateway.appkeys import FILES, UPLOAD_WAITS
 from longshore.gateway.files.uploaded import describe_uploads
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
-from longshore.gateway.mcp.replies.event_streams import OpenStream
+from longshore.gateway.mcp.replies.event_streams import STREAMS, OpenStream
 from longshore.gateway.mcp.replies.own_results import in_revision, own_result
 from longshore.gateway.tools import own
 from longshore.gateway.wire import jsonrpc, sse

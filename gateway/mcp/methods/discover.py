@@ -3,13 +3,13 @@ ours, `subscriptions/listen` as it comes."""
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import LEASES
 from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding.relay import Standing, check_kind, relay, relay_bytes
 from longshore.gateway.mcp.forwarding.send import sent
 from longshore.gateway.mcp.methods import file_transfer as authorizing
 from longshore.gateway.mcp.methods import subscribe as streams
+from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.mcp.subscriptions.acknowledgement import Acknowledgement
 from longshore.gateway.wire import changes, jsonrpc, result_fields, sse
 from longshore.shared import ids

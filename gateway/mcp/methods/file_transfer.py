@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import BLOBS, CONFIG, FILES, METRICS, Mounted
+from longshore.gateway.appkeys import BLOBS, CONFIG, FILES
 from longshore.gateway.auth.client_address import base_url
 from longshore.gateway.files import handles, sep_2631, stored
 from longshore.gateway.files.announced import Announced
@@ -16,6 +16,8 @@ from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding.relay import relay
 from longshore.gateway.mcp.forwarding.send import sent
 from longshore.gateway.mcp.replies.own_results import own_result
+from longshore.gateway.metrics import METRICS
+from longshore.gateway.mounts import Mounted
 from longshore.shared import ids
 from longshore.shared.config.urls import is_encrypted_or_local
 from longshore.shared.errors import NotFound

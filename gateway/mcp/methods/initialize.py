@@ -3,14 +3,18 @@
 from aiohttp import web
 from msgspec.structs import replace
 
-from longshore.gateway.appkeys import ERAS, METRICS, SESSIONS, SIGNER, TASKS, Mounted
+from longshore.gateway.appkeys import SESSIONS, SIGNER, TASKS
 from longshore.gateway.files import sep_2631
 from longshore.gateway.mcp import capabilities
-from longshore.gateway.mcp.exchange import SESSION_HEADER, Exchange, note_of, principal_of, upstream_headers
+from longshore.gateway.mcp.exchange import Exchange, upstream_headers
 from longshore.gateway.mcp.forwarding.relay import relay
 from longshore.gateway.mcp.methods import file_transfer as authorizing
+from longshore.gateway.metrics import METRICS
+from longshore.gateway.mounts import Mounted
+from longshore.gateway.request_context import SESSION_HEADER, note_of, principal_of
 from longshore.gateway.upstream import health_probe as probe
 from longshore.gateway.upstream.discover import discovered
+from longshore.gateway.upstream.era_cache import ERAS
 from longshore.gateway.wire import jsonrpc, to_modern
 from longshore.gateway.wire.envelope import Envelope
 from longshore.shared import ids

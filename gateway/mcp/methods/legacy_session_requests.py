@@ -6,14 +6,16 @@ Each request goes on as one that says all there is to say; what only a session h
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.appkeys import CANCELLATIONS, NEWS, SESSIONS
+from longshore.gateway.appkeys import NEWS, SESSIONS
 from longshore.gateway.mcp import capabilities
-from longshore.gateway.mcp.exchange import SESSION_HEADER, Exchange
+from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding import cancellations
 from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
+from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
 from longshore.gateway.mcp.input_requests import legacy_client as questions
 from longshore.gateway.mcp.methods import subscribe as streams
 from longshore.gateway.mcp.replies.own_results import own_result
+from longshore.gateway.request_context import SESSION_HEADER
 from longshore.gateway.wire import jsonrpc, modern, to_modern
 from longshore.gateway.wire.envelope import Kind
 from longshore.gateway.wire.introduction import Introduction, introduction

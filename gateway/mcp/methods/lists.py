@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import FILES, LISTS
+from longshore.gateway.appkeys import FILES
 from longshore.gateway.files import handles, openai_files, results, sep_2631
 from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.call_files import read_artifact as reading
@@ -18,7 +18,7 @@ from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
 from longshore.gateway.mcp.forwarding.relay import relay
 from longshore.gateway.mcp.forwarding.send import sent
 from longshore.gateway.mcp.input_requests.retry_loop import answered
-from longshore.gateway.mcp.list_cache import Fetch, Key, fingerprint
+from longshore.gateway.mcp.list_cache import LISTS, Fetch, Key, fingerprint
 from longshore.gateway.mcp.methods import file_transfer as authorizing
 from longshore.gateway.mcp.methods.list_additions import Additions, Each
 from longshore.gateway.mcp.replies.own_results import in_revision, own_result

@@ -8,16 +8,21 @@ from dataclasses import dataclass, field
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.appkeys import FEED_STORE, FEEDS, LEASES, STREAMS, Mounted
+from longshore.gateway.appkeys import FEED_STORE
 from longshore.gateway.mcp import capabilities
-from longshore.gateway.mcp.exchange import Exchange, note_of
+from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
+from longshore.gateway.mcp.replies.event_streams import STREAMS
 from longshore.gateway.mcp.replies.own_results import own_result
+from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.mcp.subscriptions import legacy_source as standing_changes
 from longshore.gateway.mcp.subscriptions import modern_source as listened_changes
+from longshore.gateway.mcp.subscriptions.feeds import FEEDS
 from longshore.gateway.mcp.subscriptions.publish import Way
 from longshore.gateway.mcp.subscriptions.subscriber import Listener
 from longshore.gateway.mcp.subscriptions.upstream_feed import Opener
+from longshore.gateway.mounts import Mounted
+from longshore.gateway.request_context import note_of
 from longshore.gateway.wire import changes, sse
 from longshore.gateway.wire.changes import Change, Wants
 from longshore.shared import ids

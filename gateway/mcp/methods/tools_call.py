@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.appkeys import BLOBS, FILES, LEASES, METRICS, SIGNER
+from longshore.gateway.appkeys import BLOBS, FILES, SIGNER
 from longshore.gateway.files import arguments, sep_2631, stored
 from longshore.gateway.files.adapters import ToolAdapters
 from longshore.gateway.mcp.call_files import (
@@ -32,7 +32,8 @@ from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
 from longshore.gateway.mcp.input_requests.retry_loop import answered
 from longshore.gateway.mcp.methods import await_upload as awaiting
 from longshore.gateway.mcp.replies.own_results import own_result
-from longshore.gateway.metrics import Result
+from longshore.gateway.mcp.sessions.leases import LEASES
+from longshore.gateway.metrics import METRICS, Result
 from longshore.gateway.tools import own
 from longshore.gateway.wire import jsonrpc
 from longshore.shared.clock import monotonic_s

@@ -134,3 +134,6 @@ class Streams:
         now_s = asyncio.get_running_loop().time()
         for limit in self._held:
             limit.reschedule(now_s)
+
+
+STREAMS = web.AppKey("streams", Streams)

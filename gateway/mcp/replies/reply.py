@@ -5,10 +5,9 @@ from functools import partial
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import STREAMS
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, break_off, first_byte, watch_lists
-from longshore.gateway.mcp.replies.event_streams import OpenStream
+from longshore.gateway.mcp.replies.event_streams import STREAMS, OpenStream
 from longshore.gateway.wire import sse
 from longshore.shared.errors import LongshoreError
 

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
+from aiohttp import web
+
 from longshore.shared.errors import StoreDown
 from longshore.shared.messaging.pubsub import ENDED, MISSED, Hearing, Word
 from longshore.shared.state.sessions import SessionStore
@@ -43,3 +45,6 @@ class Endings:
                 yield
             finally:
                 waits = False
+
+
+ENDINGS = web.AppKey("endings", Endings)

@@ -5,6 +5,8 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine, Sequence
 
+from aiohttp import web
+
 from longshore.shared.errors import StoreDown
 from longshore.shared.records import FileRecord
 from longshore.shared.state.files import FileStore
@@ -86,3 +88,6 @@ class Leases:
         ]
         for start in range(0, len(held), _AT_ONCE):
             await asyncio.gather(*map(_quietly, held[start:start + _AT_ONCE]))
+
+
+LEASES = web.AppKey("leases", Leases)

@@ -7,9 +7,10 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from longshore.gateway.appkeys import RENEWALS, TASKS, Mounted
+from longshore.gateway.appkeys import RENEWALS, TASKS
 from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import open_session, upstream_headers
+from longshore.gateway.mounts import Mounted
 from longshore.gateway.upstream import rpc as ask
 from longshore.gateway.upstream.discover import discovered
 from longshore.gateway.upstream.rpc import Rejected, ask_raw, tell

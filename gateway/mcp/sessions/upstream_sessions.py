@@ -11,10 +11,10 @@ from dataclasses import replace
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.appkeys import LEASES
 from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import Begin, Exchange, open_session
 from longshore.gateway.mcp.sessions import renewal
+from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.upstream import rpc as ask
 from longshore.gateway.wire.inputs import Takes
 from longshore.shared import ids

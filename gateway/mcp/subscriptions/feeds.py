@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from aiohttp import web
+
 from longshore.gateway.mcp.subscriptions.subscriber import Listener
 from longshore.gateway.mcp.subscriptions.upstream_feed import SETTLE_S, Feed, Opener
 from longshore.shared.clock import monotonic_s
@@ -110,3 +112,6 @@ class Feeds:
                     for feed in self._feeds.values():
                         feed.look.set()
                     await asyncio.sleep(0.02)
+
+
+FEEDS = web.AppKey("feeds", Feeds)

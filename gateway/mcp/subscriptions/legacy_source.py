@@ -8,11 +8,12 @@ from functools import partial
 import msgspec
 
 from longshore.gateway.appkeys import TASKS
-from longshore.gateway.mcp.exchange import VERSION_HEADER, open_session, upstream_headers
+from longshore.gateway.mcp.exchange import open_session, upstream_headers
 from longshore.gateway.mcp.input_requests import standing_stream_requests as asides
 from longshore.gateway.mcp.sessions.renewal import renew, with_upstream
 from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, Reading, Way, hand_on
 from longshore.gateway.mcp.subscriptions.upstream_feed import Ear, Opener, Source
+from longshore.gateway.request_context import VERSION_HEADER
 from longshore.gateway.upstream.client import UpstreamAnswer
 from longshore.gateway.wire import jsonrpc, sse
 from longshore.shared import ids

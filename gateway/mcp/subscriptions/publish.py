@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import LISTS, NEWS, SESSIONS, Mounted
+from longshore.gateway.appkeys import NEWS, SESSIONS
+from longshore.gateway.mcp.list_cache import LISTS
 from longshore.gateway.mcp.subscriptions.upstream_feed import Ear
+from longshore.gateway.mounts import Mounted
 from longshore.gateway.wire import changes
 from longshore.shared.messaging.pubsub import LISTS_CHANGED, Word
 from longshore.shared.state.feeds import CHANGE

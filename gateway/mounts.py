@@ -1,0 +1,34 @@
+"""Mounted servers: each `servers[]` entry with what was prepared for it at start-up."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from longshore.gateway.files.adapters import Adapters
+from longshore.gateway.upstream.client import UpstreamClient
+from longshore.gateway.upstream.headers import HeaderRules
+from longshore.gateway.upstream.health_probe import Monitor
+from longshore.shared.config import Server
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """One `servers[]` entry with what was prepared for it."""
+
+    server: Server
+    client: UpstreamClient
+    headers: HeaderRules
+    monitor: Monitor
+    adapters: Adapters
+
+
+@dataclass
+class Startup:
+    """Progress of the start; health reports it."""
+
+    waited_s: float = 0.0
+    complete: bool = False
+
+
+STARTUP = web.AppKey("startup", Startup)
+SERVERS = web.AppKey("servers", dict[str, Mounted])
