@@ -9,18 +9,18 @@ import structlog
 from aiohttp import web
 
 from longshore.gateway import startup
-from longshore.gateway.appkeys import CONFIG, VITALS
+from longshore.gateway.appkeys import CONFIG, PROCESS_METRICS
 from longshore.gateway.files.fetching import Guard
 from longshore.gateway.http.admin import admin_app
 from longshore.gateway.http.edge import ORIGINS, add_cors_headers, edge
 from longshore.gateway.http.origins import Origins
 from longshore.gateway.http.server.idle_connections import drop_silent
 from longshore.gateway.http.server.runner import PublicRunner
-from longshore.gateway.http.server.slow_readers import let_go
+from longshore.gateway.http.server.slow_readers import reset_stalled_connections
 from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS, Cancellations
-from longshore.gateway.mcp.list_cache import LISTS, ListCache
+from longshore.gateway.mcp.list_cache import LIST_CACHE, ListCache
 from longshore.gateway.mcp.replies.event_streams import STREAMS, Streams
-from longshore.gateway.metrics import METRICS, Tally
+from longshore.gateway.metrics import METRICS, GatewayEvents
 from longshore.gateway.mounts import STARTUP, Startup
 from longshore.shared.config import Config
 from longshore.shared.metrics import Metrics
@@ -38,12 +38,12 @@ def build(config: Config, metrics: Metrics, guard: Guard = _GUARD) -> web.Applic
     """The application. Needs a running loop; nothing is opened before it starts."""
     app = web.Application(middlewares=[edge], client_max_size=config.core.max_body_bytes)
     app[CONFIG] = config
-    app[METRICS], app[VITALS] = Tally(metrics.gateway), metrics.vitals
+    app[METRICS], app[PROCESS_METRICS] = GatewayEvents(metrics.gateway), metrics.vitals
     app[STARTUP] = Startup()
     streams = app[STREAMS] = Streams()
     app[CANCELLATIONS] = Cancellations()
     app[METRICS].streams_of(lambda: streams.count)
-    app[LISTS] = ListCache(config.core.upstream_metadata_cache_ttl_seconds)
+    app[LIST_CACHE] = ListCache(config.core.upstream_metadata_cache_ttl_seconds)
     app[ORIGINS] = Origins.of(config)
     if config.core.cors.enabled:
         app.on_response_prepare.append(add_cors_headers)
@@ -97,7 +97,7 @@ async def serve(config: Config) -> None:
         await runner.setup()
         await web.TCPSite(runner, config.core.host, config.core.port, backlog=_BACKLOG).start()
         watching.spawn(drop_silent(runner), name="drop_silent")
-        watching.spawn(let_go(runner), name="let_slow_readers_go")
+        watching.spawn(reset_stalled_connections(runner), name="let_slow_readers_go")
         _spare_collector()
         log.info("gateway_listening", host=config.core.host, port=config.core.port)
         await stop.wait()

@@ -6,8 +6,8 @@ from longshore.shared.config import Config
 from longshore.shared.crypto.signed_links import Signer
 from longshore.shared.keys import Keys
 from longshore.shared.messaging.mailboxes import Mailboxes
-from longshore.shared.messaging.pubsub import Hearing, News
-from longshore.shared.process_metrics import Vitals
+from longshore.shared.messaging.pubsub import EventListener, Publisher
+from longshore.shared.process_metrics import ProcessMetrics
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.state.expiry import ExpiryStore
 from longshore.shared.state.feeds import FeedStore
@@ -26,7 +26,7 @@ from longshore.shared.tracing import Traces
 
 CONFIG = web.AppKey("config", Config)
 TASKS = web.AppKey("tasks", Tasks)
-LINK = web.AppKey("link", RedisLink)
+REDIS = web.AppKey("link", RedisLink)
 KEYS = web.AppKey("keys", Keys)
 RENEWALS = web.AppKey("renewals", RenewalStore)
 EXPIRY = web.AppKey("expiry", ExpiryStore)
@@ -34,9 +34,9 @@ SESSIONS = web.AppKey("sessions", SessionStore)
 GRANTS = web.AppKey("grants", GrantStore)
 RESUMABLE = web.AppKey("resumable", ResumableStore)
 MAILBOXES = web.AppKey("mailboxes", Mailboxes)
-NEWS = web.AppKey("news", News)
+PUBLISHER = web.AppKey("news", Publisher)
 FEED_STORE = web.AppKey("feed_store", FeedStore)
-HEARING = web.AppKey("hearing", Hearing)
+EVENT_LISTENER = web.AppKey("hearing", EventListener)
 UPLOAD_WAITS = web.AppKey("upload_waits", UploadWaits)
 FILES = web.AppKey("files", FileStore)
 RESERVATIONS = web.AppKey("reservations", ReservationStore)
@@ -45,4 +45,4 @@ WORKERS = web.AppKey("workers", Workers)
 BLOBS = web.AppKey("blobs", Blobs)
 SIGNER = web.AppKey("signer", Signer)
 TRACES: web.AppKey[Traces | None] = web.AppKey("traces")
-VITALS = web.AppKey("vitals", Vitals)
+PROCESS_METRICS = web.AppKey("vitals", ProcessMetrics)

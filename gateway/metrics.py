@@ -25,7 +25,7 @@ class _Timed(NamedTuple):
         self.seconds.observe(duration_s, exemplar())
 
 
-class Tally:
+class GatewayEvents:
     """The gateway's metric families as events. Built once at start-up."""
 
     def __init__(self, metrics: GatewayMetrics) -> None:
@@ -101,7 +101,7 @@ class Tally:
         mode: AuthMode = "signed_url" if signed else "session_context"
         self.download(server=server, auth_mode=mode, result="error", size_bytes=0, duration_s=duration_s)
 
-    def wiring(self, *, server: str, ready: bool) -> None:
+    def adapter_check(self, *, server: str, ready: bool) -> None:
         """A pass that matched a server's adapters to its tools."""
         self._metrics.wiring_runs.labels(server, "success" if ready else "error").inc()
         self._metrics.wiring_not_ready.labels(server).set(0 if ready else 1)
@@ -139,4 +139,4 @@ class Tally:
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
 
 
-METRICS = web.AppKey("metrics", Tally)
+METRICS = web.AppKey("metrics", GatewayEvents)

@@ -12,7 +12,7 @@ from longshore.shared.config import Server
 
 
 @dataclass(frozen=True)
-class Mounted:
+class Mount:
     """One `servers[]` entry with what was prepared for it."""
 
     server: Server
@@ -31,4 +31,4 @@ class Startup:
 
 
 STARTUP = web.AppKey("startup", Startup)
-SERVERS = web.AppKey("servers", dict[str, Mounted])
+SERVERS = web.AppKey("servers", dict[str, Mount])

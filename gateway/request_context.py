@@ -23,8 +23,8 @@ class Group:
 
 
 @dataclass(slots=True)
-class Note:
-    """What one request turned out to be; the edge logs and counts it once."""
+class RequestContext:
+    """Facts about one request, which the edge logs and counts once."""
 
     request_id: str
     route_group: str = "other"
@@ -50,17 +50,17 @@ class CutOff(Exception):
 
 
 GROUPS = web.AppKey("groups", dict[str, Group])     # by a resource's canonical path
-NOTE = web.RequestKey("note", Note)
+CONTEXT = web.RequestKey("note", RequestContext)
 
 
-def note_of(request: web.Request) -> Note:
-    """The note that the edge made for this request."""
-    return request[NOTE]
+def context_of(request: web.Request) -> RequestContext:
+    """Context that the edge made for this request."""
+    return request[CONTEXT]
 
 
 def principal_of(request: web.Request) -> Principal:
     """The principal that the edge found. Raises Unauthorized where a route was left open by mistake."""
-    principal = note_of(request).principal
+    principal = context_of(request).principal
     if principal is None:
         raise Unauthorized("this route needs a caller")
     return principal

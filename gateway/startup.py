@@ -16,11 +16,11 @@ from longshore.gateway.appkeys import (
     FEED_STORE,
     FILES,
     GRANTS,
-    HEARING,
+    EVENT_LISTENER,
     KEYS,
-    LINK,
+    REDIS,
     MAILBOXES,
-    NEWS,
+    PUBLISHER,
     QUEUE,
     RENEWALS,
     RESERVATIONS,
@@ -30,29 +30,29 @@ from longshore.gateway.appkeys import (
     TASKS,
     TRACES,
     UPLOAD_WAITS,
-    VITALS,
+    PROCESS_METRICS,
     WORKERS,
 )
-from longshore.gateway.auth.authenticator import DOOR, Door
-from longshore.gateway.auth.failed_attempts import FAILURES, Failures
-from longshore.gateway.auth.rate_limiter import LIMITER, Limiter
+from longshore.gateway.auth.authenticator import AUTHENTICATOR, Authenticator
+from longshore.gateway.auth.failed_attempts import FAILED_ATTEMPTS, FailedAttemptLimiter
+from longshore.gateway.auth.rate_limiter import RATE_LIMITER, RateLimiter
 from longshore.gateway.files.adapters import Adapters
 from longshore.gateway.files.fetching import FETCHER, Fetcher, Guard
 from longshore.gateway.http.routes import add_routes
-from longshore.gateway.mcp.call_files.retry_state import CARRIED
+from longshore.gateway.mcp.call_files.retry_state import RETRY_SEALER
 from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
-from longshore.gateway.mcp.input_requests.standing_streams import STANDS, Stands
-from longshore.gateway.mcp.input_requests.suspended_calls import PARKED, ParkedCalls
-from longshore.gateway.mcp.list_cache import LISTS
+from longshore.gateway.mcp.input_requests.standing_streams import STANDING_STREAMS, StandingStreams
+from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS, SuspendedCalls
+from longshore.gateway.mcp.list_cache import LIST_CACHE
 from longshore.gateway.mcp.replies.event_streams import STREAMS
-from longshore.gateway.mcp.sessions.end_watcher import ENDINGS, Endings
+from longshore.gateway.mcp.sessions.end_watcher import SESSION_ENDS, SessionEndWatcher
 from longshore.gateway.mcp.sessions.leases import LEASES, Leases
 from longshore.gateway.mcp.subscriptions.feeds import FEEDS, Feeds
-from longshore.gateway.metrics import METRICS, Tally
-from longshore.gateway.mounts import SERVERS, STARTUP, Mounted
+from longshore.gateway.metrics import METRICS, GatewayEvents
+from longshore.gateway.mounts import SERVERS, STARTUP, Mount
 from longshore.gateway.upstream import health_probe as probe
 from longshore.gateway.upstream.client import UpstreamClient
-from longshore.gateway.upstream.era_cache import ERAS, Eras
+from longshore.gateway.upstream.era_cache import ERA_CACHE, EraCache
 from longshore.gateway.upstream.headers import HeaderRules
 from longshore.gateway.upstream.health_probe import Monitor
 from longshore.gateway.upstream.session_ender import end_sessions
@@ -63,10 +63,10 @@ from longshore.shared.crypto.signed_links import Signer
 from longshore.shared.ids import new_id
 from longshore.shared.keys import Keys
 from longshore.shared.messaging.mailboxes import Mailboxes
-from longshore.shared.messaging.message_stream import Parcels
-from longshore.shared.messaging.pubsub import CANCELLED, LISTS_CHANGED, Hearing, News, Word
+from longshore.shared.messaging.message_stream import MessageStream
+from longshore.shared.messaging.pubsub import CANCELLED, LISTS_CHANGED, EventListener, Publisher, Event
 from longshore.shared.otlp.lifecycle import exporting
-from longshore.shared.process_sampler import take_pulse
+from longshore.shared.process_sampler import sample_process
 from longshore.shared.redis.address import configured_address
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Scripts
@@ -108,7 +108,7 @@ async def background(app: web.Application) -> AsyncIterator[None]:
 
 async def access(app: web.Application) -> AsyncIterator[None]:
     """Who may come in."""
-    door = app[DOOR] = Door(app[CONFIG], app[TASKS])
+    door = app[AUTHENTICATOR] = Authenticator(app[CONFIG], app[TASKS])
     yield
     await door.close()
 
@@ -117,25 +117,25 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     """Redis and everything stored in it."""
     config, tasks = app[CONFIG], app[TASKS]
     address = configured_address(config)
-    link = app[LINK] = RedisLink(address, tasks)
+    link = app[REDIS] = RedisLink(address, tasks)
     await link.require_suitable()
     scripts, keys = Scripts(link), Keys(config.state_persistence.redis.key_base)
     app[KEYS] = keys
     limits = SessionLimits.of(config.sessions)
     app[SESSIONS] = SessionStore(scripts, link, keys, limits)
     app[EXPIRY] = ExpiryStore(scripts, link, keys, limits)
-    app[ERAS] = Eras(EraStore(link, keys))
+    app[ERA_CACHE] = EraCache(EraStore(link, keys))
     app[RENEWALS] = RenewalStore(scripts, keys)
-    tasks.spawn(take_pulse(TotalsStore(scripts, keys), app[VITALS]), name="pulse")
+    tasks.spawn(sample_process(TotalsStore(scripts, keys), app[PROCESS_METRICS]), name="pulse")
     app[FILES] = FileStore(scripts, link, keys, FileLimits.of(config))
     app[RESERVATIONS] = ReservationStore(scripts, link, keys, FileLimits.of(config))
     leases = app[LEASES] = Leases(app[SESSIONS], app[FILES])
     tasks.spawn(leases.keep(), name="renew_leases")
     store = LimitStore(scripts, link, keys)
-    limiter = app[LIMITER] = Limiter(config.limits, store)
+    limiter = app[RATE_LIMITER] = RateLimiter(config.limits, store)
     if limiter.is_on:
         tasks.spawn(limiter.keep(), name="renew_places")
-    app[FAILURES] = Failures(config.limits.failed_credentials_per_minute, store)
+    app[FAILED_ATTEMPTS] = FailedAttemptLimiter(config.limits.failed_credentials_per_minute, store)
     grants = app[GRANTS] = GrantStore(scripts, keys)
     waits = app[UPLOAD_WAITS] = UploadWaits(address, keys, grants, tasks)
     life_s = max(config.storage.orphan_sweeper_grace_seconds, LEAST_GRACE_S)  # then the sweeper takes the bytes
@@ -153,11 +153,11 @@ async def state(app: web.Application) -> AsyncIterator[None]:
 
 async def mail(app: web.Application) -> AsyncIterator[None]:
     """Where calls and listeners wait for what reaches other gateways."""
-    address, link, keys, tasks = configured_address(app[CONFIG]), app[LINK], app[KEYS], app[TASKS]
+    address, link, keys, tasks = configured_address(app[CONFIG]), app[REDIS], app[KEYS], app[TASKS]
     mailboxes = app[MAILBOXES] = Mailboxes(address, link, keys, tasks)
-    news = app[NEWS] = News(link, keys)
-    hearing = app[HEARING] = Hearing(address, keys, tasks, hear_all=partial(_hear, app))
-    app[ENDINGS] = Endings(hearing, app[SESSIONS], tasks)
+    news = app[PUBLISHER] = Publisher(link, keys)
+    hearing = app[EVENT_LISTENER] = EventListener(address, keys, tasks, hear_all=partial(_hear, app))
+    app[SESSION_ENDS] = SessionEndWatcher(hearing, app[SESSIONS], tasks)
     store = app[FEED_STORE] = FeedStore(Scripts(link), link, keys, new_id())
     feeds = app[FEEDS] = Feeds(store, hearing, news, tasks)
     tasks.spawn(feeds.beat(), name="beat")
@@ -167,26 +167,26 @@ async def mail(app: web.Application) -> AsyncIterator[None]:
     await mailboxes.close()
 
 
-def _hear(app: web.Application, word: Word) -> None:
+def _hear(app: web.Application, word: Event) -> None:
     """What every gateway is told."""
     if word.kind == LISTS_CHANGED:
-        app[LISTS].forget_server(word.data.decode())
+        app[LIST_CACHE].forget_server(word.data.decode())
     elif word.kind == CANCELLED:
-        app[CANCELLATIONS].hear(word)
+        app[CANCELLATIONS].on_event(word)
 
 
 async def asking(app: web.Application) -> AsyncIterator[None]:
     """Calls that wait for their clients, given up before anything that they need."""
-    config, link, keys = app[CONFIG], app[LINK], app[KEYS]
+    config, link, keys = app[CONFIG], app[REDIS], app[KEYS]
     secret = config.signing_secret_setting() or await signing_secret(link, keys)
-    app[CARRIED] = Sealer([secret, *config.former_signing_secrets()], "files of a call")
-    parked = app[PARKED] = ParkedCalls(
-        app[MAILBOXES], Parcels(link, keys, app[TASKS], new_id()),
-        Sealer([secret, *config.former_signing_secrets()], "request state"), app[ENDINGS], app[TASKS],
+    app[RETRY_SEALER] = Sealer([secret, *config.former_signing_secrets()], "files of a call")
+    parked = app[SUSPENDED_CALLS] = SuspendedCalls(
+        app[MAILBOXES], MessageStream(link, keys, app[TASKS], new_id()),
+        Sealer([secret, *config.former_signing_secrets()], "request state"), app[SESSION_ENDS], app[TASKS],
         config.sessions,
     )
     app[METRICS].waiting_calls_of(lambda: parked.count)
-    stands = app[STANDS] = Stands(app[FEEDS], app[HEARING], app[TASKS])
+    stands = app[STANDING_STREAMS] = StandingStreams(app[FEEDS], app[EVENT_LISTENER], app[TASKS])
     yield
     await parked.close()
     stands.close()
@@ -234,13 +234,13 @@ async def upstreams(app: web.Application) -> AsyncIterator[None]:
         await mounted.client.close()
 
 
-def _wired(tally: Tally, monitor: Monitor) -> None:
-    tally.wiring(server=monitor.server.id, ready=monitor.readiness == "ready" and not monitor.missing_tools)
+def _wired(tally: GatewayEvents, monitor: Monitor) -> None:
+    tally.adapter_check(server=monitor.server.id, ready=monitor.readiness == "ready" and not monitor.missing_tools)
 
 
-def mount(server: Server, config: Config) -> Mounted:
+def mount(server: Server, config: Config) -> Mount:
     """One configured server, ready to be routed to. Needs a running loop."""
-    return Mounted(
+    return Mount(
         server=server,
         client=UpstreamClient(server),
         headers=HeaderRules.of(server, credential_header=config.core.auth.header_name),

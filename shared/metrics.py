@@ -8,7 +8,7 @@ from functools import cached_property
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from longshore.shared.process_metrics import Vitals
+from longshore.shared.process_metrics import ProcessMetrics
 
 _HTTP = (
     "server_id", "http_request_method", "adapter_route_group", "http_response_status_code",
@@ -133,7 +133,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.vitals = Vitals(self.registry)
+        self.vitals = ProcessMetrics(self.registry)
 
     @cached_property
     def gateway(self) -> GatewayMetrics:

@@ -11,7 +11,7 @@ from longshore.shared.state.totals import Totals
 _SHORT_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
-class Vitals:
+class ProcessMetrics:
     """The totals are the same in every process: take their `max`, never their `sum`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:

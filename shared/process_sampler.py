@@ -4,13 +4,13 @@ import asyncio
 
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import StoreDown
-from longshore.shared.process_metrics import Vitals
+from longshore.shared.process_metrics import ProcessMetrics
 from longshore.shared.state.totals import TotalsStore
 
 _EVERY_S = 1.0
 
 
-async def take_pulse(store: TotalsStore, vitals: Vitals) -> None:
+async def sample_process(store: TotalsStore, vitals: ProcessMetrics) -> None:
     """Measure until cancelled, also while Redis is away; then the last totals stay as they were."""
     while True:
         await _ask_redis(store, vitals)
@@ -19,7 +19,7 @@ async def take_pulse(store: TotalsStore, vitals: Vitals) -> None:
         vitals.loop_lag.observe(max(0.0, monotonic_s() - asleep_s - _EVERY_S))
 
 
-async def _ask_redis(store: TotalsStore, vitals: Vitals) -> None:
+async def _ask_redis(store: TotalsStore, vitals: ProcessMetrics) -> None:
     asked_s = monotonic_s()
     try:
         totals = await store.read()

@@ -13,7 +13,7 @@ from longshore.shared.metrics import WorkerMetrics
 from longshore.shared.state.periodic import Periodic
 from longshore.shared.state.workers import BEAT_EVERY_S, Workers
 from longshore.storage_worker.arq_worker import WakeWorker
-from longshore.storage_worker.reconcile_trigger import Awakening
+from longshore.storage_worker.reconcile_trigger import ReconcileTrigger
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ class Heartbeat:
 
     def __init__(
         self, worker: WakeWorker, workers: Workers, periodic: Periodic, metrics: WorkerMetrics, jobs: Sequence[Every],
-        awakening: Awakening,
+        awakening: ReconcileTrigger,
     ) -> None:
         self._worker = worker
         self._workers = workers

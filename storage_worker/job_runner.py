@@ -56,7 +56,7 @@ def job(
     return lambda work: Job(payload=payload, work=work, timeout_s=timeout_s, keep_result_s=keep_result_s)
 
 
-class Frame:
+class JobRunner:
     """Runs jobs for arq."""
 
     def __init__(self, stores: Stores, metrics: WorkerMetrics, traces: Traces | None = None) -> None:

@@ -8,7 +8,7 @@ from longshore.shared.state.reconciliation import ReconciliationStore
 _WAVE_MS = 60_000            # workers that start together cause one pass
 
 
-class Awakening:
+class ReconcileTrigger:
     """One worker's part in it: any of them may ask for the pass, and one does it."""
 
     def __init__(self, mode: ReconciliationMode, store: ReconciliationStore, periodic: Periodic) -> None:

@@ -11,7 +11,7 @@ from longshore.shared.storage.blobs import Blobs
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class CleanupPolicy:
     """What the configuration says about the files that jobs come upon."""
 
     orphan_grace_s: int
@@ -26,14 +26,14 @@ class Stores:
     files: FileStore
     due: Due
     expiry: ExpiryStore
-    policy: Policy
+    policy: CleanupPolicy
 
 
-def policy_of(config: Config) -> Policy:
+def policy_of(config: Config) -> CleanupPolicy:
     """The part of the configuration that jobs need. Pure."""
     storage = config.storage
     free = storage.artifact_locator_policy == "allow_configured_roots"
-    return Policy(
+    return CleanupPolicy(
         orphan_grace_s=storage.orphan_sweeper_grace_seconds,
         capture_roots=tuple(map(Path, storage.artifact_locator_allowed_roots)) if free else (),
     )

@@ -18,8 +18,8 @@ from longshore.shared.jobs import Cleanup, Sweep
 from longshore.shared.keys import Keys
 from longshore.shared.metrics import Metrics, WorkerMetrics
 from longshore.shared.otlp.lifecycle import exporting
-from longshore.shared.process_metrics import Vitals
-from longshore.shared.process_sampler import take_pulse
+from longshore.shared.process_metrics import ProcessMetrics
+from longshore.shared.process_sampler import sample_process
 from longshore.shared.redis.address import RedisAddress, configured_address
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Scripts
@@ -39,14 +39,14 @@ from longshore.shared.tracing import Traces
 from longshore.storage_worker.arq_pool import arq_pool
 from longshore.storage_worker.arq_worker import WakeWorker
 from longshore.storage_worker.heartbeat import Every, Heartbeat
-from longshore.storage_worker.job_runner import Frame
+from longshore.storage_worker.job_runner import JobRunner
 from longshore.storage_worker.jobs.cleanup import cleanup
 from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
 from longshore.storage_worker.jobs.finalise_upload import finalise_upload
 from longshore.storage_worker.jobs.reconcile import reconcile_with
 from longshore.storage_worker.jobs.remove_scope import remove_scope
 from longshore.storage_worker.jobs.sweep import sweep
-from longshore.storage_worker.reconcile_trigger import Awakening
+from longshore.storage_worker.reconcile_trigger import ReconcileTrigger
 from longshore.storage_worker.stores import Stores, policy_of
 from longshore.storage_worker.sweeping.attribution import Attribution
 
@@ -85,7 +85,7 @@ async def serve(config: Config, admin_port: int | None = None) -> None:
 
 @asynccontextmanager
 async def running_worker(
-    config: Config, metrics: WorkerMetrics, vitals: Vitals | None = None, traces: Traces | None = None
+    config: Config, metrics: WorkerMetrics, vitals: ProcessMetrics | None = None, traces: Traces | None = None
 ) -> AsyncIterator[WakeWorker]:
     """A worker that runs while the block does, and lets its jobs end before the block is left."""
     logging.getLogger("arq").setLevel(logging.WARNING)  # below that it writes the arguments of jobs
@@ -98,17 +98,17 @@ async def running_worker(
         await link.require_suitable()
         scripts = Scripts(link)
         stores = await _stores(config, scripts, link, keys, stack)
-        frame, found = Frame(stores, metrics, traces), ReconciliationStore(scripts, link, keys, FileLimits.of(config))
+        frame, found = JobRunner(stores, metrics, traces), ReconciliationStore(scripts, link, keys, FileLimits.of(config))
         reconciling = frame.function(reconcile_with(found, Attribution.of(config)))
         worker = _worker(scripts, keys, address, [*_functions(frame), reconciling], metrics)
         workers = Workers(scripts, link, keys)
         stack.push_async_callback(_leave, workers, worker.worker_id)
         periodic = Periodic(scripts, keys)
-        awakening = Awakening(config.state_persistence.reconciliation.mode, found, periodic)
+        awakening = ReconcileTrigger(config.state_persistence.reconciliation.mode, found, periodic)
         heartbeat = Heartbeat(worker, workers, periodic, metrics, _periodic_jobs(config), awakening)
         _ = tasks.start(heartbeat.run(), name="heartbeat")
         if vitals is not None:
-            tasks.spawn(take_pulse(TotalsStore(scripts, keys), vitals), name="pulse")
+            tasks.spawn(sample_process(TotalsStore(scripts, keys), vitals), name="pulse")
         subscription = Subscription(
             address, [keys.wake_workers()], tasks, on_message=lambda _: worker.wake(), on_ready=worker.wake
         )
@@ -131,7 +131,7 @@ async def _stores(config: Config, scripts: Scripts, link: RedisLink, keys: Keys,
     )
 
 
-def _functions(frame: Frame) -> list[Function]:
+def _functions(frame: JobRunner) -> list[Function]:
     return [
         frame.function(finalise_upload), frame.function(finalise_artifact), frame.function(remove_scope),
         frame.function(cleanup), frame.function(sweep),

@@ -12,7 +12,7 @@ from longshore.shared.errors import InsufficientScope, InvalidToken, LongshoreEr
 from longshore.shared.tasks import Tasks
 
 
-class Door:
+class Authenticator:
     """What one configuration says about credentials. Built once at start-up."""
 
     def __init__(self, config: Config, tasks: Tasks) -> None:
@@ -27,7 +27,7 @@ class Door:
         self._any_audience = resource.audiences(config, None)
         self._scopes = {server.id: frozenset(resource.needed_scopes(config, server)) for server in config.servers}
 
-    async def identify(self, offered: str) -> Principal:
+    async def authenticate(self, offered: str) -> Principal:
         """Whose credential this is. Raises Unauthorized, IssuerDown."""
         digest = digest_of(offered)
         principal = self._tokens.find(offered, digest)
@@ -38,7 +38,7 @@ class Door:
             raise InvalidToken("the token is not valid here")
         return self._holder(await self._verifier.verify(offered, digest), offered)
 
-    def knows(self, offered: str) -> bool:
+    def recently_valid(self, offered: str) -> bool:
         """Whether this very credential was good before, here, and has not ended since."""
         digest = digest_of(offered)
         return digest in self._seen or (self._verifier is not None and self._verifier.known(digest) is not None)
@@ -75,4 +75,4 @@ class Door:
         return Principal(name, authenticated=True, credential=offered, grant=grant)
 
 
-DOOR = web.AppKey("door", Door)
+AUTHENTICATOR = web.AppKey("door", Authenticator)

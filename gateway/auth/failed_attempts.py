@@ -16,7 +16,7 @@ from longshore.shared.state.limits import LimitStore, Subject
 _MOST_ADDRESSES = 20_000
 
 
-class Failures:
+class FailedAttemptLimiter:
     """The addresses that sent wrong credentials lately. Built once at start-up.
 
     This process's own count decides first, so that a flood costs a look into a dictionary; only what it lets
@@ -72,4 +72,4 @@ class Failures:
         return Subject(digest, "this address", limit)
 
 
-FAILURES = web.AppKey("failures", Failures)
+FAILED_ATTEMPTS = web.AppKey("failures", FailedAttemptLimiter)

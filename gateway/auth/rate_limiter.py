@@ -19,7 +19,7 @@ _RENEW_EVERY_S = 20.0        # a third of a lease's life
 
 
 @dataclass(slots=True)
-class Passage:
+class RequestSlot:
     """One request on its way; what it transfers is charged at its end."""
 
     kind: Kind
@@ -29,12 +29,12 @@ class Passage:
 
 
 @dataclass(slots=True)
-class Limiter:
+class RateLimiter:
     """The limits of one configuration. Built once at start-up."""
 
     limits: Limits
     store: LimitStore
-    _running: dict[str, Passage] = field(default_factory=dict)
+    _running: dict[str, RequestSlot] = field(default_factory=dict)
 
     @property
     def is_on(self) -> bool:
@@ -42,12 +42,12 @@ class Limiter:
         return self.limits.per_principal.is_on or self.limits.per_address.is_on
 
     @asynccontextmanager
-    async def passage(self, kind: Kind, *, principal: str, address: str) -> AsyncIterator[Passage]:
+    async def slot(self, kind: Kind, *, principal: str, address: str) -> AsyncIterator[RequestSlot]:
         """Hold a place while the block runs, and charge what it transferred. Raises RateLimited, StoreDown.
 
         `principal` is "" where nobody knows who it is.
         """
-        found = Passage(kind, "" if kind == "other" else new_id(), self._subjects(principal, address))
+        found = RequestSlot(kind, "" if kind == "other" else new_id(), self._subjects(principal, address))
         if not found.subjects:
             yield found
             return
@@ -84,4 +84,4 @@ def _digest(kind: str, name: str) -> str:
     return hashlib.sha256(f"{kind}:{name}".encode()).hexdigest()[:32]
 
 
-LIMITER = web.AppKey("limiter", Limiter)
+RATE_LIMITER = web.AppKey("limiter", RateLimiter)

@@ -3,10 +3,10 @@
 from aiohttp import web
 
 from longshore.gateway.appkeys import CONFIG
-from longshore.gateway.auth.authenticator import DOOR
+from longshore.gateway.auth.authenticator import AUTHENTICATOR
 from longshore.gateway.auth.client_address import client_address
 from longshore.gateway.auth.credentials import offered_credential, refuse_in_query
-from longshore.gateway.auth.failed_attempts import FAILURES
+from longshore.gateway.auth.failed_attempts import FAILED_ATTEMPTS
 from longshore.gateway.auth.principal import Principal
 from longshore.shared.errors import BadRequest, Forbidden, InvalidToken, Unauthorized, Unavailable
 
@@ -26,11 +26,11 @@ async def authenticate(request: web.Request, server: str | None) -> Principal:
     offered = offered_credential(request.headers, auth.header_name)
     if offered is None:
         raise Unauthorized(f"send a token as Authorization: Bearer or in the header {auth.header_name}")
-    door, failures, address = request.app[DOOR], request.app[FAILURES], address_of(request)
-    if not door.knows(offered):  # who is known goes on, whatever comes from the same address
+    door, failures, address = request.app[AUTHENTICATOR], request.app[FAILED_ATTEMPTS], address_of(request)
+    if not door.recently_valid(offered):  # who is known goes on, whatever comes from the same address
         failures.check(address)
     try:
-        principal = await door.identify(offered)
+        principal = await door.authenticate(offered)
         door.check(principal, server)
     except InvalidToken:
         await failures.count(address)

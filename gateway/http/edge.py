@@ -9,17 +9,17 @@ import structlog
 from aiohttp import web
 
 from longshore.gateway.appkeys import CONFIG
-from longshore.gateway.auth.authenticator import DOOR
-from longshore.gateway.auth.rate_limiter import LIMITER
+from longshore.gateway.auth.authenticator import AUTHENTICATOR
+from longshore.gateway.auth.rate_limiter import RATE_LIMITER
 from longshore.gateway.http.auth import authenticate
 from longshore.gateway.http.origins import Origins
-from longshore.gateway.http.rate_limits import within_limits
+from longshore.gateway.http.rate_limits import rate_limited
 from longshore.gateway.http.spans import traced
 from longshore.gateway.http.uploads import page
 from longshore.gateway.http.uploads import tus_headers as tus
 from longshore.gateway.mcp.forwarding.relay import error_message
 from longshore.gateway.metrics import METRICS
-from longshore.gateway.request_context import GROUPS, MCP_GROUP, NOTE, CutOff, Note
+from longshore.gateway.request_context import GROUPS, MCP_GROUP, CONTEXT, CutOff, RequestContext
 from longshore.shared import ids
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import (
@@ -64,7 +64,7 @@ class Bug(LongshoreError):
 @web.middleware
 async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request its note and principal, and its errors their form."""
-    note = request[NOTE] = Note(request_id=ids.new_id(), started_s=monotonic_s())
+    note = request[CONTEXT] = RequestContext(request_id=ids.new_id(), started_s=monotonic_s())
     structlog.contextvars.bind_contextvars(request_id=note.request_id)
     status, response = 499, None    # nginx's status for a client that went away
     with traced(request, note):
@@ -86,7 +86,7 @@ async def add_cors_headers(request: web.Request, response: web.StreamResponse) -
     response.headers.update(request.app[ORIGINS].cors_headers(request.headers.get("Origin")))
 
 
-async def _answer(request: web.Request, handler: Handler, note: Note) -> web.StreamResponse:
+async def _answer(request: web.Request, handler: Handler, note: RequestContext) -> web.StreamResponse:
     try:
         _classify(request, note)
         origins = request.app[ORIGINS]
@@ -95,7 +95,7 @@ async def _answer(request: web.Request, handler: Handler, note: Note) -> web.Str
         origins.check(request.headers, own_page=_is_own_page(request, note))
         if note.route_group not in _PUBLIC:
             note.principal = await authenticate(request, note.server if note.is_message else None)
-            if request.app[LIMITER].is_on:
+            if request.app[RATE_LIMITER].is_on:
                 handler = partial(_limited, handler, note.principal.name)
         return await handler(request)
     except LongshoreError as err:
@@ -109,18 +109,18 @@ async def _answer(request: web.Request, handler: Handler, note: Note) -> web.Str
         return _failed(request, note, Bug(note.request_id))
 
 
-def _is_own_page(request: web.Request, note: Note) -> bool:
+def _is_own_page(request: web.Request, note: RequestContext) -> bool:
     """Whether the request may come from an upload page of ours under whatever name: its link is all that counts."""
     return note.route_group == "upload" and ("sig" in request.query or "upload" in request.match_info)
 
 
 async def _limited(handler: Handler, principal: str, request: web.Request) -> web.StreamResponse:
-    kind: Kind = "call" if request[NOTE].is_message and request.method == "POST" else "other"
-    async with within_limits(request, kind, principal=principal):
+    kind: Kind = "call" if request[CONTEXT].is_message and request.method == "POST" else "other"
+    async with rate_limited(request, kind, principal=principal):
         return await handler(request)
 
 
-def _failed(request: web.Request, note: Note, err: LongshoreError) -> web.Response:
+def _failed(request: web.Request, note: RequestContext, err: LongshoreError) -> web.Response:
     note.reason = err.reason
     if note.head_sent:
         return _cut_off(request)
@@ -128,7 +128,7 @@ def _failed(request: web.Request, note: Note, err: LongshoreError) -> web.Respon
         text = page.refused_page(str(err))
         return web.Response(text=text, status=err.status, content_type="text/html", headers=page.HEADERS)
     answer = answer_error(note, err)
-    if challenge := request.app[DOOR].challenge(err, note.server):
+    if challenge := request.app[AUTHENTICATOR].challenge(err, note.server):
         answer.headers["WWW-Authenticate"] = challenge
     answer.headers.update(tus.said_with_errors(request.headers))
     return answer
@@ -141,7 +141,7 @@ def _cut_off(request: web.Request) -> web.Response:
     return web.Response(status=499)
 
 
-def _answer_of_server(note: Note, err: web.HTTPException) -> web.Response:
+def _answer_of_server(note: RequestContext, err: web.HTTPException) -> web.Response:
     """What aiohttp itself refused, in our form."""
     if isinstance(err, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(err.allowed_methods))
@@ -155,7 +155,7 @@ def _answer_of_server(note: Note, err: web.HTTPException) -> web.Response:
     return answer_error(note, Refused(err.reason))
 
 
-def _classify(request: web.Request, note: Note) -> None:
+def _classify(request: web.Request, note: RequestContext) -> None:
     resource = request.match_info.route.resource
     group = request.app[GROUPS].get(resource.canonical) if resource is not None else None
     if group is not None:
@@ -163,7 +163,7 @@ def _classify(request: web.Request, note: Note) -> None:
         note.is_message = group.name == MCP_GROUP
 
 
-def answer_error(note: Note, err: LongshoreError) -> web.Response:
+def answer_error(note: RequestContext, err: LongshoreError) -> web.Response:
     """The answer to an error, in the form of its route: our own JSON, JSON-RPC, or a tool result."""
     note.reason = err.reason
     if not note.is_message:
@@ -182,19 +182,19 @@ def answer_error(note: Note, err: LongshoreError) -> web.Response:
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
 
-def _status_of(note: Note, err: LongshoreError) -> int:
+def _status_of(note: RequestContext, err: LongshoreError) -> int:
     """In the stateless revision, 404 says that there is no such method."""
     return 400 if note.is_modern and err.status == 404 and not isinstance(err, MethodNotFound) else err.status
 
 
-def _measure(request: web.Request, note: Note, response: web.StreamResponse | None) -> None:
+def _measure(request: web.Request, note: RequestContext, response: web.StreamResponse | None) -> None:
     """What went through the proxy. A body that is still to be written is known already."""
     body = response.body if isinstance(response, web.Response) else None
     sent = len(body) if isinstance(body, bytes | bytearray) else response.body_length if response is not None else 0
     request.app[METRICS].messages(server=note.server, received=request.content.total_bytes, sent=sent)
 
 
-def _count(request: web.Request, note: Note, status: int) -> None:
+def _count(request: web.Request, note: RequestContext, status: int) -> None:
     metrics = request.app[METRICS]
     elapsed_s = monotonic_s() - note.started_s
     metrics.http_request(

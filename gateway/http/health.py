@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.appkeys import CONFIG, KEYS, LINK, WORKERS
+from longshore.gateway.appkeys import CONFIG, KEYS, REDIS, WORKERS
 from longshore.gateway.http.auth import authenticated
-from longshore.gateway.mounts import SERVERS, STARTUP, Mounted
-from longshore.gateway.request_context import note_of
+from longshore.gateway.mounts import SERVERS, STARTUP, Mount
+from longshore.gateway.request_context import context_of
 from longshore.shared.config import Config
 from longshore.shared.errors import StoreDown, Unavailable
 from longshore.shared.state.reconciliation import last_pass
@@ -21,7 +21,7 @@ async def healthz(request: web.Request) -> web.StreamResponse:
 
     An unreachable upstream or a missing worker degrades the answer but not what else is served.
     """
-    note_of(request).server = "global"
+    context_of(request).server = "global"
     app, config = request.app, request.app[CONFIG]
     redis, workers = await _redis(request)
     caller = await authenticated(request)
@@ -47,7 +47,7 @@ async def _redis(request: web.Request) -> tuple[bool, int]:
     try:
         return True, await request.app[WORKERS].live()
     except StoreDown:
-        return request.app[LINK].is_open, 0
+        return request.app[REDIS].is_open, 0
 
 
 async def _reconciliation(request: web.Request, *, redis: bool) -> dict[str, Any]:
@@ -59,7 +59,7 @@ async def _reconciliation(request: web.Request, *, redis: bool) -> dict[str, Any
     if not redis:
         return {"status": "unknown", "mode": mode}
     try:
-        last = await last_pass(app[LINK], app[KEYS])
+        last = await last_pass(app[REDIS], app[KEYS])
     except Unavailable:
         return {"status": "unknown", "mode": mode}
     if last is None:
@@ -69,7 +69,7 @@ async def _reconciliation(request: web.Request, *, redis: bool) -> dict[str, Any
     return {"status": "done", "mode": mode, **msgspec.structs.asdict(last)}
 
 
-def _reasons(servers: dict[str, Mounted], *, redis: bool, workers: int) -> list[str]:
+def _reasons(servers: dict[str, Mount], *, redis: bool, workers: int) -> list[str]:
     if not redis:
         return ["state store unavailable"]
     reasons = [] if workers else ["no storage worker is alive"]
@@ -82,7 +82,7 @@ def _reasons(servers: dict[str, Mounted], *, redis: bool, workers: int) -> list[
     return reasons
 
 
-def _is_wired(mounted: Mounted) -> bool:
+def _is_wired(mounted: Mount) -> bool:
     return mounted.monitor.readiness == "ready" and not mounted.monitor.missing_tools
 
 
@@ -95,7 +95,7 @@ def _persistence(config: Config, redis: bool) -> dict[str, Any]:
     }
 
 
-def _server(mounted: Mounted, *, detailed: bool) -> dict[str, Any]:
+def _server(mounted: Mount, *, detailed: bool) -> dict[str, Any]:
     monitor = mounted.monitor
     entry: dict[str, Any] = {
         "server_id": mounted.server.id,

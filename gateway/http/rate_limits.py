@@ -5,18 +5,18 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from longshore.gateway.auth.rate_limiter import LIMITER, Passage
+from longshore.gateway.auth.rate_limiter import RATE_LIMITER, RequestSlot
 from longshore.gateway.http.auth import address_of
 from longshore.shared.state.limits import Kind
 
 
 @asynccontextmanager
-async def within_limits(
+async def rate_limited(
     request: web.Request, kind: Kind, *, principal: str = "", scope: str = ""
-) -> AsyncIterator[Passage]:
+) -> AsyncIterator[RequestSlot]:
     """Run the block as one request of `principal`, or of whoever owns the session `scope`. Raises RateLimited."""
-    limiter = request.app[LIMITER]
+    limiter = request.app[RATE_LIMITER]
     if scope and limiter.limits.per_principal.is_on:
         principal = await limiter.store.owner(scope)
-    async with limiter.passage(kind, principal=principal, address=address_of(request)) as passage:
+    async with limiter.slot(kind, principal=principal, address=address_of(request)) as passage:
         yield passage

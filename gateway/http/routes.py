@@ -11,12 +11,12 @@ from longshore.gateway.http.uploads import form as uploads
 from longshore.gateway.http.uploads.incoming import go_ahead
 from longshore.gateway.http.wellknown import add_metadata_routes
 from longshore.gateway.mcp import endpoint
-from longshore.gateway.mounts import Mounted
+from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import GROUPS, MCP_GROUP, Group
 from longshore.shared.config import Config
 
 
-def add_routes(app: web.Application, config: Config, servers: dict[str, Mounted]) -> None:
+def add_routes(app: web.Application, config: Config, servers: dict[str, Mount]) -> None:
     """Every public route. A mount answers with and without the slash at its end, never with a redirect."""
     groups = app[GROUPS] = {}
     health_route = app.router.add_resource("/healthz")

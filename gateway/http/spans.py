@@ -6,14 +6,14 @@ from functools import partial
 from aiohttp import web
 
 from longshore.gateway.appkeys import TRACES
-from longshore.gateway.request_context import Note
+from longshore.gateway.request_context import RequestContext
 from longshore.shared import tracing
 from longshore.shared.tracing import Root, Span
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def traced(request: web.Request, note: Note) -> AbstractContextManager[object]:
+def traced(request: web.Request, note: RequestContext) -> AbstractContextManager[object]:
     """`with` over the request's span, a part of its caller's trace where it names one; over nothing mostly."""
     traces = request.app[TRACES]
     if traces is None:
@@ -23,7 +23,7 @@ def traced(request: web.Request, note: Note) -> AbstractContextManager[object]:
     return note.trace
 
 
-def _describe(request: web.Request, note: Note, span: Span, status: int) -> None:
+def _describe(request: web.Request, note: RequestContext, span: Span, status: int) -> None:
     """Say what the request turned out to be: OpenTelemetry's names for HTTP and for MCP."""
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "unmatched"

@@ -7,14 +7,14 @@ from aiohttp import web
 
 from longshore.gateway.appkeys import CONFIG
 from longshore.gateway.auth.protected_resource import WELL_KNOWN, metadata
-from longshore.gateway.mounts import Mounted
+from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import GROUPS, Group
 
 GROUP = "well_known"
 _encode = msgspec.json.Encoder().encode
 
 
-def add_metadata_routes(app: web.Application, servers: dict[str, Mounted]) -> None:
+def add_metadata_routes(app: web.Application, servers: dict[str, Mount]) -> None:
     """For longshore as a whole and for each mount, with and without the slash at its end."""
     _add(app, WELL_KNOWN, None)
     for mounted in servers.values():
@@ -22,13 +22,13 @@ def add_metadata_routes(app: web.Application, servers: dict[str, Mounted]) -> No
             _add(app, WELL_KNOWN + path, mounted)
 
 
-def _add(app: web.Application, path: str, mounted: Mounted | None) -> None:
+def _add(app: web.Application, path: str, mounted: Mount | None) -> None:
     route = app.router.add_resource(path)
     route.add_route("GET", partial(_document, mounted))
     app[GROUPS][route.canonical] = Group(GROUP, mounted.server.id if mounted is not None else "global")
 
 
-async def _document(mounted: Mounted | None, request: web.Request) -> web.StreamResponse:
+async def _document(mounted: Mount | None, request: web.Request) -> web.StreamResponse:
     config = request.app[CONFIG]
     body = _encode(metadata(config, mounted.server if mounted is not None else None))
     # Pages ask too: clients that live in browsers begin here.

@@ -13,8 +13,8 @@ from aiohttp import web
 from longshore.gateway.mcp.exchange import Exchange, Sink, caller_of, lease_id, may_change_lists, open_session
 from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
 from longshore.gateway.mcp.replies.event_streams import STREAMS
-from longshore.gateway.mounts import Mounted
-from longshore.gateway.request_context import Note, note_of
+from longshore.gateway.mounts import Mount
+from longshore.gateway.request_context import RequestContext, context_of
 from longshore.gateway.wire import envelope as wire
 from longshore.gateway.wire import modern, sse
 from longshore.gateway.wire.envelope import Envelope, Kind
@@ -28,7 +28,7 @@ _decoder = msgspec.json.Decoder(list[msgspec.Raw])
 Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
 
-async def post(mounted: Mounted, request: web.Request, body: bytes, handle: Handle) -> web.StreamResponse:
+async def post(mounted: Mount, request: web.Request, body: bytes, handle: Handle) -> web.StreamResponse:
     """Handle every member with `handle`. Raises BadRequest where the session's revision has no batches."""
     caller = caller_of(request, mounted)
     session = await open_session(request, caller)
@@ -74,10 +74,10 @@ def _members(request: web.Request, body: bytes) -> list[tuple[Envelope, bytes]]:
 
 
 async def _streamed(
-    mounted: Mounted, request: web.Request, members: list[tuple[Envelope, bytes]], handle: Handle
+    mounted: Mount, request: web.Request, members: list[tuple[Envelope, bytes]], handle: Handle
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={**STREAM_HEADERS, "Content-Type": "text/event-stream"})
-    note_of(request).head_sent = True
+    context_of(request).head_sent = True
     await response.prepare(request)
     streams = request.app[STREAMS]
     stream = streams.add(response)
@@ -95,11 +95,11 @@ async def _streamed(
 
 
 async def _one(
-    mounted: Mounted, request: web.Request, member: Envelope, raw: bytes, sink: Sink | None, handle: Handle
+    mounted: Mount, request: web.Request, member: Envelope, raw: bytes, sink: Sink | None, handle: Handle
 ) -> None:
     """One member; whatever goes wrong with it is its own answer."""
-    outer = note_of(request)
-    note = Note(
+    outer = context_of(request)
+    note = RequestContext(
         request_id=ids.new_id(), route_group=outer.route_group, server=outer.server, method=member.method,
         message_id=member.id, is_message=True, session_id=outer.session_id, started_s=outer.started_s,
         principal=outer.principal,

@@ -43,8 +43,8 @@ from longshore.gateway.mcp.methods import (
 from longshore.gateway.mcp.sessions import log_levels as levels
 from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.mcp.sessions.renewal import renew, with_upstream
-from longshore.gateway.mounts import Mounted
-from longshore.gateway.request_context import SESSION_HEADER, VERSION_HEADER, note_of
+from longshore.gateway.mounts import Mount
+from longshore.gateway.request_context import SESSION_HEADER, VERSION_HEADER, context_of
 from longshore.gateway.upstream import rpc as ask
 from longshore.gateway.upstream.client import UpstreamAnswer
 from longshore.gateway.wire import changes, modern
@@ -78,9 +78,9 @@ _HANDLERS: dict[str, Callable[[Exchange], Awaitable[web.StreamResponse]]] = {
 }
 
 
-async def post(mounted: Mounted, request: web.Request) -> web.StreamResponse:
+async def post(mounted: Mount, request: web.Request) -> web.StreamResponse:
     """POST: one message from the client. Requests take a lease; answers and notifications never do."""
-    note = note_of(request)
+    note = context_of(request)
     body = await _read_body(request)
     wire.check_depth(body, request.app[CONFIG].core.max_json_depth)
     if body.lstrip()[:1] == b"[":
@@ -121,21 +121,21 @@ async def _handle(exchange: Exchange) -> web.StreamResponse:
     """One message in its session, whose lease is held and given back."""
     leases, message, mounted = exchange.request.app[LEASES], exchange.envelope, exchange.mounted
     lease = lease_id(exchange.note, message)
-    leases.begin(exchange.caller.session_id, lease)
+    leases.acquire(exchange.caller.session_id, lease)
     try:
         exchange.note.executing = message.kind is Kind.REQUEST
         exchange.session = await with_upstream(exchange.request, mounted, exchange.caller, exchange.session)
         _check_era(exchange)
         if exchange.stateless is not None:
             await levels.ensure(exchange)
-        if exchange.is_restated and (answer := await crossing.answered_here(exchange)) is not None:
+        if exchange.is_restated and (answer := await crossing.answer_locally(exchange)) is not None:
             return answer
         return await _HANDLERS.get(message.method, passthrough)(exchange)
     except UpstreamDown:
         mounted.monitor.doubted.set()
         raise
     finally:
-        leases.end(exchange.caller.session_id, lease)
+        leases.release(exchange.caller.session_id, lease)
 
 
 def _check_era(exchange: Exchange) -> None:
@@ -163,7 +163,7 @@ async def _one_way(exchange: Exchange) -> web.StreamResponse:
         return await relay(exchange, answer)
 
 
-async def get(mounted: Mounted, request: web.Request) -> web.StreamResponse:
+async def get(mounted: Mount, request: web.Request) -> web.StreamResponse:
     """GET: the standing stream of server-initiated messages, or the resumption of a broken one."""
     stateless.refuse_verb(request)
     if "text/event-stream" not in request.headers.get("Accept", "") and "*/*" not in request.headers.get("Accept", ""):
@@ -186,26 +186,26 @@ async def get(mounted: Mounted, request: web.Request) -> web.StreamResponse:
 
 
 async def _stand(
-    request: web.Request, mounted: Mounted, caller: Caller, answer: UpstreamAnswer
+    request: web.Request, mounted: Mount, caller: Caller, answer: UpstreamAnswer
 ) -> web.StreamResponse:
     """Relay a standing stream, which keeps its session from idle expiry while it is open."""
     leases, lease = request.app[LEASES], ids.new_id()
     scope = caller.session_id if mounted.adapters.exposes_artifacts else ""
     try:
-        await leases.begin_stream(caller.session_id, lease)
+        await leases.acquire_stream(caller.session_id, lease)
         return await relay_bytes(
-            request, answer, note_of(request), headers=_session_head(request, caller),
+            request, answer, context_of(request), headers=_session_head(request, caller),
             standing=Standing(scope=scope, notice=changes.OWN_RESOURCES_EVENT),
         )
     finally:
-        leases.end_stream(caller.session_id, lease)
+        leases.release_stream(caller.session_id, lease)
 
 
 def _session_head(request: web.Request, caller: Caller) -> dict[str, str]:
     return {SESSION_HEADER: caller.session_id} if SESSION_HEADER in request.headers else {}
 
 
-async def delete(mounted: Mounted, request: web.Request) -> web.StreamResponse:
+async def delete(mounted: Mount, request: web.Request) -> web.StreamResponse:
     """DELETE: end the session for good, its files with it; the upstream's own session is ended in passing."""
     stateless.refuse_verb(request)
     if SESSION_HEADER not in request.headers:
@@ -216,7 +216,7 @@ async def delete(mounted: Mounted, request: web.Request) -> web.StreamResponse:
     await request.app[QUEUE].enqueue(RemoveScope(scope=caller.session_id))
     if ended.upstream_id:
         headers = upstream_headers(request, mounted, ended.upstream_id)
-        request.app[TASKS].spawn(ask.end(mounted.client, headers), name="end_upstream_session")
+        request.app[TASKS].spawn(ask.end_session(mounted.client, headers), name="end_upstream_session")
     return web.Response(status=204)
 
 

@@ -8,11 +8,11 @@ from aiohttp import web
 
 from longshore.gateway.appkeys import CONFIG, SESSIONS, SIGNER, TASKS
 from longshore.gateway.mcp import capabilities
-from longshore.gateway.mcp.input_requests.suspended_call import AskingCall
+from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall
 from longshore.gateway.mcp.list_cache import METHODS
 from longshore.gateway.metrics import METRICS
-from longshore.gateway.mounts import Mounted
-from longshore.gateway.request_context import SESSION_HEADER, VERSION_HEADER, Note, note_of, principal_of
+from longshore.gateway.mounts import Mount
+from longshore.gateway.request_context import SESSION_HEADER, VERSION_HEADER, RequestContext, context_of, principal_of
 from longshore.gateway.upstream import headers
 from longshore.gateway.upstream.client import UpstreamExchange
 from longshore.gateway.wire.envelope import Envelope, Kind, MessageId
@@ -42,7 +42,7 @@ class Stateless:
     is_translated: bool = False  # the upstream is of the session era
     log_level: str = ""          # of the log messages that the client wants, "" for none
     fetches_files: bool = False  # the client does so by the file transfer methods
-    asking: AskingCall | None = None     # where the server may ask the client in between
+    asking: SuspendableCall | None = None     # where the server may ask the client in between
     takes_urls: bool = False     # the user can be sent to a page
     holder: Caller | None = None # whose record has the upstream session, where it is not the scope's own
     running: UpstreamExchange | None = None      # that brings the answer
@@ -51,7 +51,7 @@ class Stateless:
         """Wait for the answer here, for as long as the call has time."""
         self.running = running
         if self.asking is not None:
-            self.asking.wind(running)
+            self.asking.use_timer(running)
 
     def carry(self, instead: dict[str, str], of: set[str]) -> None:
         """Let `instead` go for those headers that are named as one `of` these, in lower case."""
@@ -63,12 +63,12 @@ class Exchange:
     """A message in a live session, with all that its handling needs."""
 
     request: web.Request
-    mounted: Mounted
+    mounted: Mount
     caller: Caller
     session: OpenSession
     envelope: Envelope
     body: bytes
-    note: Note
+    note: RequestContext
     sink: Sink | None = None     # where messages go instead of into an answer of their own
     answered: bool = False       # the sink has the response
     stateless: Stateless | None = None   # the message is of the stateless revision
@@ -137,7 +137,7 @@ class Exchange:
 _WAIT_FOR_WORK = frozenset({"tasks/result", "subscriptions/listen"})
 
 
-def lease_id(note: Note, message: Envelope) -> str:
+def lease_id(note: RequestContext, message: Envelope) -> str:
     """The lease that `message` takes, "" for none: requests alone do, but for those answered at once anywhere."""
     return note.request_id if message.kind is Kind.REQUEST and message.method not in _LEASELESS else ""
 
@@ -156,7 +156,7 @@ _READING = METHODS | {
 }
 
 
-def caller_of(request: web.Request, mounted: Mounted) -> Caller:
+def caller_of(request: web.Request, mounted: Mount) -> Caller:
     """The caller and its session id, or its own scope when it sends none (some clients never do)."""
     principal = principal_of(request).name
     session_id = request.headers.get(SESSION_HEADER)
@@ -164,7 +164,7 @@ def caller_of(request: web.Request, mounted: Mounted) -> Caller:
         session_id = request.app[SIGNER].scope_of(mounted.server.id, principal)
     elif not is_id(session_id):
         session_id = "x" * 16    # not of our making: unknown, not malformed, so that the client starts again
-    note_of(request).session_id = session_id
+    context_of(request).session_id = session_id
     return Caller(session_id, mounted.server.id, principal)
 
 
@@ -209,7 +209,7 @@ async def open_session(
         raise
 
 
-def upstream_headers(request: web.Request, mounted: Mounted, upstream_id: str) -> dict[str, str]:
+def upstream_headers(request: web.Request, mounted: Mount, upstream_id: str) -> dict[str, str]:
     """Headers that may travel. Raises BadRequest when one that the server needs is missing."""
     headers.check_required(mounted.headers, request.headers)
     token, principal = request.app[CONFIG].core.auth.token, principal_of(request)

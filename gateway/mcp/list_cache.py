@@ -94,4 +94,4 @@ def fingerprint(headers: dict[str, str]) -> str:
     return hashlib.sha256(msgspec.json.encode(sorted(headers.items()))).hexdigest()
 
 
-LISTS = web.AppKey("lists", ListCache)
+LIST_CACHE = web.AppKey("lists", ListCache)

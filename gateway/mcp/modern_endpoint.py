@@ -30,9 +30,9 @@ from longshore.gateway.mcp.methods import lists as listing
 from longshore.gateway.mcp.methods import subscribe as streams
 from longshore.gateway.mcp.methods import tools_call as toolcall
 from longshore.gateway.mcp.sessions import renewal, upstream_sessions
-from longshore.gateway.mounts import Mounted
-from longshore.gateway.request_context import VERSION_HEADER, Note, note_of, principal_of
-from longshore.gateway.upstream.era_cache import ERAS
+from longshore.gateway.mounts import Mount
+from longshore.gateway.request_context import VERSION_HEADER, RequestContext, context_of, principal_of
+from longshore.gateway.upstream.era_cache import ERA_CACHE
 from longshore.gateway.upstream.era_probe import Era, speaks_against
 from longshore.gateway.upstream.rpc import Rejected
 from longshore.gateway.wire import inputs, jsonrpc, modern, param_headers, result_fields, to_legacy, url_required
@@ -55,30 +55,30 @@ Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Came:
+class Incoming:
     """A checked message and whose it is."""
 
     message: Envelope
     body: bytes
-    opened: modern.Opened
+    opened: modern.ModernRequest
     caller: Caller
     workspace: str
 
 
 async def post(
-    mounted: Mounted, request: web.Request, message: Envelope, body: bytes, handle: Handle
+    mounted: Mount, request: web.Request, message: Envelope, body: bytes, handle: Handle
 ) -> web.StreamResponse:
     """One message, handled by `handle` as those of sessions are, once it stands in the scope of its caller."""
-    note_of(request).is_modern = True
-    opened = modern.opened(message, body, request.headers)
+    context_of(request).is_modern = True
+    opened = modern.parse_request(message, body, request.headers)
     _check_accept(request.headers.get("Accept", ""))
     if message.kind is Kind.NOTIFICATION:    # the revision defines none: what a client says so is for nobody
         return web.Response(status=202)
     workspace = _workspace_of(request, opened)
     caller = _caller_of(request, mounted, workspace)
-    note_of(request).executing = message.kind is Kind.REQUEST
-    came = _Came(message, body, opened, caller, workspace)
-    eras, monitor = request.app[ERAS], mounted.monitor
+    context_of(request).executing = message.kind is Kind.REQUEST
+    came = Incoming(message, body, opened, caller, workspace)
+    eras, monitor = request.app[ERA_CACHE], mounted.monitor
     era = eras.known(monitor) or await eras.of(monitor, mounted.client, upstream_headers(request, mounted, ""))
     try:
         response = await _in_era(era, mounted, request, came, handle)
@@ -104,7 +104,7 @@ def _body_of(response: web.StreamResponse) -> bytes:
 
 
 async def _in_era(
-    era: Era, mounted: Mounted, request: web.Request, came: "_Came", handle: Handle
+    era: Era, mounted: Mount, request: web.Request, came: "Incoming", handle: Handle
 ) -> web.StreamResponse:
     """The message, sent on to an upstream of this era."""
     if era == "legacy":
@@ -113,7 +113,7 @@ async def _in_era(
     session = await _open(request, caller, message)
     exchange = Exchange(
         request, mounted, caller, replace(session, upstream_id="", flags=capabilities.TOOLS + capabilities.RESOURCES),
-        message, modern.without_workspace(body) if came.opened.workspace else body, note_of(request),
+        message, modern.without_workspace(body) if came.opened.workspace else body, context_of(request),
         stateless=Stateless(_mirrors(request, came.opened), message.id, fetches_files=_fetches_files(request, body)),
     )
     return await handle(exchange)
@@ -127,7 +127,7 @@ def refuse_verb(request: web.Request) -> None:
 
 
 async def _to_session(
-    mounted: Mounted, request: web.Request, came: "_Came", handle: Handle
+    mounted: Mount, request: web.Request, came: "Incoming", handle: Handle
 ) -> web.StreamResponse:
     """The message within a session that the upstream has with this scope, or with this call alone."""
     message, body, caller, takes = came.message, came.body, came.caller, inputs.taken(came.opened.capabilities)
@@ -141,10 +141,10 @@ async def _to_session(
     if message.method in inputs.METHODS and (again := inputs.again(body)) is not None:
         if again.state:
             await _check_mirrors(mounted, request, came)
-            return await answering.go_on(request, caller, message, again, takes)
-        _check_agreed(note_of(request), message, again)
+            return await answering.resume(request, caller, message, again, takes)
+        _check_agreed(context_of(request), message, again)
         body = again.body        # answers to nothing that waits for them
-    note, session = note_of(request), await _open(request, caller, message)
+    note, session = context_of(request), await _open(request, caller, message)
     asked = f"longshore-{note.request_id}"
     stateless = Stateless(
         {}, asked, is_translated=True, log_level=to_legacy.log_level(body),
@@ -156,7 +156,7 @@ async def _to_session(
     exchange = Exchange(
         request, mounted, caller, session, message, to_legacy.request(body, asked), note, stateless=stateless
     )
-    within = partial(upstream_sessions.within, takes=takes, handle=partial(answering.attended, handle=handle))
+    within = partial(upstream_sessions.within, takes=takes, handle=partial(answering.with_standing_stream, handle=handle))
     if message.method == "subscriptions/listen":
         # A session of one call is not listened in: then it is of longshore's own changes alone.
         return await (within(exchange) if policy == "per_principal" else streams.listen(exchange))
@@ -166,48 +166,48 @@ async def _to_session(
     return await within(exchange)
 
 
-async def _check_mirrors(mounted: Mounted, request: web.Request, came: "_Came") -> None:
+async def _check_mirrors(mounted: Mount, request: web.Request, came: "Incoming") -> None:
     """Raise HeaderMismatch where a call that waits is gone on with under headers that say other than its arguments."""
     if came.message.method != "tools/call":
         return
     nowhere, unsent = OpenSession("", "", ""), Stateless({}, came.message.id, is_translated=True)
     await mirroring.check(
-        Exchange(request, mounted, came.caller, nowhere, came.message, came.body, note_of(request), stateless=unsent)
+        Exchange(request, mounted, came.caller, nowhere, came.message, came.body, context_of(request), stateless=unsent)
     )
 
 
-def _check_agreed(note: Note, message: Envelope, again: inputs.Again) -> None:
+def _check_agreed(note: RequestContext, message: Envelope, again: inputs.Again) -> None:
     """Raise InputMissing where the user did not agree to open a page without which the server takes no request."""
     if url_required.is_refused(again.responses):
         note.in_tool_call = message.method == "tools/call"
         raise InputMissing("the user did not agree to open the page that the server needs opened before this request")
 
 
-async def _discover(mounted: Mounted, request: web.Request, message: Envelope) -> web.StreamResponse:
+async def _discover(mounted: Mount, request: web.Request, message: Envelope) -> web.StreamResponse:
     """What a session-era upstream says at `initialize`, as the answer to `server/discover`."""
     initialized = await renewal.introduced(request, mounted, _INIT_PARAMS)
     found = jsonrpc.result(message.id, result_fields.discovered(
         initialized, tells=mounted.server.sessionless_clients == "per_principal"
     ))
-    more = authorizing.offered(request, mounted)
+    more = authorizing.capability(request, mounted)
     body = capabilities.with_ours(found, mounted.adapters, capabilities.flags_of(found), more)
     return web.Response(body=body, content_type="application/json")
 
 
 async def _open(request: web.Request, caller: Caller, message: Envelope) -> OpenSession:
     """The record of the caller's scope, begun where there is none."""
-    lease, may_change = lease_id(note_of(request), message), may_change_lists(message)
+    lease, may_change = lease_id(context_of(request), message), may_change_lists(message)
     return await open_session(request, caller, lease=lease, may_change_lists=may_change, begin=_BEGIN)
 
 
-def _caller_of(request: web.Request, mounted: Mounted, workspace: str) -> Caller:
+def _caller_of(request: web.Request, mounted: Mount, workspace: str) -> Caller:
     principal = principal_of(request).name
     scope = request.app[SIGNER].scope_of(mounted.server.id, principal, workspace)
-    note_of(request).session_id = scope
+    context_of(request).session_id = scope
     return Caller(scope, mounted.server.id, principal)
 
 
-def _workspace_of(request: web.Request, opened: modern.Opened) -> str:
+def _workspace_of(request: web.Request, opened: modern.ModernRequest) -> str:
     """The workspace that the caller names, in its header or in the message. Raises InvalidParams, BadRequest."""
     named = request.headers.get(WORKSPACE_HEADER, "")
     if named and opened.workspace and named != opened.workspace:
@@ -222,7 +222,7 @@ def _fetches_files(request: web.Request, body: bytes) -> bool:
     return request.app[CONFIG].files.sep_2631 and sep_2631.fetches_files(modern.declared(body))
 
 
-def _mirrors(request: web.Request, opened: modern.Opened) -> dict[str, str]:
+def _mirrors(request: web.Request, opened: modern.ModernRequest) -> dict[str, str]:
     """The headers that mirror the body, as they came."""
     return opened.mirrors | {key: value for key, value in request.headers.items() if key.lower().startswith(_PARAM)}
 

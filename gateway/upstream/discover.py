@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 
 from longshore.gateway.upstream.client import UpstreamClient
-from longshore.gateway.upstream.rpc import ask
+from longshore.gateway.upstream.rpc import request
 from longshore.gateway.wire import jsonrpc, modern
 from longshore.shared.errors import UpstreamDown, UpstreamTimeout
 
@@ -24,7 +24,7 @@ async def discovered(client: UpstreamClient, headers: dict[str, str], *, within_
     asked = {**headers, **modern.headers_of("server/discover"), "Accept": "application/json, text/event-stream"}
     try:
         async with asyncio.timeout(within_s):
-            response, _ = await ask(client, asked, "server/discover", {"_meta": META})
+            response, _ = await request(client, asked, "server/discover", {"_meta": META})
     except TimeoutError:
         raise UpstreamTimeout(f"the upstream server did not answer server/discover within {within_s:g} s") from None
     result = response.get("result", msgspec.Raw(b"{}"))

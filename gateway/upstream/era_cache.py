@@ -21,7 +21,7 @@ _MOST_REFUSED = 1_000
 _ERAS: dict[str, Era] = {"modern": "modern", "legacy": "legacy"}
 
 
-class Eras:
+class EraCache:
     """What this gateway knows of its upstreams' eras. Built once at start-up."""
 
     def __init__(self, store: EraStore) -> None:
@@ -96,4 +96,4 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-ERAS = web.AppKey("eras", Eras)
+ERA_CACHE = web.AppKey("eras", EraCache)

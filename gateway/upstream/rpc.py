@@ -25,18 +25,18 @@ class Rejected(UpstreamDown):
     """The upstream will not have the request, as one of the other era would not: nothing ran."""
 
 
-async def ask(
+async def request(
     client: UpstreamClient, headers: dict[str, str], method: str, params: dict[str, Any]
 ) -> tuple[jsonrpc.RawMap, str]:
     """The response object and the session id that came with it.
 
     Raises UpstreamDown when the answer is no response to this request.
     """
-    data, session_id = await ask_raw(client, headers, method, params)
+    data, session_id = await request_raw(client, headers, method, params)
     return jsonrpc.open_object(data), session_id
 
 
-async def ask_raw(
+async def request_raw(
     client: UpstreamClient, headers: dict[str, str], method: str, params: dict[str, Any] | msgspec.Raw
 ) -> tuple[bytes, str]:
     """The response as bytes, for `ask`'s callers that read it another way."""
@@ -51,7 +51,7 @@ async def ask_raw(
         return await response_of(answer, request_id), answer.session_id
 
 
-async def tell(
+async def notify(
     client: UpstreamClient, headers: dict[str, str], method: str, params: dict[str, Any] | None = None
 ) -> None:
     """Send one notification; its answer does not matter. Raises UpstreamDown or UpstreamTimeout."""
@@ -62,7 +62,7 @@ async def tell(
         await answer.read()
 
 
-async def end(client: UpstreamClient, headers: dict[str, str]) -> None:
+async def end_session(client: UpstreamClient, headers: dict[str, str]) -> None:
     """DELETE an upstream session, best effort: a server may not support it (405)."""
     try:
         async with asyncio.timeout(_TELL_S), client.exchange("DELETE", headers) as answer:

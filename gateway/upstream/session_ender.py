@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Mapping
 
 from longshore.gateway.upstream.client import UpstreamClient
-from longshore.gateway.upstream.rpc import end
+from longshore.gateway.upstream.rpc import end_session
 from longshore.shared.config import Server
 from longshore.shared.errors import StoreDown
 from longshore.shared.state.expiry import ExpiryStore
@@ -27,4 +27,4 @@ async def end_sessions(
                     server, client = upstreams[ended.server]
                     headers = dict(server.upstream.static_headers)
                     headers |= {"Mcp-Session-Id": ended.upstream_id, "MCP-Protocol-Version": ended.protocol}
-                    tasks.spawn(end(client, headers), name="end_upstream_session")
+                    tasks.spawn(end_session(client, headers), name="end_upstream_session")

@@ -7,7 +7,7 @@ import msgspec
 
 from longshore.gateway.upstream.client import UpstreamClient
 from longshore.gateway.upstream.discover import META, discovered
-from longshore.gateway.upstream.rpc import ask, end, tell
+from longshore.gateway.upstream.rpc import request, end_session, notify
 from longshore.gateway.wire import jsonrpc, modern
 from longshore.gateway.wire.tool_lists import Tool
 from longshore.shared.errors import UpstreamDown
@@ -53,7 +53,7 @@ async def by_handshake(client: UpstreamClient, extra: dict[str, str]) -> Listed:
         "protocolVersion": _VERSION, "capabilities": {},
         "clientInfo": {"name": "longshore", "version": "1"},
     }
-    response, session_id = await ask(client, headers, "initialize", params)
+    response, session_id = await request(client, headers, "initialize", params)
     try:
         initialized = msgspec.json.decode(response.get("result", b"{}"), type=_Initialized)
     except msgspec.DecodeError:
@@ -62,20 +62,20 @@ async def by_handshake(client: UpstreamClient, extra: dict[str, str]) -> Listed:
     if session_id:
         headers["Mcp-Session-Id"] = session_id
     try:
-        await tell(client, headers, "notifications/initialized")
+        await notify(client, headers, "notifications/initialized")
         tools = await _tools(client, headers, {}) if "tools" in initialized.capabilities else []
         info = bytes(initialized.server_info)
         return Listed(tools, info if info[:1] == b"{" else b"")
     finally:
         if session_id:
-            await end(client, headers)
+            await end_session(client, headers)
 
 
 async def _tools(client: UpstreamClient, headers: dict[str, str], base: dict[str, Any]) -> list[Tool]:
     tools: list[Tool] = []
     params = base
     for _ in range(_MAX_PAGES):
-        response, _ = await ask(client, headers, "tools/list", params)
+        response, _ = await request(client, headers, "tools/list", params)
         try:
             page = msgspec.json.decode(response.get("result", b"{}"), type=_ToolPage)
         except msgspec.DecodeError:

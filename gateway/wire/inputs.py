@@ -56,7 +56,7 @@ class Takes(msgspec.Struct, frozen=True, array_like=True):
 NOTHING = Takes()
 
 
-class Question(msgspec.Struct, frozen=True):
+class ServerRequest(msgspec.Struct, frozen=True):
     """A request of the server's that the client can be asked."""
 
     id: msgspec.Raw              # by which the server knows it
@@ -145,20 +145,20 @@ def answered_here(data: bytes, takes: Takes) -> bytes | None:
     return None
 
 
-def question(data: bytes) -> Question:
+def question(data: bytes) -> ServerRequest:
     """A request of the server's that the client takes."""
     message = jsonrpc.open_object(data)
     method = _texts.decode(message["method"])
     if "params" not in message:
-        return Question(message["id"], method, msgspec.Raw())
+        return ServerRequest(message["id"], method, msgspec.Raw())
     params = {
         name: value for name, value in jsonrpc.open_object(message["params"]).items()
         if name not in _NOT_FOR_THE_CLIENT
     }
-    return Question(message["id"], method, jsonrpc.raw(params) if params else msgspec.Raw())
+    return ServerRequest(message["id"], method, jsonrpc.raw(params) if params else msgspec.Raw())
 
 
-def required(questions: dict[str, Question], state: str) -> bytes:
+def required(questions: dict[str, ServerRequest], state: str) -> bytes:
     """The response that asks them, with an id that is still to be set."""
     asked = {
         key: {"method": one.method, **({"params": one.params} if bytes(one.params) else {})}
@@ -167,12 +167,12 @@ def required(questions: dict[str, Question], state: str) -> bytes:
     return jsonrpc.result(None, {"resultType": "input_required", "inputRequests": asked, "requestState": state})
 
 
-def answer(one: Question, response: msgspec.Raw) -> bytes:
+def answer(one: ServerRequest, response: msgspec.Raw) -> bytes:
     """The client's answer, as the server waits for it."""
     return jsonrpc.close_object({"jsonrpc": jsonrpc.raw("2.0"), "id": one.id, "result": response})
 
 
-def too_late(one: Question) -> bytes:
+def too_late(one: ServerRequest) -> bytes:
     """The answer to a question whose call ended before its client was asked, or while it was."""
     return _refusal(one.id, -32603, "the call that this was asked of has ended")
 

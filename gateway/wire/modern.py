@@ -54,7 +54,7 @@ _requests = msgspec.json.Decoder(_Request)
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class ModernRequest:
     """What the `_meta` of a request says about its hop."""
 
     capabilities: msgspec.Raw    # of the client, an object
@@ -105,7 +105,7 @@ def headers_of(method: str, *, name: str = "") -> dict[str, str]:
     return headers
 
 
-def opened(envelope: Envelope, body: bytes, headers: MultiMapping[str]) -> Opened:
+def parse_request(envelope: Envelope, body: bytes, headers: MultiMapping[str]) -> ModernRequest:
     """What a modern message says of itself, checked in the order that the revision has.
 
     Raises InvalidParams without the required `_meta` keys, HeaderMismatch when the headers say other than the
@@ -116,7 +116,7 @@ def opened(envelope: Envelope, body: bytes, headers: MultiMapping[str]) -> Opene
     mirrors = _mirrors(headers)
     if envelope.kind is Kind.NOTIFICATION:
         _check_version(mirrors.get(VERSION_HEADER, ""))
-        return Opened(msgspec.Raw(b"{}"), "", mirrors)
+        return ModernRequest(msgspec.Raw(b"{}"), "", mirrors)
     meta = _meta_of(body)
     if mirrors.get(VERSION_HEADER) != meta.protocol:
         raise HeaderMismatch(f"the header {VERSION_HEADER} and {PROTOCOL_KEY} of the body differ")
@@ -131,7 +131,7 @@ def opened(envelope: Envelope, body: bytes, headers: MultiMapping[str]) -> Opene
         raise InvalidParams(f"{CAPABILITIES_KEY} must be an object")
     if not isinstance(meta.workspace, (str, type(None))):
         raise InvalidParams(f"{WORKSPACE_KEY} must be a string")
-    return Opened(meta.capabilities, meta.workspace or "", mirrors)
+    return ModernRequest(meta.capabilities, meta.workspace or "", mirrors)
 
 
 _NAMED = frozenset({"tools/call", "prompts/get", "resources/read"})

@@ -22,17 +22,17 @@ _LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
+class TranslationContext:
     """What an answer is translated with."""
 
     server_info: bytes = b""     # JSON, what the server said of itself
     takes_urls: bool = False     # the client opens pages
 
 
-NO_HOP = Hop()
+NO_HOP = TranslationContext()
 
 
-class Aside(Enum):
+class SideMessage(Enum):
     """What to do with a message that is not the answer."""
 
     FORWARD = "forward"
@@ -85,7 +85,7 @@ def says_enough(level: str, wanted: str) -> bool:
     return level != "" and _LEVELS.index(level) <= _LEVELS.index(wanted)
 
 
-def response(data: bytes, message_id: MessageId, method: str, hop: Hop = NO_HOP) -> bytes:
+def response(data: bytes, message_id: MessageId, method: str, hop: TranslationContext = NO_HOP) -> bytes:
     """The server's answer, as one of the stateless revision to the request of this id.
 
     Where the server wants a page opened first, the client is asked to if it takes pages. Raises MissingCapability
@@ -138,19 +138,19 @@ def status_of(response: bytes) -> int:
     return _STATUS.get(error.code, 200) if error is not None and isinstance(error.code, int) else 200
 
 
-def aside(data: bytes, level: str) -> Aside:
+def side_message(data: bytes, level: str) -> SideMessage:
     """What becomes of a message that the server sends while it answers. `level` is of the log messages that the
     client wants, "" for none."""
     try:
         message = _message.decode(data)
     except msgspec.DecodeError:
-        return Aside.DROP
+        return SideMessage.DROP
     if message.method is None:
-        return Aside.DROP                        # an answer to somebody else
+        return SideMessage.DROP                        # an answer to somebody else
     if message.id is not msgspec.UNSET:
-        return Aside.ASK
+        return SideMessage.ASK
     if message.method == "notifications/message":
         said = message.params.level if message.params is not None else None
         wanted = level and said in _LEVELS and _LEVELS.index(said) >= _LEVELS.index(level)
-        return Aside.FORWARD if wanted else Aside.DROP
-    return Aside.FORWARD if message.method == "notifications/progress" else Aside.DROP
+        return SideMessage.FORWARD if wanted else SideMessage.DROP
+    return SideMessage.FORWARD if message.method == "notifications/progress" else SideMessage.DROP

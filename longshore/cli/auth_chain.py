@@ -9,7 +9,7 @@ import msgspec
 
 from longshore.cli.errors import CheckFailed
 from longshore.gateway.auth import protected_resource as resource
-from longshore.gateway.auth.authenticator import Door
+from longshore.gateway.auth.authenticator import Authenticator
 from longshore.gateway.auth.issuer_metadata import IssuerMetadata, metadata_urls
 from longshore.gateway.auth.jwks import Document, usable_keys
 from longshore.shared.config import Config, Server
@@ -131,9 +131,9 @@ class Walk:
 
     async def _token(self, token: str) -> None:
         tasks = Tasks()
-        door = Door(self._config, tasks)
+        door = Authenticator(self._config, tasks)
         try:
-            principal = await door.identify(token)
+            principal = await door.authenticate(token)
             self._say(f"the token is {principal.name}'s")
             if principal.grant is not None:
                 self._say(f"it is made out to {', '.join(sorted(principal.grant.audiences)) or 'nobody'}")

@@ -9,14 +9,14 @@ import asyncio
 import msgspec
 
 from longshore.shared.keys import Keys
-from longshore.shared.messaging.pubsub import RESOURCES, Word
+from longshore.shared.messaging.pubsub import RESOURCES, Event
 from longshore.shared.redis.connection import RedisLink
 
 _QUIET_S = 0.25              # after a word, before the next one of the same scope
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Notices:
+class ArtifactListNotifier:
     """Says which scopes' artifacts have come or gone. Keeps what it has said for a moment, by scope."""
 
     def __init__(self, link: RedisLink, keys: Keys) -> None:
@@ -24,7 +24,7 @@ class Notices:
         self._keys = keys
         self._said: dict[str, bool] = {}         # scopes within their quiet time, and whether there is more to say
 
-    def changed(self, scope: str) -> None:
+    def schedule(self, scope: str) -> None:
         """The scope's artifacts are others now. Does not wait, and is lost without a word while Redis is away: who
         listens is told by its gateway then that it may have missed something."""
         if scope in self._said:
@@ -34,7 +34,7 @@ class Notices:
 
     def _say(self, scope: str) -> None:
         self._said[scope] = False
-        self._link.fire("PUBLISH", self._keys.news(scope), _encode(Word(RESOURCES, scope)))
+        self._link.fire("PUBLISH", self._keys.news(scope), _encode(Event(RESOURCES, scope)))
         asyncio.get_running_loop().call_later(_QUIET_S, self._go_on, scope)
 
     def _go_on(self, scope: str) -> None:

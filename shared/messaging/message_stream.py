@@ -29,7 +29,7 @@ _LONGEST_SILENCE_S = 45.0    # of a sender that says at least each few seconds t
 _MORE, _LAST = b"0", b"1"
 
 
-class Parcels:
+class MessageStream:
     """The sender's side, and what both share. Built once at start-up."""
 
     def __init__(self, link: RedisLink, keys: Keys, tasks: Tasks, process: str) -> None:
@@ -40,13 +40,13 @@ class Parcels:
         self._tasks = tasks
         self._saying: asyncio.Task[None] | None = None
 
-    async def say_alive(self) -> None:
+    async def heartbeat(self) -> None:
         """Let the others know that this gateway lives, from now until `close`. Raises StoreDown. Safe to repeat."""
         if self._saying is None or self._saying.done():
             self._saying = self._tasks.start(self._keep_saying(), name="say_alive")
             await self._say()
 
-    async def lives(self, process: str) -> bool:
+    async def is_alive(self, process: str) -> bool:
         """Whether a gateway that said that it lives does. Raises StoreDown."""
         return bool(await self._link.call("EXISTS", self._keys.asking(process)))
 

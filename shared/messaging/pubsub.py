@@ -20,11 +20,11 @@ RESOURCES = "resources"      # which files of longshore's own the scope has as r
 LISTS_CHANGED = "lists"      # what a server lists; data: its id. For every gateway
 CANCELLED = "cancelled"      # a call of some session's. For every gateway
 ENDED = "ended"              # the session, or the scope
-MISSED = "missed"            # anything may have been said meanwhile
+RESYNC = "missed"            # anything may have been said meanwhile
 _READY_S = 5.0
 
 
-class Word(msgspec.Struct, frozen=True, array_like=True):
+class Event(msgspec.Struct, frozen=True, array_like=True):
     """One thing that is said. A kind that a gateway does not know is not for it."""
 
     kind: str
@@ -32,25 +32,25 @@ class Word(msgspec.Struct, frozen=True, array_like=True):
     data: bytes = b""
 
 
-Hear = Callable[[Word], None]
+Hear = Callable[[Event], None]
 packed = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(Word)
+_decoder = msgspec.msgpack.Decoder(Event)
 
 
-class News:
+class Publisher:
     """Says what has changed. For gateways and workers."""
 
     def __init__(self, link: RedisLink, keys: Keys) -> None:
         self._link = link
         self._keys = keys
 
-    async def tell(self, word: Word) -> None:
+    async def publish(self, word: Event) -> None:
         """Say it to those who listen in its scope, or to all gateways. Raises StoreDown."""
         channel = self._keys.news(word.scope) if word.scope else self._keys.news_for_all()
         await self._link.call("PUBLISH", channel, packed(word))
 
 
-class Hearing:
+class EventListener:
     """What this gateway listens for. One connection, whatever that is."""
 
     def __init__(self, address: RedisAddress, keys: Keys, tasks: Tasks, *, hear_all: Hear) -> None:
@@ -110,5 +110,5 @@ class Hearing:
         if self._was_ready:
             for scope, hearers in list(self._hearers.items()):
                 for hear in tuple(hearers):
-                    hear(Word(MISSED, scope))
+                    hear(Event(RESYNC, scope))
         self._was_ready = True

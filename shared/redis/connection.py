@@ -14,7 +14,7 @@ import structlog
 from longshore.shared.errors import StoreDown
 from longshore.shared.redis.address import RedisAddress, UnsuitableRedis, login
 from longshore.shared.redis.connect import CONNECT_S, located
-from longshore.shared.redis.pipeline import Arg, RedisReplyError, Reply, Wire
+from longshore.shared.redis.pipeline import Arg, RedisReplyError, Reply, Pipeline
 from longshore.shared.redis.requirements import refusal, unsuitable, untrusted
 from longshore.shared.tasks import Tasks
 
@@ -36,7 +36,7 @@ class RedisLink:
 
     def __init__(self, address: RedisAddress, tasks: Tasks) -> None:
         self._address = address
-        self._wire: Wire | None = None
+        self._wire: Pipeline | None = None
         self._open = asyncio.Event()
         self._settled = asyncio.Event()
         self._unsuitable: UnsuitableRedis | None = None
@@ -77,7 +77,7 @@ class RedisLink:
             with contextlib.suppress(StoreDown):
                 self._wire.send(args).add_done_callback(_forget)
 
-    async def _wait_open(self) -> Wire:
+    async def _wait_open(self) -> Pipeline:
         try:
             async with asyncio.timeout(_RECONNECT_WAIT_S):
                 while self._wire is None:
@@ -90,7 +90,7 @@ class RedisLink:
         failures = 0
         while True:
             lost = asyncio.Event()
-            wire = Wire(partial(self._lost, lost))
+            wire = Pipeline(partial(self._lost, lost))
             try:
                 await self._connect(wire, attempt=failures)
             except (OSError, TimeoutError, StoreDown, RedisReplyError, UnsuitableRedis) as err:
@@ -111,7 +111,7 @@ class RedisLink:
                 self._open.clear()
                 wire.close()
 
-    def _lost(self, lost: asyncio.Event, wire: Wire) -> None:
+    def _lost(self, lost: asyncio.Event, wire: Pipeline) -> None:
         """Callers that fail now may ask again at once: they wait for the next connection."""
         if self._wire is wire:
             self._wire = None
@@ -129,7 +129,7 @@ class RedisLink:
             self._settled.set()
         log.warning("redis_connect_failed", error=type(err).__name__, unsuitable=_words(self._unsuitable))
 
-    async def _connect(self, wire: Wire, *, attempt: int) -> None:
+    async def _connect(self, wire: Pipeline, *, attempt: int) -> None:
         at = await located(self._address, attempt=attempt)
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(CONNECT_S):
@@ -146,7 +146,7 @@ class RedisLink:
             if self._address.sentinels is not None:
                 await _require_master(wire)
 
-    async def _watch(self, wire: Wire, lost: asyncio.Event) -> None:
+    async def _watch(self, wire: Pipeline, lost: asyncio.Event) -> None:
         """Until the connection is lost, or nothing comes back on it for as long as `ping_s` allows."""
         limit_s, suspected = self._address.ping_s, False
         while not lost.is_set():
@@ -170,7 +170,7 @@ class RedisLink:
             await self._keeper
 
 
-async def _require_suitable(wire: Wire) -> None:
+async def _require_suitable(wire: Pipeline) -> None:
     """Raises UnsuitableRedis. A user that may not ask is taken at its operator's word."""
     server, cluster = wire.send(("INFO", "server")), wire.send(("INFO", "cluster"))
     try:
@@ -184,7 +184,7 @@ async def _require_suitable(wire: Wire) -> None:
         raise reason
 
 
-async def _require_master(wire: Wire) -> None:
+async def _require_master(wire: Pipeline) -> None:
     """Raises StoreDown when a sentinel has named a server that is no master any more, or not yet."""
     try:
         role = await wire.send(("ROLE",))

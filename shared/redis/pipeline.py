@@ -27,11 +27,11 @@ class _Pending:
     sent_s: float
 
 
-class Wire(asyncio.Protocol):
+class Pipeline(asyncio.Protocol):
     """Commands of one loop turn leave in one write, replies resolve futures in order. `on_lost` is called once the
     connection is gone, before anybody hears of it: nothing may be sent from then on."""
 
-    def __init__(self, on_lost: Callable[["Wire"], None]) -> None:
+    def __init__(self, on_lost: Callable[["Pipeline"], None]) -> None:
         self._on_lost = on_lost
         self._is_lost = False
         self._reader = hiredis.Reader()

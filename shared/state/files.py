@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from longshore.shared.errors import BadRequest, NotFound, OverQuota, SessionGone, TooManyArtifacts
 from longshore.shared.keys import Keys
-from longshore.shared.messaging.debounced_notices import Notices
+from longshore.shared.messaging.debounced_notices import ArtifactListNotifier
 from longshore.shared.records import ArtifactRecord, FileRecord, decode_file, encode
 from longshore.shared.redis.connection import RedisLink, Reply
 from longshore.shared.redis.scripts import Script, Scripts
@@ -61,7 +61,7 @@ class FileStore:
         self._link = link
         self._keys = keys
         self._limits = limits
-        self._notices = Notices(link, keys)
+        self._notices = ArtifactListNotifier(link, keys)
 
     async def allocate_pending(self, scope: str, artifact_id: str, *, grace_ms: int) -> None:
         """Reserve the id of an artifact that a tool is about to write. Invisible; forgotten after the grace
@@ -119,7 +119,7 @@ class FileStore:
     def _tell(self, records: Sequence[FileRecord]) -> None:
         """Have those who listen know whose resources are others now."""
         for changed in {record.scope for record in records if isinstance(record, ArtifactRecord) and record.expose}:
-            self._notices.changed(changed)
+            self._notices.schedule(changed)
 
     async def use(
         self, scope: str, ids: Sequence[str], *, lease: str = "", ttl_ms: int | None = None
@@ -188,7 +188,7 @@ class FileStore:
             [scope, file_id, int(only_due)],
         )
         if dropped == _AN_ARTIFACT:
-            self._notices.changed(scope)
+            self._notices.schedule(scope)
         return bool(dropped)
 
     async def drop_pending(self, scope: str, artifact_id: str, *, only_due: bool = False) -> bool:

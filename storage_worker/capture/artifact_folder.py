@@ -32,7 +32,7 @@ class Captured:
 
 
 @dataclass(frozen=True, slots=True)
-class Capture:
+class ArtifactFolder:
     """One artifact's folder and what is known of its file."""
 
     folders: Folders         # of storage.root

@@ -16,14 +16,14 @@ from longshore.shared.storage.errors import error_of_os
 from longshore.shared.storage.folders import Folders
 from longshore.shared.storage.layout import artifact_parts
 from longshore.shared.storage.moves import remove_folder, sync
-from longshore.storage_worker.capture.artifact_folder import Capture, Captured
-from longshore.storage_worker.capture.path_policy import Place, place_of, root_of
+from longshore.storage_worker.capture.artifact_folder import ArtifactFolder, Captured
+from longshore.storage_worker.capture.path_policy import AllowedPath, place_of, root_of
 
 _WHERE = {"injected": "at the path given to the tool", "located": "at a path that the tool named", "staged": "embedded"}
 _TOO_MANY = f"of one call {MOST_FILES} files are kept at most"
 
 
-class Gathering:
+class OutputCollector:
     """The files of one order, in the order in which they were searched for. Run once."""
 
     def __init__(self, folders: Folders, order: FinaliseArtifact, capture_roots: Sequence[Path]) -> None:
@@ -97,7 +97,7 @@ class Gathering:
         else:
             self._copy(place, capture)
 
-    def _copy(self, place: Place, capture: Capture) -> None:
+    def _copy(self, place: AllowedPath, capture: ArtifactFolder) -> None:
         # The modes do not matter: nothing is created below the source's root.
         source = Folders(place.root.path, dir_mode=0o700, file_mode=0o600).open_file(place.parts)
         try:
@@ -116,12 +116,12 @@ class Gathering:
         own = self._capture(self._order.artifact_id)
         kept = self.captured.get(self._order.artifact_id)
         names: list[str] = []
-        with _no_matter():
+        with ignore_refusals():
             names = [name for name in own.plain_files() if not name.startswith(".")]
         if kept is not None:
             names = [name for name in names if name != kept.stored_name]
         elif names:
-            with _no_matter():
+            with ignore_refusals():
                 self.captured[own.artifact_id] = own.adopt(names.pop(0))
         for spare_id in self._order.spare_ids[:max(0, MOST_FILES - len(self.captured))]:
             if not self._bring(self._capture(spare_id), own, names):
@@ -129,7 +129,7 @@ class Gathering:
         if names:
             self.sure_refusals.append(f"{len(names)} more beside the path given to the tool: {_TOO_MANY}")
 
-    def _bring(self, capture: Capture, own: Capture, names: list[str]) -> bool:
+    def _bring(self, capture: ArtifactFolder, own: ArtifactFolder, names: list[str]) -> bool:
         """Move the first of `names` in, unless a run that was broken off has moved one. False: there is none left."""
         with contextlib.suppress(NotFound):
             placed = self.captured[capture.artifact_id] = capture.adopt_only()
@@ -137,12 +137,12 @@ class Gathering:
             return True
         if not names:
             return False
-        with _no_matter():           # it is gone again, or no plain file any more
+        with ignore_refusals():           # it is gone again, or no plain file any more
             self.captured[capture.artifact_id] = capture.bring(own.folder, names.pop(0))
         return True
 
-    def _capture(self, artifact_id: str, name: str = "", declared: str = "") -> Capture:
-        return Capture(
+    def _capture(self, artifact_id: str, name: str = "", declared: str = "") -> ArtifactFolder:
+        return ArtifactFolder(
             folders=self._folders, scope=self._order.scope, artifact_id=artifact_id, name=name, declared=declared
         )
 
@@ -155,7 +155,7 @@ def _rank(candidate: Candidate) -> int:
 
 
 @contextmanager
-def _no_matter() -> Iterator[None]:
+def ignore_refusals() -> Iterator[None]:
     """Let a refusal pass: nobody was promised the file."""
     try:
         yield

@@ -24,7 +24,7 @@ class Root:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AllowedPath:
     """A file below a root."""
 
     root: Root
@@ -37,7 +37,7 @@ def root_of(path: Path, *, is_storage: bool = False) -> Root:
     return Root(path=path, spellings=tuple(spellings), is_storage=is_storage)
 
 
-def place_of(path: str, roots: Sequence[Root], scope: str) -> Place:
+def place_of(path: str, roots: Sequence[Root], scope: str) -> AllowedPath:
     """Where `path` lies, storage first. Raises Forbidden for a place that `scope` has no business in."""
     place = _below_a_root(path, roots)
     if place.root.is_storage:
@@ -45,7 +45,7 @@ def place_of(path: str, roots: Sequence[Root], scope: str) -> Place:
     return place
 
 
-def _below_a_root(path: str, roots: Sequence[Root]) -> Place:
+def _below_a_root(path: str, roots: Sequence[Root]) -> AllowedPath:
     if not path.startswith("/") or "\0" in path:
         raise Forbidden("the path is not absolute")
     parts = tuple(part for part in path.split("/") if part)
@@ -54,7 +54,7 @@ def _below_a_root(path: str, roots: Sequence[Root]) -> Place:
     for root in sorted(roots, key=lambda root: not root.is_storage):
         for spelling in root.spellings:
             if parts[:len(spelling)] == spelling:
-                return Place(root=root, parts=parts[len(spelling):])
+                return AllowedPath(root=root, parts=parts[len(spelling):])
     raise Forbidden("the file lies outside the storage that longshore shares with its upstreams")
 
 

@@ -8,7 +8,7 @@ from longshore.shared.storage.folders import Folders
 from longshore.shared.storage.layout import artifact_parts, staging_parts
 from longshore.shared.storage.moves import remove_folder
 from longshore.storage_worker.capture.artifact_folder import Captured
-from longshore.storage_worker.capture.collector import Gathering
+from longshore.storage_worker.capture.collector import OutputCollector
 from longshore.storage_worker.commit import commit
 from longshore.storage_worker.job_runner import job
 from longshore.storage_worker.stores import Stores
@@ -27,7 +27,7 @@ async def finalise_artifact(stores: Stores, order: FinaliseArtifact) -> Artifact
     may_differ = any(candidate.source == "located" for candidate in order.candidates)
     done = await _committed(stores, order) if may_differ else None
     if done is None:
-        found = Gathering(stores.blobs.folders, order, stores.policy.capture_roots)
+        found = OutputCollector(stores.blobs.folders, order, stores.policy.capture_roots)
         try:
             await stores.blobs.run(found.run)
             # Nothing here may also mean that a run beside this one has taken it already.
@@ -51,7 +51,7 @@ async def _committed(stores: Stores, order: FinaliseArtifact) -> ArtifactDone | 
     return ArtifactDone(record=records[0], more=records[1:]) if records else None
 
 
-async def _commit(stores: Stores, order: FinaliseArtifact, found: Gathering) -> ArtifactDone:
+async def _commit(stores: Stores, order: FinaliseArtifact, found: OutputCollector) -> ArtifactDone:
     """Commit the files, without the last ones where there is no room for all."""
     records = [_record(order, artifact_id, captured) for artifact_id, captured in found.captured.items()]
     refusals = list(found.sure_refusals)
@@ -83,7 +83,7 @@ def _record(order: FinaliseArtifact, artifact_id: str, captured: Captured) -> Ar
     )
 
 
-async def _tidy(stores: Stores, order: FinaliseArtifact, found: Gathering, done: ArtifactDone) -> None:
+async def _tidy(stores: Stores, order: FinaliseArtifact, found: OutputCollector, done: ArtifactDone) -> None:
     """Leave nothing of what was found and not kept."""
     kept = {done.record.id, *(record.id for record in done.more)}
     is_reserved = any(candidate.source == "injected" for candidate in order.candidates)

@@ -16,7 +16,7 @@ from longshore.shared.storage.layout import UPLOADS
 from longshore.storage_worker.job_runner import Job, job
 from longshore.storage_worker.stores import Stores
 from longshore.storage_worker.sweeping.attribution import Attribution
-from longshore.storage_worker.sweeping.unrecorded_files import Contents, Stray, contents, walk
+from longshore.storage_worker.sweeping.unrecorded_files import Contents, UnrecordedFile, contents, walk
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ class _Pass:
         await self.store.publish(Reconciled(begun_ms=begun_ms, finished_ms=now_ms(), **counts))
         log.info("reconciled", **counts)
 
-    async def _scope(self, scope: str, found: list[Stray]) -> Counter[str]:
+    async def _scope(self, scope: str, found: list[UnrecordedFile]) -> Counter[str]:
         """Restore what has no record among `found`, all of one scope. What is just coming in is passed over."""
         whole = [stray for stray in found if stray.file_id]
         counts = Counter(ambiguous=len(found) - len(whole))
@@ -82,7 +82,7 @@ class _Pass:
             counts[await self._restore(stray, server)] += 1
         return counts
 
-    async def _restore(self, stray: Stray, server: str) -> str:
+    async def _restore(self, stray: UnrecordedFile, server: str) -> str:
         """Restore one file. What it counts as."""
         blobs = self.stores.blobs
         try:
@@ -99,18 +99,18 @@ class _Pass:
         return "restored_uploads" if stray.top == UPLOADS else "restored_artifacts"
 
 
-def _next(strays: Iterator[Stray]) -> list[Stray]:
+def _next(strays: Iterator[UnrecordedFile]) -> list[UnrecordedFile]:
     return list(islice(strays, _SLICE))
 
 
-def _by_scope(found: list[Stray]) -> dict[str, list[Stray]]:
-    by_scope: defaultdict[str, list[Stray]] = defaultdict(list)
+def _by_scope(found: list[UnrecordedFile]) -> dict[str, list[UnrecordedFile]]:
+    by_scope: defaultdict[str, list[UnrecordedFile]] = defaultdict(list)
     for stray in found:
         by_scope[stray.scope].append(stray)
     return by_scope
 
 
-def _record(stray: Stray, server: str, found: Contents, *, expose: bool) -> FileRecord:
+def _record(stray: UnrecordedFile, server: str, found: Contents, *, expose: bool) -> FileRecord:
     if stray.top == UPLOADS:
         return UploadRecord(
             id=stray.file_id,

@@ -11,7 +11,7 @@ from longshore.shared.jobs import CycleDone, Sweep
 from longshore.shared.state.quota import LEAST_GRACE_S
 from longshore.storage_worker.job_runner import job
 from longshore.storage_worker.stores import Stores
-from longshore.storage_worker.sweeping.expired_entries import Leftover, walk
+from longshore.storage_worker.sweeping.expired_entries import ExpiredEntry, walk
 from longshore.storage_worker.unlink import unlink_folder
 
 log = structlog.get_logger(__name__)
@@ -38,13 +38,13 @@ async def sweep(stores: Stores, _order: Sweep) -> CycleDone:
     return CycleDone(removed={"removed_orphan_files": removed})
 
 
-def _next(leftovers: Iterator[Leftover]) -> list[Leftover]:
+def _next(leftovers: Iterator[ExpiredEntry]) -> list[ExpiredEntry]:
     return list(islice(leftovers, _SLICE))
 
 
-async def _unknown(stores: Stores, found: list[Leftover]) -> list[tuple[str, ...]]:
+async def _unknown(stores: Stores, found: list[ExpiredEntry]) -> list[tuple[str, ...]]:
     """The places of those that no record and no reservation stands for."""
-    by_scope: defaultdict[str, list[Leftover]] = defaultdict(list)
+    by_scope: defaultdict[str, list[ExpiredEntry]] = defaultdict(list)
     for leftover in found:
         by_scope[leftover.scope].append(leftover)
     unknown = [leftover.parts for leftover in by_scope.pop("", [])]

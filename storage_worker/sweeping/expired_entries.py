@@ -17,7 +17,7 @@ Parts = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
+class ExpiredEntry:
     """An entry that is old enough to be removed if nothing knows it."""
 
     parts: Parts
@@ -25,11 +25,11 @@ class Leftover:
     file_id: str = ""
 
 
-def walk(folders: Folders, old_before_ns: int) -> Iterator[Leftover]:
+def walk(folders: Folders, old_before_ns: int) -> Iterator[ExpiredEntry]:
     """Every entry last changed before `old_before_ns` (the volume's clock); empty old folders go on the way."""
     for entry in _listed(folders, (STAGING,)):
         if _is_old(entry, old_before_ns):
-            yield Leftover(parts=(STAGING, entry.name))
+            yield ExpiredEntry(parts=(STAGING, entry.name))
     for top in (UPLOADS, ARTIFACTS):
         for scope in _listed(folders, (top, SESSIONS)):
             if scope.is_dir(follow_symlinks=False):
@@ -37,14 +37,14 @@ def walk(folders: Folders, old_before_ns: int) -> Iterator[Leftover]:
                 if _is_old(scope, old_before_ns):
                     prune(folders, (top, SESSIONS, scope.name))
             elif _is_old(scope, old_before_ns):
-                yield Leftover(parts=(top, SESSIONS, scope.name))
+                yield ExpiredEntry(parts=(top, SESSIONS, scope.name))
 
 
-def _scope(folders: Folders, parts: Parts, old_before_ns: int) -> Iterator[Leftover]:
+def _scope(folders: Folders, parts: Parts, old_before_ns: int) -> Iterator[ExpiredEntry]:
     for entry in _listed(folders, parts):
         if _is_old(entry, old_before_ns):
             known = _is_text(parts[-1]) and _is_text(entry.name) and entry.is_dir(follow_symlinks=False)
-            yield Leftover((*parts, entry.name), *((parts[-1], entry.name) if known else ()))
+            yield ExpiredEntry((*parts, entry.name), *((parts[-1], entry.name) if known else ()))
 
 
 def _listed(folders: Folders, parts: Parts) -> Iterator["os.DirEntry[str]"]:

@@ -17,7 +17,7 @@ from longshore.storage_worker.digest import Digest, read_through
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
+class UnrecordedFile:
     """A folder that a record may stand for; without an id, something else in its place."""
 
     top: str                 # uploads or artifacts
@@ -36,26 +36,26 @@ class Contents:
     changed_ms: int          # by the volume's clock
 
 
-def walk(folders: Folders) -> Iterator[Stray]:
+def walk(folders: Folders) -> Iterator[UnrecordedFile]:
     """Every entry below the folders of sessions, whatever it is."""
     for top in (UPLOADS, ARTIFACTS):
         for scope in _listed(folders, (top, SESSIONS)):
             if not is_id(scope.name) or not scope.is_dir(follow_symlinks=False):
-                yield Stray(top, "", "")
+                yield UnrecordedFile(top, "", "")
                 continue
             for entry in _listed(folders, (top, SESSIONS, scope.name)):
                 if is_id(entry.name) and entry.is_dir(follow_symlinks=False):
                     yield from _folder(top, scope.name, entry)
                 else:
-                    yield Stray(top, scope.name, "")
+                    yield UnrecordedFile(top, scope.name, "")
 
 
-def _folder(top: str, scope: str, entry: "os.DirEntry[str]") -> Iterator[Stray]:
+def _folder(top: str, scope: str, entry: "os.DirEntry[str]") -> Iterator[UnrecordedFile]:
     with contextlib.suppress(FileNotFoundError):  # somebody has just removed it
-        yield Stray(top, scope, entry.name, entry.stat(follow_symlinks=False).st_mtime_ns)
+        yield UnrecordedFile(top, scope, entry.name, entry.stat(follow_symlinks=False).st_mtime_ns)
 
 
-def contents(folders: Folders, stray: Stray) -> Contents | None:
+def contents(folders: Folders, stray: UnrecordedFile) -> Contents | None:
     """The one plain file in the stray's folder, read through; None when that is not what is in it."""
     with folders.folder((stray.top, SESSIONS, stray.scope, stray.file_id)) as folder:
         with os.scandir(folder) as entries:

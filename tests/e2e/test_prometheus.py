@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from longshore.shared.metrics import GatewayMetrics, WorkerMetrics
-from longshore.shared.process_metrics import Vitals
+from longshore.shared.process_metrics import ProcessMetrics
 from tests.fixtures.collector import over_http
 from tests.fixtures.metrics_table import families
 from tests.fixtures.observed import PROMETHEUS, PROMTOOL, observed, prometheus
@@ -80,7 +80,7 @@ async def test_every_family_is_moved_by_what_it_counts(tmp_path: Path) -> None:
 
 def _moved() -> Iterator[str]:
     """What returns something once the family has moved."""
-    for group in (GatewayMetrics, WorkerMetrics, Vitals):
+    for group in (GatewayMetrics, WorkerMetrics, ProcessMetrics):
         for family in families(group(CollectorRegistry())):
             (described,) = family.describe()
             name = described.name

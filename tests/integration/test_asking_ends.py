@@ -12,10 +12,10 @@ import pytest
 from longshore.gateway.mcp.forwarding.cancellations import Cancellations
 from longshore.gateway.mcp.input_requests import legacy_client as questions
 from longshore.gateway.mcp.input_requests import suspended_call as calls
-from longshore.gateway.mcp.input_requests.request_state import State, verified
-from longshore.gateway.mcp.input_requests.suspended_call import AskingCall, Request, Resumed
-from longshore.gateway.mcp.input_requests.suspended_calls import ParkedCalls
-from longshore.gateway.mcp.sessions.end_watcher import Endings
+from longshore.gateway.mcp.input_requests.request_state import RequestState, verified
+from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall, Request, Resumed
+from longshore.gateway.mcp.input_requests.suspended_calls import SuspendedCalls
+from longshore.gateway.mcp.sessions.end_watcher import SessionEndWatcher
 from longshore.gateway.wire.inputs import Takes
 from longshore.shared.clock import now_ms
 from longshore.shared.config import Sessions
@@ -24,8 +24,8 @@ from longshore.shared.errors import CallLost, Cancelled
 from longshore.shared.keys import Keys
 from longshore.shared.messaging import message_stream as parcels
 from longshore.shared.messaging.mailboxes import Mailboxes
-from longshore.shared.messaging.message_stream import Incoming, Parcels
-from longshore.shared.messaging.pubsub import Hearing
+from longshore.shared.messaging.message_stream import Incoming, MessageStream
+from longshore.shared.messaging.pubsub import EventListener
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Scripts
 from longshore.shared.state.sessions import Caller, SessionLimits, SessionStore
@@ -50,19 +50,19 @@ def server() -> Iterator[RedisServer]:
 @dataclass
 class Process:
     boxes: Mailboxes
-    parcels: Parcels
-    parked: ParkedCalls
+    parcels: MessageStream
+    parked: SuspendedCalls
 
 
 @asynccontextmanager
 async def _process(server: RedisServer, name: str) -> AsyncIterator[Process]:
     tasks = Tasks()
     link = RedisLink(server.address, tasks)
-    boxes, parcels_of = Mailboxes(server.address, link, _KEYS, tasks), Parcels(link, _KEYS, tasks, name)
+    boxes, parcels_of = Mailboxes(server.address, link, _KEYS, tasks), MessageStream(link, _KEYS, tasks, name)
     await link.call("HSET", _KEYS.session("scope"), "state", "live")
-    hearing = Hearing(server.address, _KEYS, tasks, hear_all=lambda _: None)
-    endings = Endings(hearing, SessionStore(Scripts(link), link, _KEYS, SessionLimits()), tasks)
-    parked = ParkedCalls(boxes, parcels_of, _SEALER, endings, tasks, Sessions(input_wait_seconds=600))
+    hearing = EventListener(server.address, _KEYS, tasks, hear_all=lambda _: None)
+    endings = SessionEndWatcher(hearing, SessionStore(Scripts(link), link, _KEYS, SessionLimits()), tasks)
+    parked = SuspendedCalls(boxes, parcels_of, _SEALER, endings, tasks, Sessions(input_wait_seconds=600))
     yield Process(boxes, parcels_of, parked)
     await parked.close()
     await hearing.close()
@@ -76,19 +76,19 @@ class _Asking:
 
     def __init__(self) -> None:
         self.answered = asyncio.Event()
-        self.call = AskingCall(Request(_CALLER, "tools/call", _BODY), _TAKES, self._reply)
+        self.call = SuspendableCall(Request(_CALLER, "tools/call", _BODY), _TAKES, self._reply)
 
     async def _reply(self, answer: bytes) -> None:
         self.answered.set()
 
-    async def park(self, parked: ParkedCalls) -> State:
+    async def park(self, parked: SuspendedCalls) -> RequestState:
         assert self.call.ask(_QUESTION % 7) is None
         heard = await parked.hear(self.call)
         assert isinstance(heard, calls.Ended)
         state = msgspec.json.decode(heard.body)["result"]["requestState"]
         return verified(_SEALER, state, _CALLER, self.call.digest, now_ms())
 
-    async def answer(self, process: Process, state: State, box: str = "") -> None:
+    async def answer(self, process: Process, state: RequestState, box: str = "") -> None:
         given = Resumed(_TAKES, None, {"1": b'{"action":"decline"}'}, box)
         assert await process.boxes.deliver("scope", state.box, msgspec.msgpack.encode(given))
         async with asyncio.timeout(_PATIENCE_S):
@@ -108,7 +108,7 @@ async def test_calls_that_were_answered_are_given_up_with_all_others(server: Red
         await process.parked.close()
 
         assert [one.call.is_over for one in asking] == [True, True]
-        assert process.parked.kept == 0
+        assert process.parked.known_count == 0
 
 
 async def test_a_call_that_says_nothing_ends_when_its_listener_elsewhere_is_gone(
@@ -130,7 +130,7 @@ async def test_a_call_that_says_nothing_ends_when_its_listener_elsewhere_is_gone
             while not asking.call.is_over:
                 await asyncio.sleep(0.01)
 
-        assert holder.parked.kept == 0
+        assert holder.parked.known_count == 0
 
 
 async def test_a_listener_does_not_wait_for_ever_for_a_gateway_that_gave_its_call_up(
@@ -140,7 +140,7 @@ async def test_a_listener_does_not_wait_for_ever_for_a_gateway_that_gave_its_cal
     monkeypatch.setattr(parcels, "_LOOK_EVERY_S", 0.05)
     monkeypatch.setattr(parcels, "_LONGEST_SILENCE_S", 0.2)
     async with _process(server, "lives") as holder, _process(server, "listens") as listener:
-        await holder.parcels.say_alive()
+        await holder.parcels.heartbeat()
         async with listener.boxes.opened("scope", ttl_ms=60_000) as box:
             incoming = listener.parcels.incoming("scope", box, "lives")
             with pytest.raises(CallLost):

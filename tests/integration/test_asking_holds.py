@@ -11,7 +11,7 @@ from redis import Redis
 
 from longshore.gateway.app import public_runner
 from longshore.gateway.appkeys import SESSIONS
-from longshore.gateway.mcp.input_requests.suspended_calls import PARKED
+from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS
 from longshore.shared.config import Config
 from longshore.shared.ids import new_id
 from longshore.shared.metrics import Metrics
@@ -146,7 +146,7 @@ async def test_nothing_is_left_of_a_call_however_it_ends(
             await way(modern, tool)
             await tool.until_left()
             left = await left_behind(runner.app, fresh_backing.redis_url, before)
-            kept = runner.app[PARKED].count + runner.app[PARKED].kept
+            kept = runner.app[SUSPENDED_CALLS].count + runner.app[SUSPENDED_CALLS].known_count
     finally:
         await runner.cleanup()
 
@@ -179,7 +179,7 @@ async def test_a_call_that_waits_ends_with_its_scope_and_leaves_nothing(
             cancelled = await upstream.until("notifications/cancelled")
             await tool.until_left()
             left = await left_behind(app, fresh_backing.redis_url, before)
-            kept, held = app[PARKED].count + app[PARKED].kept, _held(fresh_backing)
+            kept, held = app[SUSPENDED_CALLS].count + app[SUSPENDED_CALLS].known_count, _held(fresh_backing)
             late = await call(modern, asked.answers(ADA), workspace="w")
     finally:
         await runner.cleanup()

@@ -6,11 +6,11 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from longshore.gateway.mcp.subscriptions.subscriber import Listener
-from longshore.gateway.mcp.subscriptions.upstream_feed import Ear, Feed, Source
+from longshore.gateway.mcp.subscriptions.subscriber import Subscriber
+from longshore.gateway.mcp.subscriptions.upstream_feed import FeedOwner, Feed, Source
 from longshore.gateway.wire.changes import Wants
 from longshore.shared.errors import SessionGone, StoreDown, TooMany
-from longshore.shared.messaging.pubsub import MISSED, News, Word
+from longshore.shared.messaging.pubsub import RESYNC, Publisher, Event
 from longshore.shared.state.feeds import FeedStore
 from tests.fixtures.storage import RedisServer, State, opened_state, redis_server
 
@@ -149,12 +149,12 @@ async def test_what_is_wanted_lasts_as_long_as_somebody_claims_the_stream(state:
 
 async def test_what_is_wanted_is_said_again_after_redis_may_have_forgotten_it(state: State) -> None:
     scope, [one] = await state.open_session(), _gateways(state, "again")
-    feed = Feed(scope, one, News(state.link, state.keys))
-    feed.listeners[Listener(Wants(frozenset(), frozenset({"a"})))] = _no_stream
+    feed = Feed(scope, one, Publisher(state.link, state.keys))
+    feed.listeners[Subscriber(Wants(frozenset(), frozenset({"a"})))] = _no_stream
     await feed.say_wants()
     await state.link.call("DEL", state.keys.feed_wants(scope))
 
-    feed.hear(Word(MISSED, scope))
+    feed.hear(Event(RESYNC, scope))
     await feed.say_wants()
 
     assert (await one.wanted(scope)).uris == {"a"}
@@ -164,8 +164,8 @@ async def test_what_could_not_be_said_of_what_is_wanted_is_said_later(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scope, [one] = await state.open_session(), _gateways(state, "later")
-    feed = Feed(scope, one, News(state.link, state.keys))
-    feed.listeners[Listener(Wants(frozenset(), frozenset({"a"})))] = _no_stream
+    feed = Feed(scope, one, Publisher(state.link, state.keys))
+    feed.listeners[Subscriber(Wants(frozenset(), frozenset({"a"})))] = _no_stream
     with monkeypatch.context() as away:
         away.setattr(one, "want", _is_down)
         with pytest.raises(StoreDown):
@@ -180,5 +180,5 @@ async def _is_down(scope: str, revision: int, uris: list[str]) -> None:
     raise StoreDown("away")
 
 
-def _no_stream(ear: Ear) -> AbstractAsyncContextManager[Source]:
+def _no_stream(ear: FeedOwner) -> AbstractAsyncContextManager[Source]:
     raise AssertionError("nobody opens it here")

@@ -15,7 +15,7 @@ from redis import Redis
 
 from longshore.gateway.app import public_runner
 from longshore.gateway.appkeys import EXPIRY, SESSIONS
-from longshore.gateway.mcp.sessions.end_watcher import ENDINGS
+from longshore.gateway.mcp.sessions.end_watcher import SESSION_ENDS
 from longshore.shared.config import Config
 from longshore.shared.metrics import Metrics
 from longshore.shared.state.expiry import Expiry
@@ -566,7 +566,7 @@ async def test_a_call_whose_session_ended_before_it_began_to_wait_does_not_wait(
         async with asyncio.timeout(30):
             status, answer = await asyncio.gather(ended(), called())
             told: list[str] = []
-            async with clients.apps[0][ENDINGS].told(clients.one.session_id or "", lambda: told.append("ended")):
+            async with clients.apps[0][SESSION_ENDS].watch(clients.one.session_id or "", lambda: told.append("ended")):
                 pass
 
     assert told == ["ended"]

@@ -24,13 +24,13 @@ async def test_an_artifact_that_a_call_may_write_is_reserved_as_long_as_the_call
     scope, artifact_id, lease = await state.open_session(), new_id(), new_id()
     leases = Leases(SessionStore(state.scripts, state.link, state.keys, SessionLimits()), state.files)
     member = f"p:{scope}:{artifact_id}"
-    leases.begin(scope, lease)
+    leases.acquire(scope, lease)
 
     await leases.reserve(scope, lease, artifact_id, grace_ms=_HOUR_MS)
     await state.link.call("ZADD", state.keys.due(), 1, member)
     await leases.renew()
     while_running = float(await state.link.call("ZSCORE", state.keys.due(), member))
-    leases.end(scope, lease)
+    leases.release(scope, lease)
     await state.link.call("ZADD", state.keys.due(), 1, member)
     await leases.renew()
     after = float(await state.link.call("ZSCORE", state.keys.due(), member))

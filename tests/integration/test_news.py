@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from aiohttp import ClientResponse, web
 
 from longshore.shared.keys import Keys
-from longshore.shared.messaging.pubsub import MISSED, RESOURCES, Hearing, News, Word
+from longshore.shared.messaging.pubsub import RESYNC, RESOURCES, EventListener, Publisher, Event
 from longshore.shared.redis.address import parse_redis_url
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.tasks import Tasks
@@ -20,11 +20,11 @@ _KEYS = Keys("longshore")
 
 
 @asynccontextmanager
-async def _news(url: str) -> AsyncIterator[tuple[News, Tasks]]:
+async def _news(url: str) -> AsyncIterator[tuple[Publisher, Tasks]]:
     tasks = Tasks()
     link = RedisLink(parse_redis_url(url), tasks)
     try:
-        yield News(link, _KEYS), tasks
+        yield Publisher(link, _KEYS), tasks
     finally:
         await link.close()
         await tasks.close()
@@ -66,9 +66,9 @@ async def test_each_standing_stream_of_a_session_is_told_that_longshores_resourc
         ):
             for stream in (here, there, elsewhere):
                 await _read(stream, b"data: {}\n\n")
-            await news.tell(Word(RESOURCES, client.session_id))
+            await news.publish(Event(RESOURCES, client.session_id))
             told = [await _read(stream, _CHANGED) for stream in (here, there)]
-            await news.tell(Word(RESOURCES, other.session_id))
+            await news.publish(Event(RESOURCES, other.session_id))
             last = await _read(elsewhere, _CHANGED)
 
     assert told == [_CHANGED, _CHANGED]
@@ -92,19 +92,19 @@ async def test_who_listens_is_told_that_something_may_have_been_missed() -> None
     async with server() as running:
         address = parse_redis_url(f"redis://127.0.0.1:{running.port}")
         async with _news(f"redis://127.0.0.1:{running.port}") as (news, tasks):
-            heard, everybody = asyncio.Queue[Word](), asyncio.Queue[Word]()
-            hearing = Hearing(address, _KEYS, tasks, hear_all=everybody.put_nowait)
+            heard, everybody = asyncio.Queue[Event](), asyncio.Queue[Event]()
+            hearing = EventListener(address, _KEYS, tasks, hear_all=everybody.put_nowait)
             link = RedisLink(address, tasks)
             async with asyncio.timeout(30), hearing.hears("a", heard.put_nowait):
-                await news.tell(Word(RESOURCES, "b"))
-                await news.tell(Word(RESOURCES, "a"))
+                await news.publish(Event(RESOURCES, "b"))
+                await news.publish(Event(RESOURCES, "a"))
                 first = await heard.get()
                 await link.call("CLIENT", "KILL", "TYPE", "pubsub")
                 second = await heard.get()
-                await news.tell(Word("x", ""))
+                await news.publish(Event("x", ""))
                 to_all = await everybody.get()
             await hearing.close()
             await link.close()
 
-    assert (first, second, to_all) == (Word(RESOURCES, "a"), Word(MISSED, "a"), Word("x", ""))
+    assert (first, second, to_all) == (Event(RESOURCES, "a"), Event(RESYNC, "a"), Event("x", ""))
     assert heard.empty()

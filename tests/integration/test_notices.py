@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from aiohttp import ClientResponse, web
 
-from longshore.shared.messaging.pubsub import RESOURCES, Hearing, Word
+from longshore.shared.messaging.pubsub import RESOURCES, EventListener, Event
 from longshore.shared.records import FileRecord
 from longshore.shared.state.quota import FileLimits
 from tests.fixtures.changing import Stream, listening, without_sessions
@@ -29,10 +29,10 @@ async def state(request: pytest.FixtureRequest) -> AsyncIterator[State]:
 
 
 @asynccontextmanager
-async def _heard(state: State, *scopes: str) -> AsyncIterator["asyncio.Queue[Word]"]:
+async def _heard(state: State, *scopes: str) -> AsyncIterator["asyncio.Queue[Event]"]:
     """What is said in these scopes from now on."""
-    words = asyncio.Queue[Word]()
-    hearing = Hearing(state.address, state.keys, state.tasks, hear_all=words.put_nowait)
+    words = asyncio.Queue[Event]()
+    hearing = EventListener(state.address, state.keys, state.tasks, hear_all=words.put_nowait)
     try:
         async with hearing.hears(scopes[0], words.put_nowait), hearing.hears(scopes[-1], words.put_nowait):
             yield words
@@ -40,7 +40,7 @@ async def _heard(state: State, *scopes: str) -> AsyncIterator["asyncio.Queue[Wor
         await hearing.close()
 
 
-async def _next(words: "asyncio.Queue[Word]") -> Word:
+async def _next(words: "asyncio.Queue[Event]") -> Event:
     async with asyncio.timeout(20):
         return await words.get()
 
@@ -63,7 +63,7 @@ async def test_an_artifact_that_comes_and_one_that_goes_are_told(state: State) -
         await _commit(state, end)
         then = await _next(words)
 
-    assert (came, went, then) == (Word(RESOURCES, scope), Word(RESOURCES, scope), Word(RESOURCES, last))
+    assert (came, went, then) == (Event(RESOURCES, scope), Event(RESOURCES, scope), Event(RESOURCES, last))
 
 
 @pytest.mark.parametrize("state", [FileLimits(total_bytes=150)], indirect=True)
@@ -75,7 +75,7 @@ async def test_an_artifact_that_gives_way_to_another_scope_s_file_is_told(state:
         await _commit(state, upload_record(other))
         went = await _next(words)
 
-    assert came == went == Word(RESOURCES, scope)
+    assert came == went == Event(RESOURCES, scope)
 
 
 async def test_a_burst_is_told_few_times_and_once_after_its_end(state: State) -> None:
@@ -90,7 +90,7 @@ async def test_a_burst_is_told_few_times_and_once_after_its_end(state: State) ->
         await _commit(state, records[-1])
         after = await _next(words)
 
-    assert after == Word(RESOURCES, scope)
+    assert after == Event(RESOURCES, scope)
     assert words_while < 150
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from longshore.shared.keys import Keys
-from longshore.shared.messaging.pubsub import RESOURCES, News, Word
+from longshore.shared.messaging.pubsub import RESOURCES, Publisher, Event
 from longshore.shared.redis.address import parse_redis_url
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.tasks import Tasks
@@ -34,13 +34,13 @@ async def _told_until(backing: Backing, key_base: str) -> AsyncIterator[None]:
     """Say again and again, of every scope, that its resources changed: who listens from some moment on has it then."""
     tasks = Tasks()
     link = RedisLink(parse_redis_url(backing.redis_url), tasks)
-    news = News(link, Keys(key_base))
+    news = Publisher(link, Keys(key_base))
 
     async def tell() -> None:
         while True:
             channels = await link.call("PUBSUB", "CHANNELS", f"{key_base}:news:*")
             for channel in channels:
-                await news.tell(Word(RESOURCES, channel.decode().rpartition(":")[2]))
+                await news.publish(Event(RESOURCES, channel.decode().rpartition(":")[2]))
             await asyncio.sleep(0.05)
 
     tasks.spawn(tell(), name="tell")

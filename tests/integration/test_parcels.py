@@ -11,7 +11,7 @@ from redis import Redis
 from longshore.shared.errors import CallLost
 from longshore.shared.keys import Keys
 from longshore.shared.messaging.mailboxes import Mailboxes
-from longshore.shared.messaging.message_stream import Incoming, Parcels
+from longshore.shared.messaging.message_stream import Incoming, MessageStream
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.tasks import Tasks
 from tests.fixtures.storage import RedisServer, redis_server
@@ -29,14 +29,14 @@ def server() -> Iterator[RedisServer]:
 @dataclass
 class Process:
     boxes: Mailboxes
-    parcels: Parcels
+    parcels: MessageStream
 
 
 @asynccontextmanager
 async def process(server: RedisServer, name: str) -> AsyncIterator[Process]:
     tasks = Tasks()
     link = RedisLink(server.address, tasks)
-    made = Process(Mailboxes(server.address, link, _KEYS, tasks), Parcels(link, _KEYS, tasks, name))
+    made = Process(Mailboxes(server.address, link, _KEYS, tasks), MessageStream(link, _KEYS, tasks, name))
     yield made
     made.parcels.close()
     await made.boxes.close()
@@ -55,7 +55,7 @@ async def test_messages_of_any_length_arrive_whole_and_in_order(server: RedisSer
     """Longer than all that may lie between sender and listener, so that the sender has to wait."""
     sent = [b"", b"short", bytes(range(256)) * 48_000, b"last"]
     async with process(server, "sender") as sender, process(server, "listener") as listener:
-        await sender.parcels.say_alive()
+        await sender.parcels.heartbeat()
         async with listener.boxes.opened("scope", ttl_ms=60_000) as box:
             incoming = listener.parcels.incoming("scope", box, "sender")
 
@@ -113,13 +113,13 @@ async def test_a_listener_hears_the_last_words_of_a_sender_that_died(server: Red
     async with process(server, "listener") as listener, listener.boxes.opened("scope", ttl_ms=60_000) as box:
         incoming = listener.parcels.incoming("scope", box, "sender")
         async with process(server, "sender") as sender:
-            await sender.parcels.say_alive()
-            alive = await listener.parcels.lives("sender")
+            await sender.parcels.heartbeat()
+            alive = await listener.parcels.is_alive("sender")
             quiet = await incoming.next()
             await sender.parcels.push("scope", box.id, b"farewell")
         said = await _next(incoming)
         with pytest.raises(CallLost):
             await _next(incoming)
-        dead = await listener.parcels.lives("sender")
+        dead = await listener.parcels.is_alive("sender")
 
     assert (alive, quiet, said, dead) == (True, None, b"farewell", False)

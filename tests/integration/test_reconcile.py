@@ -21,7 +21,7 @@ from longshore.shared.state.sessions import Caller, SessionLimits, SessionStore
 from longshore.shared.storage.layout import artifact_parts, upload_parts
 from longshore.storage_worker.jobs.reconcile import reconcile_with
 from longshore.storage_worker.jobs.sweep import sweep
-from longshore.storage_worker.reconcile_trigger import Awakening
+from longshore.storage_worker.reconcile_trigger import ReconcileTrigger
 from longshore.storage_worker.stores import Stores, policy_of
 from longshore.storage_worker.sweeping.attribution import Attribution
 from tests.fixtures.storage import (
@@ -308,7 +308,7 @@ async def test_a_pass_that_was_done_is_done_again_only_when_always_is_wanted(wor
 
 async def test_nothing_is_swept_before_a_redis_knows_its_storage(world: World) -> None:
     """Also when it is emptied long after the start."""
-    awakening = Awakening("if_empty", world.store, world.state.periodic)
+    awakening = ReconcileTrigger("if_empty", world.store, world.state.periodic)
     await awakening.begin()
 
     assert not await awakening.is_over()
@@ -328,7 +328,7 @@ async def _queued(world: World) -> list[bytes]:
 @pytest.mark.parametrize("mode, asked", [("disabled", []), ("always", [b"test:reconcile"]), ("if_empty", [])])
 async def test_a_start_asks_for_a_pass_as_the_mode_says(world: World, mode: str, asked: list[bytes]) -> None:
     await world.reconcile()
-    awakening = Awakening(mode, world.store, world.state.periodic)  # type: ignore[arg-type]
+    awakening = ReconcileTrigger(mode, world.store, world.state.periodic)  # type: ignore[arg-type]
 
     await awakening.begin()
     await awakening.begin()

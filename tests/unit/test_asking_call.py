@@ -2,7 +2,7 @@
 
 import pytest
 
-from longshore.gateway.mcp.input_requests.suspended_call import AskingCall, Ended, Request
+from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall, Ended, Request
 from longshore.gateway.wire.inputs import NOTHING
 from longshore.shared.errors import CallLost
 from longshore.shared.state.sessions import Caller
@@ -10,11 +10,11 @@ from longshore.shared.state.sessions import Caller
 _LARGE = Ended(b"x" * 100_000)
 
 
-def _call() -> AskingCall:
+def _call() -> SuspendableCall:
     async def reply(_: bytes) -> None:
         """Nothing is asked."""
 
-    return AskingCall(Request(Caller("scope", "s1", "me"), "tools/call", b"{}"), NOTHING, reply)
+    return SuspendableCall(Request(Caller("scope", "s1", "me"), "tools/call", b"{}"), NOTHING, reply)
 
 
 async def test_a_listener_gets_an_answer_of_any_size() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from longshore.gateway.mcp.forwarding.cancellations import Cancellations, word_of
 from longshore.shared.errors import Cancelled, LongshoreError
-from longshore.shared.messaging.pubsub import CANCELLED, Word
+from longshore.shared.messaging.pubsub import CANCELLED, Event
 
 
 class _Call:
@@ -23,7 +23,7 @@ def test_a_call_that_runs_is_ended_whatever_gateway_was_told() -> None:
     for (session, number), call in calls.items():
         cancellations.begin(session, number, call)
 
-    cancellations.hear(word_of("a", 1))
+    cancellations.on_event(word_of("a", 1))
 
     assert [key for key, call in calls.items() if call.failure is not None] == [("a", 1)]
     assert isinstance(calls["a", 1].failure, Cancelled)
@@ -32,7 +32,7 @@ def test_a_call_that_runs_is_ended_whatever_gateway_was_told() -> None:
 def test_a_call_that_comes_after_its_cancellation_does_not_begin() -> None:
     cancellations = Cancellations()
 
-    cancellations.hear(word_of("a", "x"))
+    cancellations.on_event(word_of("a", "x"))
 
     with pytest.raises(Cancelled):
         cancellations.begin("a", "x", _Call())
@@ -43,10 +43,10 @@ def test_a_call_that_comes_after_its_cancellation_does_not_begin() -> None:
 def test_no_session_has_many_remembered() -> None:
     """And what nobody understands is for nobody."""
     cancellations = Cancellations()
-    cancellations.hear(Word(CANCELLED, "", b"?"))
+    cancellations.on_event(Event(CANCELLED, "", b"?"))
     for number in range(100):
-        cancellations.hear(word_of("a", number))
-    cancellations.hear(word_of("b", 1))
+        cancellations.on_event(word_of("a", number))
+    cancellations.on_event(word_of("b", 1))
 
     begun = 0
     for number in range(100):

@@ -3,7 +3,7 @@ not answer is not asked again at once."""
 
 import pytest
 
-from longshore.gateway.mcp.subscriptions.subscriber import Listener
+from longshore.gateway.mcp.subscriptions.subscriber import Subscriber
 from longshore.gateway.upstream.header_schemas import ToolHeaders
 from longshore.gateway.wire import changes
 from longshore.gateway.wire.changes import Wants
@@ -16,13 +16,13 @@ async def _nothing() -> None:
 
 
 async def test_a_listener_that_has_ended_may_be_told_any_number_of_changes() -> None:
-    listener = Listener(Wants(frozenset(), any_uri=True))
+    listener = Subscriber(Wants(frozenset(), any_uri=True))
     await listener.keep_up(_nothing())
 
     for number in range(1_000):
         change = changes.change_of(changes.updated(f"sea://{number}"))
         assert change is not None
-        listener.tell(change)
+        listener.on_event(change)
 
 
 async def test_a_list_that_cannot_be_had_is_not_asked_for_again_at_once() -> None:

@@ -17,11 +17,11 @@ _META = {modern.PROTOCOL_KEY: modern.VERSION, modern.CAPABILITIES_KEY: {}}
 _CALL = {"MCP-Protocol-Version": modern.VERSION, "Mcp-Method": "tools/call", "Mcp-Name": "echo"}
 
 
-def _opened(headers: Any, *, meta: Any = _META, method: str = "tools/call", **params: Any) -> modern.Opened:
+def _opened(headers: Any, *, meta: Any = _META, method: str = "tools/call", **params: Any) -> modern.ModernRequest:
     if meta is not None:
         params["_meta"] = meta
     body = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-    return modern.opened(wire.parse(body), body, CIMultiDict(headers))
+    return modern.parse_request(wire.parse(body), body, CIMultiDict(headers))
 
 
 @given(st.text())
@@ -111,7 +111,7 @@ def test_a_response_is_refused() -> None:
     body = b'{"jsonrpc":"2.0","id":1,"result":{}}'
 
     with pytest.raises(BadRequest, match="inputResponses"):
-        modern.opened(wire.parse(body), body, CIMultiDict(_CALL))
+        modern.parse_request(wire.parse(body), body, CIMultiDict(_CALL))
 
 
 _JSON = st.recursive(
@@ -126,6 +126,6 @@ def test_whatever_comes_is_opened_or_refused_within_the_family(params: Any, head
     body = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
 
     try:
-        modern.opened(wire.parse(body), body, CIMultiDict(headers))
+        modern.parse_request(wire.parse(body), body, CIMultiDict(headers))
     except LongshoreError as err:
         assert err.status == 400

@@ -48,7 +48,7 @@ def test_who_made_a_result_is_said_in_the_stateless_revision_alone(
     said |= {"_meta": meta} if meta else {}
     answer = msgspec.json.encode({"jsonrpc": "2.0", "id": 4, "result": said})
 
-    there = to_legacy.response(answer, 4, "tools/call", to_legacy.Hop(b'{"name":"a"}'))
+    there = to_legacy.response(answer, 4, "tools/call", to_legacy.TranslationContext(b'{"name":"a"}'))
 
     found = msgspec.json.decode(there)["result"]
     assert found["_meta"] == {**meta, "io.modelcontextprotocol/serverInfo": {"name": "a"}}

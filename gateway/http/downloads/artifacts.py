@@ -5,15 +5,15 @@ import os
 from aiohttp import web
 
 from longshore.gateway.appkeys import BLOBS, FILES, SESSIONS, SIGNER
-from longshore.gateway.auth.rate_limiter import Passage
+from longshore.gateway.auth.rate_limiter import RequestSlot
 from longshore.gateway.files import stored
 from longshore.gateway.http.auth import authenticate
 from longshore.gateway.http.downloads import sendfile
 from longshore.gateway.http.downloads.ranges import Span, wanted_span
-from longshore.gateway.http.rate_limits import within_limits
+from longshore.gateway.http.rate_limits import rate_limited
 from longshore.gateway.metrics import METRICS, AuthMode
 from longshore.gateway.mounts import SERVERS
-from longshore.gateway.request_context import SESSION_HEADER, CutOff, note_of
+from longshore.gateway.request_context import SESSION_HEADER, CutOff, context_of
 from longshore.shared.clock import monotonic_s, now_s
 from longshore.shared.errors import BadRequest, Forbidden, NotFound
 from longshore.shared.ids import is_id
@@ -27,7 +27,7 @@ _GONE = "no artifact of this name here; it may have expired"
 
 async def download(request: web.Request) -> web.StreamResponse:
     """Stream the file, whole or one range of it. Raises Forbidden, NotFound."""
-    note = note_of(request)
+    note = context_of(request)
     server, scope = request.match_info["server"], request.match_info["session"]
     artifact_id = request.match_info["artifact"]
     if server not in request.app[SERVERS] or not (is_id(scope) and is_id(artifact_id)):
@@ -39,7 +39,7 @@ async def download(request: web.Request) -> web.StreamResponse:
     is_meant = isinstance(record, ArtifactRecord) or auth_mode == "signed_url"
     if not is_meant or record.server != server or record.name != request.match_info["name"]:
         raise NotFound(_GONE)
-    async with within_limits(request, "transfer", scope=scope) as passage:
+    async with rate_limited(request, "transfer", scope=scope) as passage:
         sent = await _send(request, passage, record)
     request.app[METRICS].download(
         server=server, auth_mode=auth_mode, result="success" if sent.status < 400 else "error",
@@ -68,7 +68,7 @@ async def _authorize(request: web.Request, *, server: str, scope: str, artifact_
     return "session_context"
 
 
-async def _send(request: web.Request, passage: Passage, record: FileRecord) -> web.StreamResponse:
+async def _send(request: web.Request, passage: RequestSlot, record: FileRecord) -> web.StreamResponse:
     blobs = request.app[BLOBS]
     etag = f'"{record.sha256}"'
     headers = {
@@ -90,7 +90,7 @@ async def _send(request: web.Request, passage: Passage, record: FileRecord) -> w
     response.content_length = span.end - span.start
     fd = await stored.opened(blobs, request.app[FILES], record)
     try:
-        note_of(request).head_sent = True
+        context_of(request).head_sent = True
         await response.prepare(request)
         if request.method != "HEAD":
             passage.size_bytes = span.end - span.start

@@ -15,10 +15,10 @@ from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
 
 from longshore.gateway.appkeys import CONFIG
-from longshore.gateway.auth.authenticator import DOOR
+from longshore.gateway.auth.authenticator import AUTHENTICATOR
 from longshore.gateway.auth.client_address import client_address
 from longshore.gateway.auth.credentials import offered_credential
-from longshore.gateway.auth.failed_attempts import FAILURES
+from longshore.gateway.auth.failed_attempts import FAILED_ATTEMPTS
 from longshore.gateway.http.edge import ORIGINS
 from longshore.gateway.metrics import METRICS
 from longshore.gateway.request_context import MCP_GROUP
@@ -32,13 +32,13 @@ _METHODS = frozenset({"POST", "GET", "DELETE"})
 _LOG_EVERY_S = 1.0
 
 
-class Turnstile:
+class EarlyRejection:
     """Looks at requests to the mounts of one application, which has started."""
 
     def __init__(self, app: web.Application) -> None:
         core = app[CONFIG].core
         self._own_header, self._proxies, self._tally = core.auth.header_name, core.trusted_proxies, app[METRICS]
-        self._door, self._failures, self._origins = app[DOOR], app[FAILURES], app[ORIGINS]
+        self._door, self._failures, self._origins = app[AUTHENTICATOR], app[FAILED_ATTEMPTS], app[ORIGINS]
         self._servers = {
             path: server.id for server in app[CONFIG].servers for path in (server.mount_path, server.mount_path + "/")
         }
@@ -59,7 +59,7 @@ class Turnstile:
         try:
             self._origins.check(headers)
             offered = offered_credential(headers, self._own_header)
-            if offered is not None and not self._door.knows(offered):
+            if offered is not None and not self._door.recently_valid(offered):
                 self._failures.check(client_address(peer, headers, self._proxies))
         except RateLimited as err:
             self._count(message.method, server, err, monotonic_s() - begun_s)

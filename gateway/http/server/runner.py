@@ -12,7 +12,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE, RequestHandler
 
 from longshore.gateway.appkeys import CONFIG, TASKS
-from longshore.gateway.http.server.early_rejection import Turnstile
+from longshore.gateway.http.server.early_rejection import EarlyRejection
 from longshore.gateway.http.server.malformed import Connection
 
 _Messages = Sequence[tuple[RawRequestMessage, StreamReader]]
@@ -26,7 +26,7 @@ class PublicRunner(web.AppRunner):
         made = await super()._make_server()
         if not self.app[CONFIG].core.auth.enabled:
             return _Server(made, None)
-        turnstile = Turnstile(self.app)
+        turnstile = EarlyRejection(self.app)
         self.app[TASKS].spawn(turnstile.keep_log(), name="log_refusals")
         return _Server(made, turnstile)
 
@@ -34,7 +34,7 @@ class PublicRunner(web.AppRunner):
 class _Server(web.Server):
     """Another server's twin whose connections may have the turnstile."""
 
-    def __init__(self, twin: web.Server, turnstile: Turnstile | None) -> None:
+    def __init__(self, twin: web.Server, turnstile: EarlyRejection | None) -> None:
         super().__init__(
             twin.request_handler, request_factory=twin.request_factory, handler_cancellation=twin.handler_cancellation,
             loop=twin._loop, **twin._kwargs,
@@ -45,16 +45,16 @@ class _Server(web.Server):
         connection = Connection(self, loop=self._loop, **self._kwargs)
         if self._turnstile is None:
             return connection
-        gate = _Gate(connection, cast(HttpRequestParser, connection._parser), self, self._turnstile)
+        gate = RejectingParser(connection, cast(HttpRequestParser, connection._parser), self, self._turnstile)
         connection._parser = cast(HttpRequestParser, gate)
         return connection
 
 
-class _Gate:
+class RejectingParser:
     """A connection's parser, as far as aiohttp uses it, that keeps to itself what the turnstile refuses."""
 
     def __init__(
-        self, connection: RequestHandler, parser: HttpRequestParser, server: _Server, turnstile: Turnstile
+        self, connection: RequestHandler, parser: HttpRequestParser, server: _Server, turnstile: EarlyRejection
     ) -> None:
         self._connection, self._parser, self._server, self._turnstile = connection, parser, server, turnstile
         self.set_upgraded = parser.set_upgraded

@@ -15,7 +15,7 @@ _PATIENCE_S = 60.0
 _LOOKS = 6                   # within that time
 
 
-async def let_go(runner: web.AppRunner, *, patience_s: float = _PATIENCE_S) -> None:
+async def reset_stalled_connections(runner: web.AppRunner, *, patience_s: float = _PATIENCE_S) -> None:
     """Reset connections of a running `runner` that had bytes waiting for `patience_s` and took none of them;
     until cancelled.
 

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from longshore.gateway.appkeys import BLOBS, GRANTS, QUEUE, RESERVATIONS, RESUMABLE, TASKS
-from longshore.gateway.auth.rate_limiter import Passage
+from longshore.gateway.auth.rate_limiter import RequestSlot
 from longshore.gateway.http.uploads.authorization import consume
 from longshore.gateway.http.uploads.raw_body import piece
 from longshore.gateway.http.uploads.tus_headers import Checksum
@@ -50,7 +50,7 @@ class Appending:
         self._start = self._noted = self._taken = progress.offset
         self._noted_s = monotonic_s()
 
-    async def run(self, passage: Passage, checksum: Checksum) -> int:
+    async def run(self, passage: RequestSlot, checksum: Checksum) -> int:
         """Take the body in, and make the file visible when that was its last byte. Returns the new offset.
 
         What came before the client broke off is kept, unless there is a checksum that it cannot pass.

@@ -12,7 +12,7 @@ from longshore.gateway.auth.principal import Principal
 from longshore.gateway.http.auth import authenticate
 from longshore.gateway.metrics import METRICS
 from longshore.gateway.mounts import SERVERS
-from longshore.gateway.request_context import SESSION_HEADER, note_of
+from longshore.gateway.request_context import SESSION_HEADER, context_of
 from longshore.shared.clock import now_s
 from longshore.shared.errors import BadRequest, Forbidden, LongshoreError, NotFound, SessionGone, StoreDown, WorkerDown
 from longshore.shared.ids import is_id
@@ -70,7 +70,7 @@ async def _scope_of(request: web.Request, server: str, principal: Principal) -> 
 @contextmanager
 def counted(request: web.Request) -> Iterator[str]:
     """The server that takes the upload; a refusal is counted. Raises NotFound, BadRequest."""
-    server, note = request.match_info["server"], note_of(request)
+    server, note = request.match_info["server"], context_of(request)
     if server not in request.app[SERVERS]:
         raise NotFound("no server of this id is configured here")
     note.server = server
@@ -101,7 +101,7 @@ async def claimed(request: web.Request, grant: Grant, server: str) -> AsyncItera
     except WorkerDown:
         raise
     except BaseException:
-        if "finalising" not in note_of(request).counts:
+        if "finalising" not in context_of(request).counts:
             await request.app[GRANTS].give_back(grant.nonce)
         raise
     await consume(request.app, grant.nonce, server, made)

@@ -6,9 +6,9 @@ import msgspec
 from aiohttp import web
 
 from longshore.gateway.appkeys import BLOBS, CONFIG, QUEUE, SIGNER
-from longshore.gateway.auth.rate_limiter import Passage
+from longshore.gateway.auth.rate_limiter import RequestSlot
 from longshore.gateway.files.uploaded import describe_uploads
-from longshore.gateway.http.rate_limits import within_limits
+from longshore.gateway.http.rate_limits import rate_limited
 from longshore.gateway.http.uploads import page, resumable
 from longshore.gateway.http.uploads.authorization import Grant, authorize, claimed, counted
 from longshore.gateway.http.uploads.incoming import Received, check_coding
@@ -17,7 +17,7 @@ from longshore.gateway.http.uploads.raw_body import check_raw, receive_raw
 from longshore.gateway.http.uploads.reservations import declared_bytes, reserved
 from longshore.gateway.http.uploads.tus_headers import VERSION_HEADER
 from longshore.gateway.metrics import METRICS
-from longshore.gateway.request_context import note_of
+from longshore.gateway.request_context import context_of
 from longshore.shared.clock import now_s
 from longshore.shared.errors import (
     BadRequest,
@@ -90,7 +90,7 @@ def check_fits(request: web.Request, size_bytes: int | None) -> None:
 
 async def serve(request: web.Request, server: str, grant: Grant, receive_body: Receive) -> web.StreamResponse:
     """Take the body in, finalise what `receive_body` makes of it, and answer with handles."""
-    limits = within_limits(request, "transfer", scope=grant.scope)
+    limits = rate_limited(request, "transfer", scope=grant.scope)
     room = reserved(request, grant.scope, declared_bytes(request))
     async with limits as passage, claimed(request, grant, server) as made, room as reservation:
         order = FinaliseUpload(scope=grant.scope, server=server, files=[], reservation=reservation)
@@ -104,11 +104,11 @@ async def serve(request: web.Request, server: str, grant: Grant, receive_body: R
 
 
 async def _take_in(
-    request: web.Request, passage: Passage, receive_body: Receive, order: FinaliseUpload
+    request: web.Request, passage: RequestSlot, receive_body: Receive, order: FinaliseUpload
 ) -> list[UploadRecord]:
     blobs = request.app[BLOBS]
     received: list[Received] = []
-    counts = note_of(request).counts
+    counts = context_of(request).counts
     try:
         await receive_body(request, received)
         counts["finalising"] = 1

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from longshore.gateway.appkeys import BLOBS, CONFIG, FILES, GRANTS, RESERVATIONS, RESUMABLE
 from longshore.gateway.files.uploaded import describe_uploads
-from longshore.gateway.http.rate_limits import within_limits
+from longshore.gateway.http.rate_limits import rate_limited
 from longshore.gateway.http.uploads import tus_headers as tus
 from longshore.gateway.http.uploads.append import Appending, discard, finish, take
 from longshore.gateway.http.uploads.authorization import Grant, authorize, counted, reserve
@@ -47,7 +47,7 @@ async def create(request: web.Request, server: str) -> web.StreamResponse:
         check_coding(request.headers)
     checksum = tus.checksum(request.headers.get("Upload-Checksum"))
     grant = await authorize(request, server)
-    async with within_limits(request, "transfer", scope=grant.scope) as passage:
+    async with rate_limited(request, "transfer", scope=grant.scope) as passage:
         capability = await _begin(request, grant, upload)
         offset = 0
         if has_body or not upload.size_bytes:
@@ -88,7 +88,7 @@ async def patch(request: web.Request) -> web.StreamResponse:
         coming_bytes = request.content_length or 0
         if offset == found.offset and offset + coming_bytes > found.upload.size_bytes:
             raise TooLarge("the body goes beyond the length that the upload was created with (Upload-Length)")
-        async with within_limits(request, "transfer", scope=found.upload.scope) as passage:
+        async with rate_limited(request, "transfer", scope=found.upload.scope) as passage:
             token, progress = await take(request, capability, offset=offset)
             if not progress.is_done:
                 await say_continue(request)

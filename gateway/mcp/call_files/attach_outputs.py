@@ -75,7 +75,7 @@ def _read_all(fd: int) -> bytes:
 def shown(exchange: Exchange, record: ArtifactRecord, raw: bytes | None = None) -> results.Presentation:
     """How this caller is shown the artifact."""
     config = exchange.config
-    is_fetched = exchange.fetches_files and authorizing.gives(exchange.request, exchange.mounted)
+    is_fetched = exchange.fetches_files and authorizing.offers_downloads(exchange.request, exchange.mounted)
     return results.Presentation(
         uri=handles.artifact_uri(config.artifacts.uri_scheme, record),
         download_url=links.download_url(exchange.request, record) if config.core.allow_artifacts_download else None,

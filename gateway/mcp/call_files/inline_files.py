@@ -8,13 +8,13 @@ from typing import Any
 
 from longshore.gateway.appkeys import BLOBS, QUEUE
 from longshore.gateway.auth.client_address import client_address
-from longshore.gateway.auth.rate_limiter import LIMITER, Passage
+from longshore.gateway.auth.rate_limiter import RATE_LIMITER, RequestSlot
 from longshore.gateway.files import data_uris, openai_files
 from longshore.gateway.files.data_uris import Inline
 from longshore.gateway.files.fetching import FETCHER
 from longshore.gateway.files.handles import handle_of, upload_handle
 from longshore.gateway.files.openai_files import RemoteFile
-from longshore.gateway.mcp.call_files.retry_state import Carried
+from longshore.gateway.mcp.call_files.retry_state import RetryState
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.metrics import METRICS
 from longshore.gateway.tools import own
@@ -41,7 +41,7 @@ class _Bounds:
 
 
 async def store(
-    exchange: Exchange, given: dict[str, Any], consumers: tuple[UploadConsumer, ...], goes_on: Carried | None
+    exchange: Exchange, given: dict[str, Any], consumers: tuple[UploadConsumer, ...], goes_on: RetryState | None
 ) -> None:
     """Make every file that stands in a file argument an upload, all or none, and put its handle there. What an
     earlier round of the call made is taken again.
@@ -76,11 +76,11 @@ async def store(
         goes_on.uploads = [record.id for record in records]
 
 
-def _transfer(exchange: Exchange) -> AbstractAsyncContextManager[Passage]:
+def _transfer(exchange: Exchange) -> AbstractAsyncContextManager[RequestSlot]:
     """What is fetched counts as if the caller had sent it."""
     request = exchange.request
     address = client_address(request.remote or "", request.headers, exchange.config.core.trusted_proxies)
-    return request.app[LIMITER].passage("transfer", principal=exchange.caller.principal, address=address)
+    return request.app[RATE_LIMITER].slot("transfer", principal=exchange.caller.principal, address=address)
 
 
 def _remote(exchange: Exchange, given: dict[str, Any], adapter: UploadConsumer) -> list[openai_files.Place]:
@@ -133,7 +133,7 @@ def _inline(exchange: Exchange, file: Inline) -> _Stage:
     return stage
 
 
-def _fetched(exchange: Exchange, files: list[RemoteFile], passage: Passage) -> list[_Stage]:
+def _fetched(exchange: Exchange, files: list[RemoteFile], passage: RequestSlot) -> list[_Stage]:
     limits = [exchange.config.uploads.max_file_bytes, *FileLimits.of(exchange.config).budgets]
     most_bytes = min(limit for limit in limits if limit is not None)
     until_s = monotonic_s() + exchange.request.app[FETCHER].total_s

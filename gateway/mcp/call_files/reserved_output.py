@@ -7,7 +7,7 @@ from typing import Any
 
 from longshore.gateway.appkeys import BLOBS, FILES, TASKS
 from longshore.gateway.files import arguments, candidates
-from longshore.gateway.mcp.call_files.retry_state import Carried
+from longshore.gateway.mcp.call_files.retry_state import RetryState
 from longshore.gateway.mcp.exchange import Exchange, lease_id
 from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.shared import ids
@@ -50,11 +50,11 @@ def as_ours(exchange: Exchange, path: str) -> str:
 
 
 async def begin(
-    exchange: Exchange, producer: ArtifactProducer, given: dict[str, Any], carried: Carried | None
+    exchange: Exchange, producer: ArtifactProducer, given: dict[str, Any], carried: RetryState | None
 ) -> Pending:
     """Take an id and, where the adapter has an argument for it, reserve the artifact and put its path there. What an
     earlier round of the call took is taken again."""
-    before = Carried() if carried is None else carried
+    before = RetryState() if carried is None else carried
     pending = Pending(before.artifact_id or ids.new_id(), producer, not_before_ns=0)
     if producer.output_path_argument is None:
         pending.not_before_ns = await exchange.request.app[BLOBS].stamp_ns()

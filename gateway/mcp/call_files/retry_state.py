@@ -35,7 +35,7 @@ class _Sealed(msgspec.Struct, frozen=True, array_like=True):
 
 
 @dataclass(slots=True)
-class Carried:
+class RetryState:
     """What makes the same paths again."""
 
     artifact_id: str = ""        # that the tool may write, "" for none so far
@@ -54,7 +54,7 @@ _decoder = msgspec.msgpack.Decoder(_Sealed)
 _texts = msgspec.json.Decoder(str)
 
 
-async def opened(exchange: Exchange, params: jsonrpc.RawMap) -> Carried | None:
+async def opened(exchange: Exchange, params: jsonrpc.RawMap) -> RetryState | None:
     """What this call goes on with, nothing in a first round; None where nothing is carried at all.
 
     Leaves the server its own state in `params`. Raises InvalidState for what was given to another caller or for
@@ -64,9 +64,9 @@ async def opened(exchange: Exchange, params: jsonrpc.RawMap) -> Carried | None:
         return None
     said = _text(params.get("requestState", msgspec.Raw()))
     if not said.startswith(_MARK):
-        return Carried()
+        return RetryState()
     sealed, _, state = said.removeprefix(_MARK).partition(".")
-    found, scope = _unsealed(exchange.request.app[CARRIED], sealed), exchange.caller.session_id
+    found, scope = _unsealed(exchange.request.app[RETRY_SEALER], sealed), exchange.caller.session_id
     if found is None or found.scope != scope or found.digest != _digest(exchange):
         raise InvalidState("this requestState is not of this caller and this request; make the call again without it")
     if found.expires_ms <= now_ms():
@@ -77,10 +77,10 @@ async def opened(exchange: Exchange, params: jsonrpc.RawMap) -> Carried | None:
         params["requestState"] = jsonrpc.raw(state)
     else:
         del params["requestState"]
-    return Carried(found.artifact_id, found.not_before_ns, list(found.uploads))
+    return RetryState(found.artifact_id, found.not_before_ns, list(found.uploads))
 
 
-def kept(exchange: Exchange, carried: Carried, response: bytes) -> bytes:
+def kept(exchange: Exchange, carried: RetryState, response: bytes) -> bytes:
     """The response; where it wants input, with what the call goes on with in its state."""
     if _KIND not in response or not carried.is_needed:
         return response
@@ -89,7 +89,7 @@ def kept(exchange: Exchange, carried: Carried, response: bytes) -> bytes:
     if bytes(result.get("resultType", b"")) != _KIND:
         return response
     carried.is_kept = True
-    sealed = exchange.request.app[CARRIED].seal(_encode(_Sealed(
+    sealed = exchange.request.app[RETRY_SEALER].seal(_encode(_Sealed(
         _VERSION, exchange.caller.session_id, _digest(exchange), now_ms() + _TTL_MS, carried.artifact_id,
         carried.not_before_ns, carried.uploads, "requestState" in result,
     )))
@@ -118,4 +118,4 @@ def _text(raw: msgspec.Raw) -> str:
         return ""
 
 
-CARRIED = web.AppKey("carried", Sealer)
+RETRY_SEALER = web.AppKey("carried", Sealer)

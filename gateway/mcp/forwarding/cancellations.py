@@ -10,7 +10,7 @@ from aiohttp import web
 from longshore.gateway.wire.envelope import MessageId
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import Cancelled, LongshoreError
-from longshore.shared.messaging.pubsub import CANCELLED, Word
+from longshore.shared.messaging.pubsub import CANCELLED, Event
 
 _KEPT_S = 30.0               # a cancellation may overtake its call on the way through a balancer, not by much
 _MOST_KEPT = 1_000
@@ -67,7 +67,7 @@ class Cancellations:
             one.fail(_enough())
         return bool(running)
 
-    def hear(self, word: Word) -> None:
+    def on_event(self, word: Event) -> None:
         """A cancellation that reached some gateway: of a call that runs here, or that is still to come."""
         try:
             asked = _cancels.decode(word.data)
@@ -82,9 +82,9 @@ class Cancellations:
             self._early[_key(asked.session_id, asked.message_id)] = now_s + _KEPT_S
 
 
-def word_of(session_id: str, message_id: str | int) -> Word:
+def word_of(session_id: str, message_id: str | int) -> Event:
     """The word that tells every gateway of a cancellation."""
-    return Word(CANCELLED, "", msgspec.msgpack.encode(_Cancel(session_id, message_id)))
+    return Event(CANCELLED, "", msgspec.msgpack.encode(_Cancel(session_id, message_id)))
 
 
 def _enough() -> Cancelled:

@@ -61,7 +61,7 @@ def learn(exchange: Exchange, result: bytes) -> None:
     exchange.mounted.monitor.headers.learn(tool_lists.tools_in(result), _whose(exchange))
 
 
-def made(exchange: Exchange, body: bytes) -> dict[str, str]:
+def build(exchange: Exchange, body: bytes) -> dict[str, str]:
     """The headers that the tool wants of the call `body`. Raises ToolInputError for an argument that fits into none."""
     wanted = _wanted(exchange)
     headers = param_headers.of(wanted, _arguments_of(body)) if wanted else {}
@@ -74,13 +74,13 @@ def made(exchange: Exchange, body: bytes) -> dict[str, str]:
     return headers
 
 
-def remake(exchange: Exchange, body: bytes) -> None:
+def rebuild(exchange: Exchange, body: bytes) -> None:
     """Let the headers of a call of this revision go on as the arguments are now."""
     if exchange.stateless is not None and (wanted := _wanted(exchange)):
-        exchange.stateless.carry(made(exchange, body), {one.header.lower() for one in wanted})
+        exchange.stateless.carry(build(exchange, body), {one.header.lower() for one in wanted})
 
 
-async def learned_from(exchange: Exchange, answer: UpstreamAnswer, body: bytes) -> bool:
+async def retry_after_mismatch(exchange: Exchange, answer: UpstreamAnswer, body: bytes) -> bool:
     """Whether `answer` refuses the call `body` for its headers, and it can be sent with others now.
 
     Raises HeaderMismatch where the client's own do not fit its arguments.
@@ -89,13 +89,13 @@ async def learned_from(exchange: Exchange, answer: UpstreamAnswer, body: bytes) 
         await answer.whole_soon(_REFUSAL_S)
     ):
         return False
-    before = made(exchange, body)
+    before = build(exchange, body)
     await _ask_again(exchange)
     if exchange.stateless is not None:
         param_headers.check(_wanted(exchange), _arguments_of(exchange.body), exchange.request.headers)
-        remake(exchange, body)
+        rebuild(exchange, body)
         return body is not exchange.body     # else they are the client's own, which fit as far as can be known here
-    return made(exchange, body) != before
+    return build(exchange, body) != before
 
 
 def _wanted(exchange: Exchange) -> list[Mirrored]:

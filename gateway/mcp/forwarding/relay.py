@@ -12,16 +12,16 @@ from functools import partial
 import structlog
 from aiohttp import web
 
-from longshore.gateway.appkeys import HEARING, SESSIONS, TASKS
+from longshore.gateway.appkeys import EVENT_LISTENER, SESSIONS, TASKS
 from longshore.gateway.mcp.exchange import Exchange, Sink
 from longshore.gateway.mcp.forwarding import resume as resuming
 from longshore.gateway.mcp.forwarding.resume import MAX_EVENT_BYTES
-from longshore.gateway.mcp.forwarding.translate import Change, passes, translated
-from longshore.gateway.mcp.list_cache import CHANGED, LISTS
+from longshore.gateway.mcp.forwarding.translate import Change, on_side_message, translate_response
+from longshore.gateway.mcp.list_cache import CHANGED, LIST_CACHE
 from longshore.gateway.mcp.replies.event_streams import STREAMS, OpenStream, Streams
 from longshore.gateway.mcp.subscriptions.acknowledgement import Acknowledgement
 from longshore.gateway.metrics import METRICS
-from longshore.gateway.request_context import CutOff, Note
+from longshore.gateway.request_context import CutOff, RequestContext
 from longshore.gateway.upstream.client import UpstreamAnswer
 from longshore.gateway.wire import jsonrpc, result_fields, sse, to_legacy
 from longshore.gateway.wire.envelope import Kind
@@ -37,7 +37,7 @@ from longshore.shared.errors import (
     ToolInputError,
     UpstreamDown,
 )
-from longshore.shared.messaging.pubsub import MISSED, RESOURCES, Word
+from longshore.shared.messaging.pubsub import RESYNC, RESOURCES, Event
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ async def relay(
     check_kind(answer, asked=exchange.envelope.kind is Kind.REQUEST)
     headers = {} if headers is None else headers
     if exchange.is_restated or _is_translated(exchange):
-        change = translated(exchange, change)
+        change = translate_response(exchange, change)
         if answer.status != 200 and answer.content_type == "application/json":
             return await _refused(exchange, answer, change)
     if exchange.sink is not None:
@@ -107,7 +107,7 @@ async def _into(
                     data = await change(event.data) if change is not None else event.data
                     exchange.answered = True
                     await sink.send(data)
-                elif event.data and not sink.answers_only and passes(exchange, event.data):
+                elif event.data and not sink.answers_only and on_side_message(exchange, event.data):
                     watch_lists(exchange.request, exchange.note, event.source)
                     await sink.send(event.data)
     if not exchange.answered:
@@ -126,7 +126,7 @@ class Standing:
 
 
 async def relay_bytes(
-    request: web.Request, answer: UpstreamAnswer, note: Note, *, headers: dict[str, str],
+    request: web.Request, answer: UpstreamAnswer, note: RequestContext, *, headers: dict[str, str],
     standing: Standing | None = None,
 ) -> web.StreamResponse:
     """Pass the answer through untouched but for what a `standing` stream is told; a short body in one write."""
@@ -155,7 +155,7 @@ async def relay_bytes(
 
 
 async def _copy_stream(
-    request: web.Request, answer: UpstreamAnswer, response: web.StreamResponse, note: Note, *, standing: Standing | None
+    request: web.Request, answer: UpstreamAnswer, response: web.StreamResponse, note: RequestContext, *, standing: Standing | None
 ) -> None:
     """Copy until the end, or until we drain where it is a `standing` stream."""
     streams = request.app[STREAMS]
@@ -177,7 +177,7 @@ async def _copy_stream(
         elif not standing.scope:
             await _hold(streams, stream, copy(), standing)
         else:
-            async with request.app[HEARING].hears(standing.scope, partial(_tell, request, stream, standing)):
+            async with request.app[EVENT_LISTENER].hears(standing.scope, partial(_tell, request, stream, standing)):
                 await _hold(streams, stream, copy(), standing)
     finally:
         streams.remove(stream)
@@ -188,9 +188,9 @@ async def _hold(streams: Streams, stream: OpenStream, copying: Coroutine[None, N
         await stream.close(standing.farewell)
 
 
-def _tell(request: web.Request, stream: OpenStream, standing: Standing, word: Word) -> None:
+def _tell(request: web.Request, stream: OpenStream, standing: Standing, word: Event) -> None:
     is_early = standing.acknowledgement is not None and not standing.acknowledgement.is_out
-    if word.kind in (RESOURCES, MISSED) and not is_early and stream.put(standing.notice):
+    if word.kind in (RESOURCES, RESYNC) and not is_early and stream.put(standing.notice):
         request.app[TASKS].spawn(stream.flush(), name="tell_of_change")
 
 
@@ -250,7 +250,7 @@ async def _events(exchange: Exchange, answer: UpstreamAnswer, change: Change) ->
                 if jsonrpc.answers(event.data, exchange.asked_id):
                     data = await change(event.data)
                     yield _Event(event.source if data is event.data else event.with_data(data), data)
-                elif passes(exchange, event.data):
+                elif on_side_message(exchange, event.data):
                     watch_lists(exchange.request, exchange.note, event.source)
                     waits = False
                     yield _Event(event.source)
@@ -271,19 +271,19 @@ def status_of(exchange: Exchange, response: bytes) -> int:
     return to_legacy.status_of(response) if _is_translated(exchange) else 200
 
 
-def first_byte(request: web.Request, note: Note) -> None:
+def first_byte(request: web.Request, note: RequestContext) -> None:
     """Count how long the client waited for the first of its stream."""
     request.app[METRICS].first_byte(server=note.server, after_s=monotonic_s() - note.started_s)
 
 
-def watch_lists(request: web.Request, note: Note, data: bytes) -> None:
+def watch_lists(request: web.Request, note: RequestContext, data: bytes) -> None:
     """Notice that an upstream's list has changed. A notification cut in two between chunks goes unnoticed here;
     the list is then kept for its time at most."""
-    if CHANGED in data and request.app[LISTS].is_on and note.session_id:
+    if CHANGED in data and request.app[LIST_CACHE].is_on and note.session_id:
         request.app[TASKS].spawn(request.app[SESSIONS].lists_changed(note.session_id), name="lists_changed")
 
 
-async def break_off(response: web.StreamResponse, note: Note, err: LongshoreError, *, is_stream: bool) -> None:
+async def break_off(response: web.StreamResponse, note: RequestContext, err: LongshoreError, *, is_stream: bool) -> None:
     """Tell of `err` when the head is gone out already: on the stream, or by cutting a body whose length was promised.
     """
     note.reason = err.reason
@@ -309,7 +309,7 @@ async def _refused(exchange: Exchange, answer: UpstreamAnswer, change: Change) -
 _FOR_THE_CALLER = (ToolInputError, ArtifactMissing, OverQuota, MissingCapability, InputMissing)
 
 
-def error_message(note: Note, err: LongshoreError) -> bytes:
+def error_message(note: RequestContext, err: LongshoreError) -> bytes:
     """The JSON-RPC form of an error of this request: a tool result where the caller can correct it."""
     if note.in_tool_call and isinstance(err, _FOR_THE_CALLER) and not (
         note.is_modern and isinstance(err, MissingCapability)    # for which that revision has an error of its own

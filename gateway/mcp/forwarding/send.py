@@ -8,10 +8,10 @@ from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
 from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
-from longshore.gateway.mcp.methods.legacy_session_requests import restated
+from longshore.gateway.mcp.methods.legacy_session_requests import to_modern_request
 from longshore.gateway.mcp.sessions.renewal import renew
 from longshore.gateway.upstream.client import UpstreamAnswer, UpstreamExchange
-from longshore.gateway.upstream.rpc import tell
+from longshore.gateway.upstream.rpc import notify
 from longshore.gateway.wire import lost_sessions
 from longshore.shared.errors import LongshoreError, UpstreamTimeout
 
@@ -56,7 +56,7 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
     async def _ask(self) -> UpstreamAnswer:
         exchange = self._exchange
         headers, body = (
-            await restated(exchange, self._body) if exchange.is_restated
+            await to_modern_request(exchange, self._body) if exchange.is_restated
             else (exchange.upstream_headers(), self._body)
         )
         running = exchange.mounted.client.exchange(
@@ -118,7 +118,7 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
         if answer.status != 400:
             return False
         try:
-            return await mirroring.learned_from(self._exchange, answer, self._body)
+            return await mirroring.retry_after_mismatch(self._exchange, answer, self._body)
         except BaseException as err:
             await self.__aexit__(type(err), err, None)
             raise
@@ -151,6 +151,6 @@ def _cancel_upstream(exchange: Exchange, reason: str = "timed out") -> None:
 
     async def cancel() -> None:
         with suppress(LongshoreError):  # it did not answer before, either
-            await tell(client, headers, "notifications/cancelled", params)
+            await notify(client, headers, "notifications/cancelled", params)
 
     exchange.request.app[TASKS].spawn(cancel(), name="cancel_upstream")

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.subscriptions import publish as upstream_changes
-from longshore.gateway.mcp.subscriptions.publish import Way
+from longshore.gateway.mcp.subscriptions.publish import UpstreamContext
 from longshore.gateway.wire import changes, inputs, to_legacy, to_modern
 from longshore.shared.errors import LongshoreError, StoreDown, UpstreamDown
 
@@ -13,7 +13,7 @@ Change = Callable[[bytes], Awaitable[bytes]]
 _WITHIN_S = 10.0
 
 
-def translated(exchange: Exchange, change: Change | None) -> Change:
+def translate_response(exchange: Exchange, change: Change | None) -> Change:
     """`change` for the answer once it is one of the client's era."""
 
     async def both(response: bytes) -> bytes:
@@ -21,28 +21,28 @@ def translated(exchange: Exchange, change: Change | None) -> Change:
             response = to_modern.response(response, exchange.envelope.method)
         else:
             takes_urls = exchange.stateless is not None and exchange.stateless.takes_urls
-            hop = to_legacy.Hop(exchange.mounted.monitor.server_info, takes_urls)
+            hop = to_legacy.TranslationContext(exchange.mounted.monitor.server_info, takes_urls)
             response = to_legacy.response(response, exchange.envelope.id, exchange.envelope.method, hop)
         return response if change is None else await change(response)
 
     return both
 
 
-def passes(exchange: Exchange, data: bytes) -> bool:
+def on_side_message(exchange: Exchange, data: bytes) -> bool:
     """Whether a message that came before the answer goes to the client as it is. A request of the server's does not:
     it becomes a question of the call where the client takes such, else it is answered at once."""
     stateless = exchange.stateless
     if stateless is None or not stateless.is_translated:
         return True
-    found = to_legacy.aside(data, stateless.log_level)
-    if found is to_legacy.Aside.ASK:
+    found = to_legacy.side_message(data, stateless.log_level)
+    if found is to_legacy.SideMessage.ASK:
         asking = stateless.asking
         answer = asking.ask(data) if asking is not None else inputs.answered_here(data, inputs.NOTHING)
         if answer is not None:
             exchange.spawn(_told(exchange, answer), name="refuse_request")
-    elif found is to_legacy.Aside.DROP and changes.change_of(data) is not None:
+    elif found is to_legacy.SideMessage.DROP and changes.change_of(data) is not None:
         exchange.spawn(_hand_on(exchange, data), name="hand_on_change")
-    return found is to_legacy.Aside.FORWARD
+    return found is to_legacy.SideMessage.FORWARD
 
 
 async def answer_server(exchange: Exchange, answer: bytes) -> None:
@@ -58,7 +58,7 @@ async def answer_server(exchange: Exchange, answer: bytes) -> None:
 async def _hand_on(exchange: Exchange, data: bytes) -> None:
     """A change that a server tells of while it answers is for those who listen."""
     with suppress(StoreDown):
-        await upstream_changes.hand_on(Way(exchange.request, exchange.mounted, exchange.holder), data)
+        await upstream_changes.publish(UpstreamContext(exchange.request, exchange.mounted, exchange.holder), data)
 
 
 async def _told(exchange: Exchange, answer: bytes) -> None:

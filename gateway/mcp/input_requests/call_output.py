@@ -9,12 +9,12 @@ import msgspec
 from aiohttp import web
 
 from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message, first_byte
-from longshore.gateway.mcp.input_requests.request_state import State
+from longshore.gateway.mcp.input_requests.request_state import RequestState
 from longshore.gateway.mcp.input_requests.standing_streams import quietly
-from longshore.gateway.mcp.input_requests.suspended_call import AskingCall, Ended, Quiet, Said
-from longshore.gateway.mcp.input_requests.suspended_calls import NOTHING_SAID, ParkedCalls
+from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall, Ended, Quiet, Said
+from longshore.gateway.mcp.input_requests.suspended_calls import NOTHING_SAID, SuspendedCalls
 from longshore.gateway.mcp.replies.event_streams import STREAMS
-from longshore.gateway.request_context import Note, note_of
+from longshore.gateway.request_context import RequestContext, context_of
 from longshore.gateway.wire import inputs, sse
 from longshore.gateway.wire.envelope import Envelope
 from longshore.shared.error_records import error_of
@@ -27,7 +27,7 @@ _JSON = "application/json"
 _items: msgspec.msgpack.Decoder[Said | Ended | JobRefused] = msgspec.msgpack.Decoder(Said | Ended | JobRefused)
 
 
-class Source(Protocol):
+class OutputSource(Protocol):
     """Where a call is heard."""
 
     async def hear(self) -> Said | Quiet | Ended:
@@ -38,26 +38,26 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class LocalCall:
     """A call of this gateway."""
 
-    parked: ParkedCalls
-    call: AskingCall
+    parked: SuspendedCalls
+    call: SuspendableCall
 
     async def hear(self) -> Said | Quiet | Ended:
         return await self.parked.hear(self.call)
 
     def leave(self) -> None:
-        self.parked.give_up(self.call, "the client went away")
+        self.parked.cancel(self.call, "the client went away")
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class RemoteCall:
     """A call that another gateway holds."""
 
-    parked: ParkedCalls
+    parked: SuspendedCalls
     incoming: Incoming
-    state: State
+    state: RequestState
     tasks: Tasks
 
     async def hear(self) -> Said | Quiet | Ended:
@@ -72,13 +72,13 @@ class Elsewhere:
         return item
 
     def leave(self) -> None:
-        told = self.parked.mailboxes.deliver(self.state.scope, self.state.leaving, b"")
+        told = self.parked.mailboxes.deliver(self.state.scope, self.state.disconnect_box, b"")
         self.tasks.spawn(quietly(told), name="tell_of_leaving")
 
 
-async def told(request: web.Request, source: Source, message: Envelope) -> web.StreamResponse:
+async def stream_to_client(request: web.Request, source: OutputSource, message: Envelope) -> web.StreamResponse:
     """One answer of HTTP: a message where nothing comes before it, else a stream."""
-    note = note_of(request)
+    note = context_of(request)
     note.in_tool_call = message.method == "tools/call"
     outgoing: _Outgoing | None = None
     try:
@@ -112,13 +112,13 @@ async def told(request: web.Request, source: Source, message: Envelope) -> web.S
 class _Outgoing:
     """An event stream to the client."""
 
-    def __init__(self, request: web.Request, response: web.StreamResponse, note: Note) -> None:
+    def __init__(self, request: web.Request, response: web.StreamResponse, note: RequestContext) -> None:
         self._streams = request.app[STREAMS]
         self._response = response
         self._stream = self._streams.add(response, partial(first_byte, request, note))
 
     @classmethod
-    async def begun(cls, request: web.Request, note: Note) -> "_Outgoing":
+    async def begun(cls, request: web.Request, note: RequestContext) -> "_Outgoing":
         response = web.StreamResponse(headers={**STREAM_HEADERS, "Content-Type": "text/event-stream"})
         note.head_sent = True
         await response.prepare(request)

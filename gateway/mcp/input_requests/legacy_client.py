@@ -14,7 +14,7 @@ from longshore.gateway.appkeys import MAILBOXES, SESSIONS
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
 from longshore.gateway.mcp.replies.reply import Outlet
-from longshore.gateway.mcp.sessions.end_watcher import ENDINGS
+from longshore.gateway.mcp.sessions.end_watcher import SESSION_ENDS
 from longshore.gateway.wire import input_required
 from longshore.gateway.wire.input_required import Wanted
 from longshore.shared.errors import InputMissing, LongshoreError, SessionGone
@@ -61,7 +61,7 @@ async def waiting(exchange: Exchange, until_s: float) -> AsyncIterator[_Wait]:
         raise wait.failure from None
 
 
-async def answers(
+async def ask(
     exchange: Exchange, outlet: Outlet, asked: Wanted, until_s: float
 ) -> tuple[dict[str, msgspec.Raw], list[str]]:
     """What the client answers, by the server's keys, and the ids of the questions that led to a URL, where
@@ -75,7 +75,7 @@ async def answers(
     open_ids: set[str] = set()
     async with AsyncExitStack() as boxes:
         try:
-            async with waiting(exchange, until_s) as wait, app[ENDINGS].told(session_id, partial(wait.fail, _gone())):
+            async with waiting(exchange, until_s) as wait, app[SESSION_ENDS].watch(session_id, partial(wait.fail, _gone())):
                 put: dict[str, Mailbox] = {}
                 for key, question in asked.questions.items():
                     box = put[key] = await boxes.enter_async_context(app[MAILBOXES].opened(session_id, ttl_ms=ttl_ms))

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding.translate import answer_server
-from longshore.gateway.mcp.input_requests.standing_streams import STANDS, quietly
-from longshore.gateway.mcp.input_requests.suspended_call import AskingCall
+from longshore.gateway.mcp.input_requests.standing_streams import STANDING_STREAMS, quietly
+from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall
 from longshore.gateway.mcp.subscriptions import legacy_source as standing_changes
-from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, Way
+from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, UpstreamContext
 from longshore.gateway.wire import jsonrpc, sse
 from longshore.shared.errors import LongshoreError
 
@@ -18,12 +18,12 @@ _OPEN_S = 1.0                # what the call waits for the stream
 
 
 @asynccontextmanager
-async def heard(exchange: Exchange, call: AskingCall) -> AsyncIterator[None]:
+async def standing_stream_open(exchange: Exchange, call: SuspendableCall) -> AsyncIterator[None]:
     """Hear, while the block runs, what the server asks on the standing stream of the call's session."""
     app = exchange.request.app
     if exchange.stateless is not None and exchange.stateless.holder is not None:
-        way = Way(exchange.request, exchange.mounted, exchange.holder)
-        async with app[STANDS].held(exchange.holder.session_id, call, standing_changes.opener(way)):
+        way = UpstreamContext(exchange.request, exchange.mounted, exchange.holder)
+        async with app[STANDING_STREAMS].attach(exchange.holder.session_id, call, standing_changes.opener(way)):
             yield
         return
     begun = asyncio.Event()
@@ -35,10 +35,10 @@ async def heard(exchange: Exchange, call: AskingCall) -> AsyncIterator[None]:
         yield
     finally:
         reading.cancel()
-        app[STANDS].withdraw(call)
+        app[STANDING_STREAMS].withdraw(call)
 
 
-async def _read(exchange: Exchange, call: AskingCall, begun: asyncio.Event) -> None:
+async def _read(exchange: Exchange, call: SuspendableCall, begun: asyncio.Event) -> None:
     """The standing stream of a session in which nothing runs but this call."""
     headers = {**exchange.upstream_headers(), "Accept": "text/event-stream"}
     try:

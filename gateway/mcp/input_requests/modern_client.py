@@ -12,10 +12,10 @@ from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import Exchange, Sink
 from longshore.gateway.mcp.forwarding.translate import answer_server
 from longshore.gateway.mcp.input_requests import listen_during_call as attending
-from longshore.gateway.mcp.input_requests.call_output import Elsewhere, Here, Source, told
-from longshore.gateway.mcp.input_requests.request_state import State, verified
-from longshore.gateway.mcp.input_requests.suspended_call import AskingCall, Ended, Request, Resumed
-from longshore.gateway.mcp.input_requests.suspended_calls import PARKED, ParkedCalls
+from longshore.gateway.mcp.input_requests.call_output import RemoteCall, LocalCall, OutputSource, stream_to_client
+from longshore.gateway.mcp.input_requests.request_state import RequestState, verified
+from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall, Ended, Request, Resumed
+from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS, SuspendedCalls
 from longshore.gateway.upstream.client import PASSED_ON
 from longshore.gateway.wire import inputs, progress, to_legacy
 from longshore.gateway.wire.envelope import Envelope
@@ -34,7 +34,7 @@ async def begin(exchange: Exchange, handle: Handle, takes: Takes) -> web.StreamR
     request, note = exchange.request, exchange.note
     assert exchange.stateless is not None
     asked = Request(exchange.caller, exchange.envelope.method, exchange.body)
-    call = exchange.stateless.asking = AskingCall(asked, takes, partial(answer_server, exchange))
+    call = exchange.stateless.asking = SuspendableCall(asked, takes, partial(answer_server, exchange))
     exchange.note = replace(note, in_tool_call=exchange.envelope.method == "tools/call")
 
     async def send(data: bytes) -> None:
@@ -46,28 +46,28 @@ async def begin(exchange: Exchange, handle: Handle, takes: Takes) -> web.StreamR
     exchange.sink = Sink(send, answers_only=False)
     call.task = request.app[TASKS].start(_run(exchange, handle, call), name="asking_call", is_same_work=True)
     try:
-        return await told(request, Here(request.app[PARKED], call), exchange.envelope)
+        return await stream_to_client(request, LocalCall(request.app[SUSPENDED_CALLS], call), exchange.envelope)
     finally:
         note.tool = exchange.note.tool
 
 
-async def attended(exchange: Exchange, handle: Handle) -> web.StreamResponse:
+async def with_standing_stream(exchange: Exchange, handle: Handle) -> web.StreamResponse:
     """The call by `handle`, whose server may also ask on its session's standing stream."""
     call = exchange.stateless.asking if exchange.stateless is not None else None
     if call is None or not exchange.session.upstream_id:
         return await handle(exchange)
-    async with attending.heard(exchange, call):
+    async with attending.standing_stream_open(exchange, call):
         return await handle(exchange)
 
 
-async def go_on(
+async def resume(
     request: web.Request, caller: Caller, message: Envelope, again: Again, takes: Takes
 ) -> web.StreamResponse:
     """A request that brings answers, to whichever gateway it came.
 
     Raises InvalidState where its state is not good for it, CallLost where the call is gone.
     """
-    parked = request.app[PARKED]
+    parked = request.app[SUSPENDED_CALLS]
     state = verified(
         parked.sealer, again.state, caller, inputs.digest(message.method, again.body), now_ms()
     )
@@ -78,23 +78,23 @@ async def go_on(
         call = parked.find(state.call)
         if call is None:
             raise _answered()
-        here = Here(parked, call)
+        here = LocalCall(parked, call)
         await _deliver(parked, state, now, here)
         try:
             await parked.resume(call, state.round, now)
         except asyncio.CancelledError:
             here.leave()
             raise
-        return await told(request, here, message)
-    if not await parked.parcels.lives(state.process):
+        return await stream_to_client(request, here, message)
+    if not await parked.parcels.is_alive(state.process):
         raise CallLost("the gateway that held this call is gone; make the call again")
     async with mailboxes.opened(scope, ttl_ms=_BOX_MS) as box:
-        there = Elsewhere(parked, parked.parcels.incoming(scope, box, state.process), state, request.app[TASKS])
+        there = RemoteCall(parked, parked.parcels.incoming(scope, box, state.process), state, request.app[TASKS])
         await _deliver(parked, state, Resumed(now.takes, now.token, now.responses, box.id), there)
-        return await told(request, there, message)
+        return await stream_to_client(request, there, message)
 
 
-async def _deliver(parked: ParkedCalls, state: State, now: Resumed, source: Source) -> None:
+async def _deliver(parked: SuspendedCalls, state: RequestState, now: Resumed, source: OutputSource) -> None:
     """Hand the answers to the call. Raises InvalidState where it has some already, or is over."""
     try:
         is_first = await parked.mailboxes.deliver(state.scope, state.box, _encode(now))
@@ -109,7 +109,7 @@ def _answered() -> InvalidState:
     return InvalidState("this requestState was used before, or its call was given up; make the call again without it")
 
 
-async def _run(exchange: Exchange, handle: Handle, call: AskingCall) -> None:
+async def _run(exchange: Exchange, handle: Handle, call: SuspendableCall) -> None:
     """The call itself, until the end that its listener hears."""
     try:
         response = await handle(exchange)

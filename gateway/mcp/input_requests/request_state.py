@@ -13,7 +13,7 @@ from longshore.shared.state.sessions import Caller
 _VERSION = 1
 
 
-class State(msgspec.Struct, frozen=True, array_like=True):
+class RequestState(msgspec.Struct, frozen=True, array_like=True):
     """What is sealed. The scope names principal, server and workspace at once."""
 
     version: int
@@ -26,29 +26,29 @@ class State(msgspec.Struct, frozen=True, array_like=True):
     call: str
     round: int
     box: str                     # the mailbox that takes the answers
-    leaving: str                 # the mailbox that is told when the client goes away
+    disconnect_box: str                 # the mailbox that is told when the client goes away
 
 
-_decoder = msgspec.msgpack.Decoder(State)
+_decoder = msgspec.msgpack.Decoder(RequestState)
 
 
-def sealed(sealer: Sealer, state: State) -> str:
+def sealed(sealer: Sealer, state: RequestState) -> str:
     """The text that the client sends back."""
     return sealer.seal(msgspec.msgpack.encode(state))
 
 
 def new(
     caller: Caller, *, digest: bytes, expires_ms: int, process: str, call: str, turn: tuple[int, str, str]
-) -> State:
+) -> RequestState:
     """The state of one round. `turn` is its number and its two mailboxes."""
     number, box, leaving = turn
-    return State(
+    return RequestState(
         _VERSION, caller.session_id, caller.server, caller.principal, digest, expires_ms, process, call, number, box,
         leaving,
     )
 
 
-def verified(sealer: Sealer, text: str, caller: Caller, digest: bytes, now_ms: int) -> State:
+def verified(sealer: Sealer, text: str, caller: Caller, digest: bytes, now_ms: int) -> RequestState:
     """The state behind `text`. Raises InvalidState when it is forged, another caller's, for another request or old."""
     state = _opened(sealer, text)
     if state is None:
@@ -62,7 +62,7 @@ def verified(sealer: Sealer, text: str, caller: Caller, digest: bytes, now_ms: i
     return state
 
 
-def _opened(sealer: Sealer, text: str) -> State | None:
+def _opened(sealer: Sealer, text: str) -> RequestState | None:
     content = sealer.opened(text)
     try:
         state = _decoder.decode(content) if content is not None else None

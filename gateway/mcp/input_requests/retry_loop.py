@@ -11,9 +11,9 @@ from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
 from longshore.gateway.mcp.forwarding.relay import check_kind, relay
 from longshore.gateway.mcp.forwarding.resume import MAX_EVENT_BYTES
 from longshore.gateway.mcp.forwarding.send import sent
-from longshore.gateway.mcp.forwarding.translate import Change, translated
+from longshore.gateway.mcp.forwarding.translate import Change, translate_response
 from longshore.gateway.mcp.input_requests import legacy_client as questions
-from longshore.gateway.mcp.input_requests.suspended_calls import PARKED
+from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS
 from longshore.gateway.mcp.methods import legacy_session_requests as crossing
 from longshore.gateway.mcp.replies.reply import Outlet
 from longshore.gateway.upstream.client import UpstreamAnswer
@@ -52,7 +52,7 @@ class _Call:
     def __init__(self, exchange: Exchange, outlet: Outlet, within_s: float | None, change: Change | None) -> None:
         self._exchange = exchange
         self._outlet = outlet
-        self._change = translated(exchange, change)
+        self._change = translate_response(exchange, change)
         self._began_s = _now_s()
         self._waited_s = 0.0
         self._within_s = within_s
@@ -108,7 +108,7 @@ class _Call:
 
     async def _with_input(self, body: bytes, asked_id: MessageId, asked: Wanted) -> bytes:
         exchange = self._exchange
-        client, _ = await crossing.told(exchange)
+        client, _ = await crossing.client_introduction(exchange)
         try:
             asked.check(client.capabilities)
         except MissingCapability:
@@ -121,8 +121,8 @@ class _Call:
                 await asyncio.sleep(self._pause_s)
             self._pause_s = min(2 * self._pause_s, _PAUSES_S[1])
             return input_required.again(body, asked_id, asked, {})
-        with exchange.request.app[PARKED].place(exchange.caller.principal):
-            answers, links = await questions.answers(exchange, self._outlet, asked, until_s)
+        with exchange.request.app[SUSPENDED_CALLS].reserve_slot(exchange.caller.principal):
+            answers, links = await questions.ask(exchange, self._outlet, asked, until_s)
         self._waited_s += _now_s() - began_s
         self._links += links
         return input_required.again(body, asked_id, asked, answers)

@@ -4,20 +4,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from longshore.gateway.appkeys import NEWS, SESSIONS
-from longshore.gateway.mcp.input_requests.standing_streams import ASKED, STANDS
-from longshore.gateway.mcp.subscriptions.publish import Way
+from longshore.gateway.appkeys import PUBLISHER, SESSIONS
+from longshore.gateway.mcp.input_requests.standing_streams import ASKED, STANDING_STREAMS
+from longshore.gateway.mcp.subscriptions.publish import UpstreamContext
 from longshore.gateway.wire import inputs
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import LongshoreError
-from longshore.shared.messaging.pubsub import Word
+from longshore.shared.messaging.pubsub import Event
 
 Reply = Callable[[bytes], Awaitable[None]]
 _ALONE_S = 2.0               # what a question waits for other calls to end
 _LOOK_S = 0.05
 
 
-async def put(way: Way, data: bytes, reply: Reply) -> None:
+async def route(way: UpstreamContext, data: bytes, reply: Reply) -> None:
     """Ask it of the one call that runs in the session of `way`, in whichever gateway; else answer it with an error."""
     app, session_id = way.request.app, way.caller.session_id
     until_s = monotonic_s() + _ALONE_S
@@ -26,9 +26,9 @@ async def put(way: Way, data: bytes, reply: Reply) -> None:
             if running > 1:
                 await asyncio.sleep(_LOOK_S)
                 continue
-            call = app[STANDS].only_call(session_id)
+            call = app[STANDING_STREAMS].only_call(session_id)
             if call is None:
-                await app[NEWS].tell(Word(ASKED, session_id, data))
+                await app[PUBLISHER].publish(Event(ASKED, session_id, data))
                 return
             if (refusal := call.ask(data)) is not None:
                 await reply(refusal)

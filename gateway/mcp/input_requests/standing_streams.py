@@ -12,14 +12,14 @@ from functools import partial
 
 from aiohttp import web
 
-from longshore.gateway.mcp.input_requests.suspended_call import AskingCall
+from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall
 from longshore.gateway.mcp.subscriptions.feeds import Feeds
-from longshore.gateway.mcp.subscriptions.subscriber import Listener
+from longshore.gateway.mcp.subscriptions.subscriber import Subscriber
 from longshore.gateway.mcp.subscriptions.upstream_feed import Opener
 from longshore.gateway.wire import inputs
 from longshore.gateway.wire.changes import Wants
 from longshore.shared.errors import LongshoreError, StoreDown
-from longshore.shared.messaging.pubsub import Hearing, Word
+from longshore.shared.messaging.pubsub import EventListener, Event
 from longshore.shared.tasks import Tasks
 
 ASKED = "asked"              # a question for the one call of a session, in whichever gateway that runs
@@ -27,21 +27,21 @@ _OPEN_S = 1.0                # what a call waits for its stream
 _STAYS_S = 5.0
 
 
-class Stands:
+class StandingStreams:
     """Every session that this gateway runs such calls in, by the id of its record. Built once at start-up."""
 
-    def __init__(self, feeds: Feeds, hearing: Hearing, tasks: Tasks) -> None:
+    def __init__(self, feeds: Feeds, hearing: EventListener, tasks: Tasks) -> None:
         self._feeds = feeds
         self._hearing = hearing
         self._tasks = tasks
-        self._stands: dict[str, _Stand] = {}
+        self._stands: dict[str, _SessionStream] = {}
 
     @asynccontextmanager
-    async def held(self, session_id: str, call: AskingCall, opener: Opener) -> AsyncIterator[None]:
+    async def attach(self, session_id: str, call: SuspendableCall, opener: Opener) -> AsyncIterator[None]:
         """Take what is asked on the stream of `session_id` for questions of `call`, while the block runs."""
         stand = self._stands.get(session_id)
         if stand is None:
-            stand = self._stands[session_id] = _Stand()
+            stand = self._stands[session_id] = _SessionStream()
             self._tasks.spawn(self._stand(session_id, stand, opener), name="stand")
         stand.calls.add(call)
         stand.changed.set()
@@ -55,12 +55,12 @@ class Stands:
             stand.changed.set()
             self.withdraw(call)
 
-    def withdraw(self, call: AskingCall) -> None:
+    def withdraw(self, call: SuspendableCall) -> None:
         """Tell the server that nobody will answer any more what it asked of a call that has ended."""
         for question in call.withdrawn():
             self._tasks.spawn(quietly(call.reply(inputs.too_late(question))), name="refuse_request")
 
-    def only_call(self, session_id: str) -> AskingCall | None:
+    def only_call(self, session_id: str) -> SuspendableCall | None:
         """The one such call that runs in this session and gateway."""
         stand = self._stands.get(session_id)
         return next(iter(stand.calls)) if stand is not None and len(stand.calls) == 1 else None
@@ -71,9 +71,9 @@ class Stands:
             stand.is_closed = True
             stand.changed.set()
 
-    async def _stand(self, session_id: str, stand: "_Stand", opener: Opener) -> None:
+    async def _stand(self, session_id: str, stand: "_SessionStream", opener: Opener) -> None:
         """Hold the stream, or see to it that another gateway does, until no call has run for a while."""
-        nothing = Listener(Wants(frozenset()))
+        nothing = Subscriber(Wants(frozenset()))
         try:
             async with (
                 self._hearing.hears(session_id, partial(self._hear, session_id)),
@@ -87,21 +87,21 @@ class Stands:
         finally:
             self._forget(session_id, stand)
 
-    def _forget(self, session_id: str, stand: "_Stand") -> None:
+    def _forget(self, session_id: str, stand: "_SessionStream") -> None:
         if self._stands.get(session_id) is stand:
             del self._stands[session_id]
 
-    def _hear(self, session_id: str, word: Word) -> None:
+    def _hear(self, session_id: str, word: Event) -> None:
         call = self.only_call(session_id)
         if word.kind == ASKED and call is not None and (refusal := call.ask(word.data)) is not None:
             self._tasks.spawn(quietly(call.reply(refusal)), name="refuse_request")
 
 
-class _Stand:
+class _SessionStream:
     """One session's stream, and the calls that may be asked there."""
 
     def __init__(self) -> None:
-        self.calls: set[AskingCall] = set()
+        self.calls: set[SuspendableCall] = set()
         self.ready = asyncio.Event()
         self.changed = asyncio.Event()
         self.is_closed = False
@@ -123,4 +123,4 @@ async def quietly(work: Awaitable[object]) -> None:
         await work
 
 
-STANDS = web.AppKey("stands", Stands)
+STANDING_STREAMS = web.AppKey("stands", StandingStreams)

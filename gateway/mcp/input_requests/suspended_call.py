@@ -13,7 +13,7 @@ import msgspec
 
 from longshore.gateway.upstream.client import UpstreamExchange
 from longshore.gateway.wire import inputs, progress
-from longshore.gateway.wire.inputs import Question, Takes
+from longshore.gateway.wire.inputs import ServerRequest, Takes
 from longshore.shared import ids
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import CallLost, LongshoreError
@@ -51,7 +51,7 @@ class Quiet:
 class Asked:
     """The server waits for these answers, by their keys in `inputRequests`."""
 
-    questions: dict[str, Question]
+    questions: dict[str, ServerRequest]
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
@@ -62,7 +62,7 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     headers: dict[str, str] = {}
 
 
-class AskingCall:
+class SuspendableCall:
     """A running call. `reply` hands an answer of the client's to the server."""
 
     def __init__(self, request: "Request", takes: Takes, reply: Callable[[bytes], Awaitable[None]]) -> None:
@@ -80,7 +80,7 @@ class AskingCall:
         self.reply = reply
         self._said: deque[bytes] = deque()
         self._said_bytes = 0
-        self._open: dict[str, Question] = {}
+        self._open: dict[str, ServerRequest] = {}
         self._count = 0
         self._end: Ended | LongshoreError | None = None
         self._is_heard = True
@@ -99,7 +99,7 @@ class AskingCall:
 
     # The call's side.
 
-    def wind(self, clock: UpstreamExchange) -> None:
+    def use_timer(self, clock: UpstreamExchange) -> None:
         """Go by the time of this one from now on."""
         self._clock = clock
         if not self._is_heard:
@@ -138,7 +138,7 @@ class AskingCall:
             )
             self._changed.set()
 
-    def withdrawn(self) -> list[Question]:
+    def withdrawn(self) -> list[ServerRequest]:
         """The questions that nobody will answer any more, once the call has ended."""
         left = list(self._open.values())
         self._open = {}
@@ -198,7 +198,7 @@ class AskingCall:
             await self.reply(answer)
         return True
 
-    def give_up(self, why: str) -> None:
+    def cancel(self, why: str) -> None:
         """End the call, at the server too. Safe to repeat."""
         self.end(CallLost(why))
         self.is_over = True

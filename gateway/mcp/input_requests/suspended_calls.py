@@ -14,8 +14,8 @@ import msgspec
 from aiohttp import web
 
 from longshore.gateway.mcp.input_requests import request_state as state
-from longshore.gateway.mcp.input_requests.suspended_call import Asked, AskingCall, Ended, Quiet, Resumed, Said
-from longshore.gateway.mcp.sessions.end_watcher import Endings
+from longshore.gateway.mcp.input_requests.suspended_call import Asked, SuspendableCall, Ended, Quiet, Resumed, Said
+from longshore.gateway.mcp.sessions.end_watcher import SessionEndWatcher
 from longshore.gateway.wire import inputs
 from longshore.shared.clock import monotonic_s, now_ms
 from longshore.shared.config import Sessions
@@ -24,7 +24,7 @@ from longshore.shared.error_records import refusal_of
 from longshore.shared.errors import CallLost, LongshoreError, StoreDown, TooMany
 from longshore.shared.jobs import JobRefused
 from longshore.shared.messaging.mailboxes import Mailbox, Mailboxes
-from longshore.shared.messaging.message_stream import Parcels
+from longshore.shared.messaging.message_stream import MessageStream
 from longshore.shared.tasks import Tasks
 
 LONGEST_S = 3600.0           # from a call's beginning to its last question
@@ -39,11 +39,11 @@ _resumed = msgspec.msgpack.Decoder(Resumed)
 _Opened = asyncio.Future[tuple[str, str]]
 
 
-class ParkedCalls:
+class SuspendedCalls:
     """Built once at start-up; `close` gives up what still waits."""
 
     def __init__(
-        self, mailboxes: Mailboxes, parcels: Parcels, sealer: Sealer, endings: Endings, tasks: Tasks, limits: Sessions
+        self, mailboxes: Mailboxes, parcels: MessageStream, sealer: Sealer, endings: SessionEndWatcher, tasks: Tasks, limits: Sessions
     ) -> None:
         self.mailboxes = mailboxes
         self.parcels = parcels
@@ -52,7 +52,7 @@ class ParkedCalls:
         self._tasks = tasks
         self._wait_s = limits.input_wait_seconds
         self._most = limits.max_waiting_calls_per_principal      # of one principal
-        self._calls: dict[str, AskingCall] = {}
+        self._calls: dict[str, SuspendableCall] = {}
         self._waiting: Counter[str] = Counter()
         self._bytes = 0              # of the requests of those that wait
 
@@ -62,15 +62,15 @@ class ParkedCalls:
         return self._waiting.total()
 
     @property
-    def kept(self) -> int:
+    def known_count(self) -> int:
         """Calls that waited at some time and are not over."""
         return len(self._calls)
 
-    def find(self, call_id: str) -> AskingCall | None:
+    def find(self, call_id: str) -> SuspendableCall | None:
         """A call of this gateway that was parked."""
         return self._calls.get(call_id)
 
-    async def hear(self, call: AskingCall) -> Said | Quiet | Ended:
+    async def hear(self, call: SuspendableCall) -> Said | Quiet | Ended:
         """What comes next for whoever listens; questions park the call and become the answer that asks them.
 
         Raises what the call failed with; TooMany or CallLost where it cannot be parked, which ends it.
@@ -80,19 +80,19 @@ class ParkedCalls:
             if isinstance(heard, Asked):
                 return Ended(inputs.required(heard.questions, await self._park(call)))
         except LongshoreError as err:
-            self.give_up(call, str(err))
+            self.cancel(call, str(err))
             raise
         if isinstance(heard, Ended):
             self._calls.pop(call.id, None)
         return heard
 
-    def give_up(self, call: AskingCall, why: str) -> None:
+    def cancel(self, call: SuspendableCall, why: str) -> None:
         """End the call, at the server too, if it is not over. Safe to repeat."""
         self._calls.pop(call.id, None)
         if not call.is_over:
-            call.give_up(why)
+            call.cancel(why)
 
-    async def resume(self, call: AskingCall, number: int, now: Resumed) -> bool:
+    async def resume(self, call: SuspendableCall, number: int, now: Resumed) -> bool:
         """As the call's own; a server that takes no answer ends the call."""
         try:
             return await call.resume(number, now)
@@ -104,12 +104,12 @@ class ParkedCalls:
         """Give up every call, and let nobody wait for one."""
         calls = list(self._calls.values())
         for call in calls:
-            self.give_up(call, "the gateway that held this call stops; make the call again")
+            self.cancel(call, "the gateway that held this call stops; make the call again")
         self.parcels.close()
         if ending := [call.task for call in calls if call.task is not None]:
             await asyncio.wait(ending, timeout=_END_S)
 
-    async def _park(self, call: AskingCall) -> str:
+    async def _park(self, call: SuspendableCall) -> str:
         """The state under which the client goes on."""
         principal = call.caller.principal
         if monotonic_s() - call.began_s > LONGEST_S:
@@ -117,7 +117,7 @@ class ParkedCalls:
         self._check_room(principal)
         if self._bytes + call.size_bytes > _MOST_BYTES:
             raise TooMany("calls that wait for an answer of their client hold all that they may here")
-        await self.parcels.say_alive()
+        await self.parcels.heartbeat()
         call.park()
         self._calls[call.id] = call
         self._waiting[principal] += 1
@@ -131,7 +131,7 @@ class ParkedCalls:
         ))
 
     @contextmanager
-    def place(self, principal: str) -> Iterator[None]:
+    def reserve_slot(self, principal: str) -> Iterator[None]:
         """A place among those that wait, for a call whose client keeps its connection meanwhile. Raises TooMany."""
         self._check_room(principal)
         self._waiting[principal] += 1
@@ -149,7 +149,7 @@ class ParkedCalls:
         if not self._waiting[principal]:
             del self._waiting[principal]
 
-    async def _wait(self, call: AskingCall, opened: _Opened) -> None:
+    async def _wait(self, call: SuspendableCall, opened: _Opened) -> None:
         """Until the client answers, or its time is over."""
         number, scope, ttl_ms = call.round, call.caller.session_id, self._wait_s * 1000 + _GRACE_MS
         try:
@@ -157,7 +157,7 @@ class ParkedCalls:
                 with self._place(call):
                     answers = await boxes.enter_async_context(self.mailboxes.opened(scope, ttl_ms=ttl_ms))
                     leaving = await boxes.enter_async_context(self.mailboxes.opened(scope, ttl_ms=ttl_ms))
-                    async with self._endings.told(scope, partial(self.give_up, call, _SCOPE_ENDED)):
+                    async with self._endings.watch(scope, partial(self.cancel, call, _SCOPE_ENDED)):
                         if not opened.done():
                             opened.set_result((answers.id, leaving.id))
                         now = await self._answer(call, answers)
@@ -166,9 +166,9 @@ class ParkedCalls:
         except StoreDown as err:
             if not opened.done():
                 opened.set_exception(err)
-            self.give_up(call, "the call was lost with the store; make it again")
+            self.cancel(call, "the call was lost with the store; make it again")
 
-    async def _answer(self, call: AskingCall, box: Mailbox) -> Resumed | None:
+    async def _answer(self, call: SuspendableCall, box: Mailbox) -> Resumed | None:
         """What the client sent; None when the call was given up, as it is when nothing comes in time."""
         try:
             async with asyncio.timeout(0 if call.is_over else self._wait_s) as call.wait:
@@ -177,13 +177,13 @@ class ParkedCalls:
             pass
         finally:
             call.wait = None         # one that is over cannot be ended any more
-        self.give_up(call, "the client did not answer in time; make the call again")
+        self.cancel(call, "the client did not answer in time; make the call again")
         if await self.mailboxes.deliver(call.caller.session_id, box.id, b""):
             return None              # the one message that it takes: nobody answers any more
         box.arrived.set()
         return _resumed.decode(await box.take())     # somebody did at the last moment, and is told so
 
-    async def _carry(self, call: AskingCall, box: str, leaving: Mailbox) -> None:
+    async def _carry(self, call: SuspendableCall, box: str, leaving: Mailbox) -> None:
         """Send what the call says to the gateway that the client speaks to now, until it is over or parked again."""
         watch = self._tasks.start(self._watch(call, leaving), name="watch_leaving")
         try:
@@ -196,19 +196,19 @@ class ParkedCalls:
                 if isinstance(item, Quiet):
                     item = NOTHING_SAID      # which shows each side that the other one is there
                 if not await self.parcels.push(call.caller.session_id, box, _encode(item)):
-                    self.give_up(call, "the client went away")
+                    self.cancel(call, "the client went away")
                     return
                 if not isinstance(item, Said):
                     return
         finally:
             watch.cancel()
 
-    async def _watch(self, call: AskingCall, leaving: Mailbox) -> None:
+    async def _watch(self, call: SuspendableCall, leaving: Mailbox) -> None:
         await leaving.take()
-        self.give_up(call, "the client went away")
+        self.cancel(call, "the client went away")
 
     @contextmanager
-    def _place(self, call: AskingCall) -> Iterator[None]:
+    def _place(self, call: SuspendableCall) -> Iterator[None]:
         try:
             yield
         finally:
@@ -216,4 +216,4 @@ class ParkedCalls:
             self._left(call.caller.principal)
 
 
-PARKED = web.AppKey("parked", ParkedCalls)
+SUSPENDED_CALLS = web.AppKey("parked", SuspendedCalls)

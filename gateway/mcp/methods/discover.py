@@ -17,7 +17,7 @@ from longshore.shared import ids
 
 async def discover(exchange: Exchange) -> web.StreamResponse:
     """`server/discover`: the upstream's answer, with the capabilities that our features need."""
-    adapters, more = exchange.mounted.adapters, authorizing.offered(exchange.request, exchange.mounted)
+    adapters, more = exchange.mounted.adapters, authorizing.capability(exchange.request, exchange.mounted)
 
     async def change(response: bytes) -> bytes:
         changed = capabilities.with_ours(response, adapters, capabilities.flags_of(response), more)
@@ -37,7 +37,7 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
         return await streams.listen(exchange)
     request, leases, lease = exchange.request, exchange.request.app[LEASES], ids.new_id()
     try:
-        await leases.begin_stream(exchange.caller.session_id, lease)
+        await leases.acquire_stream(exchange.caller.session_id, lease)
         async with sent(exchange, exchange.body, within_s=None) as answer:
             check_kind(answer, asked=True)
             standing = _standing(exchange)
@@ -45,7 +45,7 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
                 return await streams.listen_to_us(exchange)
             return await relay_bytes(request, answer, exchange.note, headers={}, standing=standing)
     finally:
-        leases.end_stream(exchange.caller.session_id, lease)
+        leases.release_stream(exchange.caller.session_id, lease)
 
 
 def _standing(exchange: Exchange) -> Standing:

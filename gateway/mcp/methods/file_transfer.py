@@ -17,7 +17,7 @@ from longshore.gateway.mcp.forwarding.relay import relay
 from longshore.gateway.mcp.forwarding.send import sent
 from longshore.gateway.mcp.replies.own_results import own_result
 from longshore.gateway.metrics import METRICS
-from longshore.gateway.mounts import Mounted
+from longshore.gateway.mounts import Mount
 from longshore.shared import ids
 from longshore.shared.config.urls import is_encrypted_or_local
 from longshore.shared.errors import NotFound
@@ -25,12 +25,12 @@ from longshore.shared.records import FileRecord
 from longshore.shared.state.quota import FileLimits
 
 
-def takes(request: web.Request, mounted: Mounted) -> bool:
+def accepts_uploads(request: web.Request, mounted: Mount) -> bool:
     """Whether files may be announced to this server."""
     return request.app[CONFIG].files.sep_2631 and mounted.adapters.takes_uploads
 
 
-def gives(request: web.Request, mounted: Mounted) -> bool:
+def offers_downloads(request: web.Request, mounted: Mount) -> bool:
     """Whether files of this server may be fetched."""
     config = request.app[CONFIG]
     return config.files.sep_2631 and config.core.allow_artifacts_download and mounted.adapters.keeps_files
@@ -41,9 +41,9 @@ def is_secure(request: web.Request) -> bool:
     return is_encrypted_or_local(base_url(request.app[CONFIG], request.remote or "", request.headers))
 
 
-def offered(request: web.Request, mounted: Mounted) -> dict[str, Any]:
+def capability(request: web.Request, mounted: Mount) -> dict[str, Any]:
     """The capability, by its name; nothing where the feature is off, or no descriptor could be given out."""
-    upload, download = takes(request, mounted), gives(request, mounted)
+    upload, download = accepts_uploads(request, mounted), offers_downloads(request, mounted)
     if not (upload or download) or not is_secure(request):
         return {}
     return {sep_2631.CAPABILITY: sep_2631.offer(upload=upload, download=download)}
@@ -51,7 +51,7 @@ def offered(request: web.Request, mounted: Mounted) -> dict[str, Any]:
 
 async def upload(exchange: Exchange) -> web.StreamResponse:
     """A descriptor for one file, whose URI is good from the moment its bytes are there. Raises FileRefused."""
-    if not takes(exchange.request, exchange.mounted):
+    if not accepts_uploads(exchange.request, exchange.mounted):
         return await _passed_on(exchange)
     file = _checked(exchange, sep_2631.asked_upload(exchange.body, ids.new_id()))
     _check_secure(exchange)
@@ -78,7 +78,7 @@ async def download(exchange: Exchange) -> web.StreamResponse:
     """A descriptor for a file of this caller: one that it sent, or that a tool made. Raises FileRefused."""
     config = exchange.config
     schemes = (sep_2631.SCHEME, config.artifacts.uri_scheme, config.uploads.uri_scheme)
-    if not gives(exchange.request, exchange.mounted):
+    if not offers_downloads(exchange.request, exchange.mounted):
         return await _passed_on(exchange)
     handle = handles.parse(sep_2631.asked_download(exchange.body), schemes)
     if handle is None:

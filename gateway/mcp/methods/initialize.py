@@ -10,11 +10,11 @@ from longshore.gateway.mcp.exchange import Exchange, upstream_headers
 from longshore.gateway.mcp.forwarding.relay import relay
 from longshore.gateway.mcp.methods import file_transfer as authorizing
 from longshore.gateway.metrics import METRICS
-from longshore.gateway.mounts import Mounted
-from longshore.gateway.request_context import SESSION_HEADER, note_of, principal_of
+from longshore.gateway.mounts import Mount
+from longshore.gateway.request_context import SESSION_HEADER, context_of, principal_of
 from longshore.gateway.upstream import health_probe as probe
 from longshore.gateway.upstream.discover import discovered
-from longshore.gateway.upstream.era_cache import ERAS
+from longshore.gateway.upstream.era_cache import ERA_CACHE
 from longshore.gateway.wire import jsonrpc, to_modern
 from longshore.gateway.wire.envelope import Envelope
 from longshore.shared import ids
@@ -22,17 +22,17 @@ from longshore.shared.errors import LongshoreError, UpstreamDown
 from longshore.shared.state.sessions import Caller, OpenSession, SessionStart
 
 
-async def initialize(mounted: Mounted, request: web.Request, message: Envelope, body: bytes) -> web.StreamResponse:
+async def initialize(mounted: Mount, request: web.Request, message: Envelope, body: bytes) -> web.StreamResponse:
     """Open an upstream session with the client's own parameters. A refusal passes through, without a session.
 
     The session is stored before the client sees the response, so that any replica knows it from then on.
     The id goes out in the head, which an SSE answer sends first: it is minted ahead, and worth nothing until
     the response has come.
     """
-    note_of(request).executing = True
+    context_of(request).executing = True
     session_id = ids.new_session_id()
     caller = Caller(session_id, mounted.server.id, principal_of(request).name)
-    exchange = Exchange(request, mounted, caller, OpenSession("", "", ""), message, body, note_of(request))
+    exchange = Exchange(request, mounted, caller, OpenSession("", "", ""), message, body, context_of(request))
     if mounted.monitor.is_modern_only:
         try:
             return await _from_discovery(exchange)
@@ -62,10 +62,10 @@ async def initialize(mounted: Mounted, request: web.Request, message: Envelope, 
 _REFUSALS = frozenset({400, 404})
 
 
-async def _is_modern(request: web.Request, mounted: Mounted, headers: dict[str, str]) -> bool:
+async def _is_modern(request: web.Request, mounted: Mount, headers: dict[str, str]) -> bool:
     """Whether a server that refused `initialize` speaks the stateless revision: the probe may not have seen it yet."""
     try:
-        return await request.app[ERAS].of(mounted.monitor, mounted.client, headers) == "modern"
+        return await request.app[ERA_CACHE].of(mounted.monitor, mounted.client, headers) == "modern"
     except LongshoreError:
         return False                             # then the refusal is the answer
 
@@ -114,5 +114,5 @@ async def _settle(
     if mounted.monitor.readiness == "waits_for_caller":
         headers = upstream_headers(exchange.request, mounted, "")
         app[TASKS].spawn(probe.probe(mounted.monitor, mounted.client, headers), name="probe_with_caller")
-    more = authorizing.offered(exchange.request, mounted)
+    more = authorizing.capability(exchange.request, mounted)
     return capabilities.with_ours(response, mounted.adapters, found.flags, more)

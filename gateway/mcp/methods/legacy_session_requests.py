@@ -6,7 +6,7 @@ Each request goes on as one that says all there is to say; what only a session h
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.appkeys import NEWS, SESSIONS
+from longshore.gateway.appkeys import PUBLISHER, SESSIONS
 from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding import cancellations
@@ -46,7 +46,7 @@ _cancels = msgspec.json.Decoder(_CancelNotification)
 _levels = msgspec.json.Decoder(_LevelRequest)
 
 
-async def answered_here(exchange: Exchange) -> web.StreamResponse | None:
+async def answer_locally(exchange: Exchange) -> web.StreamResponse | None:
     """The answer to a message that the upstream has no use for; None for one that goes there."""
     message = exchange.envelope
     if message.kind is not Kind.REQUEST:
@@ -69,22 +69,22 @@ async def answered_here(exchange: Exchange) -> web.StreamResponse | None:
     return None
 
 
-async def restated(exchange: Exchange, body: bytes) -> tuple[dict[str, str], bytes]:
+async def to_modern_request(exchange: Exchange, body: bytes) -> tuple[dict[str, str], bytes]:
     """Headers and body of a request for an upstream of the stateless revision."""
-    client, log_level = await told(exchange)
+    client, log_level = await client_introduction(exchange)
     message = exchange.envelope
     came = exchange.upstream_headers()
     headers = {name: value for name, value in came.items() if name.lower() not in _DROPPED}
     headers |= modern.headers_of(message.method, name=modern.name_of(message.method, message))
     if message.method == "tools/call":
-        headers |= mirroring.made(exchange, body)
+        headers |= mirroring.build(exchange, body)
     headers["Accept"] = "application/json, text/event-stream"
     return headers, to_modern.request(
         body, client, log_level=log_level, traceparent=tracing.traceparent()
     )
 
 
-async def told(exchange: Exchange) -> tuple[Introduction, str]:
+async def client_introduction(exchange: Exchange) -> tuple[Introduction, str]:
     """What the session's client is, and the log level that it set, "" for none."""
     init_params, log_level = await exchange.request.app[SESSIONS].told(exchange.caller.session_id)
     return introduction(init_params, exchange.session.protocol, can_be_asked=exchange.can_be_asked), log_level
@@ -95,7 +95,7 @@ async def _cancel(exchange: Exchange, asked: str | int) -> None:
     same id in their one scope: theirs ends here alone, if it is here."""
     app, session_id = exchange.request.app, exchange.caller.session_id
     if not app[CANCELLATIONS].cancel(session_id, asked) and SESSION_HEADER in exchange.request.headers:
-        await app[NEWS].tell(cancellations.word_of(session_id, asked))
+        await app[PUBLISHER].publish(cancellations.word_of(session_id, asked))
 
 
 def _cancelled(body: bytes) -> str | int | None:

@@ -18,7 +18,7 @@ from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
 from longshore.gateway.mcp.forwarding.relay import relay
 from longshore.gateway.mcp.forwarding.send import sent
 from longshore.gateway.mcp.input_requests.retry_loop import answered
-from longshore.gateway.mcp.list_cache import LISTS, Fetch, Key, fingerprint
+from longshore.gateway.mcp.list_cache import LIST_CACHE, Fetch, Key, fingerprint
 from longshore.gateway.mcp.methods import file_transfer as authorizing
 from longshore.gateway.mcp.methods.list_additions import Additions, Each
 from longshore.gateway.mcp.replies.own_results import in_revision, own_result
@@ -50,7 +50,7 @@ def _marks(exchange: Exchange) -> Marks:
     """How the schemas of file arguments say so to programs."""
     config, request = exchange.config, exchange.request
     changes: list[Callable[[RawMap], RawMap]] = []
-    if authorizing.takes(request, exchange.mounted):
+    if authorizing.accepts_uploads(request, exchange.mounted):
         changes.append(partial(
             sep_2631.annotated, max_bytes=config.uploads.max_file_bytes, upload=authorizing.is_secure(request),
             # A data: URI of a client that knows the draft alone has no digest in it.
@@ -97,7 +97,7 @@ async def read(exchange: Exchange) -> web.StreamResponse:
         return own_result(exchange, {"contents": contents})
     if adapters.exposes_artifacts and _is_ours(exchange, uri):
         record = await _artifact_at(exchange, uri)
-        if exchange.fetches_files and authorizing.gives(exchange.request, exchange.mounted) and not _is_file(uri):
+        if exchange.fetches_files and authorizing.offers_downloads(exchange.request, exchange.mounted) and not _is_file(uri):
             return own_result(exchange, {"contents": [sep_2631.file_backed(uri, record)]})
         if exchange.sink is not None:
             body = await reading.whole(exchange.request, record, uri, exchange.envelope.id)
@@ -168,7 +168,7 @@ async def _with_ours(
     added = Additions(
         name, ours, next_cursor, each, is_private=exchange.stateless is not None and (bool(ours) or files_come)
     )
-    cache = exchange.request.app[LISTS]
+    cache = exchange.request.app[LIST_CACHE]
     if not cache.is_on or exchange.stateless is not None:    # whose lists say themselves how long they may be kept
         return await _fetched(exchange, added, None)
     key = _key(exchange)

@@ -18,11 +18,11 @@ from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.mcp.subscriptions import legacy_source as standing_changes
 from longshore.gateway.mcp.subscriptions import modern_source as listened_changes
 from longshore.gateway.mcp.subscriptions.feeds import FEEDS
-from longshore.gateway.mcp.subscriptions.publish import Way
-from longshore.gateway.mcp.subscriptions.subscriber import Listener
+from longshore.gateway.mcp.subscriptions.publish import UpstreamContext
+from longshore.gateway.mcp.subscriptions.subscriber import Subscriber
 from longshore.gateway.mcp.subscriptions.upstream_feed import Opener
-from longshore.gateway.mounts import Mounted
-from longshore.gateway.request_context import note_of
+from longshore.gateway.mounts import Mount
+from longshore.gateway.request_context import context_of
 from longshore.gateway.wire import changes, sse
 from longshore.gateway.wire.changes import Change, Wants
 from longshore.shared import ids
@@ -61,13 +61,13 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
     theirs = _honoured(asked, exchange.session.flags) if _has_session(mounted) else Wants(frozenset())
     ours = frozenset({changes.RESOURCES}) & asked.lists if mounted.adapters.exposes_artifacts else frozenset[str]()
     honoured = Wants(theirs.lists | ours, theirs.uris)
-    way = Way(exchange.request, mounted, exchange.holder)
+    way = UpstreamContext(exchange.request, mounted, exchange.holder)
     outgoing = _Outgoing(
         scope=exchange.caller.session_id, of_change=lambda change: changes.tagged(change, listen_id),
         first=changes.acknowledged(listen_id, honoured), last=changes.ended(listen_id),
     )
     opener = standing_changes.opener(way) if theirs.lists or theirs.uris else None
-    return await _stream(way, Listener(honoured), opener, outgoing)
+    return await _stream(way, Subscriber(honoured), opener, outgoing)
 
 
 async def listen_to_us(exchange: Exchange) -> web.StreamResponse:
@@ -77,10 +77,10 @@ async def listen_to_us(exchange: Exchange) -> web.StreamResponse:
         scope=exchange.caller.session_id, of_change=lambda change: changes.tagged(change, listen_id),
         first=changes.acknowledged(listen_id, ours), last=changes.ended(listen_id),
     )
-    return await _stream(Way(exchange.request, exchange.mounted, exchange.caller), Listener(ours), None, outgoing)
+    return await _stream(UpstreamContext(exchange.request, exchange.mounted, exchange.caller), Subscriber(ours), None, outgoing)
 
 
-def _has_session(mounted: Mounted) -> bool:
+def _has_session(mounted: Mount) -> bool:
     """Whether the upstream's session outlives a call."""
     return mounted.server.sessionless_clients == "per_principal"
 
@@ -91,26 +91,26 @@ def _honoured(asked: Wants, flags: str) -> Wants:
 
 
 async def stand(
-    request: web.Request, mounted: Mounted, caller: Caller, session: OpenSession, headers: dict[str, str]
+    request: web.Request, mounted: Mount, caller: Caller, session: OpenSession, headers: dict[str, str]
 ) -> web.StreamResponse:
     """GET of a session whose upstream speaks the stateless revision alone. Raises 405 where nothing would ever come.
     """
     tells = any(flag in session.flags for flag in (*capabilities.TELLS.values(), capabilities.SUBSCRIBE))
     if not (tells or mounted.adapters.exposes_artifacts):
         raise web.HTTPMethodNotAllowed("GET", ["POST", "DELETE"])
-    way = Way(request, mounted, caller)
-    listener = Listener(Wants(frozenset(capabilities.TELLS), any_uri=True))
+    way = UpstreamContext(request, mounted, caller)
+    listener = Subscriber(Wants(frozenset(capabilities.TELLS), any_uri=True))
     outgoing = _Outgoing(caller.session_id, changes.untagged, headers=headers, waits=False)
     return await _stream(way, listener, listened_changes.opener(way) if tells else None, outgoing)
 
 
 async def stand_alone(
-    request: web.Request, mounted: Mounted, caller: Caller, headers: dict[str, str]
+    request: web.Request, mounted: Mount, caller: Caller, headers: dict[str, str]
 ) -> web.StreamResponse:
     """GET of a session whose upstream has no standing stream: what changes of longshore's own is told there."""
-    listener = Listener(Wants(frozenset({changes.RESOURCES})))
+    listener = Subscriber(Wants(frozenset({changes.RESOURCES})))
     outgoing = _Outgoing(caller.session_id, changes.untagged, headers=headers)
-    return await _stream(Way(request, mounted, caller), listener, None, outgoing)
+    return await _stream(UpstreamContext(request, mounted, caller), listener, None, outgoing)
 
 
 async def watch(exchange: Exchange) -> web.StreamResponse:
@@ -123,7 +123,7 @@ async def watch(exchange: Exchange) -> web.StreamResponse:
     if not 0 < len(uri) <= _MOST_URI_CHARS:
         raise InvalidParams("params.uri must name a resource")
     app, session_id = exchange.request.app, exchange.caller.session_id
-    async with app[FEEDS].joined(session_id, Listener(Wants(frozenset())), None) as feed:
+    async with app[FEEDS].joined(session_id, Subscriber(Wants(frozenset())), None) as feed:
         is_wanted = exchange.envelope.method == "resources/subscribe"
         count, is_listened = await app[FEED_STORE].watch(session_id, uri, watch=is_wanted)
         if is_listened:
@@ -131,16 +131,16 @@ async def watch(exchange: Exchange) -> web.StreamResponse:
     return own_result(exchange, {})
 
 
-async def _stream(way: Way, listener: Listener, opener: Opener | None, outgoing: _Outgoing) -> web.StreamResponse:
+async def _stream(way: UpstreamContext, listener: Subscriber, opener: Opener | None, outgoing: _Outgoing) -> web.StreamResponse:
     """A stream to the client, which holds its scope, and the upstream's session, while it is open."""
     request, leases, feeds = way.request, way.request.app[LEASES], way.request.app[FEEDS]
-    note, streams = note_of(way.request), way.request.app[STREAMS]
+    note, streams = context_of(way.request), way.request.app[STREAMS]
     async with AsyncExitStack() as held:
         joined = await held.enter_async_context(AsyncExitStack())
         for scope in {outgoing.scope, way.caller.session_id}:
             lease = ids.new_id()
-            held.callback(leases.end_stream, scope, lease)
-            await leases.begin_stream(scope, lease)
+            held.callback(leases.release_stream, scope, lease)
+            await leases.acquire_stream(scope, lease)
             opens = opener if scope == way.caller.session_id else None
             await joined.enter_async_context(feeds.joined(scope, listener, opens, waits=outgoing.waits))
         response = web.StreamResponse(

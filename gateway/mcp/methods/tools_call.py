@@ -119,7 +119,7 @@ async def _adapted(exchange: Exchange, tool: ToolAdapters) -> web.StreamResponse
     params["arguments"] = jsonrpc.raw(given)
     message["params"] = jsonrpc.raw(params)
     body = jsonrpc.close_object(message)
-    mirroring.remake(exchange, body)
+    mirroring.rebuild(exchange, body)
     return await _send(exchange, tool, pending, body=body, goes_on=goes_on)
 
 
@@ -151,7 +151,7 @@ _arguments: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Decoder(d
 
 async def _send(
     exchange: Exchange, tool: ToolAdapters, pending: Pending | None, *, body: bytes | None = None,
-    goes_on: carried.Carried | None = None,
+    goes_on: carried.RetryState | None = None,
 ) -> web.StreamResponse:
     """Send the call, within the time that is configured for the tool."""
     adapter = tool.producer or (tool.consumers[0] if tool.consumers else None)

@@ -6,21 +6,21 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import web
 
 from longshore.shared.errors import StoreDown
-from longshore.shared.messaging.pubsub import ENDED, MISSED, Hearing, Word
+from longshore.shared.messaging.pubsub import ENDED, RESYNC, EventListener, Event
 from longshore.shared.state.sessions import SessionStore
 from longshore.shared.tasks import Tasks
 
 
-class Endings:
+class SessionEndWatcher:
     """Built once at start-up. Costs those that wait a subscription and one look, and nobody else anything."""
 
-    def __init__(self, hearing: Hearing, sessions: SessionStore, tasks: Tasks) -> None:
+    def __init__(self, hearing: EventListener, sessions: SessionStore, tasks: Tasks) -> None:
         self._hearing = hearing
         self._sessions = sessions
         self._tasks = tasks
 
     @asynccontextmanager
-    async def told(self, session_id: str, end: Callable[[], None]) -> AsyncIterator[None]:
+    async def watch(self, session_id: str, end: Callable[[], None]) -> AsyncIterator[None]:
         """Call `end` should the session end while the block runs, or have ended before; perhaps more than once.
 
         Raises StoreDown.
@@ -32,10 +32,10 @@ class Endings:
                 if not await self._sessions.is_live(session_id) and waits:
                     end()
 
-        def hear(word: Word) -> None:
+        def hear(word: Event) -> None:
             if word.kind == ENDED:
                 end()
-            elif word.kind == MISSED:
+            elif word.kind == RESYNC:
                 self._tasks.spawn(look(), name="look_for_end")
 
         async with self._hearing.hears(session_id, hear):
@@ -47,4 +47,4 @@ class Endings:
                 waits = False
 
 
-ENDINGS = web.AppKey("endings", Endings)
+SESSION_ENDS = web.AppKey("endings", SessionEndWatcher)

@@ -32,12 +32,12 @@ class Leases:
         self._used: dict[str, list[str]] = {}  # lease id to the ids of the files that its call uses
         self._reserved: dict[str, tuple[str, int]] = {}  # the artifact that its call may write, and its grace
 
-    def begin(self, session_id: str, lease: str) -> None:
+    def acquire(self, session_id: str, lease: str) -> None:
         """Renew `lease` from now on; "" is none."""
         if lease:
             self._running[lease] = session_id
 
-    def end(self, session_id: str, lease: str) -> None:
+    def release(self, session_id: str, lease: str) -> None:
         """Give `lease` back; "" is none. Does not wait, so that a cancelled call gives back too."""
         if lease:
             del self._running[lease]
@@ -61,12 +61,12 @@ class Leases:
         if lease:
             self._reserved[lease] = (artifact_id, grace_ms)
 
-    async def begin_stream(self, session_id: str, lease: str) -> None:
+    async def acquire_stream(self, session_id: str, lease: str) -> None:
         """Hold the session for an open stream, from now on. Raises StoreDown."""
         await self._sessions.hold_stream(session_id, lease)
         self._streams[lease] = session_id
 
-    def end_stream(self, session_id: str, lease: str) -> None:
+    def release_stream(self, session_id: str, lease: str) -> None:
         """The stream is closed. Does not wait."""
         self._streams.pop(lease, None)
         self._sessions.close_stream(session_id, lease)

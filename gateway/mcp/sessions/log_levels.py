@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from longshore.gateway.appkeys import SESSIONS
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.upstream.rpc import ask
+from longshore.gateway.upstream.rpc import request
 from longshore.gateway.wire import to_legacy
 from longshore.shared.errors import LongshoreError
 
@@ -30,5 +30,5 @@ async def ensure(exchange: Exchange) -> None:
         return
     with suppress(LongshoreError, TimeoutError):
         async with asyncio.timeout(_WITHIN_S):
-            await ask(exchange.mounted.client, exchange.upstream_headers(), "logging/setLevel", {"level": wanted})
+            await request(exchange.mounted.client, exchange.upstream_headers(), "logging/setLevel", {"level": wanted})
         await sessions.set_upstream_level(session_id, upstream_id, wanted)

@@ -10,10 +10,10 @@ from aiohttp import web
 from longshore.gateway.appkeys import RENEWALS, TASKS
 from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import open_session, upstream_headers
-from longshore.gateway.mounts import Mounted
+from longshore.gateway.mounts import Mount
 from longshore.gateway.upstream import rpc as ask
 from longshore.gateway.upstream.discover import discovered
-from longshore.gateway.upstream.rpc import Rejected, ask_raw, tell
+from longshore.gateway.upstream.rpc import Rejected, request_raw, notify
 from longshore.gateway.wire import jsonrpc, to_modern
 from longshore.shared import ids
 from longshore.shared.clock import monotonic_s
@@ -27,7 +27,7 @@ _WITHIN_S = 15.0             # for one handshake; after it another gateway may t
 _LOOK_EVERY_S = 0.05
 
 
-async def with_upstream(request: web.Request, mounted: Mounted, caller: Caller, session: OpenSession) -> OpenSession:
+async def with_upstream(request: web.Request, mounted: Mount, caller: Caller, session: OpenSession) -> OpenSession:
     """`session` with an upstream side, which is opened where it has none. Raises as `renew`, or `open_session`."""
     if not is_lost(session):
         return session
@@ -44,7 +44,7 @@ def is_lost(session: OpenSession) -> bool:
     )
 
 
-async def renew(request: web.Request, mounted: Mounted, caller: Caller, *, lost: str) -> str:
+async def renew(request: web.Request, mounted: Mount, caller: Caller, *, lost: str) -> str:
     """The id of an upstream session in place of `lost`: opened here, or by another gateway that we wait for.
 
     Raises SessionGone, UpstreamDown when there is none in time.
@@ -67,25 +67,25 @@ async def renew(request: web.Request, mounted: Mounted, caller: Caller, *, lost:
     raise UpstreamDown("the upstream server's session was lost, and no new one could be opened in time")
 
 
-async def opened(request: web.Request, mounted: Mounted, told: Open) -> Opened:
+async def opened(request: web.Request, mounted: Mount, told: Open) -> Opened:
     """Handshake with the stored parameters, those of a restored session being our own."""
     headers = _headers(request, mounted)
     is_restored = not told.protocol
     if is_restored and mounted.monitor.is_modern_only:
         return await _without_session(mounted, headers, told.init_params)
     async with asyncio.timeout(_WITHIN_S):
-        response, new = await ask_raw(mounted.client, headers, "initialize", msgspec.Raw(told.init_params))
+        response, new = await request_raw(mounted.client, headers, "initialize", msgspec.Raw(told.init_params))
         found = capabilities.negotiated(response)
         if found is None or not (new or is_restored):
             raise Rejected("the upstream server lost its session and refuses to open a new one")
         mounted.monitor.server_info = found.server_info
         headers |= {"MCP-Protocol-Version": found.protocol} | ({"Mcp-Session-Id": new} if new else {})
-        await tell(mounted.client, headers, "notifications/initialized")
+        await notify(mounted.client, headers, "notifications/initialized")
     flags = found.flags + (capabilities.SESSIONS if new else "") or capabilities.TOOLS
     return Opened(new, found.protocol, flags if is_restored else "")
 
 
-async def _without_session(mounted: Mounted, headers: dict[str, str], init_params: bytes) -> Opened:
+async def _without_session(mounted: Mount, headers: dict[str, str], init_params: bytes) -> Opened:
     """What a session is over an upstream of the stateless revision alone."""
     result = await discovered(mounted.client, headers, within_s=_WITHIN_S)
     version = to_modern.agreed_version(init_params)
@@ -93,18 +93,18 @@ async def _without_session(mounted: Mounted, headers: dict[str, str], init_param
     return Opened("", version, found + capabilities.MODERN)
 
 
-async def introduced(request: web.Request, mounted: Mounted, init_params: bytes) -> jsonrpc.RawMap:
+async def introduced(request: web.Request, mounted: Mount, init_params: bytes) -> jsonrpc.RawMap:
     """The result of an `initialize` whose session is ended at once. Raises UpstreamDown."""
     headers = _headers(request, mounted)
     try:
         async with asyncio.timeout(_WITHIN_S):
-            response, new = await ask_raw(mounted.client, headers, "initialize", msgspec.Raw(init_params))
+            response, new = await request_raw(mounted.client, headers, "initialize", msgspec.Raw(init_params))
     except TimeoutError:
         raise UpstreamTimeout(f"the upstream server did not answer initialize within {_WITHIN_S:g} s") from None
     found = capabilities.negotiated(response)
     if new and found is not None:
         ended = {**headers, "MCP-Protocol-Version": found.protocol, "Mcp-Session-Id": new}
-        request.app[TASKS].spawn(ask.end(mounted.client, ended), name="end_upstream_session")
+        request.app[TASKS].spawn(ask.end_session(mounted.client, ended), name="end_upstream_session")
     message = jsonrpc.open_object(response)
     if found is None or "result" not in message:
         raise Rejected("the upstream server refused initialize")
@@ -112,7 +112,7 @@ async def introduced(request: web.Request, mounted: Mounted, init_params: bytes)
     return jsonrpc.open_object(message["result"])
 
 
-def _headers(request: web.Request, mounted: Mounted) -> dict[str, str]:
+def _headers(request: web.Request, mounted: Mount) -> dict[str, str]:
     headers = upstream_headers(request, mounted, "")
     headers.pop("MCP-Protocol-Version", None)
     headers.pop("Last-Event-ID", None)

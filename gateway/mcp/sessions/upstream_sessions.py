@@ -51,7 +51,7 @@ async def _held_beside(exchange: Exchange, takes: Takes, handle: Handle) -> web.
     begin = Begin(capabilities.UNKNOWN, init_params(takes))
     leases = request.app[LEASES]
     held = await open_session(request, holder, lease=lease, begin=begin)
-    leases.begin(holder.session_id, lease)
+    leases.acquire(holder.session_id, lease)
     try:
         held = await renewal.with_upstream(request, exchange.mounted, holder, held)
         exchange.session = replace(
@@ -60,7 +60,7 @@ async def _held_beside(exchange: Exchange, takes: Takes, handle: Handle) -> web.
         )
         return await handle(exchange)
     finally:
-        leases.end(holder.session_id, lease)
+        leases.release(holder.session_id, lease)
 
 
 async def _its_own(exchange: Exchange, takes: Takes, handle: Handle) -> web.StreamResponse:
@@ -74,5 +74,5 @@ async def _its_own(exchange: Exchange, takes: Takes, handle: Handle) -> web.Stre
         return await handle(exchange)
     finally:
         if new.upstream_id:
-            end = ask.end(exchange.mounted.client, exchange.upstream_headers())
+            end = ask.end_session(exchange.mounted.client, exchange.upstream_headers())
             exchange.spawn(end, name="end_upstream_session")

@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
 
-from longshore.gateway.mcp.subscriptions.subscriber import Listener
+from longshore.gateway.mcp.subscriptions.subscriber import Subscriber
 from longshore.gateway.mcp.subscriptions.upstream_feed import SETTLE_S, Feed, Opener
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import StoreDown, UpstreamDown
-from longshore.shared.messaging.pubsub import Hearing, News
+from longshore.shared.messaging.pubsub import EventListener, Publisher
 from longshore.shared.state.feeds import FeedStore
 from longshore.shared.tasks import Tasks
 
@@ -28,7 +28,7 @@ _SOON_S = 8.0                # longer than it takes to see that a gateway has di
 class Feeds:
     """Every feed of this process. Built once at start-up."""
 
-    def __init__(self, store: FeedStore, hearing: Hearing, news: News, tasks: Tasks) -> None:
+    def __init__(self, store: FeedStore, hearing: EventListener, news: Publisher, tasks: Tasks) -> None:
         self._store = store
         self._hearing = hearing
         self._news = news
@@ -43,7 +43,7 @@ class Feeds:
 
     @asynccontextmanager
     async def joined(
-        self, scope: str, listener: Listener, opener: Opener | None, *, waits: bool = True
+        self, scope: str, listener: Subscriber, opener: Opener | None, *, waits: bool = True
     ) -> AsyncIterator[Feed]:
         """Tell `listener` what changes in `scope` while the block runs, the upstream's changes too where there is an
         `opener` of its stream: then the block begins once that is open, and subscribed to what the listener wants.

@@ -11,8 +11,8 @@ from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import open_session, upstream_headers
 from longshore.gateway.mcp.input_requests import standing_stream_requests as asides
 from longshore.gateway.mcp.sessions.renewal import renew, with_upstream
-from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, Reading, Way, hand_on
-from longshore.gateway.mcp.subscriptions.upstream_feed import Ear, Opener, Source
+from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, Reading, UpstreamContext, publish
+from longshore.gateway.mcp.subscriptions.upstream_feed import FeedOwner, Opener, Source
 from longshore.gateway.request_context import VERSION_HEADER
 from longshore.gateway.upstream.client import UpstreamAnswer
 from longshore.gateway.wire import jsonrpc, sse
@@ -36,14 +36,14 @@ class _Subscribed(msgspec.Struct, frozen=True, array_like=True):
 _subscribed = msgspec.msgpack.Decoder(_Subscribed)
 
 
-def opener(way: Way) -> Opener:
+def opener(way: UpstreamContext) -> Opener:
     """Opens the stream of the upstream session that the caller's scope has."""
     return partial(_opened, way)
 
 
 @asynccontextmanager
-async def _opened(way: Way, ear: Ear) -> AsyncIterator[Source]:
-    source = _Standing(way, ear, await _session_of(way))
+async def _opened(way: UpstreamContext, ear: FeedOwner) -> AsyncIterator[Source]:
+    source = LegacySource(way, ear, await _session_of(way))
     try:
         await source.begin()
         yield source
@@ -51,15 +51,15 @@ async def _opened(way: Way, ear: Ear) -> AsyncIterator[Source]:
         await source.reading.stop()
 
 
-async def _session_of(way: Way) -> OpenSession:
+async def _session_of(way: UpstreamContext) -> OpenSession:
     session = await open_session(way.request, way.caller)
     return await with_upstream(way.request, way.mounted, way.caller, session)
 
 
-class _Standing:
+class LegacySource:
     """The stream, and what is subscribed to in its session."""
 
-    def __init__(self, way: Way, ear: Ear, session: OpenSession) -> None:
+    def __init__(self, way: UpstreamContext, ear: FeedOwner, session: OpenSession) -> None:
         self.reading = Reading(ear)
         self._way = way
         self._session = session
@@ -109,8 +109,8 @@ class _Standing:
         parser = sse.Parser(MAX_EVENT_BYTES)
         async for chunk in answer.chunks():
             for event in parser.feed(chunk):
-                if event.data and not await hand_on(self._way, event.data) and jsonrpc.is_request(event.data):
-                    put = asides.put(self._way, event.data, self._post)     # which may have to wait
+                if event.data and not await publish(self._way, event.data) and jsonrpc.is_request(event.data):
+                    put = asides.route(self._way, event.data, self._post)     # which may have to wait
                     self._way.request.app[TASKS].spawn(put, name="put_question")
 
     async def want(self, uris: frozenset[str]) -> bytes:

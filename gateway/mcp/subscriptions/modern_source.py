@@ -10,8 +10,8 @@ import msgspec
 
 from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import upstream_headers
-from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, OPEN_S, Reading, Way, hand_on
-from longshore.gateway.mcp.subscriptions.upstream_feed import Ear, Opener, Source
+from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, OPEN_S, Reading, UpstreamContext, publish
+from longshore.gateway.mcp.subscriptions.upstream_feed import FeedOwner, Opener, Source
 from longshore.gateway.upstream.discover import META
 from longshore.gateway.wire import changes, jsonrpc, modern, sse
 from longshore.shared import ids
@@ -25,24 +25,24 @@ _DROPPED = frozenset({"last-event-id", "mcp-protocol-version"})
 _encode = msgspec.json.Encoder().encode
 
 
-def opener(way: Way) -> Opener:
+def opener(way: UpstreamContext) -> Opener:
     """Opens the stream with the headers of the caller."""
     return partial(_opened, way)
 
 
 @asynccontextmanager
-async def _opened(way: Way, ear: Ear) -> AsyncIterator[Source]:
-    source = _Listening(way, ear)
+async def _opened(way: UpstreamContext, ear: FeedOwner) -> AsyncIterator[Source]:
+    source = ModernSource(way, ear)
     try:
         yield source
     finally:
         await source.stop()
 
 
-class _Listening:
+class ModernSource:
     """The stream that is open, if one is."""
 
-    def __init__(self, way: Way, ear: Ear) -> None:
+    def __init__(self, way: UpstreamContext, ear: FeedOwner) -> None:
         self._way = way
         self._ear = ear
         self._uris: frozenset[str] = frozenset()
@@ -96,5 +96,5 @@ class _Listening:
                     for event in parser.feed(chunk):
                         if jsonrpc.answers(event.data, listen_id):
                             return
-                        if event.data and not await hand_on(self._way, event.data):
+                        if event.data and not await publish(self._way, event.data):
                             reading.begun.set()      # the acknowledgement comes first

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from longshore.gateway.appkeys import NEWS, SESSIONS
-from longshore.gateway.mcp.list_cache import LISTS
-from longshore.gateway.mcp.subscriptions.upstream_feed import Ear
-from longshore.gateway.mounts import Mounted
+from longshore.gateway.appkeys import PUBLISHER, SESSIONS
+from longshore.gateway.mcp.list_cache import LIST_CACHE
+from longshore.gateway.mcp.subscriptions.upstream_feed import FeedOwner
+from longshore.gateway.mounts import Mount
 from longshore.gateway.wire import changes
-from longshore.shared.messaging.pubsub import LISTS_CHANGED, Word
+from longshore.shared.messaging.pubsub import LISTS_CHANGED, Event
 from longshore.shared.state.feeds import CHANGE
 from longshore.shared.state.sessions import Caller
 
@@ -20,31 +20,31 @@ MAX_EVENT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class UpstreamContext:
     """By whom and on whose behalf an upstream is listened to."""
 
     request: web.Request         # of a client that listens: its headers are what the upstream lets in
-    mounted: Mounted
+    mounted: Mount
     caller: Caller               # whose session it is, or scope
 
 
-async def hand_on(way: Way, data: bytes) -> bool:
+async def publish(way: UpstreamContext, data: bytes) -> bool:
     """Whether a message tells of a change, which is handed on then. Raises StoreDown."""
     change = changes.change_of(data)
     if change is None:
         return False
     app, scope = way.request.app, way.caller.session_id
-    if change.method != changes.UPDATED and app[LISTS].is_on:
+    if change.method != changes.UPDATED and app[LIST_CACHE].is_on:
         await app[SESSIONS].lists_changed(scope)
-        await app[NEWS].tell(Word(LISTS_CHANGED, "", way.mounted.server.id.encode()))
-    await app[NEWS].tell(Word(CHANGE, scope, change.data))
+        await app[PUBLISHER].publish(Event(LISTS_CHANGED, "", way.mounted.server.id.encode()))
+    await app[PUBLISHER].publish(Event(CHANGE, scope, change.data))
     return True
 
 
 class Reading:
     """A stream that is read in a task of its own: whether it is over, and its end."""
 
-    def __init__(self, ear: Ear) -> None:
+    def __init__(self, ear: FeedOwner) -> None:
         self.is_over = False
         self.begun = asyncio.Event()         # or over
         self._ear = ear

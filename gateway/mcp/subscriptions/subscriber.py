@@ -9,7 +9,7 @@ from longshore.shared.errors import SlowListener
 _MOST_WAITING = 256
 
 
-class Listener:
+class Subscriber:
     """What one client wants to be told. It falls behind when more waits for it than it takes."""
 
     def __init__(self, wants: Wants) -> None:
@@ -20,7 +20,7 @@ class Listener:
         self._is_behind = False
         self._is_over = False
 
-    def tell(self, change: Change) -> None:
+    def on_event(self, change: Change) -> None:
         """Let it know, if it wants to. What waits already is not said twice."""
         if self._is_behind or not self.wants.admits(change) or change in self._waiting:
             return

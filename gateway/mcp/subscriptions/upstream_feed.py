@@ -9,11 +9,11 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from longshore.gateway.mcp.subscriptions.subscriber import Listener
+from longshore.gateway.mcp.subscriptions.subscriber import Subscriber
 from longshore.gateway.wire import changes
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import LongshoreError, StoreDown, UpstreamDown
-from longshore.shared.messaging.pubsub import ENDED, MISSED, RESOURCES, News, Word
+from longshore.shared.messaging.pubsub import ENDED, RESYNC, RESOURCES, Publisher, Event
 from longshore.shared.state.feeds import APPLIED, CHANGE, VACANT, WANTED, Applied, FeedStore
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ _applied = msgspec.msgpack.Decoder(Applied)
 
 
 @dataclass(frozen=True, slots=True)
-class Ear:
+class FeedOwner:
     """Whoever an upstream's stream of changes is opened for."""
 
     subscribed: bytes            # as `Source.want` noted it last, b"" for nothing
@@ -45,16 +45,16 @@ class Source(Protocol):
         """Subscribe to just these. What to note of it for whoever opens the stream next. Raises the family."""
 
 
-Opener = Callable[[Ear], AbstractAsyncContextManager[Source]]
+Opener = Callable[[FeedOwner], AbstractAsyncContextManager[Source]]
 
 
 class Feed:
     """One scope's listeners here. `keep` runs while some of them need the upstream."""
 
-    def __init__(self, scope: str, store: FeedStore, news: News) -> None:
+    def __init__(self, scope: str, store: FeedStore, news: Publisher) -> None:
         self.scope = scope
         self.holder = ""                     # the other gateway that has the upstream's stream, "" for none or us
-        self.listeners: dict[Listener, Opener | None] = {}
+        self.listeners: dict[Subscriber, Opener | None] = {}
         self.look = asyncio.Event()          # whose the stream is may have changed, or what is wanted
         self.keeper: asyncio.Task[None] | None = None
         self._store = store
@@ -69,18 +69,18 @@ class Feed:
         """Whether somebody listens here for what the upstream says."""
         return any(opener is not None for opener in self.listeners.values())
 
-    def hear(self, word: Word) -> None:
+    def hear(self, word: Event) -> None:
         """One word of this scope."""
         if word.kind == CHANGE and (change := changes.change_of(word.data)) is not None:
             self._tell(change)
         elif word.kind == RESOURCES:
             self._tell(changes.OWN)
-        elif word.kind == MISSED:
+        elif word.kind == RESYNC:
             self._uris = None                # Redis may have forgotten it
             self.look.set()
             for listener in self.listeners:
                 for change in listener.wants.anything():
-                    listener.tell(change)
+                    listener.on_event(change)
         elif word.kind == ENDED:
             for listener in self.listeners:
                 listener.end()
@@ -93,7 +93,7 @@ class Feed:
 
     def _tell(self, change: changes.Change) -> None:
         for listener in self.listeners:
-            listener.tell(change)
+            listener.on_event(change)
 
     async def say_wants(self) -> None:
         """Say what the listeners here want of the upstream, where that has changed. Raises StoreDown."""
@@ -123,7 +123,7 @@ class Feed:
                 async with asyncio.timeout(_SAY_AGAIN_S):
                     await self._settled.wait()
             except TimeoutError:
-                await self._news.tell(Word(WANTED, self.scope))
+                await self._news.publish(Event(WANTED, self.scope))
 
     async def keep(self) -> None:
         """Hold the upstream's stream, or wait for its place, for as long as somebody here needs it."""
@@ -156,7 +156,7 @@ class Feed:
             opener = openers[failures % len(openers)]    # the server may let in another client where it refused one
             began_s = monotonic_s()
             try:
-                async with opener(Ear(subscribed, self.look.set)) as source:
+                async with opener(FeedOwner(subscribed, self.look.set)) as source:
                     if not is_first:         # nobody knows what happened while the stream was not open
                         await self._tell_missed()
                     is_first = False
@@ -178,9 +178,9 @@ class Feed:
         return self.look.is_set()
 
     async def _tell_missed(self) -> None:
-        await self._news.tell(Word(MISSED, self.scope))
+        await self._news.publish(Event(RESYNC, self.scope))
         for uri in sorted((await self._store.wanted(self.scope)).watched):
-            await self._news.tell(Word(CHANGE, self.scope, changes.updated(uri)))
+            await self._news.publish(Event(CHANGE, self.scope, changes.updated(uri)))
 
     async def _serve(self, source: Source) -> tuple[bytes, bool]:
         """Keep the stream at what is wanted until it ends. What is subscribed to, and whether it is still ours."""
@@ -197,7 +197,7 @@ class Feed:
             if not self.needs_upstream:
                 return subscribed, False
             if is_asked:
-                await self._news.tell(Word(APPLIED, self.scope, msgspec.msgpack.encode(wanted.applied)))
+                await self._news.publish(Event(APPLIED, self.scope, msgspec.msgpack.encode(wanted.applied)))
             is_asked = await self._is_woken()
             if not (await self._store.claim(self.scope)).is_held:
                 return subscribed, False
