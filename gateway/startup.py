@@ -12,16 +12,17 @@ from prometheus_client import CollectorRegistry
 from longshore.gateway.appkeys import (
     BLOBS,
     CONFIG,
+    EVENT_LISTENER,
     EXPIRY,
     FEED_STORE,
     FILES,
     GRANTS,
-    EVENT_LISTENER,
     KEYS,
-    REDIS,
     MAILBOXES,
+    PROCESS_METRICS,
     PUBLISHER,
     QUEUE,
+    REDIS,
     RENEWALS,
     RESERVATIONS,
     RESUMABLE,
@@ -30,7 +31,6 @@ from longshore.gateway.appkeys import (
     TASKS,
     TRACES,
     UPLOAD_WAITS,
-    PROCESS_METRICS,
     WORKERS,
 )
 from longshore.gateway.auth.authenticator import AUTHENTICATOR, Authenticator
@@ -50,7 +50,7 @@ from longshore.gateway.mcp.sessions.leases import LEASES, Leases
 from longshore.gateway.mcp.subscriptions.feeds import FEEDS, Feeds
 from longshore.gateway.metrics import METRICS, GatewayEvents
 from longshore.gateway.mounts import SERVERS, STARTUP, Mount
-from longshore.gateway.upstream import health_probe as probe
+from longshore.gateway.upstream import health_probe
 from longshore.gateway.upstream.client import UpstreamClient
 from longshore.gateway.upstream.era_cache import ERA_CACHE, EraCache
 from longshore.gateway.upstream.headers import HeaderRules
@@ -64,7 +64,7 @@ from longshore.shared.ids import new_id
 from longshore.shared.keys import Keys
 from longshore.shared.messaging.mailboxes import Mailboxes
 from longshore.shared.messaging.message_stream import MessageStream
-from longshore.shared.messaging.pubsub import CANCELLED, LISTS_CHANGED, EventListener, Publisher, Event
+from longshore.shared.messaging.pubsub import CANCELLED, LISTS_CHANGED, Event, EventListener, Publisher
 from longshore.shared.otlp.lifecycle import exporting
 from longshore.shared.process_sampler import sample_process
 from longshore.shared.redis.address import configured_address
@@ -167,12 +167,12 @@ async def mail(app: web.Application) -> AsyncIterator[None]:
     await mailboxes.close()
 
 
-def _hear(app: web.Application, word: Event) -> None:
+def _hear(app: web.Application, event: Event) -> None:
     """What every gateway is told."""
-    if word.kind == LISTS_CHANGED:
-        app[LIST_CACHE].forget_server(word.data.decode())
-    elif word.kind == CANCELLED:
-        app[CANCELLATIONS].on_event(word)
+    if event.kind == LISTS_CHANGED:
+        app[LIST_CACHE].forget_server(event.data.decode())
+    elif event.kind == CANCELLED:
+        app[CANCELLATIONS].on_event(event)
 
 
 async def asking(app: web.Application) -> AsyncIterator[None]:
@@ -212,15 +212,15 @@ async def upstreams(app: web.Application) -> AsyncIterator[None]:
     """Connections to upstreams, and the wait for them to answer."""
     config, started_s = app[CONFIG], monotonic_s()
     servers = app[SERVERS]
-    for mounted in servers.values():
-        watching = probe.watch(mounted.monitor, mounted.client, partial(_wired, app[METRICS]))
-        app[TASKS].spawn(watching, name=f"watch_{mounted.server.id}")
-    clients = {mounted.server.id: (mounted.server, mounted.client) for mounted in servers.values()}
+    for mount in servers.values():
+        watching = health_probe.watch(mount.monitor, mount.client, partial(_wired, app[METRICS]))
+        app[TASKS].spawn(watching, name=f"watch_{mount.server.id}")
+    clients = {mount.server.id: (mount.server, mount.client) for mount in servers.values()}
     app[TASKS].spawn(app[STREAMS].keep_alive(), name="keep_streams_alive")
     app[TASKS].spawn(end_sessions(app[EXPIRY], clients, app[TASKS]), name="end_upstream_sessions")
     startup = app[STARTUP]
     if config.core.max_start_wait_seconds > 0:
-        waits = [mounted.monitor.ready.wait() for mounted in servers.values()]
+        waits = [mount.monitor.ready.wait() for mount in servers.values()]
         try:
             async with asyncio.timeout(config.core.max_start_wait_seconds):
                 await asyncio.gather(*waits)
@@ -230,8 +230,8 @@ async def upstreams(app: web.Application) -> AsyncIterator[None]:
     startup.waited_s = monotonic_s() - started_s
     startup.complete = True
     yield
-    for mounted in servers.values():
-        await mounted.client.close()
+    for mount in servers.values():
+        await mount.client.close()
 
 
 def _wired(tally: GatewayEvents, monitor: Monitor) -> None:

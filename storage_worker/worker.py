@@ -98,9 +98,10 @@ async def running_worker(
         await link.require_suitable()
         scripts = Scripts(link)
         stores = await _stores(config, scripts, link, keys, stack)
-        frame, found = JobRunner(stores, metrics, traces), ReconciliationStore(scripts, link, keys, FileLimits.of(config))
-        reconciling = frame.function(reconcile_with(found, Attribution.of(config)))
-        worker = _worker(scripts, keys, address, [*_functions(frame), reconciling], metrics)
+        runner = JobRunner(stores, metrics, traces)
+        found = ReconciliationStore(scripts, link, keys, FileLimits.of(config))
+        reconciling = runner.function(reconcile_with(found, Attribution.of(config)))
+        worker = _worker(scripts, keys, address, [*_functions(runner), reconciling], metrics)
         workers = Workers(scripts, link, keys)
         stack.push_async_callback(_leave, workers, worker.worker_id)
         periodic = Periodic(scripts, keys)
@@ -131,10 +132,10 @@ async def _stores(config: Config, scripts: Scripts, link: RedisLink, keys: Keys,
     )
 
 
-def _functions(frame: JobRunner) -> list[Function]:
+def _functions(runner: JobRunner) -> list[Function]:
     return [
-        frame.function(finalise_upload), frame.function(finalise_artifact), frame.function(remove_scope),
-        frame.function(cleanup), frame.function(sweep),
+        runner.function(finalise_upload), runner.function(finalise_artifact), runner.function(remove_scope),
+        runner.function(cleanup), runner.function(sweep),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from longshore.gateway.auth import protected_resource as resource
+from longshore.gateway.auth import protected_resource
 from longshore.gateway.auth.claims import Verified
 from longshore.gateway.auth.principal import Principal
 from longshore.gateway.auth.static_tokens import StaticTokens, digest_of
@@ -23,9 +23,11 @@ class Authenticator:
         self._issuer = oauth.issuer
         self._verifier = TokenVerifier(oauth, tasks) if oauth.issuer is not None else None
         self._servers = {server.id: server for server in config.servers}
-        self._audiences = {server.id: resource.audiences(config, server) for server in config.servers}
-        self._any_audience = resource.audiences(config, None)
-        self._scopes = {server.id: frozenset(resource.needed_scopes(config, server)) for server in config.servers}
+        self._audiences = {server.id: protected_resource.audiences(config, server) for server in config.servers}
+        self._any_audience = protected_resource.audiences(config, None)
+        self._scopes = {
+            server.id: frozenset(protected_resource.needed_scopes(config, server)) for server in config.servers
+        }
 
     async def authenticate(self, offered: str) -> Principal:
         """Whose credential this is. Raises Unauthorized, IssuerDown."""
@@ -63,7 +65,7 @@ class Authenticator:
         error = "invalid_token" if isinstance(err, InvalidToken) else ""
         if isinstance(err, InsufficientScope):
             error = "insufficient_scope"
-        return resource.challenge(self._config, self._servers.get(server), error=error)
+        return protected_resource.challenge(self._config, self._servers.get(server), error=error)
 
     async def close(self) -> None:
         """Let go of connections to the authorization server."""

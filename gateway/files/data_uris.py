@@ -10,8 +10,7 @@ from urllib.parse import unquote, unquote_to_bytes
 from longshore.gateway.files import arguments
 from longshore.shared.config import UploadConsumer
 from longshore.shared.errors import ToolInputError
-from longshore.shared.storage import layout
-from longshore.shared.storage import media_types as media
+from longshore.shared.storage import layout, media_types
 
 _MOST_FILES = 100            # of one call, as of one upload request
 _SCHEME = "data:"
@@ -95,4 +94,4 @@ def _parameter(parameters: list[str], name: str) -> str:
 def _name(media_type: str, named: str) -> str:
     if named:
         return layout.safe_name(named.replace("\\", "/").rsplit("/", 1)[-1])
-    return f"file{media.extension_for(media_type.strip().lower())}"
+    return f"file{media_types.extension_for(media_type.strip().lower())}"

@@ -15,11 +15,10 @@ from longshore.gateway.http.auth import authenticate
 from longshore.gateway.http.origins import Origins
 from longshore.gateway.http.rate_limits import rate_limited
 from longshore.gateway.http.spans import traced
-from longshore.gateway.http.uploads import page
-from longshore.gateway.http.uploads import tus_headers as tus
+from longshore.gateway.http.uploads import page, tus_headers
 from longshore.gateway.mcp.forwarding.relay import error_message
 from longshore.gateway.metrics import METRICS
-from longshore.gateway.request_context import GROUPS, MCP_GROUP, CONTEXT, CutOff, RequestContext
+from longshore.gateway.request_context import CONTEXT, GROUPS, MCP_GROUP, CutOff, RequestContext
 from longshore.shared import ids
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import (
@@ -64,20 +63,20 @@ class Bug(LongshoreError):
 @web.middleware
 async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request its note and principal, and its errors their form."""
-    note = request[CONTEXT] = RequestContext(request_id=ids.new_id(), started_s=monotonic_s())
-    structlog.contextvars.bind_contextvars(request_id=note.request_id)
+    context = request[CONTEXT] = RequestContext(request_id=ids.new_id(), started_s=monotonic_s())
+    structlog.contextvars.bind_contextvars(request_id=context.request_id)
     status, response = 499, None    # nginx's status for a client that went away
-    with traced(request, note):
+    with traced(request, context):
         try:
-            response = await _answer(request, handler, note)
+            response = await _answer(request, handler, context)
             status = response.status
             return response
         finally:
-            _count(request, note, status)
-            if note.is_message:
-                _measure(request, note, response)
-            if note.trace is not None:
-                note.trace.tell(status)
+            _count(request, context, status)
+            if context.is_message:
+                _measure(request, context, response)
+            if context.trace is not None:
+                context.trace.tell(status)
             structlog.contextvars.clear_contextvars()
 
 
@@ -86,32 +85,32 @@ async def add_cors_headers(request: web.Request, response: web.StreamResponse) -
     response.headers.update(request.app[ORIGINS].cors_headers(request.headers.get("Origin")))
 
 
-async def _answer(request: web.Request, handler: Handler, note: RequestContext) -> web.StreamResponse:
+async def _answer(request: web.Request, handler: Handler, context: RequestContext) -> web.StreamResponse:
     try:
-        _classify(request, note)
+        _classify(request, context)
         origins = request.app[ORIGINS]
         if request.method == "OPTIONS" and (allowed := origins.preflight(request.headers)) is not None:
             return web.Response(status=204, headers=allowed)
-        origins.check(request.headers, own_page=_is_own_page(request, note))
-        if note.route_group not in _PUBLIC:
-            note.principal = await authenticate(request, note.server if note.is_message else None)
+        origins.check(request.headers, own_page=_is_own_page(request, context))
+        if context.route_group not in _PUBLIC:
+            context.principal = await authenticate(request, context.server if context.is_message else None)
             if request.app[RATE_LIMITER].is_on:
-                handler = partial(_limited, handler, note.principal.name)
+                handler = partial(_limited, handler, context.principal.name)
         return await handler(request)
     except LongshoreError as err:
-        return _failed(request, note, err)
+        return _failed(request, context, err)
     except (CutOff, ConnectionError):
         return _cut_off(request)
     except web.HTTPException as err:
-        return _answer_of_server(note, err)
+        return _answer_of_server(context, err)
     except Exception:
-        log.exception("bug", route=note.route_group, server=note.server)
-        return _failed(request, note, Bug(note.request_id))
+        log.exception("bug", route=context.route_group, server=context.server)
+        return _failed(request, context, Bug(context.request_id))
 
 
-def _is_own_page(request: web.Request, note: RequestContext) -> bool:
+def _is_own_page(request: web.Request, context: RequestContext) -> bool:
     """Whether the request may come from an upload page of ours under whatever name: its link is all that counts."""
-    return note.route_group == "upload" and ("sig" in request.query or "upload" in request.match_info)
+    return context.route_group == "upload" and ("sig" in request.query or "upload" in request.match_info)
 
 
 async def _limited(handler: Handler, principal: str, request: web.Request) -> web.StreamResponse:
@@ -120,17 +119,17 @@ async def _limited(handler: Handler, principal: str, request: web.Request) -> we
         return await handler(request)
 
 
-def _failed(request: web.Request, note: RequestContext, err: LongshoreError) -> web.Response:
-    note.reason = err.reason
-    if note.head_sent:
+def _failed(request: web.Request, context: RequestContext, err: LongshoreError) -> web.Response:
+    context.reason = err.reason
+    if context.head_sent:
         return _cut_off(request)
-    if note.route_group == "upload" and page.is_wanted(request.headers):
+    if context.route_group == "upload" and page.is_wanted(request.headers):
         text = page.refused_page(str(err))
         return web.Response(text=text, status=err.status, content_type="text/html", headers=page.HEADERS)
-    answer = answer_error(note, err)
-    if challenge := request.app[AUTHENTICATOR].challenge(err, note.server):
+    answer = answer_error(context, err)
+    if challenge := request.app[AUTHENTICATOR].challenge(err, context.server):
         answer.headers["WWW-Authenticate"] = challenge
-    answer.headers.update(tus.said_with_errors(request.headers))
+    answer.headers.update(tus_headers.said_with_errors(request.headers))
     return answer
 
 
@@ -141,76 +140,77 @@ def _cut_off(request: web.Request) -> web.Response:
     return web.Response(status=499)
 
 
-def _answer_of_server(note: RequestContext, err: web.HTTPException) -> web.Response:
+def _answer_of_server(context: RequestContext, err: web.HTTPException) -> web.Response:
     """What aiohttp itself refused, in our form."""
     if isinstance(err, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(err.allowed_methods))
-        response = answer_error(note, MethodNotAllowed(f"this path takes {allowed}"))
+        response = answer_error(context, MethodNotAllowed(f"this path takes {allowed}"))
         response.headers["Allow"] = allowed
         return response
     if isinstance(err, web.HTTPNotFound):
-        return answer_error(note, NotFound("nothing is served at this path"))
+        return answer_error(context, NotFound("nothing is served at this path"))
     if isinstance(err, web.HTTPRequestEntityTooLarge):
-        return answer_error(note, TooLarge("the request body is larger than core.max_body_bytes"))
-    return answer_error(note, Refused(err.reason))
+        return answer_error(context, TooLarge("the request body is larger than core.max_body_bytes"))
+    return answer_error(context, Refused(err.reason))
 
 
-def _classify(request: web.Request, note: RequestContext) -> None:
+def _classify(request: web.Request, context: RequestContext) -> None:
     resource = request.match_info.route.resource
     group = request.app[GROUPS].get(resource.canonical) if resource is not None else None
     if group is not None:
-        note.route_group, note.server = group.name, group.server
-        note.is_message = group.name == MCP_GROUP
+        context.route_group, context.server = group.name, group.server
+        context.is_message = group.name == MCP_GROUP
 
 
-def answer_error(note: RequestContext, err: LongshoreError) -> web.Response:
+def answer_error(context: RequestContext, err: LongshoreError) -> web.Response:
     """The answer to an error, in the form of its route: our own JSON, JSON-RPC, or a tool result."""
-    note.reason = err.reason
-    if not note.is_message:
+    context.reason = err.reason
+    if not context.is_message:
         said = {"detail": str(err), "reason": err.reason} | ({"data": err.details} if err.details else {})
         body, status = _encode(said), err.status
     else:
-        body = error_message(note, err)
+        body = error_message(context, err)
         # A call that was accepted has its failure as its answer: SDK clients hang on a bare 5xx.
-        executed = note.executing and isinstance(err, _OF_EXECUTION) and not (
-            note.is_modern and isinstance(err, MissingCapability)    # which that revision has refused
+        executed = context.executing and isinstance(err, _OF_EXECUTION) and not (
+            context.is_modern and isinstance(err, MissingCapability)    # which that revision has refused
         )
-        status = 200 if executed else _status_of(note, err)
+        status = 200 if executed else _status_of(context, err)
     headers: dict[str, str] = {}
     if isinstance(err, Unavailable) and status in (429, 503):
         headers["Retry-After"] = str(err.retry_after_s)
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
 
-def _status_of(note: RequestContext, err: LongshoreError) -> int:
+def _status_of(context: RequestContext, err: LongshoreError) -> int:
     """In the stateless revision, 404 says that there is no such method."""
-    return 400 if note.is_modern and err.status == 404 and not isinstance(err, MethodNotFound) else err.status
+    return 400 if context.is_modern and err.status == 404 and not isinstance(err, MethodNotFound) else err.status
 
 
-def _measure(request: web.Request, note: RequestContext, response: web.StreamResponse | None) -> None:
+def _measure(request: web.Request, context: RequestContext, response: web.StreamResponse | None) -> None:
     """What went through the proxy. A body that is still to be written is known already."""
     body = response.body if isinstance(response, web.Response) else None
     sent = len(body) if isinstance(body, bytes | bytearray) else response.body_length if response is not None else 0
-    request.app[METRICS].messages(server=note.server, received=request.content.total_bytes, sent=sent)
+    request.app[METRICS].messages(server=context.server, received=request.content.total_bytes, sent=sent)
 
 
-def _count(request: web.Request, note: RequestContext, status: int) -> None:
+def _count(request: web.Request, context: RequestContext, status: int) -> None:
     metrics = request.app[METRICS]
-    elapsed_s = monotonic_s() - note.started_s
+    elapsed_s = monotonic_s() - context.started_s
     metrics.http_request(
-        server=note.server, method=request.method, route_group=note.route_group, status=status, duration_s=elapsed_s
+        server=context.server, method=request.method, route_group=context.route_group, status=status,
+        duration_s=elapsed_s,
     )
-    if status in (401, 403) and note.reason:
-        metrics.auth_rejected(server=note.server, reason=note.reason, route_group=note.route_group)
-    elif status >= 400 and note.reason:
-        metrics.rejected(server=note.server, route_group=note.route_group, reason=note.reason, status=status)
-    if note.route_group == "download" and status >= 400 and note.reason:
-        metrics.download_failed(server=note.server, signed="sig" in request.query, duration_s=elapsed_s)
+    if status in (401, 403) and context.reason:
+        metrics.auth_rejected(server=context.server, reason=context.reason, route_group=context.route_group)
+    elif status >= 400 and context.reason:
+        metrics.rejected(server=context.server, route_group=context.route_group, reason=context.reason, status=status)
+    if context.route_group == "download" and status >= 400 and context.reason:
+        metrics.download_failed(server=context.server, signed="sig" in request.query, duration_s=elapsed_s)
     if status < 500 and request.app[CONFIG].core.log_level not in ("debug", "info"):
         return
     fields: dict[str, Any] = {
-        "request_id": note.request_id, "route": note.route_group, "server": note.server, "status": status,
-        "duration_ms": round(elapsed_s * 1000, 2), "reason": note.reason, "method": note.method or request.method,
+        "request_id": context.request_id, "route": context.route_group, "server": context.server, "status": status,
+        "duration_ms": round(elapsed_s * 1000, 2), "reason": context.reason, "method": context.method or request.method,
     }
     if status >= 500:
         log.warning("request_failed", **fields)

@@ -26,8 +26,8 @@ async def healthz(request: web.Request) -> web.StreamResponse:
     redis, workers = await _redis(request)
     caller = await authenticated(request)
     servers = [
-        _server(mounted, detailed=caller is not None and caller.may_use(mounted.server.id))
-        for mounted in app[SERVERS].values()
+        _server(mount, detailed=caller is not None and caller.may_use(mount.server.id))
+        for mount in app[SERVERS].values()
     ]
     reasons = _reasons(app[SERVERS], redis=redis, workers=workers)
     body: dict[str, Any] = {
@@ -36,7 +36,7 @@ async def healthz(request: web.Request) -> web.StreamResponse:
         "servers": servers,
         "persistence": _persistence(config, redis),
         "workers": {"live": workers},
-        "adapter_wiring": {"ready": all(_is_wired(mounted) for mounted in app[SERVERS].values())},
+        "adapter_wiring": {"ready": all(_is_wired(mount) for mount in app[SERVERS].values())},
         "startup": {"waited_for_upstreams_s": round(app[STARTUP].waited_s, 2), "complete": app[STARTUP].complete},
         "startup_reconciliation": await _reconciliation(request, redis=redis),
     }
@@ -73,8 +73,8 @@ def _reasons(servers: dict[str, Mount], *, redis: bool, workers: int) -> list[st
     if not redis:
         return ["state store unavailable"]
     reasons = [] if workers else ["no storage worker is alive"]
-    down = [mounted.server.id for mounted in servers.values() if mounted.monitor.readiness == "unreachable"]
-    waiting = [mounted.server.id for mounted in servers.values() if mounted.monitor.readiness == "starting"]
+    down = [mount.server.id for mount in servers.values() if mount.monitor.readiness == "unreachable"]
+    waiting = [mount.server.id for mount in servers.values() if mount.monitor.readiness == "starting"]
     if down:
         reasons.append(f"upstream unreachable: {', '.join(down)}")
     if waiting:
@@ -82,8 +82,8 @@ def _reasons(servers: dict[str, Mount], *, redis: bool, workers: int) -> list[st
     return reasons
 
 
-def _is_wired(mounted: Mount) -> bool:
-    return mounted.monitor.readiness == "ready" and not mounted.monitor.missing_tools
+def _is_wired(mount: Mount) -> bool:
+    return mount.monitor.readiness == "ready" and not mount.monitor.missing_tools
 
 
 def _persistence(config: Config, redis: bool) -> dict[str, Any]:
@@ -95,11 +95,11 @@ def _persistence(config: Config, redis: bool) -> dict[str, Any]:
     }
 
 
-def _server(mounted: Mount, *, detailed: bool) -> dict[str, Any]:
-    monitor = mounted.monitor
+def _server(mount: Mount, *, detailed: bool) -> dict[str, Any]:
+    monitor = mount.monitor
     entry: dict[str, Any] = {
-        "server_id": mounted.server.id,
-        "mount_path": mounted.server.mount_path,
+        "server_id": mount.server.id,
+        "mount_path": mount.server.mount_path,
         "status": "ok" if monitor.readiness in ("ready", "waits_for_caller") else "degraded",
         "breaker": {"state": "closed"},
         "detail": {
@@ -110,6 +110,6 @@ def _server(mounted: Mount, *, detailed: bool) -> dict[str, Any]:
     if monitor.missing_tools:
         entry["missing_tools"] = monitor.missing_tools
     if detailed:
-        entry["upstream_url"] = mounted.server.upstream.url
+        entry["upstream_url"] = mount.server.upstream.url
         entry["upstream_detail"] = monitor.detail
     return entry

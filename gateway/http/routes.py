@@ -6,8 +6,7 @@ from aiohttp import web
 
 from longshore.gateway.http import health
 from longshore.gateway.http.downloads import artifacts
-from longshore.gateway.http.uploads import announced, resumable
-from longshore.gateway.http.uploads import form as uploads
+from longshore.gateway.http.uploads import announced, form, resumable
 from longshore.gateway.http.uploads.incoming import go_ahead
 from longshore.gateway.http.wellknown import add_metadata_routes
 from longshore.gateway.mcp import endpoint
@@ -30,26 +29,26 @@ def add_routes(app: web.Application, config: Config, servers: dict[str, Mount]) 
         groups[artifact.canonical] = Group("download")
     if config.core.auth.enabled and config.core.auth.oauth.issuer is not None:
         add_metadata_routes(app, servers)
-    for mounted in servers.values():
-        for path in (mounted.server.mount_path, mounted.server.mount_path + "/"):
-            mount = app.router.add_resource(path)
-            mount.add_route("POST", partial(endpoint.post, mounted))
-            mount.add_route("GET", partial(endpoint.get, mounted))
-            mount.add_route("DELETE", partial(endpoint.delete, mounted))
-            groups[mount.canonical] = Group(MCP_GROUP, mounted.server.id)
+    for mount in servers.values():
+        for path in (mount.server.mount_path, mount.server.mount_path + "/"):
+            resource = app.router.add_resource(path)
+            resource.add_route("POST", partial(endpoint.post, mount))
+            resource.add_route("GET", partial(endpoint.get, mount))
+            resource.add_route("DELETE", partial(endpoint.delete, mount))
+            groups[resource.canonical] = Group(MCP_GROUP, mount.server.id)
 
 
 def _add_upload_routes(app: web.Application, config: Config) -> None:
     groups, path = app[GROUPS], config.core.upload_path + "/{server}"
     upload = app.router.add_resource(path)
-    upload.add_route("POST", uploads.upload, expect_handler=go_ahead)
-    upload.add_route("PUT", uploads.put, expect_handler=go_ahead)
-    upload.add_route("GET", uploads.show)
+    upload.add_route("POST", form.upload, expect_handler=go_ahead)
+    upload.add_route("PUT", form.put, expect_handler=go_ahead)
+    upload.add_route("GET", form.show)
     upload.add_route("OPTIONS", resumable.options)
     groups[upload.canonical] = Group("upload")
     for last in ("/", "/{filename}"):
         named = app.router.add_resource(path + last)
-        named.add_route("PUT", uploads.put, expect_handler=go_ahead)
+        named.add_route("PUT", form.put, expect_handler=go_ahead)
         groups[named.canonical] = Group("upload")
     if config.files.sep_2631:
         file = app.router.add_resource(path + "/announced/{file}")

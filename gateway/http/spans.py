@@ -13,34 +13,34 @@ from longshore.shared.tracing import Root, Span
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def traced(request: web.Request, note: RequestContext) -> AbstractContextManager[object]:
+def traced(request: web.Request, context: RequestContext) -> AbstractContextManager[object]:
     """`with` over the request's span, a part of its caller's trace where it names one; over nothing mostly."""
     traces = request.app[TRACES]
     if traces is None:
         return tracing.NOTHING
     outer = request.headers.get("traceparent", "")
-    note.trace = Root(traces, "request", "server", outer, partial(_describe, request, note))
-    return note.trace
+    context.trace = Root(traces, "request", "server", outer, partial(_describe, request, context))
+    return context.trace
 
 
-def _describe(request: web.Request, note: RequestContext, span: Span, status: int) -> None:
+def _describe(request: web.Request, context: RequestContext, span: Span, status: int) -> None:
     """Say what the request turned out to be: OpenTelemetry's names for HTTP and for MCP."""
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "unmatched"
     method = request.method if request.method in _METHODS else "_OTHER"
-    span.rename(f"{note.method} {route}" if note.method else f"{method} {route}")
+    span.rename(f"{context.method} {route}" if context.method else f"{method} {route}")
     span.set("http.request.method", method)
     span.set("http.route", route)
     span.set("http.response.status_code", status)
-    span.set("longshore.server", note.server)
-    span.set("longshore.request_id", note.request_id)
-    if note.method:
-        span.set("mcp.method.name", note.method)
-    if note.tool:
-        span.set("gen_ai.tool.name", note.tool)
-    if note.message_id is not None:
-        span.set("jsonrpc.request.id", str(note.message_id)[:64])
-    if note.reason:
-        span.set("error.type", note.reason)
+    span.set("longshore.server", context.server)
+    span.set("longshore.request_id", context.request_id)
+    if context.method:
+        span.set("mcp.method.name", context.method)
+    if context.tool:
+        span.set("gen_ai.tool.name", context.tool)
+    if context.message_id is not None:
+        span.set("jsonrpc.request.id", str(context.message_id)[:64])
+    if context.reason:
+        span.set("error.type", context.reason)
     if status >= 500:
-        span.fail(note.reason or str(status))
+        span.fail(context.reason or str(status))

@@ -17,20 +17,20 @@ _encode = msgspec.json.Encoder().encode
 def add_metadata_routes(app: web.Application, servers: dict[str, Mount]) -> None:
     """For longshore as a whole and for each mount, with and without the slash at its end."""
     _add(app, WELL_KNOWN, None)
-    for mounted in servers.values():
-        for path in (mounted.server.mount_path, mounted.server.mount_path + "/"):
-            _add(app, WELL_KNOWN + path, mounted)
+    for mount in servers.values():
+        for path in (mount.server.mount_path, mount.server.mount_path + "/"):
+            _add(app, WELL_KNOWN + path, mount)
 
 
-def _add(app: web.Application, path: str, mounted: Mount | None) -> None:
+def _add(app: web.Application, path: str, mount: Mount | None) -> None:
     route = app.router.add_resource(path)
-    route.add_route("GET", partial(_document, mounted))
-    app[GROUPS][route.canonical] = Group(GROUP, mounted.server.id if mounted is not None else "global")
+    route.add_route("GET", partial(_document, mount))
+    app[GROUPS][route.canonical] = Group(GROUP, mount.server.id if mount is not None else "global")
 
 
-async def _document(mounted: Mount | None, request: web.Request) -> web.StreamResponse:
+async def _document(mount: Mount | None, request: web.Request) -> web.StreamResponse:
     config = request.app[CONFIG]
-    body = _encode(metadata(config, mounted.server if mounted is not None else None))
+    body = _encode(metadata(config, mount.server if mount is not None else None))
     # Pages ask too: clients that live in browsers begin here.
     headers = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
     return web.Response(body=body, content_type="application/json", headers=headers)

@@ -28,9 +28,9 @@ _decoder = msgspec.json.Decoder(list[msgspec.Raw])
 Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
 
-async def post(mounted: Mount, request: web.Request, body: bytes, handle: Handle) -> web.StreamResponse:
+async def post(mount: Mount, request: web.Request, body: bytes, handle: Handle) -> web.StreamResponse:
     """Handle every member with `handle`. Raises BadRequest where the session's revision has no batches."""
-    caller = caller_of(request, mounted)
+    caller = caller_of(request, mount)
     session = await open_session(request, caller)
     if session.protocol != _REVISION:
         raise BadRequest(
@@ -40,17 +40,17 @@ async def post(mounted: Mount, request: web.Request, body: bytes, handle: Handle
     asked = [member for member, _ in members if member.kind is Kind.REQUEST]
     as_stream = "text/event-stream" in request.headers.get("Accept", "*/*")
     if not asked:
-        await asyncio.gather(*(_one(mounted, request, member, raw, None, handle) for member, raw in members))
+        await asyncio.gather(*(_one(mount, request, member, raw, None, handle) for member, raw in members))
         return web.Response(status=202)
     if as_stream:
-        return await _streamed(mounted, request, members, handle)
+        return await _streamed(mount, request, members, handle)
     collected: list[bytes] = []
 
     async def collect(message: bytes) -> None:
         collected.append(message)
 
     sink = Sink(collect, answers_only=True)
-    await asyncio.gather(*(_one(mounted, request, member, raw, sink, handle) for member, raw in members))
+    await asyncio.gather(*(_one(mount, request, member, raw, sink, handle) for member, raw in members))
     return web.Response(body=b"[" + b",".join(collected) + b"]", content_type="application/json")
 
 
@@ -74,7 +74,7 @@ def _members(request: web.Request, body: bytes) -> list[tuple[Envelope, bytes]]:
 
 
 async def _streamed(
-    mounted: Mount, request: web.Request, members: list[tuple[Envelope, bytes]], handle: Handle
+    mount: Mount, request: web.Request, members: list[tuple[Envelope, bytes]], handle: Handle
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={**STREAM_HEADERS, "Content-Type": "text/event-stream"})
     context_of(request).head_sent = True
@@ -87,7 +87,7 @@ async def _streamed(
 
     sink = Sink(send, answers_only=False)
     try:
-        await asyncio.gather(*(_one(mounted, request, member, raw, sink, handle) for member, raw in members))
+        await asyncio.gather(*(_one(mount, request, member, raw, sink, handle) for member, raw in members))
     finally:
         streams.remove(stream)
     await response.write_eof()
@@ -95,25 +95,25 @@ async def _streamed(
 
 
 async def _one(
-    mounted: Mount, request: web.Request, member: Envelope, raw: bytes, sink: Sink | None, handle: Handle
+    mount: Mount, request: web.Request, member: Envelope, raw: bytes, sink: Sink | None, handle: Handle
 ) -> None:
     """One member; whatever goes wrong with it is its own answer."""
     outer = context_of(request)
-    note = RequestContext(
+    context = RequestContext(
         request_id=ids.new_id(), route_group=outer.route_group, server=outer.server, method=member.method,
         message_id=member.id, is_message=True, session_id=outer.session_id, started_s=outer.started_s,
         principal=outer.principal,
     )
-    caller = caller_of(request, mounted)
+    caller = caller_of(request, mount)
     try:
         session = await open_session(
-            request, caller, lease=lease_id(note, member), may_change_lists=may_change_lists(member)
+            request, caller, lease=lease_id(context, member), may_change_lists=may_change_lists(member)
         )
-        exchange = Exchange(request, mounted, caller, session, member, raw, note, sink)
+        exchange = Exchange(request, mount, caller, session, member, raw, context, sink)
         response = await handle(exchange)
     except LongshoreError as err:
         if sink is not None and member.kind is Kind.REQUEST:
-            await sink.send(error_message(note, err))
+            await sink.send(error_message(context, err))
         return
     if sink is not None and member.kind is Kind.REQUEST and not exchange.answered:
         body = response.body if isinstance(response, web.Response) else None

@@ -11,8 +11,7 @@ from aiohttp import web
 
 from longshore.gateway.appkeys import CONFIG, QUEUE, SESSIONS, TASKS
 from longshore.gateway.files import sep_2631
-from longshore.gateway.mcp import batch, capabilities
-from longshore.gateway.mcp import modern_endpoint as stateless
+from longshore.gateway.mcp import batch, capabilities, modern_endpoint
 from longshore.gateway.mcp.exchange import (
     Exchange,
     caller_of,
@@ -24,28 +23,20 @@ from longshore.gateway.mcp.exchange import (
 from longshore.gateway.mcp.forwarding.relay import Standing, check_kind, relay, relay_bytes
 from longshore.gateway.mcp.input_requests.retry_loop import answered
 from longshore.gateway.mcp.methods import (
-    discover as discovery,
+    discover,
+    file_transfer,
+    initialize,
+    legacy_session_requests,
+    lists,
+    subscribe,
+    tools_call,
 )
-from longshore.gateway.mcp.methods import file_transfer as authorizing
-from longshore.gateway.mcp.methods import (
-    initialize as handshake,
-)
-from longshore.gateway.mcp.methods import (
-    legacy_session_requests as crossing,
-)
-from longshore.gateway.mcp.methods import (
-    lists as listing,
-)
-from longshore.gateway.mcp.methods import subscribe as streams
-from longshore.gateway.mcp.methods import (
-    tools_call as toolcall,
-)
-from longshore.gateway.mcp.sessions import log_levels as levels
+from longshore.gateway.mcp.sessions import log_levels
 from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.mcp.sessions.renewal import renew, with_upstream
 from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import SESSION_HEADER, VERSION_HEADER, context_of
-from longshore.gateway.upstream import rpc as ask
+from longshore.gateway.upstream import rpc
 from longshore.gateway.upstream.client import UpstreamAnswer
 from longshore.gateway.wire import changes, modern
 from longshore.gateway.wire import envelope as wire
@@ -65,39 +56,39 @@ from longshore.shared.state.sessions import Caller
 
 _BODY_S = 30.0
 _HANDLERS: dict[str, Callable[[Exchange], Awaitable[web.StreamResponse]]] = {
-    "tools/call": toolcall.call,
-    "tools/list": listing.tools,
-    "prompts/list": listing.upstreams,
-    "resources/templates/list": listing.templates,
-    "resources/list": listing.resources,
-    "resources/read": listing.read,
-    "server/discover": discovery.discover,
-    "subscriptions/listen": discovery.listen,
-    sep_2631.AUTHORIZE_UPLOAD: authorizing.upload,
-    sep_2631.AUTHORIZE_DOWNLOAD: authorizing.download,
+    "tools/call": tools_call.call,
+    "tools/list": lists.tools,
+    "prompts/list": lists.upstreams,
+    "resources/templates/list": lists.templates,
+    "resources/list": lists.resources,
+    "resources/read": lists.read,
+    "server/discover": discover.discover,
+    "subscriptions/listen": discover.listen,
+    sep_2631.AUTHORIZE_UPLOAD: file_transfer.upload,
+    sep_2631.AUTHORIZE_DOWNLOAD: file_transfer.download,
 }
 
 
-async def post(mounted: Mount, request: web.Request) -> web.StreamResponse:
+async def post(mount: Mount, request: web.Request) -> web.StreamResponse:
     """POST: one message from the client. Requests take a lease; answers and notifications never do."""
-    note = context_of(request)
+    context = context_of(request)
     body = await _read_body(request)
     wire.check_depth(body, request.app[CONFIG].core.max_json_depth)
     if body.lstrip()[:1] == b"[":
-        return await batch.post(mounted, request, body, _handle_member)
+        return await batch.post(mount, request, body, _handle_member)
     message = wire.parse(body)
-    note.message_id, note.method = message.id, _known(message.method)
-    if note.trace is not None and message.traceparent:
-        note.trace.belongs(message.traceparent)
+    context.message_id, context.method = message.id, _known(message.method)
+    if context.trace is not None and message.traceparent:
+        context.trace.belongs(message.traceparent)
     if modern.is_modern(message, request.headers.get(VERSION_HEADER)):
-        return await stateless.post(mounted, request, message, body, _handle)
+        return await modern_endpoint.post(mount, request, message, body, _handle)
     if message.method == "initialize" and message.kind is Kind.REQUEST:
-        return await handshake.initialize(mounted, request, message, body)
-    caller = caller_of(request, mounted)
+        return await initialize.initialize(mount, request, message, body)
+    caller = caller_of(request, mount)
     session = await open_session(
-        request, caller, lease=lease_id(note, message), may_change_lists=may_change_lists(message)
+        request, caller, lease=lease_id(context, message), may_change_lists=may_change_lists(message)
     )
-    return await _handle(Exchange(request, mounted, caller, session, message, body, note))
+    return await _handle(Exchange(request, mount, caller, session, message, body, context))
 
 
 def _known(method: str) -> str:
@@ -112,27 +103,27 @@ async def _handle_member(exchange: Exchange) -> web.StreamResponse:
         if span is not None:
             span.set("mcp.method.name", method)
             span.set("jsonrpc.request.id", str(exchange.envelope.id)[:64])
-            if exchange.note.tool:
-                span.set("gen_ai.tool.name", exchange.note.tool)
+            if exchange.context.tool:
+                span.set("gen_ai.tool.name", exchange.context.tool)
         return response
 
 
 async def _handle(exchange: Exchange) -> web.StreamResponse:
     """One message in its session, whose lease is held and given back."""
-    leases, message, mounted = exchange.request.app[LEASES], exchange.envelope, exchange.mounted
-    lease = lease_id(exchange.note, message)
+    leases, message, mount = exchange.request.app[LEASES], exchange.envelope, exchange.mount
+    lease = lease_id(exchange.context, message)
     leases.acquire(exchange.caller.session_id, lease)
     try:
-        exchange.note.executing = message.kind is Kind.REQUEST
-        exchange.session = await with_upstream(exchange.request, mounted, exchange.caller, exchange.session)
+        exchange.context.executing = message.kind is Kind.REQUEST
+        exchange.session = await with_upstream(exchange.request, mount, exchange.caller, exchange.session)
         _check_era(exchange)
         if exchange.stateless is not None:
-            await levels.ensure(exchange)
-        if exchange.is_restated and (answer := await crossing.answer_locally(exchange)) is not None:
+            await log_levels.ensure(exchange)
+        if exchange.is_restated and (answer := await legacy_session_requests.answer_locally(exchange)) is not None:
             return answer
         return await _HANDLERS.get(message.method, passthrough)(exchange)
     except UpstreamDown:
-        mounted.monitor.doubted.set()
+        mount.monitor.doubted.set()
         raise
     finally:
         leases.release(exchange.caller.session_id, lease)
@@ -140,7 +131,7 @@ async def _handle(exchange: Exchange) -> web.StreamResponse:
 
 def _check_era(exchange: Exchange) -> None:
     """Raise SessionGone where a session was begun over a server that had none, and one that has them took its place."""
-    monitor = exchange.mounted.monitor
+    monitor = exchange.mount.monitor
     is_replaced = monitor.readiness == "ready" and not monitor.is_modern_only
     if exchange.is_restated and is_replaced and SESSION_HEADER in exchange.request.headers:
         raise SessionGone("the upstream server was replaced; start a new session with initialize")
@@ -155,7 +146,7 @@ async def passthrough(exchange: Exchange) -> web.StreamResponse:
 
 async def _one_way(exchange: Exchange) -> web.StreamResponse:
     """An answer or a notification. What it was about is gone with a lost upstream session: nothing to renew."""
-    async with exchange.mounted.client.exchange(
+    async with exchange.mount.client.exchange(
         "POST", exchange.upstream_headers(), exchange.body, within_s=exchange.within_s
     ) as answer:
         if answer.status == 404 and exchange.session.upstream_id:
@@ -163,34 +154,34 @@ async def _one_way(exchange: Exchange) -> web.StreamResponse:
         return await relay(exchange, answer)
 
 
-async def get(mounted: Mount, request: web.Request) -> web.StreamResponse:
+async def get(mount: Mount, request: web.Request) -> web.StreamResponse:
     """GET: the standing stream of server-initiated messages, or the resumption of a broken one."""
-    stateless.refuse_verb(request)
+    modern_endpoint.refuse_verb(request)
     if "text/event-stream" not in request.headers.get("Accept", "") and "*/*" not in request.headers.get("Accept", ""):
         raise NotAcceptable("a GET on this path opens an event stream; send Accept: text/event-stream")
-    caller = caller_of(request, mounted)
-    session = await with_upstream(request, mounted, caller, await open_session(request, caller))
+    caller = caller_of(request, mount)
+    session = await with_upstream(request, mount, caller, await open_session(request, caller))
     if capabilities.MODERN in session.flags:
-        return await streams.stand(request, mounted, caller, session, _session_head(request, caller))
+        return await subscribe.stand(request, mount, caller, session, _session_head(request, caller))
     upstream_id = session.upstream_id
     for left in range(request.app[CONFIG].sessions.upstream_session_termination_retries, -1, -1):
-        headers = upstream_headers(request, mounted, upstream_id)
-        async with mounted.client.exchange("GET", headers) as answer:
+        headers = upstream_headers(request, mount, upstream_id)
+        async with mount.client.exchange("GET", headers) as answer:
             if answer.status != 404 or not upstream_id or not left:
-                if answer.status == 405 and mounted.adapters.exposes_artifacts:
+                if answer.status == 405 and mount.adapters.exposes_artifacts:
                     break
                 check_kind(answer, asked=True)
-                return await _stand(request, mounted, caller, answer)
-        upstream_id = await renew(request, mounted, caller, lost=upstream_id)
-    return await streams.stand_alone(request, mounted, caller, _session_head(request, caller))
+                return await _stand(request, mount, caller, answer)
+        upstream_id = await renew(request, mount, caller, lost=upstream_id)
+    return await subscribe.stand_alone(request, mount, caller, _session_head(request, caller))
 
 
 async def _stand(
-    request: web.Request, mounted: Mount, caller: Caller, answer: UpstreamAnswer
+    request: web.Request, mount: Mount, caller: Caller, answer: UpstreamAnswer
 ) -> web.StreamResponse:
     """Relay a standing stream, which keeps its session from idle expiry while it is open."""
     leases, lease = request.app[LEASES], ids.new_id()
-    scope = caller.session_id if mounted.adapters.exposes_artifacts else ""
+    scope = caller.session_id if mount.adapters.exposes_artifacts else ""
     try:
         await leases.acquire_stream(caller.session_id, lease)
         return await relay_bytes(
@@ -205,18 +196,18 @@ def _session_head(request: web.Request, caller: Caller) -> dict[str, str]:
     return {SESSION_HEADER: caller.session_id} if SESSION_HEADER in request.headers else {}
 
 
-async def delete(mounted: Mount, request: web.Request) -> web.StreamResponse:
+async def delete(mount: Mount, request: web.Request) -> web.StreamResponse:
     """DELETE: end the session for good, its files with it; the upstream's own session is ended in passing."""
-    stateless.refuse_verb(request)
+    modern_endpoint.refuse_verb(request)
     if SESSION_HEADER not in request.headers:
         raise BadRequest(f"send the header {SESSION_HEADER} of the session to end")
-    caller = caller_of(request, mounted)
+    caller = caller_of(request, mount)
     # The upstream's session is ended from here, where the caller's own headers are at hand.
     ended = await request.app[SESSIONS].end(caller, reason="ended by the client", queue_upstream=False)
     await request.app[QUEUE].enqueue(RemoveScope(scope=caller.session_id))
     if ended.upstream_id:
-        headers = upstream_headers(request, mounted, ended.upstream_id)
-        request.app[TASKS].spawn(ask.end_session(mounted.client, headers), name="end_upstream_session")
+        headers = upstream_headers(request, mount, ended.upstream_id)
+        request.app[TASKS].spawn(rpc.end_session(mount.client, headers), name="end_upstream_session")
     return web.Response(status=204)
 
 

@@ -63,12 +63,12 @@ class Exchange:
     """A message in a live session, with all that its handling needs."""
 
     request: web.Request
-    mounted: Mount
+    mount: Mount
     caller: Caller
     session: OpenSession
     envelope: Envelope
     body: bytes
-    note: RequestContext
+    context: RequestContext
     sink: Sink | None = None     # where messages go instead of into an answer of their own
     answered: bool = False       # the sink has the response
     stateless: Stateless | None = None   # the message is of the stateless revision
@@ -87,11 +87,11 @@ class Exchange:
         """How long the whole answer may take, None for as long as it does; a tool's own limit goes before this."""
         if self.envelope.method in _WAIT_FOR_WORK:
             return None
-        return self.config.tool_timeout_s(self.mounted.server)
+        return self.config.tool_timeout_s(self.mount.server)
 
     def upstream_headers(self) -> dict[str, str]:
         """Headers for the upstream's side of this session."""
-        found = upstream_headers(self.request, self.mounted, self.session.upstream_id)
+        found = upstream_headers(self.request, self.mount, self.session.upstream_id)
         if self.stateless is not None:
             found |= self.stateless.headers
             if self.stateless.is_translated:
@@ -137,9 +137,9 @@ class Exchange:
 _WAIT_FOR_WORK = frozenset({"tasks/result", "subscriptions/listen"})
 
 
-def lease_id(note: RequestContext, message: Envelope) -> str:
+def lease_id(context: RequestContext, message: Envelope) -> str:
     """The lease that `message` takes, "" for none: requests alone do, but for those answered at once anywhere."""
-    return note.request_id if message.kind is Kind.REQUEST and message.method not in _LEASELESS else ""
+    return context.request_id if message.kind is Kind.REQUEST and message.method not in _LEASELESS else ""
 
 
 _LEASELESS = frozenset({"ping", "subscriptions/listen"})
@@ -156,16 +156,16 @@ _READING = METHODS | {
 }
 
 
-def caller_of(request: web.Request, mounted: Mount) -> Caller:
+def caller_of(request: web.Request, mount: Mount) -> Caller:
     """The caller and its session id, or its own scope when it sends none (some clients never do)."""
     principal = principal_of(request).name
     session_id = request.headers.get(SESSION_HEADER)
     if session_id is None:
-        session_id = request.app[SIGNER].scope_of(mounted.server.id, principal)
+        session_id = request.app[SIGNER].scope_of(mount.server.id, principal)
     elif not is_id(session_id):
         session_id = "x" * 16    # not of our making: unknown, not malformed, so that the client starts again
     context_of(request).session_id = session_id
-    return Caller(session_id, mounted.server.id, principal)
+    return Caller(session_id, mount.server.id, principal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,17 +209,17 @@ async def open_session(
         raise
 
 
-def upstream_headers(request: web.Request, mounted: Mount, upstream_id: str) -> dict[str, str]:
+def upstream_headers(request: web.Request, mount: Mount, upstream_id: str) -> dict[str, str]:
     """Headers that may travel. Raises BadRequest when one that the server needs is missing."""
-    headers.check_required(mounted.headers, request.headers)
+    headers.check_required(mount.headers, request.headers)
     token, principal = request.app[CONFIG].core.auth.token, principal_of(request)
     own = (token, principal.credential)
     found = headers.outgoing(
-        mounted.headers, request.headers, accept=request.headers.get("Accept", _ACCEPT_BOTH),
+        mount.headers, request.headers, accept=request.headers.get("Accept", _ACCEPT_BOTH),
         session_id=upstream_id, own_tokens=tuple(text for text in own if text),
     )
-    if mounted.server.pass_client_token and principal.grant is not None:
+    if mount.server.pass_client_token and principal.grant is not None:
         found["Authorization"] = f"Bearer {principal.credential}"
-    if mounted.headers.passthrough or principal.credential:
-        log.hide(*(found[name] for name in mounted.headers.passthrough if name in found), principal.credential)
+    if mount.headers.passthrough or principal.credential:
+        log.hide(*(found[name] for name in mount.headers.passthrough if name in found), principal.credential)
     return found

@@ -23,12 +23,9 @@ from longshore.gateway.mcp.exchange import (
     open_session,
     upstream_headers,
 )
-from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
-from longshore.gateway.mcp.input_requests import modern_client as answering
-from longshore.gateway.mcp.methods import file_transfer as authorizing
-from longshore.gateway.mcp.methods import lists as listing
-from longshore.gateway.mcp.methods import subscribe as streams
-from longshore.gateway.mcp.methods import tools_call as toolcall
+from longshore.gateway.mcp.forwarding import mirrored_headers
+from longshore.gateway.mcp.input_requests import modern_client
+from longshore.gateway.mcp.methods import file_transfer, lists, subscribe, tools_call
 from longshore.gateway.mcp.sessions import renewal, upstream_sessions
 from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import VERSION_HEADER, RequestContext, context_of, principal_of
@@ -66,7 +63,7 @@ class Incoming:
 
 
 async def post(
-    mounted: Mount, request: web.Request, message: Envelope, body: bytes, handle: Handle
+    mount: Mount, request: web.Request, message: Envelope, body: bytes, handle: Handle
 ) -> web.StreamResponse:
     """One message, handled by `handle` as those of sessions are, once it stands in the scope of its caller."""
     context_of(request).is_modern = True
@@ -75,24 +72,24 @@ async def post(
     if message.kind is Kind.NOTIFICATION:    # the revision defines none: what a client says so is for nobody
         return web.Response(status=202)
     workspace = _workspace_of(request, opened)
-    caller = _caller_of(request, mounted, workspace)
+    caller = _caller_of(request, mount, workspace)
     context_of(request).executing = message.kind is Kind.REQUEST
     came = Incoming(message, body, opened, caller, workspace)
-    eras, monitor = request.app[ERA_CACHE], mounted.monitor
-    era = eras.known(monitor) or await eras.of(monitor, mounted.client, upstream_headers(request, mounted, ""))
+    eras, monitor = request.app[ERA_CACHE], mount.monitor
+    era = eras.known(monitor) or await eras.of(monitor, mount.client, upstream_headers(request, mount, ""))
     try:
-        response = await _in_era(era, mounted, request, came, handle)
+        response = await _in_era(era, mount, request, came, handle)
     except Rejected:
-        if not await eras.contradicted(monitor, mounted.client, upstream_headers(request, mounted, "")):
+        if not await eras.contradicted(monitor, mount.client, upstream_headers(request, mount, "")):
             raise
     else:
         is_strange = era == "modern" and isinstance(response, web.Response) and response.status in _STRANGE
         if not is_strange or not speaks_against(response.status, _body_of(response)):
             return response
-        if not await eras.contradicted(monitor, mounted.client, upstream_headers(request, mounted, "")):
+        if not await eras.contradicted(monitor, mount.client, upstream_headers(request, mount, "")):
             return response
     # What was refused did not run: the upstream is of the other era than it was.
-    return await _in_era("legacy" if era == "modern" else "modern", mounted, request, came, handle)
+    return await _in_era("legacy" if era == "modern" else "modern", mount, request, came, handle)
 
 
 _STRANGE = frozenset({400, 404})
@@ -104,15 +101,15 @@ def _body_of(response: web.StreamResponse) -> bytes:
 
 
 async def _in_era(
-    era: Era, mounted: Mount, request: web.Request, came: "Incoming", handle: Handle
+    era: Era, mount: Mount, request: web.Request, came: "Incoming", handle: Handle
 ) -> web.StreamResponse:
     """The message, sent on to an upstream of this era."""
     if era == "legacy":
-        return await _to_session(mounted, request, came, handle)
+        return await _to_session(mount, request, came, handle)
     message, body, caller = came.message, came.body, came.caller
     session = await _open(request, caller, message)
     exchange = Exchange(
-        request, mounted, caller, replace(session, upstream_id="", flags=capabilities.TOOLS + capabilities.RESOURCES),
+        request, mount, caller, replace(session, upstream_id="", flags=capabilities.TOOLS + capabilities.RESOURCES),
         message, modern.without_workspace(body) if came.opened.workspace else body, context_of(request),
         stateless=Stateless(_mirrors(request, came.opened), message.id, fetches_files=_fetches_files(request, body)),
     )
@@ -127,70 +124,72 @@ def refuse_verb(request: web.Request) -> None:
 
 
 async def _to_session(
-    mounted: Mount, request: web.Request, came: "Incoming", handle: Handle
+    mount: Mount, request: web.Request, came: "Incoming", handle: Handle
 ) -> web.StreamResponse:
     """The message within a session that the upstream has with this scope, or with this call alone."""
     message, body, caller, takes = came.message, came.body, came.caller, inputs.taken(came.opened.capabilities)
-    policy = mounted.server.sessionless_clients
+    policy = mount.server.sessionless_clients
     if policy == "refuse":
         raise UnsupportedRevision("this server speaks to callers within a session; start one with initialize")
     if message.method in to_legacy.FOREIGN:
         raise MethodNotFound(f"this server has no method {message.method} in this revision")
     if message.method == "server/discover":
-        return await _discover(mounted, request, message)
+        return await _discover(mount, request, message)
     if message.method in inputs.METHODS and (again := inputs.again(body)) is not None:
         if again.state:
-            await _check_mirrors(mounted, request, came)
-            return await answering.resume(request, caller, message, again, takes)
+            await _check_mirrors(mount, request, came)
+            return await modern_client.resume(request, caller, message, again, takes)
         _check_agreed(context_of(request), message, again)
         body = again.body        # answers to nothing that waits for them
-    note, session = context_of(request), await _open(request, caller, message)
-    asked = f"longshore-{note.request_id}"
+    context, session = context_of(request), await _open(request, caller, message)
+    asked = f"longshore-{context.request_id}"
     stateless = Stateless(
         {}, asked, is_translated=True, log_level=to_legacy.log_level(body),
         fetches_files=_fetches_files(request, body), takes_urls=takes.url,
     )
     if takes.any and policy == "per_principal":
-        scope = request.app[SIGNER].scope_of(mounted.server.id, caller.principal, came.workspace, declared=takes.key)
+        scope = request.app[SIGNER].scope_of(mount.server.id, caller.principal, came.workspace, declared=takes.key)
         stateless.holder = replace(caller, session_id=scope)
     exchange = Exchange(
-        request, mounted, caller, session, message, to_legacy.request(body, asked), note, stateless=stateless
+        request, mount, caller, session, message, to_legacy.request(body, asked), context, stateless=stateless
     )
-    within = partial(upstream_sessions.within, takes=takes, handle=partial(answering.with_standing_stream, handle=handle))
+    within = partial(
+        upstream_sessions.within, takes=takes, handle=partial(modern_client.with_standing_stream, handle=handle)
+    )
     if message.method == "subscriptions/listen":
         # A session of one call is not listened in: then it is of longshore's own changes alone.
-        return await (within(exchange) if policy == "per_principal" else streams.listen(exchange))
-    is_ours = listing.is_ours(exchange) if message.method == "resources/read" else toolcall.is_ours(exchange)
+        return await (within(exchange) if policy == "per_principal" else subscribe.listen(exchange))
+    is_ours = lists.is_ours(exchange) if message.method == "resources/read" else tools_call.is_ours(exchange)
     if takes.any and message.method in inputs.METHODS and not is_ours:
-        return await answering.begin(exchange, within, takes)
+        return await modern_client.begin(exchange, within, takes)
     return await within(exchange)
 
 
-async def _check_mirrors(mounted: Mount, request: web.Request, came: "Incoming") -> None:
+async def _check_mirrors(mount: Mount, request: web.Request, came: "Incoming") -> None:
     """Raise HeaderMismatch where a call that waits is gone on with under headers that say other than its arguments."""
     if came.message.method != "tools/call":
         return
     nowhere, unsent = OpenSession("", "", ""), Stateless({}, came.message.id, is_translated=True)
-    await mirroring.check(
-        Exchange(request, mounted, came.caller, nowhere, came.message, came.body, context_of(request), stateless=unsent)
+    await mirrored_headers.check(
+        Exchange(request, mount, came.caller, nowhere, came.message, came.body, context_of(request), stateless=unsent)
     )
 
 
-def _check_agreed(note: RequestContext, message: Envelope, again: inputs.Again) -> None:
+def _check_agreed(context: RequestContext, message: Envelope, again: inputs.Again) -> None:
     """Raise InputMissing where the user did not agree to open a page without which the server takes no request."""
     if url_required.is_refused(again.responses):
-        note.in_tool_call = message.method == "tools/call"
+        context.in_tool_call = message.method == "tools/call"
         raise InputMissing("the user did not agree to open the page that the server needs opened before this request")
 
 
-async def _discover(mounted: Mount, request: web.Request, message: Envelope) -> web.StreamResponse:
+async def _discover(mount: Mount, request: web.Request, message: Envelope) -> web.StreamResponse:
     """What a session-era upstream says at `initialize`, as the answer to `server/discover`."""
-    initialized = await renewal.introduced(request, mounted, _INIT_PARAMS)
+    initialized = await renewal.introduced(request, mount, _INIT_PARAMS)
     found = jsonrpc.result(message.id, result_fields.discovered(
-        initialized, tells=mounted.server.sessionless_clients == "per_principal"
+        initialized, tells=mount.server.sessionless_clients == "per_principal"
     ))
-    more = authorizing.capability(request, mounted)
-    body = capabilities.with_ours(found, mounted.adapters, capabilities.flags_of(found), more)
+    more = file_transfer.capability(request, mount)
+    body = capabilities.with_ours(found, mount.adapters, capabilities.flags_of(found), more)
     return web.Response(body=body, content_type="application/json")
 
 
@@ -200,11 +199,11 @@ async def _open(request: web.Request, caller: Caller, message: Envelope) -> Open
     return await open_session(request, caller, lease=lease, may_change_lists=may_change, begin=_BEGIN)
 
 
-def _caller_of(request: web.Request, mounted: Mount, workspace: str) -> Caller:
+def _caller_of(request: web.Request, mount: Mount, workspace: str) -> Caller:
     principal = principal_of(request).name
-    scope = request.app[SIGNER].scope_of(mounted.server.id, principal, workspace)
+    scope = request.app[SIGNER].scope_of(mount.server.id, principal, workspace)
     context_of(request).session_id = scope
-    return Caller(scope, mounted.server.id, principal)
+    return Caller(scope, mount.server.id, principal)
 
 
 def _workspace_of(request: web.Request, opened: modern.ModernRequest) -> str:

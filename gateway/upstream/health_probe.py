@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import structlog
 
-from longshore.gateway.upstream import tool_listing as asked_tools
+from longshore.gateway.upstream import tool_listing
 from longshore.gateway.upstream.client import UpstreamClient
 from longshore.gateway.upstream.header_schemas import ToolHeaders
 from longshore.gateway.upstream.rpc import WantsCredentials
@@ -111,12 +111,12 @@ async def _look(monitor: Monitor, client: UpstreamClient, extra: dict[str, str])
     """Ask in the session era, then in the stateless one, which alone a server may speak."""
     is_modern_only = False
     try:
-        listed = await asked_tools.by_handshake(client, extra)
+        listed = await tool_listing.by_handshake(client, extra)
     except WantsCredentials:
         raise
     except UpstreamDown as refused:
         try:
-            listed = await asked_tools.by_discovery(client, extra)
+            listed = await tool_listing.by_discovery(client, extra)
         except UpstreamDown:
             raise refused from None
         is_modern_only = True

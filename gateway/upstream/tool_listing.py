@@ -7,7 +7,7 @@ import msgspec
 
 from longshore.gateway.upstream.client import UpstreamClient
 from longshore.gateway.upstream.discover import META, discovered
-from longshore.gateway.upstream.rpc import request, end_session, notify
+from longshore.gateway.upstream.rpc import end_session, notify, request
 from longshore.gateway.wire import jsonrpc, modern
 from longshore.gateway.wire.tool_lists import Tool
 from longshore.shared.errors import UpstreamDown

@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 
 from longshore.cli.errors import CheckFailed
-from longshore.gateway.auth import protected_resource as resource
+from longshore.gateway.auth import protected_resource
 from longshore.gateway.auth.authenticator import Authenticator
 from longshore.gateway.auth.issuer_metadata import IssuerMetadata, metadata_urls
 from longshore.gateway.auth.jwks import Document, usable_keys
@@ -70,12 +70,12 @@ class Walk:
             await self._token(token)
 
     async def _metadata(self, server: Server | None) -> None:
-        url = resource.metadata_url(self._config, server)
+        url = protected_resource.metadata_url(self._config, server)
         answer = await self._ask("GET", url)
         _require_no_redirect(answer)
         if answer.status != 200:
             raise CheckFailed(f"{url} answers {answer.status}: the proxy must pass /.well-known/ on to longshore")
-        found, expected = answer.decoded(dict[str, Any]), resource.metadata(self._config, server)
+        found, expected = answer.decoded(dict[str, Any]), protected_resource.metadata(self._config, server)
         for name in ("resource", "authorization_servers"):
             if found.get(name) != expected[name]:
                 raise CheckFailed(
@@ -85,13 +85,13 @@ class Walk:
         self._say(f"{url}: the resource is {expected['resource']}")
 
     async def _challenge(self, server: Server, slash: str) -> None:
-        url = resource.resource_url(self._config, server) + slash
+        url = protected_resource.resource_url(self._config, server) + slash
         answer = await self._ask("POST", url)
         _require_no_redirect(answer)
         if answer.status != 401:
             raise CheckFailed(f"{url} answers {answer.status} to a call without a token, instead of 401")
         challenge = answer.headers.get("WWW-Authenticate", "")
-        expected = resource.challenge(self._config, server)
+        expected = protected_resource.challenge(self._config, server)
         if challenge != expected:
             raise CheckFailed(f"{url} asks for a token with {challenge!r}, and should with {expected!r}")
         self._say(f"{url}: 401 without a token, and says where to get one" if "=" in expected else f"{url}: 401")
@@ -108,7 +108,7 @@ class Walk:
             raise CheckFailed(f"{keys_url} answers {answer.status} and holds no key for signatures that has a kid")
         self._say(f"{keys_url}: {len(keys)} keys")
         known = found.scopes_supported
-        for scope in resource.every_scope(self._config):
+        for scope in protected_resource.every_scope(self._config):
             if known is not None and scope not in known:
                 raise CheckFailed(f"{issuer} does not list the scope {scope}: clients that ask for it are refused")
         if not (found.registration_endpoint or found.client_id_metadata_document_supported):
@@ -155,7 +155,7 @@ class Walk:
             await tasks.close()
 
     async def _call(self, server: Server, token: str) -> None:
-        url = resource.resource_url(self._config, server)
+        url = protected_resource.resource_url(self._config, server)
         answer = await self._ask("POST", url, {"Authorization": f"Bearer {token}"})
         if answer.status in (401, 403):
             raise CheckFailed(

@@ -44,10 +44,10 @@ class Publisher:
         self._link = link
         self._keys = keys
 
-    async def publish(self, word: Event) -> None:
+    async def publish(self, event: Event) -> None:
         """Say it to those who listen in its scope, or to all gateways. Raises StoreDown."""
-        channel = self._keys.news(word.scope) if word.scope else self._keys.news_for_all()
-        await self._link.call("PUBLISH", channel, packed(word))
+        channel = self._keys.news(event.scope) if event.scope else self._keys.news_for_all()
+        await self._link.call("PUBLISH", channel, packed(event))
 
 
 class EventListener:
@@ -98,13 +98,13 @@ class EventListener:
 
     def _heard(self, message: bytes) -> None:
         try:
-            word = _decoder.decode(message)
+            event = _decoder.decode(message)
         except msgspec.DecodeError:
             return                       # of another version of longshore
-        if not word.scope:
-            self._hear_all(word)
-        for hear in tuple(self._hearers.get(word.scope, ())):
-            hear(word)
+        if not event.scope:
+            self._hear_all(event)
+        for hear in tuple(self._hearers.get(event.scope, ())):
+            hear(event)
 
     def _ready(self) -> None:
         if self._was_ready:

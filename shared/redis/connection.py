@@ -14,7 +14,7 @@ import structlog
 from longshore.shared.errors import StoreDown
 from longshore.shared.redis.address import RedisAddress, UnsuitableRedis, login
 from longshore.shared.redis.connect import CONNECT_S, located
-from longshore.shared.redis.pipeline import Arg, RedisReplyError, Reply, Pipeline
+from longshore.shared.redis.pipeline import Arg, Pipeline, RedisReplyError, Reply
 from longshore.shared.redis.requirements import refusal, unsuitable, untrusted
 from longshore.shared.tasks import Tasks
 

@@ -10,10 +10,9 @@ import msgspec
 import pytest
 
 from longshore.gateway.mcp.forwarding.cancellations import Cancellations
-from longshore.gateway.mcp.input_requests import legacy_client as questions
-from longshore.gateway.mcp.input_requests import suspended_call as calls
+from longshore.gateway.mcp.input_requests import legacy_client, suspended_call
 from longshore.gateway.mcp.input_requests.request_state import RequestState, verified
-from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall, Request, Resumed
+from longshore.gateway.mcp.input_requests.suspended_call import Request, Resumed, SuspendableCall
 from longshore.gateway.mcp.input_requests.suspended_calls import SuspendedCalls
 from longshore.gateway.mcp.sessions.end_watcher import SessionEndWatcher
 from longshore.gateway.wire.inputs import Takes
@@ -84,7 +83,7 @@ class _Asking:
     async def park(self, parked: SuspendedCalls) -> RequestState:
         assert self.call.ask(_QUESTION % 7) is None
         heard = await parked.hear(self.call)
-        assert isinstance(heard, calls.Ended)
+        assert isinstance(heard, suspended_call.Ended)
         state = msgspec.json.decode(heard.body)["result"]["requestState"]
         return verified(_SEALER, state, _CALLER, self.call.digest, now_ms())
 
@@ -114,7 +113,7 @@ async def test_calls_that_were_answered_are_given_up_with_all_others(server: Red
 async def test_a_call_that_says_nothing_ends_when_its_listener_elsewhere_is_gone(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "_QUIET_S", 0.05)
+    monkeypatch.setattr(suspended_call, "_QUIET_S", 0.05)
     async with _process(server, "holder") as holder, _process(server, "listener") as listener:
         asking = _Asking()
         state = await asking.park(holder.parked)
@@ -162,7 +161,7 @@ def test_a_server_cannot_leave_any_number_of_questions_open() -> None:
 
 async def test_a_cancellation_that_comes_twice_ends_the_wait_once() -> None:
     """The second one while the first is at work: an error there would end what this gateway hears of all others."""
-    cancellations, failed, waits = Cancellations(), list[BaseException](), list[questions._Wait]()
+    cancellations, failed, waits = Cancellations(), list[BaseException](), list[legacy_client._Wait]()
 
     def again() -> None:
         try:
@@ -172,7 +171,7 @@ async def test_a_cancellation_that_comes_twice_ends_the_wait_once() -> None:
 
     async def waits_for_its_client() -> None:
         async with asyncio.timeout(None) as limit:
-            waits.append(questions._Wait(limit))
+            waits.append(legacy_client._Wait(limit))
             cancellations.begin("session", 1, waits[0])
             cancellations.cancel("session", 1)
             asyncio.get_running_loop().call_soon(again)

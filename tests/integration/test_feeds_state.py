@@ -7,10 +7,10 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from longshore.gateway.mcp.subscriptions.subscriber import Subscriber
-from longshore.gateway.mcp.subscriptions.upstream_feed import FeedOwner, Feed, Source
+from longshore.gateway.mcp.subscriptions.upstream_feed import Feed, FeedOwner, Source
 from longshore.gateway.wire.changes import Wants
 from longshore.shared.errors import SessionGone, StoreDown, TooMany
-from longshore.shared.messaging.pubsub import RESYNC, Publisher, Event
+from longshore.shared.messaging.pubsub import RESYNC, Event, Publisher
 from longshore.shared.state.feeds import FeedStore
 from tests.fixtures.storage import RedisServer, State, opened_state, redis_server
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from aiohttp import ClientResponse, web
 
 from longshore.shared.keys import Keys
-from longshore.shared.messaging.pubsub import RESYNC, RESOURCES, EventListener, Publisher, Event
+from longshore.shared.messaging.pubsub import RESOURCES, RESYNC, Event, EventListener, Publisher
 from longshore.shared.redis.address import parse_redis_url
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.tasks import Tasks

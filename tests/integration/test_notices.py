@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from aiohttp import ClientResponse, web
 
-from longshore.shared.messaging.pubsub import RESOURCES, EventListener, Event
+from longshore.shared.messaging.pubsub import RESOURCES, Event, EventListener
 from longshore.shared.records import FileRecord
 from longshore.shared.state.quota import FileLimits
 from tests.fixtures.changing import Stream, listening, without_sessions

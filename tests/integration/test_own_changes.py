@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from longshore.shared.keys import Keys
-from longshore.shared.messaging.pubsub import RESOURCES, Publisher, Event
+from longshore.shared.messaging.pubsub import RESOURCES, Event, Publisher
 from longshore.shared.redis.address import parse_redis_url
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.tasks import Tasks

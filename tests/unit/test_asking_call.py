@@ -2,7 +2,7 @@
 
 import pytest
 
-from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall, Ended, Request
+from longshore.gateway.mcp.input_requests.suspended_call import Ended, Request, SuspendableCall
 from longshore.gateway.wire.inputs import NOTHING
 from longshore.shared.errors import CallLost
 from longshore.shared.state.sessions import Caller

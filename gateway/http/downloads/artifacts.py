@@ -27,12 +27,12 @@ _GONE = "no artifact of this name here; it may have expired"
 
 async def download(request: web.Request) -> web.StreamResponse:
     """Stream the file, whole or one range of it. Raises Forbidden, NotFound."""
-    note = context_of(request)
+    context = context_of(request)
     server, scope = request.match_info["server"], request.match_info["session"]
     artifact_id = request.match_info["artifact"]
     if server not in request.app[SERVERS] or not (is_id(scope) and is_id(artifact_id)):
         raise NotFound(_GONE)
-    note.server = server
+    context.server = server
     auth_mode = await _authorize(request, server=server, scope=scope, artifact_id=artifact_id)
     (record,) = await request.app[FILES].use(scope, [artifact_id])
     # What a client sent itself is there for a link that says so (files/authorizeDownload).
@@ -43,7 +43,7 @@ async def download(request: web.Request) -> web.StreamResponse:
         sent = await _send(request, passage, record)
     request.app[METRICS].download(
         server=server, auth_mode=auth_mode, result="success" if sent.status < 400 else "error",
-        size_bytes=sent.content_length or 0, duration_s=monotonic_s() - note.started_s,
+        size_bytes=sent.content_length or 0, duration_s=monotonic_s() - context.started_s,
     )
     return sent
 

@@ -70,10 +70,10 @@ async def _scope_of(request: web.Request, server: str, principal: Principal) -> 
 @contextmanager
 def counted(request: web.Request) -> Iterator[str]:
     """The server that takes the upload; a refusal is counted. Raises NotFound, BadRequest."""
-    server, note = request.match_info["server"], context_of(request)
+    server, context = request.match_info["server"], context_of(request)
     if server not in request.app[SERVERS]:
         raise NotFound("no server of this id is configured here")
-    note.server = server
+    context.server = server
     try:
         if not request.app[CONFIG].uploads.enabled:
             raise BadRequest("uploads are disabled here (uploads.enabled)")

@@ -10,7 +10,7 @@ from aiohttp import web
 from longshore.gateway.appkeys import BLOBS, CONFIG, FILES, GRANTS, RESERVATIONS, RESUMABLE
 from longshore.gateway.files.uploaded import describe_uploads
 from longshore.gateway.http.rate_limits import rate_limited
-from longshore.gateway.http.uploads import tus_headers as tus
+from longshore.gateway.http.uploads import tus_headers
 from longshore.gateway.http.uploads.append import Appending, discard, finish, take
 from longshore.gateway.http.uploads.authorization import Grant, authorize, counted, reserve
 from longshore.gateway.http.uploads.incoming import check_coding, check_size, digest_of, display_name, say_continue
@@ -34,18 +34,18 @@ async def options(request: web.Request) -> web.StreamResponse:
     with counted(request):
         uploads = request.app[CONFIG].uploads
         _check_enabled(request)
-        return web.Response(status=204, headers=tus.capabilities(max_size_bytes=uploads.max_file_bytes))
+        return web.Response(status=204, headers=tus_headers.capabilities(max_size_bytes=uploads.max_file_bytes))
 
 
 async def create(request: web.Request, server: str) -> web.StreamResponse:
     """POST on the server's path: begin an upload, with its first bytes where the request has some."""
     _check_enabled(request)
-    tus.check_version(request.headers)
+    tus_headers.check_version(request.headers)
     upload = _described(request, server)
     if has_body := request.can_read_body:
-        tus.check_media_type(request.content_type)
+        tus_headers.check_media_type(request.content_type)
         check_coding(request.headers)
-    checksum = tus.checksum(request.headers.get("Upload-Checksum"))
+    checksum = tus_headers.checksum(request.headers.get("Upload-Checksum"))
     grant = await authorize(request, server)
     async with rate_limited(request, "transfer", scope=grant.scope) as passage:
         capability = await _begin(request, grant, upload)
@@ -63,7 +63,7 @@ async def create(request: web.Request, server: str) -> web.StreamResponse:
 async def head(request: web.Request) -> web.StreamResponse:
     """HEAD: how far the upload has come. One that is complete, but was not finished then, is finished now."""
     with counted(request) as server:
-        tus.check_version(request.headers)
+        tus_headers.check_version(request.headers)
         progress = await _found(request, server)
         upload, capability = progress.upload, request.match_info["upload"]
         if progress.offset == upload.size_bytes and not progress.is_done:
@@ -79,11 +79,11 @@ async def head(request: web.Request) -> web.StreamResponse:
 async def patch(request: web.Request) -> web.StreamResponse:
     """PATCH: the next bytes."""
     with counted(request) as server:
-        tus.check_version(request.headers)
-        tus.check_media_type(request.content_type)
+        tus_headers.check_version(request.headers)
+        tus_headers.check_media_type(request.content_type)
         check_coding(request.headers)
-        offset = tus.number(request.headers, "Upload-Offset")
-        checksum = tus.checksum(request.headers.get("Upload-Checksum"))
+        offset = tus_headers.number(request.headers, "Upload-Offset")
+        checksum = tus_headers.checksum(request.headers.get("Upload-Checksum"))
         found, capability = await _found(request, server), request.match_info["upload"]
         coming_bytes = request.content_length or 0
         if offset == found.offset and offset + coming_bytes > found.upload.size_bytes:
@@ -99,13 +99,13 @@ async def patch(request: web.Request) -> web.StreamResponse:
 async def terminate(request: web.Request) -> web.StreamResponse:
     """DELETE: end an upload that is not complete, and unlink what came."""
     with counted(request) as server:
-        tus.check_version(request.headers)
+        tus_headers.check_version(request.headers)
         found, capability = await _found(request, server), request.match_info["upload"]
         _, progress = await take(request, capability, offset=None)
         if progress.is_done:
             raise NotFound("this upload is complete: its file lives on under its handle")
         await discard(request.app, capability, found.upload)
-        return web.Response(status=204, headers={tus.VERSION_HEADER: tus.VERSION})
+        return web.Response(status=204, headers={tus_headers.VERSION_HEADER: tus_headers.VERSION})
 
 
 async def show(request: web.Request) -> web.StreamResponse:
@@ -145,10 +145,10 @@ def _described(request: web.Request, server: str) -> ResumableUpload:
     config = request.app[CONFIG]
     if "Upload-Defer-Length" in request.headers:
         raise BadRequest("the length must be known at the beginning; send Upload-Length")
-    size, text = tus.number(request.headers, "Upload-Length"), request.headers.get("Upload-Metadata", "")
+    size, text = tus_headers.number(request.headers, "Upload-Length"), request.headers.get("Upload-Metadata", "")
     check_size(config, size)
     FileLimits.of(config).check_possible(size)
-    facts = tus.metadata(text)
+    facts = tus_headers.metadata(text)
     sha256 = digest_of(facts["sha256"]) if facts.get("sha256") else ""
     if config.uploads.require_sha256 and not sha256:
         raise BadRequest("send the file's sha256 in Upload-Metadata (uploads.require_sha256)")
@@ -195,7 +195,7 @@ async def _found(request: web.Request, server: str) -> Progress:
 
 
 def _headers(request: web.Request, upload: ResumableUpload, offset: int) -> dict[str, str]:
-    headers = {tus.VERSION_HEADER: tus.VERSION, "Upload-Offset": str(offset)}
+    headers = {tus_headers.VERSION_HEADER: tus_headers.VERSION, "Upload-Offset": str(offset)}
     if offset < upload.size_bytes:
-        headers["Upload-Expires"] = tus.expires(now_s(), request.app[RESUMABLE].ttl_ms)
+        headers["Upload-Expires"] = tus_headers.expires(now_s(), request.app[RESUMABLE].ttl_ms)
     return headers

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from longshore.gateway.appkeys import BLOBS, FILES
 from longshore.gateway.files import handles, results, sep_2631, stored
 from longshore.gateway.files.candidates import ToolResult
-from longshore.gateway.mcp.call_files import signed_urls as links
+from longshore.gateway.mcp.call_files import signed_urls
 from longshore.gateway.mcp.call_files.find_outputs import search
 from longshore.gateway.mcp.call_files.reserved_output import Pending
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.mcp.methods import file_transfer as authorizing
+from longshore.gateway.mcp.methods import file_transfer
 from longshore.gateway.wire import jsonrpc
 from longshore.shared.errors import ArtifactMissing
 from longshore.shared.records import ArtifactRecord
@@ -50,7 +50,7 @@ async def finish(exchange: Exchange, pending: Pending, response: bytes) -> tuple
 async def _presented(
     exchange: Exchange, pending: Pending, records: Sequence[ArtifactRecord]
 ) -> list[tuple[ArtifactRecord, results.Presentation]]:
-    left = _MOST_RAW_BYTES if exchange.config.allow_raw_output(exchange.mounted.server, pending.producer) else -1
+    left = _MOST_RAW_BYTES if exchange.config.allow_raw_output(exchange.mount.server, pending.producer) else -1
     found = []
     for record in records:
         raw: bytes | None = None
@@ -75,11 +75,13 @@ def _read_all(fd: int) -> bytes:
 def shown(exchange: Exchange, record: ArtifactRecord, raw: bytes | None = None) -> results.Presentation:
     """How this caller is shown the artifact."""
     config = exchange.config
-    is_fetched = exchange.fetches_files and authorizing.offers_downloads(exchange.request, exchange.mounted)
+    is_fetched = exchange.fetches_files and file_transfer.offers_downloads(exchange.request, exchange.mount)
     return results.Presentation(
         uri=handles.artifact_uri(config.artifacts.uri_scheme, record),
-        download_url=links.download_url(exchange.request, record) if config.core.allow_artifacts_download else None,
-        is_resource=exchange.mounted.adapters.exposes_artifacts and record.expose,
+        download_url=(
+            signed_urls.download_url(exchange.request, record) if config.core.allow_artifacts_download else None
+        ),
+        is_resource=exchange.mount.adapters.exposes_artifacts and record.expose,
         has_links=exchange.stateless is not None or exchange.session.protocol >= _FIRST_WITH_LINKS,
         raw=raw, file=sep_2631.file_block(record) if is_fetched else None,
     )

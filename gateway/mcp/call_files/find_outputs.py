@@ -11,7 +11,7 @@ from longshore.gateway.appkeys import BLOBS, QUEUE
 from longshore.gateway.files import candidates, embedded
 from longshore.gateway.files.candidates import ToolResult
 from longshore.gateway.files.embedded import Embedded, Linked
-from longshore.gateway.mcp.call_files import linked_resources as linked
+from longshore.gateway.mcp.call_files import linked_resources
 from longshore.gateway.mcp.call_files.reserved_output import Pending, as_ours
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.shared import ids
@@ -107,7 +107,7 @@ async def _staged(
                 left_out += 1        # unread: each link is a request to the upstream
                 continue
             try:
-                files = await linked.read(exchange, part) if isinstance(part, Linked) else [part]
+                files = await linked_resources.read(exchange, part) if isinstance(part, Linked) else [part]
                 for file in files:
                     if len(places) == MOST_FILES:
                         left_out += 1

@@ -95,7 +95,7 @@ def _checked(exchange: Exchange, uri: str) -> Inline:
             raise ToolInputError("a data: URI needs its digest here: data:<media type>;sha256=<64 hex digits>;base64,…")
         if len(file.data) <= limit:
             return file
-    tool = own.upload_tool_name(exchange.mounted.server)
+    tool = own.upload_tool_name(exchange.mount.server)
     what = f"a data: URI may hold {limit} bytes here" if limit > 0 else "data: URIs are not taken here"
     raise ToolInputError(f"{what}; call {tool}, upload the file to the link that it returns, and pass the handle")
 

@@ -33,7 +33,7 @@ class Pending:
 def storage_root(exchange: Exchange) -> PurePosixPath:
     """The storage root as the upstream sees it."""
     own = PurePosixPath(exchange.request.app[BLOBS].folders.root)
-    theirs = exchange.mounted.server.upstream.storage_path
+    theirs = exchange.mount.server.upstream.storage_path
     return PurePosixPath(theirs) if theirs else own
 
 
@@ -44,7 +44,7 @@ def as_ours(exchange: Exchange, path: str) -> str:
     named = PurePosixPath(path)
     if theirs != own and named.is_relative_to(theirs):
         return str(own.joinpath(named.relative_to(theirs)))
-    if exchange.mounted.server.upstream.storage_path is None and not named.is_relative_to(own):
+    if exchange.mount.server.upstream.storage_path is None and not named.is_relative_to(own):
         return candidates.in_our_layout(path, str(own))
     return path
 
@@ -68,10 +68,10 @@ async def begin(
 
 async def _inject(exchange: Exchange, pending: Pending, argument: str, given: dict[str, Any]) -> None:
     app, scope = exchange.request.app, exchange.caller.session_id
-    timeout_s = exchange.config.tool_timeout_s(exchange.mounted.server, pending.producer) or _LONGEST_CALL_S
+    timeout_s = exchange.config.tool_timeout_s(exchange.mount.server, pending.producer) or _LONGEST_CALL_S
     grace_ms = int(timeout_s + _GRACE_AFTER_CALL_S) * 1000
     folder = layout.artifact_parts(scope, pending.artifact_id, "")[:-1]
-    lease = lease_id(exchange.note, exchange.envelope)
+    lease = lease_id(exchange.context, exchange.envelope)
     # Where there is no session any more, the sweep finds the folder.
     pending.not_before_ns, _ = await asyncio.gather(
         app[BLOBS].make_folder(folder),

@@ -12,7 +12,7 @@ from longshore.gateway.appkeys import BLOBS, FILES, QUEUE
 from longshore.gateway.files import results, spill, structured
 from longshore.gateway.files.blocks import UNREADABLE
 from longshore.gateway.files.spill import Large
-from longshore.gateway.mcp.call_files import attach_outputs as capture
+from longshore.gateway.mcp.call_files import attach_outputs
 from longshore.gateway.mcp.exchange import Exchange, lease_id
 from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.wire import jsonrpc
@@ -74,21 +74,21 @@ class _Spilling:
                 self.blocks.append(raw)
                 continue
             self.has_changed = True
-            shown = capture.shown(self._exchange, record)
+            shown = attach_outputs.shown(self._exchange, record)
             linked = shown if is_new else replace(shown, has_links=False, file=None)
             self.blocks += spill.stand_ins(record, linked, found.preview)
 
     async def structured_of(self, result: RawMap) -> None:
         """Replace structured content by where it is kept, or, where the tool has an output schema, long texts in it
         that any other text may stand for. Of a tool that is not known, it stays."""
-        monitor, tool = self._exchange.mounted.monitor, self._exchange.envelope.name
+        monitor, tool = self._exchange.mount.monitor, self._exchange.envelope.name
         raw = result.get("structuredContent", msgspec.Raw(b""))
         if len(bytes(raw)) <= self._limit_bytes or tool not in monitor.tools:
             return
         if (schema := monitor.outputs.get(tool)) is not None:
             result["structuredContent"] = await self._with_short_texts(raw, schema)
         elif (record := await self._linked(spill.structured(raw, tool))) is not None:
-            shown = capture.shown(self._exchange, record)
+            shown = attach_outputs.shown(self._exchange, record)
             result["structuredContent"] = jsonrpc.raw(results.meta_of(record, shown))
 
     async def _with_short_texts(self, raw: msgspec.Raw, schema: dict[str, Any]) -> msgspec.Raw:
@@ -100,7 +100,7 @@ class _Spilling:
         for slot in slots:
             found = spill.text(slot.text)
             if (record := await self._linked(found)) is not None:
-                slot.fill(spill.stand_in(record, capture.shown(self._exchange, record), found.preview))
+                slot.fill(spill.stand_in(record, attach_outputs.shown(self._exchange, record), found.preview))
         return jsonrpc.raw(value) if slots else raw
 
     async def _linked(self, found: Large) -> ArtifactRecord | None:
@@ -109,7 +109,7 @@ class _Spilling:
         if record is not None:
             self.has_changed = True
         if record is not None and is_new:
-            self.blocks += results.link_blocks(record, capture.shown(self._exchange, record))
+            self.blocks += results.link_blocks(record, attach_outputs.shown(self._exchange, record))
         return record
 
     async def _record(self, found: Large) -> tuple[ArtifactRecord | None, bool]:
@@ -125,7 +125,7 @@ class _Spilling:
         new = await _kept(self._exchange, found)
         if new is not None:
             self._known.append(new)
-            self.kept.append(results.meta_of(new, capture.shown(self._exchange, new)))
+            self.kept.append(results.meta_of(new, attach_outputs.shown(self._exchange, new)))
         return new, new is not None
 
 
@@ -133,7 +133,7 @@ class _Spilling:
         """Have what is kept of this call stay until its end: it must not give way to what comes after it."""
         exchange, ids_of_call = self._exchange, [record.id for record in self._known[self._held:]]
         self._held = len(self._known)
-        lease = lease_id(exchange.note, exchange.envelope)
+        lease = lease_id(exchange.context, exchange.envelope)
         with suppress(NotFound):     # one has gone already, as the user may have wanted
             await exchange.request.app[LEASES].use(exchange.caller.session_id, lease, ids_of_call)
 

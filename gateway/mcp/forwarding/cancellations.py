@@ -67,10 +67,10 @@ class Cancellations:
             one.fail(_enough())
         return bool(running)
 
-    def on_event(self, word: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """A cancellation that reached some gateway: of a call that runs here, or that is still to come."""
         try:
-            asked = _cancels.decode(word.data)
+            asked = _cancels.decode(event.data)
         except msgspec.DecodeError:
             return
         if self.cancel(asked.session_id, asked.message_id):

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from longshore.gateway.mcp.exchange import Exchange, upstream_headers
-from longshore.gateway.upstream import tool_listing as asked_tools
+from longshore.gateway.upstream import tool_listing
 from longshore.gateway.upstream.client import UpstreamAnswer
 from longshore.gateway.wire import modern, param_headers, tool_lists
 from longshore.gateway.wire.param_headers import Mirrored
@@ -58,7 +58,7 @@ async def check(exchange: Exchange) -> None:
 
 def learn(exchange: Exchange, result: bytes) -> None:
     """Take over what a page of the upstream's tools says."""
-    exchange.mounted.monitor.headers.learn(tool_lists.tools_in(result), _whose(exchange))
+    exchange.mount.monitor.headers.learn(tool_lists.tools_in(result), _whose(exchange))
 
 
 def build(exchange: Exchange, body: bytes) -> dict[str, str]:
@@ -99,27 +99,27 @@ async def retry_after_mismatch(exchange: Exchange, answer: UpstreamAnswer, body:
 
 
 def _wanted(exchange: Exchange) -> list[Mirrored]:
-    return exchange.mounted.monitor.headers.of(exchange.envelope.name, _whose(exchange))
+    return exchange.mount.monitor.headers.of(exchange.envelope.name, _whose(exchange))
 
 
 def _whose(exchange: Exchange) -> str:
-    mounted = exchange.mounted
-    return exchange.caller.session_id if mounted.headers.passthrough or mounted.server.pass_client_token else ""
+    mount = exchange.mount
+    return exchange.caller.session_id if mount.headers.passthrough or mount.server.pass_client_token else ""
 
 
 async def _ask_again(exchange: Exchange) -> None:
     """Ask the upstream for its tools. What was known holds where it does not answer."""
-    mounted, stateless = exchange.mounted, exchange.stateless
-    came = upstream_headers(exchange.request, mounted, "")
+    mount, stateless = exchange.mount, exchange.stateless
+    came = upstream_headers(exchange.request, mount, "")
     headers = {name: value for name, value in came.items() if name.lower() not in _OF_AN_ANSWER}
 
     async def listed() -> list[Tool]:
         if exchange.is_restated or (stateless is not None and not stateless.is_translated):
-            return (await asked_tools.by_discovery(mounted.client, headers)).tools
-        return (await asked_tools.by_handshake(mounted.client, headers)).tools
+            return (await tool_listing.by_discovery(mount.client, headers)).tools
+        return (await tool_listing.by_handshake(mount.client, headers)).tools
 
     with suppress(LongshoreError):
-        await mounted.monitor.headers.refresh(listed, _whose(exchange))
+        await mount.monitor.headers.refresh(listed, _whose(exchange))
 
 
 def _arguments_of(body: bytes) -> dict[str, Any]:

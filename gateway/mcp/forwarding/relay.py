@@ -14,7 +14,7 @@ from aiohttp import web
 
 from longshore.gateway.appkeys import EVENT_LISTENER, SESSIONS, TASKS
 from longshore.gateway.mcp.exchange import Exchange, Sink
-from longshore.gateway.mcp.forwarding import resume as resuming
+from longshore.gateway.mcp.forwarding import resume
 from longshore.gateway.mcp.forwarding.resume import MAX_EVENT_BYTES
 from longshore.gateway.mcp.forwarding.translate import Change, on_side_message, translate_response
 from longshore.gateway.mcp.list_cache import CHANGED, LIST_CACHE
@@ -37,7 +37,7 @@ from longshore.shared.errors import (
     ToolInputError,
     UpstreamDown,
 )
-from longshore.shared.messaging.pubsub import RESYNC, RESOURCES, Event
+from longshore.shared.messaging.pubsub import RESOURCES, RESYNC, Event
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +72,7 @@ async def relay(
         body = await change(came)
         kind = answer.media_type if body is came and answer.media_type else "application/json"
         return web.Response(status=status_of(exchange, body), body=body, headers={**headers, "Content-Type": kind})
-    return await relay_bytes(exchange.request, answer, exchange.note, headers=headers)
+    return await relay_bytes(exchange.request, answer, exchange.context, headers=headers)
 
 
 def check_kind(answer: UpstreamAnswer, *, asked: bool) -> None:
@@ -108,7 +108,7 @@ async def _into(
                     exchange.answered = True
                     await sink.send(data)
                 elif event.data and not sink.answers_only and on_side_message(exchange, event.data):
-                    watch_lists(exchange.request, exchange.note, event.source)
+                    watch_lists(exchange.request, exchange.context, event.source)
                     await sink.send(event.data)
     if not exchange.answered:
         raise UpstreamDown("the upstream server ended its stream without an answer")
@@ -126,7 +126,7 @@ class Standing:
 
 
 async def relay_bytes(
-    request: web.Request, answer: UpstreamAnswer, note: RequestContext, *, headers: dict[str, str],
+    request: web.Request, answer: UpstreamAnswer, context: RequestContext, *, headers: dict[str, str],
     standing: Standing | None = None,
 ) -> web.StreamResponse:
     """Pass the answer through untouched but for what a `standing` stream is told; a short body in one write."""
@@ -140,37 +140,38 @@ async def relay_bytes(
     response = web.StreamResponse(status=answer.status, headers=headers)
     if not answer.is_stream:
         response.content_length = answer.length    # where it is known: a body that breaks off then shows
-    note.head_sent = True
+    context.head_sent = True
     await response.prepare(request)
     try:
         if answer.is_stream:
-            await _copy_stream(request, answer, response, note, standing=standing)
+            await _copy_stream(request, answer, response, context, standing=standing)
         else:
             async for chunk in answer.chunks():
                 await response.write(chunk)
     except LongshoreError as err:
-        await break_off(response, note, err, is_stream=answer.is_stream)
+        await break_off(response, context, err, is_stream=answer.is_stream)
     await response.write_eof()
     return response
 
 
 async def _copy_stream(
-    request: web.Request, answer: UpstreamAnswer, response: web.StreamResponse, note: RequestContext, *, standing: Standing | None
+    request: web.Request, answer: UpstreamAnswer, response: web.StreamResponse, context: RequestContext, *,
+    standing: Standing | None,
 ) -> None:
     """Copy until the end, or until we drain where it is a `standing` stream."""
     streams = request.app[STREAMS]
-    stream = streams.add(response, None if standing is not None else partial(first_byte, request, note))
+    stream = streams.add(response, None if standing is not None else partial(first_byte, request, context))
 
     async def copy() -> None:
         chunks: AsyncIterator[bytes] = answer.chunks()
         if standing is not None and standing.acknowledgement is not None:
             chunks = standing.acknowledgement.through(chunks)
         async for chunk in chunks:
-            watch_lists(request, note, chunk)
+            watch_lists(request, context, chunk)
             await stream.write(chunk)
 
-    if standing is not None and note.trace is not None:
-        note.trace.stands(answer.status)
+    if standing is not None and context.trace is not None:
+        context.trace.stands(answer.status)
     try:
         if standing is None:
             await copy()
@@ -188,9 +189,9 @@ async def _hold(streams: Streams, stream: OpenStream, copying: Coroutine[None, N
         await stream.close(standing.farewell)
 
 
-def _tell(request: web.Request, stream: OpenStream, standing: Standing, word: Event) -> None:
+def _tell(request: web.Request, stream: OpenStream, standing: Standing, event: Event) -> None:
     is_early = standing.acknowledgement is not None and not standing.acknowledgement.is_out
-    if word.kind in (RESOURCES, RESYNC) and not is_early and stream.put(standing.notice):
+    if event.kind in (RESOURCES, RESYNC) and not is_early and stream.put(standing.notice):
         request.app[TASKS].spawn(stream.flush(), name="tell_of_change")
 
 
@@ -210,10 +211,10 @@ async def _stream_events(
     exchange: Exchange, events: AsyncIterator["_Event"], first: bytes, headers: dict[str, str]
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={**headers, **STREAM_HEADERS, "Content-Type": "text/event-stream"})
-    exchange.note.head_sent = True
+    exchange.context.head_sent = True
     await response.prepare(exchange.request)
     streams = exchange.request.app[STREAMS]
-    stream = streams.add(response, partial(first_byte, exchange.request, exchange.note))
+    stream = streams.add(response, partial(first_byte, exchange.request, exchange.context))
     try:
         if first:
             await stream.write(first)
@@ -221,7 +222,7 @@ async def _stream_events(
             if event.source:
                 await stream.write(event.source)
     except LongshoreError as err:
-        await break_off(response, exchange.note, err, is_stream=True)
+        await break_off(response, exchange.context, err, is_stream=True)
     finally:
         streams.remove(stream)
     await response.write_eof()
@@ -251,7 +252,7 @@ async def _events(exchange: Exchange, answer: UpstreamAnswer, change: Change) ->
                     data = await change(event.data)
                     yield _Event(event.source if data is event.data else event.with_data(data), data)
                 elif on_side_message(exchange, event.data):
-                    watch_lists(exchange.request, exchange.note, event.source)
+                    watch_lists(exchange.request, exchange.context, event.source)
                     waits = False
                     yield _Event(event.source)
     yield _Event(parser.rest())
@@ -259,7 +260,7 @@ async def _events(exchange: Exchange, answer: UpstreamAnswer, change: Change) ->
 
 def _chunks(exchange: Exchange, answer: UpstreamAnswer) -> AsyncGenerator[bytes, None]:
     """The answer as it arrives. A client of the stateless revision does not resume a stream of the session era."""
-    return resuming.chunks(exchange, answer) if _is_translated(exchange) else answer.chunks()
+    return resume.chunks(exchange, answer) if _is_translated(exchange) else answer.chunks()
 
 
 def _is_translated(exchange: Exchange) -> bool:
@@ -271,27 +272,29 @@ def status_of(exchange: Exchange, response: bytes) -> int:
     return to_legacy.status_of(response) if _is_translated(exchange) else 200
 
 
-def first_byte(request: web.Request, note: RequestContext) -> None:
+def first_byte(request: web.Request, context: RequestContext) -> None:
     """Count how long the client waited for the first of its stream."""
-    request.app[METRICS].first_byte(server=note.server, after_s=monotonic_s() - note.started_s)
+    request.app[METRICS].first_byte(server=context.server, after_s=monotonic_s() - context.started_s)
 
 
-def watch_lists(request: web.Request, note: RequestContext, data: bytes) -> None:
+def watch_lists(request: web.Request, context: RequestContext, data: bytes) -> None:
     """Notice that an upstream's list has changed. A notification cut in two between chunks goes unnoticed here;
     the list is then kept for its time at most."""
-    if CHANGED in data and request.app[LIST_CACHE].is_on and note.session_id:
-        request.app[TASKS].spawn(request.app[SESSIONS].lists_changed(note.session_id), name="lists_changed")
+    if CHANGED in data and request.app[LIST_CACHE].is_on and context.session_id:
+        request.app[TASKS].spawn(request.app[SESSIONS].lists_changed(context.session_id), name="lists_changed")
 
 
-async def break_off(response: web.StreamResponse, note: RequestContext, err: LongshoreError, *, is_stream: bool) -> None:
+async def break_off(
+    response: web.StreamResponse, context: RequestContext, err: LongshoreError, *, is_stream: bool
+) -> None:
     """Tell of `err` when the head is gone out already: on the stream, or by cutting a body whose length was promised.
     """
-    note.reason = err.reason
-    log.info("answer_broken_off", reason=err.reason, server=note.server)
+    context.reason = err.reason
+    log.info("answer_broken_off", reason=err.reason, server=context.server)
     if not is_stream:
         raise CutOff from err
-    if note.message_id is not None:
-        await response.write(sse.event(error_message(note, err)))
+    if context.message_id is not None:
+        await response.write(sse.event(error_message(context, err)))
 
 
 async def _refused(exchange: Exchange, answer: UpstreamAnswer, change: Change) -> web.StreamResponse:
@@ -309,14 +312,14 @@ async def _refused(exchange: Exchange, answer: UpstreamAnswer, change: Change) -
 _FOR_THE_CALLER = (ToolInputError, ArtifactMissing, OverQuota, MissingCapability, InputMissing)
 
 
-def error_message(note: RequestContext, err: LongshoreError) -> bytes:
+def error_message(context: RequestContext, err: LongshoreError) -> bytes:
     """The JSON-RPC form of an error of this request: a tool result where the caller can correct it."""
-    if note.in_tool_call and isinstance(err, _FOR_THE_CALLER) and not (
-        note.is_modern and isinstance(err, MissingCapability)    # for which that revision has an error of its own
+    if context.in_tool_call and isinstance(err, _FOR_THE_CALLER) and not (
+        context.is_modern and isinstance(err, MissingCapability)    # for which that revision has an error of its own
     ):
         failure = jsonrpc.tool_failure(err)
-        said = result_fields.own("tools/call", failure) if note.is_modern else failure
-        return jsonrpc.result(note.message_id, said)
+        said = result_fields.own("tools/call", failure) if context.is_modern else failure
+        return jsonrpc.result(context.message_id, said)
     # The stateless revision has no code of its own for what is not there.
-    no_such = note.is_modern and isinstance(err, NotFound) and err.code == NotFound.code
-    return jsonrpc.error(note.message_id, err, code=InvalidParams.code if no_such else None)
+    no_such = context.is_modern and isinstance(err, NotFound) and err.code == NotFound.code
+    return jsonrpc.error(context.message_id, err, code=InvalidParams.code if no_such else None)

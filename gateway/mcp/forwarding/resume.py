@@ -31,7 +31,7 @@ class _Told:
         self.failure: UpstreamDown | None = None     # what the stream broke off with, None where it just ended
         self._request_id = request_id
 
-    def note(self, events: Iterable[sse.Event]) -> bytes:
+    def context(self, events: Iterable[sse.Event]) -> bytes:
         """The bytes of whole events, noted."""
         sources = []
         for event in events:
@@ -69,7 +69,7 @@ async def _events(answer: UpstreamAnswer, told: _Told) -> AsyncGenerator[bytes, 
     told.failure = None
     try:
         async for chunk in answer.chunks():
-            if whole := told.note(parser.feed(chunk)):
+            if whole := told.context(parser.feed(chunk)):
                 yield whole
     except UpstreamDown as err:
         told.failure = err
@@ -82,7 +82,7 @@ async def _again(exchange: Exchange, told: _Told) -> AsyncIterator[UpstreamAnswe
         await asyncio.sleep(told.pause_s)
         headers = {**exchange.upstream_headers(), "Accept": "text/event-stream", "Last-Event-ID": told.last_id}
         before = exchange.stateless.running if exchange.stateless is not None else None
-        running = exchange.mounted.client.exchange("GET", headers, within_s=None if before is None else before.left_s)
+        running = exchange.mount.client.exchange("GET", headers, within_s=None if before is None else before.left_s)
         try:
             answer = await running.__aenter__()
         except UpstreamDown as err:

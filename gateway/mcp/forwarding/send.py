@@ -6,7 +6,7 @@ from types import TracebackType
 
 from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
+from longshore.gateway.mcp.forwarding import mirrored_headers
 from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
 from longshore.gateway.mcp.methods.legacy_session_requests import to_modern_request
 from longshore.gateway.mcp.sessions.renewal import renew
@@ -51,7 +51,7 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
                 return answer
             await self._leave()
             left -= 1
-            exchange.use_upstream(await renew(exchange.request, exchange.mounted, exchange.holder, lost=lost))
+            exchange.use_upstream(await renew(exchange.request, exchange.mount, exchange.holder, lost=lost))
 
     async def _ask(self) -> UpstreamAnswer:
         exchange = self._exchange
@@ -59,7 +59,7 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
             await to_modern_request(exchange, self._body) if exchange.is_restated
             else (exchange.upstream_headers(), self._body)
         )
-        running = exchange.mounted.client.exchange(
+        running = exchange.mount.client.exchange(
             "POST", headers, body, within_s=self._within_s, stands=exchange.envelope.method == "subscriptions/listen"
         )
         if exchange.stateless is not None:
@@ -98,7 +98,7 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
         if self._running is not None:
             await self._running.__aexit__(kind, err, trace)
             # It ran out on the way, or on an open stream, which was told so there.
-            if isinstance(err, UpstreamTimeout) or self._exchange.note.reason == UpstreamTimeout.reason:
+            if isinstance(err, UpstreamTimeout) or self._exchange.context.reason == UpstreamTimeout.reason:
                 _cancel_upstream(self._exchange)
             elif isinstance(err, (asyncio.CancelledError, ConnectionError)) and _is_cancelled_by_leaving(
                 self._exchange
@@ -118,7 +118,7 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
         if answer.status != 400:
             return False
         try:
-            return await mirroring.retry_after_mismatch(self._exchange, answer, self._body)
+            return await mirrored_headers.retry_after_mismatch(self._exchange, answer, self._body)
         except BaseException as err:
             await self.__aexit__(type(err), err, None)
             raise
@@ -146,7 +146,7 @@ def _cancel_upstream(exchange: Exchange, reason: str = "timed out") -> None:
     """Tell the upstream to stop (MCP 2025-11-25 basic/utilities/cancellation); nobody waits for it."""
     if exchange.is_restated or (exchange.stateless is not None and not exchange.stateless.is_translated):
         return                               # leaving its stream is all that the stateless revision has
-    client, headers = exchange.mounted.client, exchange.upstream_headers()
+    client, headers = exchange.mount.client, exchange.upstream_headers()
     params = {"requestId": exchange.asked_id, "reason": reason}
 
     async def cancel() -> None:

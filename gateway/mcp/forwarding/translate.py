@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.mcp.subscriptions import publish as upstream_changes
+from longshore.gateway.mcp.subscriptions import publish
 from longshore.gateway.mcp.subscriptions.publish import UpstreamContext
 from longshore.gateway.wire import changes, inputs, to_legacy, to_modern
 from longshore.shared.errors import LongshoreError, StoreDown, UpstreamDown
@@ -21,7 +21,7 @@ def translate_response(exchange: Exchange, change: Change | None) -> Change:
             response = to_modern.response(response, exchange.envelope.method)
         else:
             takes_urls = exchange.stateless is not None and exchange.stateless.takes_urls
-            hop = to_legacy.TranslationContext(exchange.mounted.monitor.server_info, takes_urls)
+            hop = to_legacy.TranslationContext(exchange.mount.monitor.server_info, takes_urls)
             response = to_legacy.response(response, exchange.envelope.id, exchange.envelope.method, hop)
         return response if change is None else await change(response)
 
@@ -47,7 +47,7 @@ def on_side_message(exchange: Exchange, data: bytes) -> bool:
 
 async def answer_server(exchange: Exchange, answer: bytes) -> None:
     """Hand an answer to the server that waits for it. Raises UpstreamDown, UpstreamTimeout."""
-    async with exchange.mounted.client.exchange(
+    async with exchange.mount.client.exchange(
         "POST", exchange.upstream_headers(), answer, within_s=_WITHIN_S
     ) as taken:
         await taken.read()
@@ -58,7 +58,7 @@ async def answer_server(exchange: Exchange, answer: bytes) -> None:
 async def _hand_on(exchange: Exchange, data: bytes) -> None:
     """A change that a server tells of while it answers is for those who listen."""
     with suppress(StoreDown):
-        await upstream_changes.publish(UpstreamContext(exchange.request, exchange.mounted, exchange.holder), data)
+        await publish.publish(UpstreamContext(exchange.request, exchange.mount, exchange.holder), data)
 
 
 async def _told(exchange: Exchange, answer: bytes) -> None:

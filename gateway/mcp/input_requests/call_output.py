@@ -11,7 +11,7 @@ from aiohttp import web
 from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message, first_byte
 from longshore.gateway.mcp.input_requests.request_state import RequestState
 from longshore.gateway.mcp.input_requests.standing_streams import quietly
-from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall, Ended, Quiet, Said
+from longshore.gateway.mcp.input_requests.suspended_call import Ended, Quiet, Said, SuspendableCall
 from longshore.gateway.mcp.input_requests.suspended_calls import NOTHING_SAID, SuspendedCalls
 from longshore.gateway.mcp.replies.event_streams import STREAMS
 from longshore.gateway.request_context import RequestContext, context_of
@@ -78,8 +78,8 @@ class RemoteCall:
 
 async def stream_to_client(request: web.Request, source: OutputSource, message: Envelope) -> web.StreamResponse:
     """One answer of HTTP: a message where nothing comes before it, else a stream."""
-    note = context_of(request)
-    note.in_tool_call = message.method == "tools/call"
+    context = context_of(request)
+    context.in_tool_call = message.method == "tools/call"
     outgoing: _Outgoing | None = None
     try:
         while True:
@@ -88,17 +88,17 @@ async def stream_to_client(request: web.Request, source: OutputSource, message: 
             except LongshoreError as err:
                 if outgoing is None:
                     raise
-                note.reason = err.reason
-                return await outgoing.end(error_message(note, err))
+                context.reason = err.reason
+                return await outgoing.end(error_message(context, err))
             if isinstance(heard, Ended):
                 is_message = heard.headers.get("Content-Type", _JSON).startswith(_JSON)
                 body = inputs.renamed(heard.body, message.id) if is_message else heard.body
                 if outgoing is not None:
                     refused = UpstreamDown(f"the upstream server answered with HTTP status {heard.status}")
-                    return await outgoing.end(body if is_message else error_message(note, refused))
+                    return await outgoing.end(body if is_message else error_message(context, refused))
                 return web.Response(body=body, status=heard.status, headers={"Content-Type": _JSON, **heard.headers})
             if outgoing is None:
-                outgoing = await _Outgoing.begun(request, note)
+                outgoing = await _Outgoing.begun(request, context)
             if isinstance(heard, Said):
                 await outgoing.say(heard.data)
     except (asyncio.CancelledError, ConnectionError):
@@ -112,17 +112,17 @@ async def stream_to_client(request: web.Request, source: OutputSource, message: 
 class _Outgoing:
     """An event stream to the client."""
 
-    def __init__(self, request: web.Request, response: web.StreamResponse, note: RequestContext) -> None:
+    def __init__(self, request: web.Request, response: web.StreamResponse, context: RequestContext) -> None:
         self._streams = request.app[STREAMS]
         self._response = response
-        self._stream = self._streams.add(response, partial(first_byte, request, note))
+        self._stream = self._streams.add(response, partial(first_byte, request, context))
 
     @classmethod
-    async def begun(cls, request: web.Request, note: RequestContext) -> "_Outgoing":
+    async def begun(cls, request: web.Request, context: RequestContext) -> "_Outgoing":
         response = web.StreamResponse(headers={**STREAM_HEADERS, "Content-Type": "text/event-stream"})
-        note.head_sent = True
+        context.head_sent = True
         await response.prepare(request)
-        return cls(request, response, note)
+        return cls(request, response, context)
 
     async def say(self, data: bytes) -> None:
         await self._stream.write(sse.event(data))

@@ -75,7 +75,10 @@ async def ask(
     open_ids: set[str] = set()
     async with AsyncExitStack() as boxes:
         try:
-            async with waiting(exchange, until_s) as wait, app[SESSION_ENDS].watch(session_id, partial(wait.fail, _gone())):
+            async with (
+                waiting(exchange, until_s) as wait,
+                app[SESSION_ENDS].watch(session_id, partial(wait.fail, _gone())),
+            ):
                 put: dict[str, Mailbox] = {}
                 for key, question in asked.questions.items():
                     box = put[key] = await boxes.enter_async_context(app[MAILBOXES].opened(session_id, ttl_ms=ttl_ms))

@@ -9,7 +9,7 @@ from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding.translate import answer_server
 from longshore.gateway.mcp.input_requests.standing_streams import STANDING_STREAMS, quietly
 from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall
-from longshore.gateway.mcp.subscriptions import legacy_source as standing_changes
+from longshore.gateway.mcp.subscriptions import legacy_source
 from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, UpstreamContext
 from longshore.gateway.wire import jsonrpc, sse
 from longshore.shared.errors import LongshoreError
@@ -22,8 +22,8 @@ async def standing_stream_open(exchange: Exchange, call: SuspendableCall) -> Asy
     """Hear, while the block runs, what the server asks on the standing stream of the call's session."""
     app = exchange.request.app
     if exchange.stateless is not None and exchange.stateless.holder is not None:
-        way = UpstreamContext(exchange.request, exchange.mounted, exchange.holder)
-        async with app[STANDING_STREAMS].attach(exchange.holder.session_id, call, standing_changes.opener(way)):
+        way = UpstreamContext(exchange.request, exchange.mount, exchange.holder)
+        async with app[STANDING_STREAMS].attach(exchange.holder.session_id, call, legacy_source.opener(way)):
             yield
         return
     begun = asyncio.Event()
@@ -42,7 +42,7 @@ async def _read(exchange: Exchange, call: SuspendableCall, begun: asyncio.Event)
     """The standing stream of a session in which nothing runs but this call."""
     headers = {**exchange.upstream_headers(), "Accept": "text/event-stream"}
     try:
-        async with exchange.mounted.client.exchange("GET", headers) as answer:
+        async with exchange.mount.client.exchange("GET", headers) as answer:
             if answer.status != 200 or not answer.is_stream:
                 return
             begun.set()

@@ -11,10 +11,10 @@ from aiohttp import web
 from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import Exchange, Sink
 from longshore.gateway.mcp.forwarding.translate import answer_server
-from longshore.gateway.mcp.input_requests import listen_during_call as attending
-from longshore.gateway.mcp.input_requests.call_output import RemoteCall, LocalCall, OutputSource, stream_to_client
+from longshore.gateway.mcp.input_requests import listen_during_call
+from longshore.gateway.mcp.input_requests.call_output import LocalCall, OutputSource, RemoteCall, stream_to_client
 from longshore.gateway.mcp.input_requests.request_state import RequestState, verified
-from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall, Ended, Request, Resumed
+from longshore.gateway.mcp.input_requests.suspended_call import Ended, Request, Resumed, SuspendableCall
 from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS, SuspendedCalls
 from longshore.gateway.upstream.client import PASSED_ON
 from longshore.gateway.wire import inputs, progress, to_legacy
@@ -31,11 +31,11 @@ _encode = msgspec.msgpack.Encoder().encode
 
 async def begin(exchange: Exchange, handle: Handle, takes: Takes) -> web.StreamResponse:
     """A call of a client that takes questions: `handle` runs beside the request, and may outlive it."""
-    request, note = exchange.request, exchange.note
+    request, context = exchange.request, exchange.context
     assert exchange.stateless is not None
     asked = Request(exchange.caller, exchange.envelope.method, exchange.body)
     call = exchange.stateless.asking = SuspendableCall(asked, takes, partial(answer_server, exchange))
-    exchange.note = replace(note, in_tool_call=exchange.envelope.method == "tools/call")
+    exchange.context = replace(context, in_tool_call=exchange.envelope.method == "tools/call")
 
     async def send(data: bytes) -> None:
         if exchange.answered:
@@ -48,7 +48,7 @@ async def begin(exchange: Exchange, handle: Handle, takes: Takes) -> web.StreamR
     try:
         return await stream_to_client(request, LocalCall(request.app[SUSPENDED_CALLS], call), exchange.envelope)
     finally:
-        note.tool = exchange.note.tool
+        context.tool = exchange.context.tool
 
 
 async def with_standing_stream(exchange: Exchange, handle: Handle) -> web.StreamResponse:
@@ -56,7 +56,7 @@ async def with_standing_stream(exchange: Exchange, handle: Handle) -> web.Stream
     call = exchange.stateless.asking if exchange.stateless is not None else None
     if call is None or not exchange.session.upstream_id:
         return await handle(exchange)
-    async with attending.standing_stream_open(exchange, call):
+    async with listen_during_call.standing_stream_open(exchange, call):
         return await handle(exchange)
 
 

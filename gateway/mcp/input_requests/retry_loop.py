@@ -12,9 +12,9 @@ from longshore.gateway.mcp.forwarding.relay import check_kind, relay
 from longshore.gateway.mcp.forwarding.resume import MAX_EVENT_BYTES
 from longshore.gateway.mcp.forwarding.send import sent
 from longshore.gateway.mcp.forwarding.translate import Change, translate_response
-from longshore.gateway.mcp.input_requests import legacy_client as questions
+from longshore.gateway.mcp.input_requests import legacy_client
 from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS
-from longshore.gateway.mcp.methods import legacy_session_requests as crossing
+from longshore.gateway.mcp.methods import legacy_session_requests
 from longshore.gateway.mcp.replies.reply import Outlet
 from longshore.gateway.upstream.client import UpstreamAnswer
 from longshore.gateway.wire import input_required, jsonrpc, sse
@@ -75,7 +75,7 @@ class _Call:
                 return await self._outlet.end(await self._change(_under(response, self._exchange.asked_id)))
             if number > MOST_ROUNDS:
                 break
-            asked_id = f"longshore-{self._exchange.note.request_id}-{number}"
+            asked_id = f"longshore-{self._exchange.context.request_id}-{number}"
             body = await self._with_input(body, asked_id, asked)
         raise InputMissing(f"the server asked for input {MOST_ROUNDS} times and wanted more; call it again")
 
@@ -108,21 +108,21 @@ class _Call:
 
     async def _with_input(self, body: bytes, asked_id: MessageId, asked: Wanted) -> bytes:
         exchange = self._exchange
-        client, _ = await crossing.client_introduction(exchange)
+        client, _ = await legacy_session_requests.client_introduction(exchange)
         try:
             asked.check(client.capabilities)
         except MissingCapability:
-            await questions.check_session(exchange)      # what the client can do went with it
+            await legacy_client.check_session(exchange)      # what the client can do went with it
             raise
         began_s = _now_s()
         until_s = began_s + exchange.config.sessions.input_wait_seconds
         if not asked.questions:
-            async with questions.waiting(exchange, until_s):
+            async with legacy_client.waiting(exchange, until_s):
                 await asyncio.sleep(self._pause_s)
             self._pause_s = min(2 * self._pause_s, _PAUSES_S[1])
             return input_required.again(body, asked_id, asked, {})
         with exchange.request.app[SUSPENDED_CALLS].reserve_slot(exchange.caller.principal):
-            answers, links = await questions.ask(exchange, self._outlet, asked, until_s)
+            answers, links = await legacy_client.ask(exchange, self._outlet, asked, until_s)
         self._waited_s += _now_s() - began_s
         self._links += links
         return input_required.again(body, asked_id, asked, answers)

@@ -19,7 +19,7 @@ from longshore.gateway.mcp.subscriptions.upstream_feed import Opener
 from longshore.gateway.wire import inputs
 from longshore.gateway.wire.changes import Wants
 from longshore.shared.errors import LongshoreError, StoreDown
-from longshore.shared.messaging.pubsub import EventListener, Event
+from longshore.shared.messaging.pubsub import Event, EventListener
 from longshore.shared.tasks import Tasks
 
 ASKED = "asked"              # a question for the one call of a session, in whichever gateway that runs
@@ -91,9 +91,9 @@ class StandingStreams:
         if self._stands.get(session_id) is stand:
             del self._stands[session_id]
 
-    def _hear(self, session_id: str, word: Event) -> None:
+    def _hear(self, session_id: str, event: Event) -> None:
         call = self.only_call(session_id)
-        if word.kind == ASKED and call is not None and (refusal := call.ask(word.data)) is not None:
+        if event.kind == ASKED and call is not None and (refusal := call.ask(event.data)) is not None:
             self._tasks.spawn(quietly(call.reply(refusal)), name="refuse_request")
 
 

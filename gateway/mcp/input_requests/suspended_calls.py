@@ -13,8 +13,8 @@ from functools import partial
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.mcp.input_requests import request_state as state
-from longshore.gateway.mcp.input_requests.suspended_call import Asked, SuspendableCall, Ended, Quiet, Resumed, Said
+from longshore.gateway.mcp.input_requests import request_state
+from longshore.gateway.mcp.input_requests.suspended_call import Asked, Ended, Quiet, Resumed, Said, SuspendableCall
 from longshore.gateway.mcp.sessions.end_watcher import SessionEndWatcher
 from longshore.gateway.wire import inputs
 from longshore.shared.clock import monotonic_s, now_ms
@@ -43,7 +43,8 @@ class SuspendedCalls:
     """Built once at start-up; `close` gives up what still waits."""
 
     def __init__(
-        self, mailboxes: Mailboxes, parcels: MessageStream, sealer: Sealer, endings: SessionEndWatcher, tasks: Tasks, limits: Sessions
+        self, mailboxes: Mailboxes, parcels: MessageStream, sealer: Sealer, endings: SessionEndWatcher, tasks: Tasks,
+        limits: Sessions,
     ) -> None:
         self.mailboxes = mailboxes
         self.parcels = parcels
@@ -125,7 +126,7 @@ class SuspendedCalls:
         opened: _Opened = asyncio.get_running_loop().create_future()
         self._tasks.spawn(self._wait(call, opened), name="wait_for_client")
         turn = (call.round, *await opened)
-        return state.sealed(self.sealer, state.new(
+        return request_state.sealed(self.sealer, request_state.new(
             call.caller, digest=call.digest, expires_ms=now_ms() + self._wait_s * 1000, process=self.parcels.process,
             call=call.id, turn=turn,
         ))

@@ -104,7 +104,7 @@ async def _result(exchange: Exchange, nonce: str, wait_s: float, tell: _Tell) ->
 
 async def _tool_result(exchange: Exchange, nonce: str, seen: LinkUse) -> dict[str, Any]:
     status = "complete" if seen.is_complete else "receiving" if seen.scope else "waiting"
-    server, scope = exchange.mounted.server, exchange.caller.session_id
+    server, scope = exchange.mount.server, exchange.caller.session_id
     records: list[UploadRecord] = []
     if seen.file_ids:
         try:
@@ -125,7 +125,7 @@ async def _say_nothing(_elapsed_s: float, _seen: LinkUse) -> None:
 
 async def _streamed(exchange: Exchange, nonce: str, wait_s: float, token: str | int) -> web.StreamResponse:
     response = web.StreamResponse(headers={**STREAM_HEADERS, "Content-Type": "text/event-stream"})
-    exchange.note.head_sent = True
+    exchange.context.head_sent = True
     await response.prepare(exchange.request)
     streams = exchange.request.app[STREAMS]
     stream = streams.add(response)
@@ -133,8 +133,8 @@ async def _streamed(exchange: Exchange, nonce: str, wait_s: float, token: str | 
         result = await _result(exchange, nonce, wait_s, _teller(stream, wait_s, token))
         await stream.write(sse.event(jsonrpc.result(exchange.envelope.id, in_revision(exchange, result))))
     except LongshoreError as err:
-        exchange.note.reason = err.reason
-        await stream.write(sse.event(error_message(exchange.note, err)))
+        exchange.context.reason = err.reason
+        await stream.write(sse.event(error_message(exchange.context, err)))
     finally:
         streams.remove(stream)
     await response.write_eof()

@@ -7,8 +7,7 @@ from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding.relay import Standing, check_kind, relay, relay_bytes
 from longshore.gateway.mcp.forwarding.send import sent
-from longshore.gateway.mcp.methods import file_transfer as authorizing
-from longshore.gateway.mcp.methods import subscribe as streams
+from longshore.gateway.mcp.methods import file_transfer, subscribe
 from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.mcp.subscriptions.acknowledgement import Acknowledgement
 from longshore.gateway.wire import changes, jsonrpc, result_fields, sse
@@ -17,7 +16,7 @@ from longshore.shared import ids
 
 async def discover(exchange: Exchange) -> web.StreamResponse:
     """`server/discover`: the upstream's answer, with the capabilities that our features need."""
-    adapters, more = exchange.mounted.adapters, authorizing.capability(exchange.request, exchange.mounted)
+    adapters, more = exchange.mount.adapters, file_transfer.capability(exchange.request, exchange.mount)
 
     async def change(response: bytes) -> bytes:
         changed = capabilities.with_ours(response, adapters, capabilities.flags_of(response), more)
@@ -34,7 +33,7 @@ async def discover(exchange: Exchange) -> web.StreamResponse:
 async def listen(exchange: Exchange) -> web.StreamResponse:
     """`subscriptions/listen`: the upstream's stream of changes, which holds the scope while it is open."""
     if exchange.stateless is not None and exchange.stateless.is_translated:
-        return await streams.listen(exchange)
+        return await subscribe.listen(exchange)
     request, leases, lease = exchange.request, exchange.request.app[LEASES], ids.new_id()
     try:
         await leases.acquire_stream(exchange.caller.session_id, lease)
@@ -42,8 +41,8 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
             check_kind(answer, asked=True)
             standing = _standing(exchange)
             if not answer.is_stream and answer.status == 404 and standing.scope:     # the server tells of nothing
-                return await streams.listen_to_us(exchange)
-            return await relay_bytes(request, answer, exchange.note, headers={}, standing=standing)
+                return await subscribe.listen_to_us(exchange)
+            return await relay_bytes(request, answer, exchange.context, headers={}, standing=standing)
     finally:
         leases.release_stream(exchange.caller.session_id, lease)
 
@@ -52,7 +51,7 @@ def _standing(exchange: Exchange) -> Standing:
     """The stream, with longshore's own resources told on it where it has any and the client wants to know."""
     listen_id = exchange.envelope.id
     farewell = sse.event(changes.ended(listen_id))
-    if not exchange.mounted.adapters.exposes_artifacts or changes.RESOURCES not in changes.wanted(exchange.body).lists:
+    if not exchange.mount.adapters.exposes_artifacts or changes.RESOURCES not in changes.wanted(exchange.body).lists:
         return Standing(farewell)
     notice = sse.event(changes.tagged(changes.OWN, listen_id))
     return Standing(farewell, exchange.caller.session_id, notice, Acknowledgement())

@@ -11,7 +11,7 @@ from longshore.gateway.appkeys import BLOBS, CONFIG, FILES
 from longshore.gateway.auth.client_address import base_url
 from longshore.gateway.files import handles, sep_2631, stored
 from longshore.gateway.files.announced import Announced
-from longshore.gateway.mcp.call_files import signed_urls as links
+from longshore.gateway.mcp.call_files import signed_urls
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding.relay import relay
 from longshore.gateway.mcp.forwarding.send import sent
@@ -25,15 +25,15 @@ from longshore.shared.records import FileRecord
 from longshore.shared.state.quota import FileLimits
 
 
-def accepts_uploads(request: web.Request, mounted: Mount) -> bool:
+def accepts_uploads(request: web.Request, mount: Mount) -> bool:
     """Whether files may be announced to this server."""
-    return request.app[CONFIG].files.sep_2631 and mounted.adapters.takes_uploads
+    return request.app[CONFIG].files.sep_2631 and mount.adapters.takes_uploads
 
 
-def offers_downloads(request: web.Request, mounted: Mount) -> bool:
+def offers_downloads(request: web.Request, mount: Mount) -> bool:
     """Whether files of this server may be fetched."""
     config = request.app[CONFIG]
-    return config.files.sep_2631 and config.core.allow_artifacts_download and mounted.adapters.keeps_files
+    return config.files.sep_2631 and config.core.allow_artifacts_download and mount.adapters.keeps_files
 
 
 def is_secure(request: web.Request) -> bool:
@@ -41,9 +41,9 @@ def is_secure(request: web.Request) -> bool:
     return is_encrypted_or_local(base_url(request.app[CONFIG], request.remote or "", request.headers))
 
 
-def capability(request: web.Request, mounted: Mount) -> dict[str, Any]:
+def capability(request: web.Request, mount: Mount) -> dict[str, Any]:
     """The capability, by its name; nothing where the feature is off, or no descriptor could be given out."""
-    upload, download = accepts_uploads(request, mounted), offers_downloads(request, mounted)
+    upload, download = accepts_uploads(request, mount), offers_downloads(request, mount)
     if not (upload or download) or not is_secure(request):
         return {}
     return {sep_2631.CAPABILITY: sep_2631.offer(upload=upload, download=download)}
@@ -51,12 +51,12 @@ def capability(request: web.Request, mounted: Mount) -> dict[str, Any]:
 
 async def upload(exchange: Exchange) -> web.StreamResponse:
     """A descriptor for one file, whose URI is good from the moment its bytes are there. Raises FileRefused."""
-    if not accepts_uploads(exchange.request, exchange.mounted):
+    if not accepts_uploads(exchange.request, exchange.mount):
         return await _passed_on(exchange)
     file = _checked(exchange, sep_2631.asked_upload(exchange.body, ids.new_id()))
     _check_secure(exchange)
     config, caller = exchange.config, exchange.caller
-    url = links.announced_url(
+    url = signed_urls.announced_url(
         exchange.request, caller, file, ttl_s=config.core.auth.signed_upload_ttl_seconds
     )
     exchange.request.app[METRICS].credential(server=caller.server, operation="issue", result="success")
@@ -78,7 +78,7 @@ async def download(exchange: Exchange) -> web.StreamResponse:
     """A descriptor for a file of this caller: one that it sent, or that a tool made. Raises FileRefused."""
     config = exchange.config
     schemes = (sep_2631.SCHEME, config.artifacts.uri_scheme, config.uploads.uri_scheme)
-    if not offers_downloads(exchange.request, exchange.mounted):
+    if not offers_downloads(exchange.request, exchange.mount):
         return await _passed_on(exchange)
     handle = handles.parse(sep_2631.asked_download(exchange.body), schemes)
     if handle is None:
@@ -87,7 +87,7 @@ async def download(exchange: Exchange) -> web.StreamResponse:
         raise sep_2631.unknown_file()
     record = await _found(exchange, handle.file_id)
     _check_secure(exchange)
-    url = links.download_link(exchange.request, record)
+    url = signed_urls.download_link(exchange.request, record)
     value = sep_2631.value_of(record)
     return own_result(exchange, sep_2631.download_answer(value, url=url.text, expires_s=url.expires_s))
 

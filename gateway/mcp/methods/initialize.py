@@ -8,11 +8,11 @@ from longshore.gateway.files import sep_2631
 from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import Exchange, upstream_headers
 from longshore.gateway.mcp.forwarding.relay import relay
-from longshore.gateway.mcp.methods import file_transfer as authorizing
+from longshore.gateway.mcp.methods import file_transfer
 from longshore.gateway.metrics import METRICS
 from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import SESSION_HEADER, context_of, principal_of
-from longshore.gateway.upstream import health_probe as probe
+from longshore.gateway.upstream import health_probe
 from longshore.gateway.upstream.discover import discovered
 from longshore.gateway.upstream.era_cache import ERA_CACHE
 from longshore.gateway.wire import jsonrpc, to_modern
@@ -22,7 +22,7 @@ from longshore.shared.errors import LongshoreError, UpstreamDown
 from longshore.shared.state.sessions import Caller, OpenSession, SessionStart
 
 
-async def initialize(mounted: Mount, request: web.Request, message: Envelope, body: bytes) -> web.StreamResponse:
+async def initialize(mount: Mount, request: web.Request, message: Envelope, body: bytes) -> web.StreamResponse:
     """Open an upstream session with the client's own parameters. A refusal passes through, without a session.
 
     The session is stored before the client sees the response, so that any replica knows it from then on.
@@ -31,21 +31,21 @@ async def initialize(mounted: Mount, request: web.Request, message: Envelope, bo
     """
     context_of(request).executing = True
     session_id = ids.new_session_id()
-    caller = Caller(session_id, mounted.server.id, principal_of(request).name)
-    exchange = Exchange(request, mounted, caller, OpenSession("", "", ""), message, body, context_of(request))
-    if mounted.monitor.is_modern_only:
+    caller = Caller(session_id, mount.server.id, principal_of(request).name)
+    exchange = Exchange(request, mount, caller, OpenSession("", "", ""), message, body, context_of(request))
+    if mount.monitor.is_modern_only:
         try:
             return await _from_discovery(exchange)
         except UpstreamDown:
-            mounted.monitor.doubted.set()        # it may have been replaced by a server with sessions
+            mount.monitor.doubted.set()        # it may have been replaced by a server with sessions
             raise
-    headers = upstream_headers(request, mounted, "")
-    async with mounted.client.exchange("POST", headers, body, within_s=exchange.within_s) as answer:
-        if answer.status in _REFUSALS and await _is_modern(request, mounted, headers):
-            if mounted.monitor.readiness != "ready":
-                mounted.monitor.is_modern_only = True
+    headers = upstream_headers(request, mount, "")
+    async with mount.client.exchange("POST", headers, body, within_s=exchange.within_s) as answer:
+        if answer.status in _REFUSALS and await _is_modern(request, mount, headers):
+            if mount.monitor.readiness != "ready":
+                mount.monitor.is_modern_only = True
                 return await _from_discovery(exchange)
-            mounted.monitor.doubted.set()        # it took one before: the probe shall say, not this client's
+            mount.monitor.doubted.set()        # it took one before: the probe shall say, not this client's
         head = {SESSION_HEADER: session_id} if answer.status == 200 else {}
 
         async def settle(response: bytes) -> bytes:
@@ -62,20 +62,20 @@ async def initialize(mounted: Mount, request: web.Request, message: Envelope, bo
 _REFUSALS = frozenset({400, 404})
 
 
-async def _is_modern(request: web.Request, mounted: Mount, headers: dict[str, str]) -> bool:
+async def _is_modern(request: web.Request, mount: Mount, headers: dict[str, str]) -> bool:
     """Whether a server that refused `initialize` speaks the stateless revision: the probe may not have seen it yet."""
     try:
-        return await request.app[ERA_CACHE].of(mounted.monitor, mounted.client, headers) == "modern"
+        return await request.app[ERA_CACHE].of(mount.monitor, mount.client, headers) == "modern"
     except LongshoreError:
         return False                             # then the refusal is the answer
 
 
 async def _from_discovery(exchange: Exchange) -> web.StreamResponse:
     """Open a session over an upstream that has none, which `server/discover` tells all about."""
-    mounted, params = exchange.mounted, _params_of(exchange.body)
-    headers = upstream_headers(exchange.request, mounted, "")
+    mount, params = exchange.mount, _params_of(exchange.body)
+    headers = upstream_headers(exchange.request, mount, "")
     headers.pop("Last-Event-ID", None)
-    response = await discovered(mounted.client, headers, within_s=exchange.within_s)
+    response = await discovered(mount.client, headers, within_s=exchange.within_s)
     said = jsonrpc.result(exchange.envelope.id, to_modern.initialized(response, to_modern.agreed_version(params)))
     found = capabilities.negotiated(said)
     if found is None:
@@ -96,7 +96,7 @@ def _capabilities_of(params: bytes) -> bytes:
 async def _settle(
     exchange: Exchange, upstream_id: str, response: bytes, found: capabilities.Negotiated
 ) -> bytes:
-    app, mounted, caller = exchange.request.app, exchange.mounted, exchange.caller
+    app, mount, caller = exchange.request.app, exchange.mount, exchange.caller
     params, flags = _params_of(exchange.body), found.flags + (capabilities.SESSIONS if upstream_id else "")
     if exchange.config.files.sep_2631 and sep_2631.fetches_files(_capabilities_of(params)):
         flags += capabilities.FILES
@@ -111,8 +111,8 @@ async def _settle(
     app[METRICS].session_event(server=caller.server, event="created")
     if principal_of(exchange.request).authenticated:
         app[METRICS].session_event(server=caller.server, event="auth_context_bound")
-    if mounted.monitor.readiness == "waits_for_caller":
-        headers = upstream_headers(exchange.request, mounted, "")
-        app[TASKS].spawn(probe.probe(mounted.monitor, mounted.client, headers), name="probe_with_caller")
-    more = authorizing.capability(exchange.request, mounted)
-    return capabilities.with_ours(response, mounted.adapters, found.flags, more)
+    if mount.monitor.readiness == "waits_for_caller":
+        headers = upstream_headers(exchange.request, mount, "")
+        app[TASKS].spawn(health_probe.probe(mount.monitor, mount.client, headers), name="probe_with_caller")
+    more = file_transfer.capability(exchange.request, mount)
+    return capabilities.with_ours(response, mount.adapters, found.flags, more)

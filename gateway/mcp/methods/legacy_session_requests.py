@@ -9,11 +9,10 @@ from aiohttp import web
 from longshore.gateway.appkeys import PUBLISHER, SESSIONS
 from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.mcp.forwarding import cancellations
-from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
+from longshore.gateway.mcp.forwarding import cancellations, mirrored_headers
 from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
-from longshore.gateway.mcp.input_requests import legacy_client as questions
-from longshore.gateway.mcp.methods import subscribe as streams
+from longshore.gateway.mcp.input_requests import legacy_client
+from longshore.gateway.mcp.methods import subscribe
 from longshore.gateway.mcp.replies.own_results import own_result
 from longshore.gateway.request_context import SESSION_HEADER
 from longshore.gateway.wire import jsonrpc, modern, to_modern
@@ -53,7 +52,7 @@ async def answer_locally(exchange: Exchange) -> web.StreamResponse | None:
         if message.method == "notifications/cancelled" and (asked := _cancelled(exchange.body)) is not None:
             await _cancel(exchange, asked)
         elif message.kind is Kind.RESPONSE:
-            await questions.deliver(exchange)
+            await legacy_client.deliver(exchange)
         return web.Response(status=202)
     if message.method == "ping":
         return own_result(exchange, {})
@@ -61,7 +60,7 @@ async def answer_locally(exchange: Exchange) -> web.StreamResponse | None:
         await exchange.request.app[SESSIONS].set_log_level(exchange.caller.session_id, _level_of(exchange.body))
         return own_result(exchange, {})
     if message.method in _WATCHING and capabilities.SUBSCRIBE in exchange.session.flags:
-        return await streams.watch(exchange)
+        return await subscribe.watch(exchange)
     if message.method in _WATCHING or message.method.startswith("tasks/"):
         # An answer, not an HTTP error: to a client with a session, 404 says that the session is gone.
         err = MethodNotFound(f"this server has no method {message.method} for clients with a session")
@@ -77,7 +76,7 @@ async def to_modern_request(exchange: Exchange, body: bytes) -> tuple[dict[str, 
     headers = {name: value for name, value in came.items() if name.lower() not in _DROPPED}
     headers |= modern.headers_of(message.method, name=modern.name_of(message.method, message))
     if message.method == "tools/call":
-        headers |= mirroring.build(exchange, body)
+        headers |= mirrored_headers.build(exchange, body)
     headers["Accept"] = "application/json, text/event-stream"
     return headers, to_modern.request(
         body, client, log_level=log_level, traceparent=tracing.traceparent()

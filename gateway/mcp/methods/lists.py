@@ -12,14 +12,14 @@ from aiohttp import web
 from longshore.gateway.appkeys import FILES
 from longshore.gateway.files import handles, openai_files, results, sep_2631
 from longshore.gateway.mcp import capabilities
-from longshore.gateway.mcp.call_files import read_artifact as reading
+from longshore.gateway.mcp.call_files import read_artifact
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.mcp.forwarding import mirrored_headers as mirroring
+from longshore.gateway.mcp.forwarding import mirrored_headers
 from longshore.gateway.mcp.forwarding.relay import relay
 from longshore.gateway.mcp.forwarding.send import sent
 from longshore.gateway.mcp.input_requests.retry_loop import answered
 from longshore.gateway.mcp.list_cache import LIST_CACHE, Fetch, Key, fingerprint
-from longshore.gateway.mcp.methods import file_transfer as authorizing
+from longshore.gateway.mcp.methods import file_transfer
 from longshore.gateway.mcp.methods.list_additions import Additions, Each
 from longshore.gateway.mcp.replies.own_results import in_revision, own_result
 from longshore.gateway.tools import own
@@ -35,12 +35,12 @@ _CURSOR = "longshore-artifacts:"
 
 async def tools(exchange: Exchange) -> web.StreamResponse:
     """`tools/list`: the upstream's pages, the helper tools at the end of the last."""
-    mounted = exchange.mounted
-    ours = own.helper_tools(mounted.server) if mounted.adapters.takes_uploads else []
+    mount = exchange.mount
+    ours = own.helper_tools(mount.server) if mount.adapters.takes_uploads else []
     if ours and capabilities.TOOLS not in exchange.session.flags:
         return own_result(exchange, {"tools": ours})
     describer = Describer(
-        exchange.config, mounted.server, mounted.adapters.file_arguments(), marks=_marks(exchange)
+        exchange.config, mount.server, mount.adapters.file_arguments(), marks=_marks(exchange)
     )
     each = describer.described if describer.changes_any else None
     return await _with_ours(exchange, "tools", ours, next_cursor=None, each=each)
@@ -50,9 +50,9 @@ def _marks(exchange: Exchange) -> Marks:
     """How the schemas of file arguments say so to programs."""
     config, request = exchange.config, exchange.request
     changes: list[Callable[[RawMap], RawMap]] = []
-    if authorizing.accepts_uploads(request, exchange.mounted):
+    if file_transfer.accepts_uploads(request, exchange.mount):
         changes.append(partial(
-            sep_2631.annotated, max_bytes=config.uploads.max_file_bytes, upload=authorizing.is_secure(request),
+            sep_2631.annotated, max_bytes=config.uploads.max_file_bytes, upload=file_transfer.is_secure(request),
             # A data: URI of a client that knows the draft alone has no digest in it.
             inline=config.uploads.data_uri_max_bytes > 0 and not config.uploads.require_sha256,
         ))
@@ -68,7 +68,7 @@ async def resources(exchange: Exchange) -> web.StreamResponse:
         entries, next_cursor = await _own_resources(exchange, after="")
         if capabilities.RESOURCES in exchange.session.flags:
             return await _with_ours(exchange, "resources", entries, next_cursor=next_cursor)
-        if not (exchange.mounted.adapters.takes_uploads or exchange.mounted.adapters.exposes_artifacts):
+        if not (exchange.mount.adapters.takes_uploads or exchange.mount.adapters.exposes_artifacts):
             return await _with_ours(exchange, "resources", [], next_cursor=None)
     else:
         entries, next_cursor = await _own_resources(exchange, after=cursor.removeprefix(_CURSOR))
@@ -80,7 +80,7 @@ async def resources(exchange: Exchange) -> web.StreamResponse:
 
 async def templates(exchange: Exchange) -> web.StreamResponse:
     """`resources/templates/list`: the upstream's pages, then how URIs of artifacts are made."""
-    if not exchange.mounted.adapters.exposes_artifacts:
+    if not exchange.mount.adapters.exposes_artifacts:
         return await upstreams(exchange)
     ours = [results.template(exchange.config.artifacts.uri_scheme)]
     if capabilities.RESOURCES in exchange.session.flags:
@@ -90,19 +90,21 @@ async def templates(exchange: Exchange) -> web.StreamResponse:
 
 async def read(exchange: Exchange) -> web.StreamResponse:
     """`resources/read`: artifacts and the workflow document from here, everything else from the upstream."""
-    uri, config, adapters = exchange.envelope.uri, exchange.config, exchange.mounted.adapters
+    uri, config, adapters = exchange.envelope.uri, exchange.config, exchange.mount.adapters
     if uri == own.WORKFLOW_URI and adapters.takes_uploads:
-        text = own.workflow_text(config, exchange.mounted.server)
+        text = own.workflow_text(config, exchange.mount.server)
         contents = [{"uri": uri, "mimeType": "text/markdown", "text": text}]
         return own_result(exchange, {"contents": contents})
     if adapters.exposes_artifacts and _is_ours(exchange, uri):
         record = await _artifact_at(exchange, uri)
-        if exchange.fetches_files and authorizing.offers_downloads(exchange.request, exchange.mounted) and not _is_file(uri):
+        offers = file_transfer.offers_downloads(exchange.request, exchange.mount)
+        if exchange.fetches_files and offers and not _is_file(uri):
             return own_result(exchange, {"contents": [sep_2631.file_backed(uri, record)]})
         if exchange.sink is not None:
-            body = await reading.whole(exchange.request, record, uri, exchange.envelope.id)
+            body = await read_artifact.whole(exchange.request, record, uri, exchange.envelope.id)
             return web.Response(body=body, content_type="application/json")
-        return await reading.send(exchange.request, record, uri, exchange.envelope.id, head=in_revision(exchange, {}))
+        head = in_revision(exchange, {})
+        return await read_artifact.send(exchange.request, record, uri, exchange.envelope.id, head=head)
     return await answered(exchange, exchange.body, within_s=exchange.within_s)
 
 
@@ -118,7 +120,7 @@ def _is_file(uri: str) -> bool:
 
 def is_ours(exchange: Exchange) -> bool:
     """Whether a `resources/read` is answered from here."""
-    uri, adapters = exchange.envelope.uri, exchange.mounted.adapters
+    uri, adapters = exchange.envelope.uri, exchange.mount.adapters
     return (uri == own.WORKFLOW_URI and adapters.takes_uploads) or (
         adapters.exposes_artifacts and handles.begins_with(uri, (exchange.config.artifacts.uri_scheme,))
     )
@@ -139,7 +141,7 @@ async def _artifact_at(exchange: Exchange, uri: str) -> ArtifactRecord:
 
 async def _own_resources(exchange: Exchange, *, after: str) -> tuple[list[dict[str, Any]], str | None]:
     """One page of our entries, and the cursor of the next. `after` is the last artifact id of the page before."""
-    adapters, scheme = exchange.mounted.adapters, exchange.config.artifacts.uri_scheme
+    adapters, scheme = exchange.mount.adapters, exchange.config.artifacts.uri_scheme
     entries: list[dict[str, Any]] = [own.WORKFLOW_ENTRY] if adapters.takes_uploads and not after else []
     if not adapters.exposes_artifacts:
         return entries, None
@@ -164,7 +166,7 @@ async def _with_ours(
     exchange: Exchange, name: str, ours: list[dict[str, Any]], *, next_cursor: str | None, each: Each | None = None
 ) -> web.StreamResponse:
     """The upstream's list, kept or fetched, its entries changed by `each`, with ours at its end."""
-    files_come = name == "resources" and exchange.mounted.adapters.exposes_artifacts
+    files_come = name == "resources" and exchange.mount.adapters.exposes_artifacts
     added = Additions(
         name, ours, next_cursor, each, is_private=exchange.stateless is not None and (bool(ours) or files_come)
     )
@@ -192,7 +194,7 @@ async def _fetched(exchange: Exchange, added: Additions, fetch: Fetch | None) ->
         if fetch is not None and (result := jsonrpc.open_object(response).get("result")) is not None:
             fetch.keep(result)
         if learns and (result := jsonrpc.open_object(response).get("result")) is not None:
-            mirroring.learn(exchange, bytes(result))
+            mirrored_headers.learn(exchange, bytes(result))
         return added.merged(response) if added.changes_any else response
 
     async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:

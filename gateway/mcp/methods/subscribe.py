@@ -15,8 +15,7 @@ from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
 from longshore.gateway.mcp.replies.event_streams import STREAMS
 from longshore.gateway.mcp.replies.own_results import own_result
 from longshore.gateway.mcp.sessions.leases import LEASES
-from longshore.gateway.mcp.subscriptions import legacy_source as standing_changes
-from longshore.gateway.mcp.subscriptions import modern_source as listened_changes
+from longshore.gateway.mcp.subscriptions import legacy_source, modern_source
 from longshore.gateway.mcp.subscriptions.feeds import FEEDS
 from longshore.gateway.mcp.subscriptions.publish import UpstreamContext
 from longshore.gateway.mcp.subscriptions.subscriber import Subscriber
@@ -56,17 +55,17 @@ class _Outgoing:
 
 async def listen(exchange: Exchange) -> web.StreamResponse:
     """`subscriptions/listen` in front of a session-era upstream, which is listened to in the scope's own session."""
-    listen_id, mounted = exchange.envelope.id, exchange.mounted
+    listen_id, mount = exchange.envelope.id, exchange.mount
     asked = changes.wanted(exchange.body)
-    theirs = _honoured(asked, exchange.session.flags) if _has_session(mounted) else Wants(frozenset())
-    ours = frozenset({changes.RESOURCES}) & asked.lists if mounted.adapters.exposes_artifacts else frozenset[str]()
+    theirs = _honoured(asked, exchange.session.flags) if _has_session(mount) else Wants(frozenset())
+    ours = frozenset({changes.RESOURCES}) & asked.lists if mount.adapters.exposes_artifacts else frozenset[str]()
     honoured = Wants(theirs.lists | ours, theirs.uris)
-    way = UpstreamContext(exchange.request, mounted, exchange.holder)
+    way = UpstreamContext(exchange.request, mount, exchange.holder)
     outgoing = _Outgoing(
         scope=exchange.caller.session_id, of_change=lambda change: changes.tagged(change, listen_id),
         first=changes.acknowledged(listen_id, honoured), last=changes.ended(listen_id),
     )
-    opener = standing_changes.opener(way) if theirs.lists or theirs.uris else None
+    opener = legacy_source.opener(way) if theirs.lists or theirs.uris else None
     return await _stream(way, Subscriber(honoured), opener, outgoing)
 
 
@@ -77,12 +76,13 @@ async def listen_to_us(exchange: Exchange) -> web.StreamResponse:
         scope=exchange.caller.session_id, of_change=lambda change: changes.tagged(change, listen_id),
         first=changes.acknowledged(listen_id, ours), last=changes.ended(listen_id),
     )
-    return await _stream(UpstreamContext(exchange.request, exchange.mounted, exchange.caller), Subscriber(ours), None, outgoing)
+    way = UpstreamContext(exchange.request, exchange.mount, exchange.caller)
+    return await _stream(way, Subscriber(ours), None, outgoing)
 
 
-def _has_session(mounted: Mount) -> bool:
+def _has_session(mount: Mount) -> bool:
     """Whether the upstream's session outlives a call."""
-    return mounted.server.sessionless_clients == "per_principal"
+    return mount.server.sessionless_clients == "per_principal"
 
 
 def _honoured(asked: Wants, flags: str) -> Wants:
@@ -91,26 +91,26 @@ def _honoured(asked: Wants, flags: str) -> Wants:
 
 
 async def stand(
-    request: web.Request, mounted: Mount, caller: Caller, session: OpenSession, headers: dict[str, str]
+    request: web.Request, mount: Mount, caller: Caller, session: OpenSession, headers: dict[str, str]
 ) -> web.StreamResponse:
     """GET of a session whose upstream speaks the stateless revision alone. Raises 405 where nothing would ever come.
     """
     tells = any(flag in session.flags for flag in (*capabilities.TELLS.values(), capabilities.SUBSCRIBE))
-    if not (tells or mounted.adapters.exposes_artifacts):
+    if not (tells or mount.adapters.exposes_artifacts):
         raise web.HTTPMethodNotAllowed("GET", ["POST", "DELETE"])
-    way = UpstreamContext(request, mounted, caller)
+    way = UpstreamContext(request, mount, caller)
     listener = Subscriber(Wants(frozenset(capabilities.TELLS), any_uri=True))
     outgoing = _Outgoing(caller.session_id, changes.untagged, headers=headers, waits=False)
-    return await _stream(way, listener, listened_changes.opener(way) if tells else None, outgoing)
+    return await _stream(way, listener, modern_source.opener(way) if tells else None, outgoing)
 
 
 async def stand_alone(
-    request: web.Request, mounted: Mount, caller: Caller, headers: dict[str, str]
+    request: web.Request, mount: Mount, caller: Caller, headers: dict[str, str]
 ) -> web.StreamResponse:
     """GET of a session whose upstream has no standing stream: what changes of longshore's own is told there."""
     listener = Subscriber(Wants(frozenset({changes.RESOURCES})))
     outgoing = _Outgoing(caller.session_id, changes.untagged, headers=headers)
-    return await _stream(UpstreamContext(request, mounted, caller), listener, None, outgoing)
+    return await _stream(UpstreamContext(request, mount, caller), listener, None, outgoing)
 
 
 async def watch(exchange: Exchange) -> web.StreamResponse:
@@ -131,10 +131,12 @@ async def watch(exchange: Exchange) -> web.StreamResponse:
     return own_result(exchange, {})
 
 
-async def _stream(way: UpstreamContext, listener: Subscriber, opener: Opener | None, outgoing: _Outgoing) -> web.StreamResponse:
+async def _stream(
+    way: UpstreamContext, listener: Subscriber, opener: Opener | None, outgoing: _Outgoing
+) -> web.StreamResponse:
     """A stream to the client, which holds its scope, and the upstream's session, while it is open."""
     request, leases, feeds = way.request, way.request.app[LEASES], way.request.app[FEEDS]
-    note, streams = context_of(way.request), way.request.app[STREAMS]
+    context, streams = context_of(way.request), way.request.app[STREAMS]
     async with AsyncExitStack() as held:
         joined = await held.enter_async_context(AsyncExitStack())
         for scope in {outgoing.scope, way.caller.session_id}:
@@ -146,9 +148,9 @@ async def _stream(way: UpstreamContext, listener: Subscriber, opener: Opener | N
         response = web.StreamResponse(
             headers={**outgoing.headers, **STREAM_HEADERS, "Content-Type": "text/event-stream"}
         )
-        note.head_sent = True
-        if note.trace is not None:
-            note.trace.stands(200)
+        context.head_sent = True
+        if context.trace is not None:
+            context.trace.stands(200)
         await response.prepare(request)
         stream = streams.add(response)
         held.callback(streams.remove, stream)
@@ -162,8 +164,8 @@ async def _stream(way: UpstreamContext, listener: Subscriber, opener: Opener | N
             await stream.write(sse.event(outgoing.first) if outgoing.first else b": listening\n\n")
             await streams.hold(listener.keep_up(tell()))
         except SlowListener as err:
-            note.reason = err.reason
-            last = error_message(note, err) if note.message_id is not None else b""
+            context.reason = err.reason
+            last = error_message(context, err) if context.message_id is not None else b""
         await joined.aclose()        # what is left to say may take a client like that a while
         await stream.close(sse.event(last) if last else b"")
         await response.write_eof()

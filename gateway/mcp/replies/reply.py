@@ -30,12 +30,12 @@ class Outlet:
         none at all."""
         if self._response is not None or self._exchange.sink is not None or not self._exchange.can_be_asked:
             return
-        request, note = self._exchange.request, self._exchange.note
+        request, context = self._exchange.request, self._exchange.context
         response = web.StreamResponse(headers={**STREAM_HEADERS, "Content-Type": "text/event-stream"})
-        note.head_sent = True
+        context.head_sent = True
         await response.prepare(request)
         self._response = response
-        self._stream = request.app[STREAMS].add(response, partial(first_byte, request, note))
+        self._stream = request.app[STREAMS].add(response, partial(first_byte, request, context))
 
     async def say(self, message: bytes, source: bytes | None = None) -> None:
         """Send a message that is not the answer, as the event `source` where it came as one."""
@@ -46,7 +46,7 @@ class Outlet:
             return
         await self.begin()
         if self._stream is not None:
-            watch_lists(exchange.request, exchange.note, message)
+            watch_lists(exchange.request, exchange.context, message)
             await self._stream.write(sse.event(message) if source is None else source)
 
     async def end(self, response: bytes) -> web.StreamResponse:
@@ -67,7 +67,7 @@ class Outlet:
         """Say on the stream that the call has failed. Raises `err` where there is none to say it on."""
         if self._response is None:
             raise err
-        await break_off(self._response, self._exchange.note, err, is_stream=True)
+        await break_off(self._response, self._exchange.context, err, is_stream=True)
         self.close()
         await self._response.write_eof()
         return self._response

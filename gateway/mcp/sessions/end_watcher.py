@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import web
 
 from longshore.shared.errors import StoreDown
-from longshore.shared.messaging.pubsub import ENDED, RESYNC, EventListener, Event
+from longshore.shared.messaging.pubsub import ENDED, RESYNC, Event, EventListener
 from longshore.shared.state.sessions import SessionStore
 from longshore.shared.tasks import Tasks
 
@@ -32,10 +32,10 @@ class SessionEndWatcher:
                 if not await self._sessions.is_live(session_id) and waits:
                     end()
 
-        def hear(word: Event) -> None:
-            if word.kind == ENDED:
+        def hear(event: Event) -> None:
+            if event.kind == ENDED:
                 end()
-            elif word.kind == RESYNC:
+            elif event.kind == RESYNC:
                 self._tasks.spawn(look(), name="look_for_end")
 
         async with self._hearing.hears(session_id, hear):

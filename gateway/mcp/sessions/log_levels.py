@@ -30,5 +30,5 @@ async def ensure(exchange: Exchange) -> None:
         return
     with suppress(LongshoreError, TimeoutError):
         async with asyncio.timeout(_WITHIN_S):
-            await request(exchange.mounted.client, exchange.upstream_headers(), "logging/setLevel", {"level": wanted})
+            await request(exchange.mount.client, exchange.upstream_headers(), "logging/setLevel", {"level": wanted})
         await sessions.set_upstream_level(session_id, upstream_id, wanted)

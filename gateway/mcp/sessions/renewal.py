@@ -11,9 +11,9 @@ from longshore.gateway.appkeys import RENEWALS, TASKS
 from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import open_session, upstream_headers
 from longshore.gateway.mounts import Mount
-from longshore.gateway.upstream import rpc as ask
+from longshore.gateway.upstream import rpc
 from longshore.gateway.upstream.discover import discovered
-from longshore.gateway.upstream.rpc import Rejected, request_raw, notify
+from longshore.gateway.upstream.rpc import Rejected, notify, request_raw
 from longshore.gateway.wire import jsonrpc, to_modern
 from longshore.shared import ids
 from longshore.shared.clock import monotonic_s
@@ -27,11 +27,11 @@ _WITHIN_S = 15.0             # for one handshake; after it another gateway may t
 _LOOK_EVERY_S = 0.05
 
 
-async def with_upstream(request: web.Request, mounted: Mount, caller: Caller, session: OpenSession) -> OpenSession:
+async def with_upstream(request: web.Request, mount: Mount, caller: Caller, session: OpenSession) -> OpenSession:
     """`session` with an upstream side, which is opened where it has none. Raises as `renew`, or `open_session`."""
     if not is_lost(session):
         return session
-    upstream_id = await renew(request, mounted, caller, lost="")
+    upstream_id = await renew(request, mount, caller, lost="")
     if capabilities.UNKNOWN in session.flags:    # what the upstream can do is known now
         session = await open_session(request, caller)
     return replace(session, upstream_id=upstream_id)
@@ -44,7 +44,7 @@ def is_lost(session: OpenSession) -> bool:
     )
 
 
-async def renew(request: web.Request, mounted: Mount, caller: Caller, *, lost: str) -> str:
+async def renew(request: web.Request, mount: Mount, caller: Caller, *, lost: str) -> str:
     """The id of an upstream session in place of `lost`: opened here, or by another gateway that we wait for.
 
     Raises SessionGone, UpstreamDown when there is none in time.
@@ -55,7 +55,7 @@ async def renew(request: web.Request, mounted: Mount, caller: Caller, *, lost: s
         told = await store.ask(caller.session_id, lost=lost, token=token, within_ms=int(_WITHIN_S * 1000))
         if isinstance(told, Open):
             try:
-                new = await opened(request, mounted, told)
+                new = await opened(request, mount, told)
             except (LongshoreError, TimeoutError, asyncio.CancelledError):
                 await store.give_up(caller.session_id, token)
                 raise
@@ -67,53 +67,53 @@ async def renew(request: web.Request, mounted: Mount, caller: Caller, *, lost: s
     raise UpstreamDown("the upstream server's session was lost, and no new one could be opened in time")
 
 
-async def opened(request: web.Request, mounted: Mount, told: Open) -> Opened:
+async def opened(request: web.Request, mount: Mount, told: Open) -> Opened:
     """Handshake with the stored parameters, those of a restored session being our own."""
-    headers = _headers(request, mounted)
+    headers = _headers(request, mount)
     is_restored = not told.protocol
-    if is_restored and mounted.monitor.is_modern_only:
-        return await _without_session(mounted, headers, told.init_params)
+    if is_restored and mount.monitor.is_modern_only:
+        return await _without_session(mount, headers, told.init_params)
     async with asyncio.timeout(_WITHIN_S):
-        response, new = await request_raw(mounted.client, headers, "initialize", msgspec.Raw(told.init_params))
+        response, new = await request_raw(mount.client, headers, "initialize", msgspec.Raw(told.init_params))
         found = capabilities.negotiated(response)
         if found is None or not (new or is_restored):
             raise Rejected("the upstream server lost its session and refuses to open a new one")
-        mounted.monitor.server_info = found.server_info
+        mount.monitor.server_info = found.server_info
         headers |= {"MCP-Protocol-Version": found.protocol} | ({"Mcp-Session-Id": new} if new else {})
-        await notify(mounted.client, headers, "notifications/initialized")
+        await notify(mount.client, headers, "notifications/initialized")
     flags = found.flags + (capabilities.SESSIONS if new else "") or capabilities.TOOLS
     return Opened(new, found.protocol, flags if is_restored else "")
 
 
-async def _without_session(mounted: Mount, headers: dict[str, str], init_params: bytes) -> Opened:
+async def _without_session(mount: Mount, headers: dict[str, str], init_params: bytes) -> Opened:
     """What a session is over an upstream of the stateless revision alone."""
-    result = await discovered(mounted.client, headers, within_s=_WITHIN_S)
+    result = await discovered(mount.client, headers, within_s=_WITHIN_S)
     version = to_modern.agreed_version(init_params)
     found = capabilities.flags_of(jsonrpc.result("", to_modern.initialized(result, version)))
     return Opened("", version, found + capabilities.MODERN)
 
 
-async def introduced(request: web.Request, mounted: Mount, init_params: bytes) -> jsonrpc.RawMap:
+async def introduced(request: web.Request, mount: Mount, init_params: bytes) -> jsonrpc.RawMap:
     """The result of an `initialize` whose session is ended at once. Raises UpstreamDown."""
-    headers = _headers(request, mounted)
+    headers = _headers(request, mount)
     try:
         async with asyncio.timeout(_WITHIN_S):
-            response, new = await request_raw(mounted.client, headers, "initialize", msgspec.Raw(init_params))
+            response, new = await request_raw(mount.client, headers, "initialize", msgspec.Raw(init_params))
     except TimeoutError:
         raise UpstreamTimeout(f"the upstream server did not answer initialize within {_WITHIN_S:g} s") from None
     found = capabilities.negotiated(response)
     if new and found is not None:
         ended = {**headers, "MCP-Protocol-Version": found.protocol, "Mcp-Session-Id": new}
-        request.app[TASKS].spawn(ask.end_session(mounted.client, ended), name="end_upstream_session")
+        request.app[TASKS].spawn(rpc.end_session(mount.client, ended), name="end_upstream_session")
     message = jsonrpc.open_object(response)
     if found is None or "result" not in message:
         raise Rejected("the upstream server refused initialize")
-    mounted.monitor.server_info = found.server_info
+    mount.monitor.server_info = found.server_info
     return jsonrpc.open_object(message["result"])
 
 
-def _headers(request: web.Request, mounted: Mount) -> dict[str, str]:
-    headers = upstream_headers(request, mounted, "")
+def _headers(request: web.Request, mount: Mount) -> dict[str, str]:
+    headers = upstream_headers(request, mount, "")
     headers.pop("MCP-Protocol-Version", None)
     headers.pop("Last-Event-ID", None)
     headers["Accept"] = "application/json, text/event-stream"

@@ -15,7 +15,7 @@ from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import Begin, Exchange, open_session
 from longshore.gateway.mcp.sessions import renewal
 from longshore.gateway.mcp.sessions.leases import LEASES
-from longshore.gateway.upstream import rpc as ask
+from longshore.gateway.upstream import rpc
 from longshore.gateway.wire.inputs import Takes
 from longshore.shared import ids
 from longshore.shared.state.renewal import Open
@@ -33,13 +33,13 @@ def init_params(takes: Takes) -> bytes:
 
 async def within(exchange: Exchange, takes: Takes, handle: Handle) -> web.StreamResponse:
     """The call by `handle`, in the session that the configuration wants for it."""
-    if exchange.mounted.server.sessionless_clients == "per_call":
+    if exchange.mount.server.sessionless_clients == "per_call":
         return await _its_own(exchange, takes, handle)
     assert exchange.stateless is not None
     if exchange.stateless.holder is not None:
         return await _held_beside(exchange, takes, handle)
     if not exchange.session.protocol:    # never used so far: what its upstream can do shows when it is opened
-        await renewal.renew(exchange.request, exchange.mounted, exchange.caller, lost="")
+        await renewal.renew(exchange.request, exchange.mount, exchange.caller, lost="")
         exchange.session = await open_session(exchange.request, exchange.caller)
     return await handle(exchange)
 
@@ -53,7 +53,7 @@ async def _held_beside(exchange: Exchange, takes: Takes, handle: Handle) -> web.
     held = await open_session(request, holder, lease=lease, begin=begin)
     leases.acquire(holder.session_id, lease)
     try:
-        held = await renewal.with_upstream(request, exchange.mounted, holder, held)
+        held = await renewal.with_upstream(request, exchange.mount, holder, held)
         exchange.session = replace(
             exchange.session, upstream_id=held.upstream_id, protocol=held.protocol, flags=held.flags,
             lists=f"{exchange.session.lists}.{takes.key}",
@@ -65,7 +65,7 @@ async def _held_beside(exchange: Exchange, takes: Takes, handle: Handle) -> web.
 
 async def _its_own(exchange: Exchange, takes: Takes, handle: Handle) -> web.StreamResponse:
     """In an upstream session of its own, which is ended after it."""
-    new = await renewal.opened(exchange.request, exchange.mounted, Open(init_params(takes), ""))
+    new = await renewal.opened(exchange.request, exchange.mount, Open(init_params(takes), ""))
     exchange.session = replace(
         exchange.session, upstream_id=new.upstream_id, protocol=new.protocol,
         flags=new.flags.replace(capabilities.SESSIONS, ""),
@@ -74,5 +74,5 @@ async def _its_own(exchange: Exchange, takes: Takes, handle: Handle) -> web.Stre
         return await handle(exchange)
     finally:
         if new.upstream_id:
-            end = ask.end_session(exchange.mounted.client, exchange.upstream_headers())
+            end = rpc.end_session(exchange.mount.client, exchange.upstream_headers())
             exchange.spawn(end, name="end_upstream_session")

@@ -9,7 +9,7 @@ import msgspec
 
 from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import open_session, upstream_headers
-from longshore.gateway.mcp.input_requests import standing_stream_requests as asides
+from longshore.gateway.mcp.input_requests import standing_stream_requests
 from longshore.gateway.mcp.sessions.renewal import renew, with_upstream
 from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, Reading, UpstreamContext, publish
 from longshore.gateway.mcp.subscriptions.upstream_feed import FeedOwner, Opener, Source
@@ -53,7 +53,7 @@ async def _opened(way: UpstreamContext, ear: FeedOwner) -> AsyncIterator[Source]
 
 async def _session_of(way: UpstreamContext) -> OpenSession:
     session = await open_session(way.request, way.caller)
-    return await with_upstream(way.request, way.mounted, way.caller, session)
+    return await with_upstream(way.request, way.mount, way.caller, session)
 
 
 class LegacySource:
@@ -82,13 +82,13 @@ class LegacySource:
                 await self.reading.begun.wait()
         if self._lost:
             way, lost = self._way, self._session.upstream_id
-            await renew(way.request, way.mounted, way.caller, lost=lost)
+            await renew(way.request, way.mount, way.caller, lost=lost)
             raise UpstreamDown("the upstream server's session was lost, and is opened anew")
         if self.reading.is_over:
             raise UpstreamDown("the upstream server's stream could not be opened")
 
     def _headers(self) -> dict[str, str]:
-        headers = upstream_headers(self._way.request, self._way.mounted, self._session.upstream_id)
+        headers = upstream_headers(self._way.request, self._way.mount, self._session.upstream_id)
         headers.pop("Last-Event-ID", None)
         return headers | {VERSION_HEADER: self._session.protocol}
 
@@ -96,7 +96,7 @@ class LegacySource:
         """Until it ends; one that there is not is waited for."""
         headers = self._headers() | {"Accept": "text/event-stream"}
         with suppress(LongshoreError):       # it is over then, which its owner sees
-            async with self._way.mounted.client.exchange("GET", headers) as answer:
+            async with self._way.mount.client.exchange("GET", headers) as answer:
                 self._lost = answer.status == 404 and bool(self._session.upstream_id)
                 if answer.status in _NONE and not self._lost:
                     self.reading.begun.set()
@@ -110,7 +110,7 @@ class LegacySource:
         async for chunk in answer.chunks():
             for event in parser.feed(chunk):
                 if event.data and not await publish(self._way, event.data) and jsonrpc.is_request(event.data):
-                    put = asides.route(self._way, event.data, self._post)     # which may have to wait
+                    put = standing_stream_requests.route(self._way, event.data, self._post)     # which may have to wait
                     self._way.request.app[TASKS].spawn(put, name="put_question")
 
     async def want(self, uris: frozenset[str]) -> bytes:
@@ -138,7 +138,7 @@ class LegacySource:
         return msgspec.msgpack.encode(_Subscribed(self._session.upstream_id, sorted(self._uris)))
 
     async def _post(self, body: bytes) -> None:
-        client = self._way.mounted.client
+        client = self._way.mount.client
         async with client.exchange("POST", self._headers() | _BOTH, body, within_s=_ASK_S) as answer:
             await answer.read()
             if answer.status == 404 and self._session.upstream_id:

@@ -78,14 +78,14 @@ class ModernSource:
         return b""
 
     async def _read(self, reading: Reading, uris: frozenset[str]) -> None:
-        came = upstream_headers(self._way.request, self._way.mounted, "")
+        came = upstream_headers(self._way.request, self._way.mount, "")
         headers = {name: value for name, value in came.items() if name.lower() not in _DROPPED}
         headers |= modern.headers_of(_LISTEN) | {"Accept": "application/json, text/event-stream"}
         listen_id = f"longshore-{ids.new_id()}"
         params = {"_meta": META, "notifications": changes.filter_of(changes.Wants(_LISTS, uris))}
         body = _encode({"jsonrpc": "2.0", "id": listen_id, "method": _LISTEN, "params": params})
         with suppress(LongshoreError):       # it is over then, which its owner sees
-            async with self._way.mounted.client.exchange("POST", headers, body, stands=True) as answer:
+            async with self._way.mount.client.exchange("POST", headers, body, stands=True) as answer:
                 if answer.content_type == "application/json" and answer.status in _ANSWERS:
                     reading.begun.set()      # it refuses, or ends the stream as soon as it began
                     await asyncio.sleep(_LOOK_AGAIN_S)

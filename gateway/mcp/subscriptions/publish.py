@@ -24,7 +24,7 @@ class UpstreamContext:
     """By whom and on whose behalf an upstream is listened to."""
 
     request: web.Request         # of a client that listens: its headers are what the upstream lets in
-    mounted: Mount
+    mount: Mount
     caller: Caller               # whose session it is, or scope
 
 
@@ -36,7 +36,7 @@ async def publish(way: UpstreamContext, data: bytes) -> bool:
     app, scope = way.request.app, way.caller.session_id
     if change.method != changes.UPDATED and app[LIST_CACHE].is_on:
         await app[SESSIONS].lists_changed(scope)
-        await app[PUBLISHER].publish(Event(LISTS_CHANGED, "", way.mounted.server.id.encode()))
+        await app[PUBLISHER].publish(Event(LISTS_CHANGED, "", way.mount.server.id.encode()))
     await app[PUBLISHER].publish(Event(CHANGE, scope, change.data))
     return True
 

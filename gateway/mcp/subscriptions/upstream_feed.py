@@ -13,7 +13,7 @@ from longshore.gateway.mcp.subscriptions.subscriber import Subscriber
 from longshore.gateway.wire import changes
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import LongshoreError, StoreDown, UpstreamDown
-from longshore.shared.messaging.pubsub import ENDED, RESYNC, RESOURCES, Publisher, Event
+from longshore.shared.messaging.pubsub import ENDED, RESOURCES, RESYNC, Event, Publisher
 from longshore.shared.state.feeds import APPLIED, CHANGE, VACANT, WANTED, Applied, FeedStore
 
 log = structlog.get_logger(__name__)
@@ -69,26 +69,26 @@ class Feed:
         """Whether somebody listens here for what the upstream says."""
         return any(opener is not None for opener in self.listeners.values())
 
-    def hear(self, word: Event) -> None:
+    def hear(self, event: Event) -> None:
         """One word of this scope."""
-        if word.kind == CHANGE and (change := changes.change_of(word.data)) is not None:
+        if event.kind == CHANGE and (change := changes.change_of(event.data)) is not None:
             self._tell(change)
-        elif word.kind == RESOURCES:
+        elif event.kind == RESOURCES:
             self._tell(changes.OWN)
-        elif word.kind == RESYNC:
+        elif event.kind == RESYNC:
             self._uris = None                # Redis may have forgotten it
             self.look.set()
             for listener in self.listeners:
                 for change in listener.wants.anything():
                     listener.on_event(change)
-        elif word.kind == ENDED:
+        elif event.kind == ENDED:
             for listener in self.listeners:
                 listener.end()
-        elif word.kind in (WANTED, VACANT):
+        elif event.kind in (WANTED, VACANT):
             self.look.set()
-        elif word.kind == APPLIED:
+        elif event.kind == APPLIED:
             with suppress(msgspec.DecodeError):      # of another version of longshore
-                self._applied = _applied.decode(word.data)
+                self._applied = _applied.decode(event.data)
                 self._settled.set()
 
     def _tell(self, change: changes.Change) -> None:
