@@ -64,7 +64,7 @@ async def test_a_question_becomes_an_answer_and_the_call_goes_on_with_the_client
 
     assert list(asked.requests.values()) == [FORM]
     assert said(ended) == [ADA]
-    assert ended.message["id"] == second._next_id
+    assert ended.message["id"] == second.last_id
     assert len(upstream.calls("tools/call")) == 1
     assert "inputResponses" not in upstream.last("tools/call").params
 

@@ -107,7 +107,7 @@ async def test_what_is_not_mcp_is_an_error_with_a_reason(
         answer = await patient.request(*asked)
     del upstream.behaviours[asked[0]]
 
-    assert (answer.status, answer.message["id"], answer.reason) == (200, patient._next_id, "upstream_unavailable")
+    assert (answer.status, answer.message["id"], answer.reason) == (200, patient.last_id, "upstream_unavailable")
     assert len(answer.message["error"]["message"]) > 20
     assert (await patient.call("echo"))["content"][0]["text"] == "done"
 
@@ -122,8 +122,8 @@ async def test_silence_ends_with_the_time_that_is_configured(
         answer = await client.request(*asked)
     told = await upstream.until("notifications/cancelled")
 
-    assert (answer.status, answer.message["id"], answer.reason) == (200, client._next_id, "upstream_timeout")
-    assert told.params["requestId"] == client._next_id
+    assert (answer.status, answer.message["id"], answer.reason) == (200, client.last_id, "upstream_timeout")
+    assert told.params["requestId"] == client.last_id
 
 
 async def test_the_result_of_a_task_is_waited_for(client: Client, upstream: ScriptedUpstream) -> None:
@@ -175,7 +175,7 @@ async def test_an_endless_stream_ends_with_the_time_that_is_configured(
         await closed.wait()
 
     assert answer.status == 200
-    assert (answer.message["id"], answer.reason) == (client._next_id, "upstream_timeout")
+    assert (answer.message["id"], answer.reason) == (client.last_id, "upstream_timeout")
 
 
 async def test_an_endless_body_is_cut_with_the_time_that_is_configured(
@@ -266,7 +266,7 @@ async def test_broken_lists_are_errors_where_something_is_added(
     if as_stream and not body.startswith(b'{"jsonrpc"'):   # no answer to anything: it passes, and the stream ends
         assert answer.body == b"data: " + body + b"\n\n"
     else:
-        assert (answer.message["id"], answer.reason) == (patient._next_id, "upstream_unavailable")
+        assert (answer.message["id"], answer.reason) == (patient.last_id, "upstream_unavailable")
 
 
 async def test_standing_streams_that_are_none_are_refused(client: Client, upstream: ScriptedUpstream) -> None:

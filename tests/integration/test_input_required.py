@@ -21,7 +21,7 @@ from longshore.shared.metrics import Metrics
 from longshore.shared.state.expiry import Expiry
 from longshore.shared.state.sessions import Caller
 from tests.fixtures.gateway import Backing, Client, entry, producer
-from tests.fixtures.leaks import Holdings, holdings, left_behind
+from tests.fixtures.leaks import Holdings, at_rest, left_behind
 from tests.fixtures.stateless_upstream import DONE, PREFIX, asks, stateless
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, stream
 
@@ -453,7 +453,7 @@ async def _counted(clients: Pair, backing: Backing) -> _Counts:
     async with clients.calling() as call:
         while "method" in (message := await call.next()):
             await clients.reply(clients.other, message, _ACCEPTED)
-    before = [holdings(app, backing.redis_url) for app in clients.apps]
+    before = [await at_rest(app, backing.redis_url) for app in clients.apps]
     return _Counts(clients.apps, backing.redis_url, before)
 
 

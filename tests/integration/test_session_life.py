@@ -149,7 +149,7 @@ async def test_a_lost_upstream_session_is_opened_again_by_one_gateway_alone(
     alive: set[str] = set()
 
     async def remember(seen: Seen) -> Reply:
-        alive.add(f"upstream-{upstream._sessions + 1}")
+        alive.add(f"upstream-{upstream.opened + 1}")
         return result(seen, {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {}})
 
     async def only_alive(seen: Seen) -> Reply:
@@ -164,7 +164,7 @@ async def test_a_lost_upstream_session_is_opened_again_by_one_gateway_alone(
         await client.initialize()
         handshakes = len(upstream.calls("initialize"))
         alive.clear()
-        other = Client(client.http, second, client.mount, client.session_id, _next_id=1000)
+        other = Client(client.http, second, client.mount, client.session_id, last_id=1000)
 
         said = await asyncio.gather(*(member.call("echo") for _ in range(10) for member in (client, other)))
 

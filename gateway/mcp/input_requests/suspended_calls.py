@@ -55,6 +55,7 @@ class SuspendedCalls:
         self._most = limits.max_waiting_calls_per_principal      # of one principal
         self._calls: dict[str, SuspendableCall] = {}
         self._waiting: Counter[str] = Counter()
+        self._places: set[tuple[str, int]] = set()               # of calls that wait, by id and round
         self._bytes = 0              # of the requests of those that wait
 
     @property
@@ -94,7 +95,8 @@ class SuspendedCalls:
             call.cancel(why)
 
     async def resume(self, call: SuspendableCall, number: int, now: Resumed) -> bool:
-        """As the call's own; a server that takes no answer ends the call."""
+        """As the call's own; a server that takes no answer ends the call. Its place is free from now on."""
+        self._free_place(call, number)
         try:
             return await call.resume(number, now)
         except LongshoreError as err:
@@ -121,6 +123,7 @@ class SuspendedCalls:
         await self.parcels.heartbeat()
         call.park()
         self._calls[call.id] = call
+        self._places.add((call.id, call.round))
         self._waiting[principal] += 1
         self._bytes += call.size_bytes
         opened: _Opened = asyncio.get_running_loop().create_future()
@@ -155,7 +158,7 @@ class SuspendedCalls:
         number, scope, ttl_ms = call.round, call.caller.session_id, self._wait_s * 1000 + _GRACE_MS
         try:
             async with AsyncExitStack() as boxes:
-                with self._place(call):
+                with self._place(call, number):
                     answers = await boxes.enter_async_context(self.mailboxes.opened(scope, ttl_ms=ttl_ms))
                     leaving = await boxes.enter_async_context(self.mailboxes.opened(scope, ttl_ms=ttl_ms))
                     async with self._endings.watch(scope, partial(self.cancel, call, _SCOPE_ENDED)):
@@ -209,10 +212,16 @@ class SuspendedCalls:
         self.cancel(call, "the client went away")
 
     @contextmanager
-    def _place(self, call: SuspendableCall) -> Iterator[None]:
+    def _place(self, call: SuspendableCall, number: int) -> Iterator[None]:
         try:
             yield
         finally:
+            self._free_place(call, number)
+
+    def _free_place(self, call: SuspendableCall, number: int) -> None:
+        """Give back the place that the call took for this round. Safe to repeat."""
+        if (place := (call.id, number)) in self._places:
+            self._places.remove(place)
             self._bytes -= call.size_bytes
             self._left(call.caller.principal)
 
