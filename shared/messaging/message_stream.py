@@ -69,10 +69,13 @@ class MessageStream:
             await asyncio.sleep(_ROOM_S)     # the listener says nothing when it takes
         return False
 
-    def incoming(self, owner: str, box: Mailbox, process: str) -> "Incoming":
+    def incoming(
+        self, owner: str, box: Mailbox, process: str, *,
+        look_every_s: float = _LOOK_EVERY_S, longest_silence_s: float = _LONGEST_SILENCE_S,
+    ) -> "Incoming":
         """What `process` sends to a mailbox of this one."""
         keys = [self._keys.mailbox(owner, box.id), self._keys.parcel(box.id), self._keys.asking(process)]
-        return Incoming(self._scripts, keys, box)
+        return Incoming(self._scripts, keys, box, look_every_s, longest_silence_s)
 
     def close(self) -> None:
         """This gateway holds no calls any more."""
@@ -93,10 +96,14 @@ class MessageStream:
 class Incoming:
     """The listener's side."""
 
-    def __init__(self, scripts: Scripts, keys: list[str], box: Mailbox) -> None:
+    def __init__(
+        self, scripts: Scripts, keys: list[str], box: Mailbox, look_every_s: float, longest_silence_s: float
+    ) -> None:
         self._scripts = scripts
         self._keys = keys
         self._box = box
+        self._look_every_s = look_every_s
+        self._longest_silence_s = longest_silence_s
         self._parts: list[bytes] = []
         self._whole: list[bytes] = []
         self._silent_s = 0.0             # waited for since a frame came last
@@ -109,12 +116,12 @@ class Incoming:
             if not self._whole and lives:
                 began_s = monotonic_s()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_EVERY_S):
+                    async with asyncio.timeout(self._look_every_s):
                         await self._box.arrived.wait()
                 self._silent_s += monotonic_s() - began_s
                 self._box.arrived.clear()
                 lives = await self._look()    # outside the limit: what is taken must not be lost
-            if not self._whole and (not lives or self._silent_s > _LONGEST_SILENCE_S):
+            if not self._whole and (not lives or self._silent_s > self._longest_silence_s):
                 raise CallLost("the gateway that held this call is gone; make the call again")
         return self._whole.pop(0) if self._whole else None
 

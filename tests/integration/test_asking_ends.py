@@ -21,7 +21,6 @@ from longshore.shared.config import Sessions
 from longshore.shared.crypto.sealed_tokens import Sealer
 from longshore.shared.errors import CallLost, Cancelled
 from longshore.shared.keys import Keys
-from longshore.shared.messaging import message_stream as parcels
 from longshore.shared.messaging.mailboxes import Mailboxes
 from longshore.shared.messaging.message_stream import Incoming, MessageStream
 from longshore.shared.messaging.pubsub import EventListener
@@ -73,9 +72,9 @@ async def _process(server: RedisServer, name: str) -> AsyncIterator[Process]:
 class _Asking:
     """A call whose server has asked, parked; and what the server was answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet_s: float = 5.0) -> None:
         self.answered = asyncio.Event()
-        self.call = SuspendableCall(Request(_CALLER, "tools/call", _BODY), _TAKES, self._reply)
+        self.call = SuspendableCall(Request(_CALLER, "tools/call", _BODY), _TAKES, self._reply, quiet_s=quiet_s)
 
     async def _reply(self, answer: bytes) -> None:
         self.answered.set()
@@ -110,12 +109,9 @@ async def test_calls_that_were_answered_are_given_up_with_all_others(server: Red
         assert process.parked.known_count == 0
 
 
-async def test_a_call_that_says_nothing_ends_when_its_listener_elsewhere_is_gone(
-    server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(suspended_call, "_QUIET_S", 0.05)
+async def test_a_call_that_says_nothing_ends_when_its_listener_elsewhere_is_gone(server: RedisServer) -> None:
     async with _process(server, "holder") as holder, _process(server, "listener") as listener:
-        asking = _Asking()
+        asking = _Asking(quiet_s=0.05)
         state = await asking.park(holder.parked)
         async with listener.boxes.opened("scope", ttl_ms=60_000) as box:
             await asking.answer(holder, state, box.id)
@@ -132,16 +128,12 @@ async def test_a_call_that_says_nothing_ends_when_its_listener_elsewhere_is_gone
         assert holder.parked.known_count == 0
 
 
-async def test_a_listener_does_not_wait_for_ever_for_a_gateway_that_gave_its_call_up(
-    server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_listener_does_not_wait_for_ever_for_a_gateway_that_gave_its_call_up(server: RedisServer) -> None:
     """And lives, so that nothing else tells."""
-    monkeypatch.setattr(parcels, "_LOOK_EVERY_S", 0.05)
-    monkeypatch.setattr(parcels, "_LONGEST_SILENCE_S", 0.2)
     async with _process(server, "lives") as holder, _process(server, "listens") as listener:
         await holder.parcels.heartbeat()
         async with listener.boxes.opened("scope", ttl_ms=60_000) as box:
-            incoming = listener.parcels.incoming("scope", box, "lives")
+            incoming = listener.parcels.incoming("scope", box, "lives", look_every_s=0.05, longest_silence_s=0.2)
             with pytest.raises(CallLost):
                 await asyncio.wait_for(_all_of(incoming), _PATIENCE_S)
 
@@ -161,7 +153,7 @@ def test_a_server_cannot_leave_any_number_of_questions_open() -> None:
 
 async def test_a_cancellation_that_comes_twice_ends_the_wait_once() -> None:
     """The second one while the first is at work: an error there would end what this gateway hears of all others."""
-    cancellations, failed, waits = Cancellations(), list[BaseException](), list[legacy_client._Wait]()
+    cancellations, failed, waits = Cancellations(), list[BaseException](), list[legacy_client.ClientWait]()
 
     def again() -> None:
         try:
@@ -171,7 +163,7 @@ async def test_a_cancellation_that_comes_twice_ends_the_wait_once() -> None:
 
     async def waits_for_its_client() -> None:
         async with asyncio.timeout(None) as limit:
-            waits.append(legacy_client._Wait(limit))
+            waits.append(legacy_client.ClientWait(limit))
             cancellations.begin("session", 1, waits[0])
             cancellations.cancel("session", 1)
             asyncio.get_running_loop().call_soon(again)

@@ -1,45 +1,31 @@
 """A subscription is ready once Redis has confirmed every channel that is still wanted."""
 
-import asyncio
-from collections.abc import Iterator
-
-import pytest
-
+from longshore.shared.redis.address import parse_redis_url
 from longshore.shared.redis.subscription import Subscription
 from longshore.shared.tasks import Tasks
-from tests.fixtures.storage import RedisServer, redis_server
+from tests.fixtures.fault_proxy import Fault, fault_proxy
+from tests.fixtures.redis_servers import server
 
 _PATIENCE_S = 30.0
+_CONFIRMED = b"*3\r\n$9\r\nsubscribe\r\n$3\r\nall\r\n:1\r\n"
 
 
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with redis_server() as running:
-        yield running
-
-
-async def test_it_does_not_wait_for_a_channel_that_is_wanted_no_more(server: RedisServer) -> None:
-    """Given up before Redis confirmed it, after all others."""
+async def test_it_does_not_wait_for_a_channel_that_is_wanted_no_more() -> None:
+    """Given up before Redis confirmed it, after all others: what confirms it never comes."""
     tasks, ready = Tasks(), list[str]()
-    listening = Subscription(
-        server.address, ["all"], tasks, on_message=lambda _: None, on_ready=lambda: ready.append("ready")
-    )
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            while listening._writer is None:
-                await asyncio.sleep(0)
-        listening._unconfirmed = len(listening._channels)
-        listening._ready.clear()
-        for confirmed in listening._channels.values():
-            confirmed.clear()
-        ready.clear()
-        listening.add("scope")
-        listening._handle([b"subscribe", b"all", 1])
-        before = list(ready)
-        listening.remove("scope")
-        after = list(ready)
-    finally:
-        await listening.close()
-        await tasks.close()
+    async with server() as redis, fault_proxy(redis.port) as proxy:
+        proxy.fault = Fault(answer_breaks="swallow", after_bytes=len(_CONFIRMED))
+        listening = Subscription(
+            parse_redis_url(f"redis://127.0.0.1:{proxy.port}"), ["all", "scope"], tasks,
+            on_message=lambda _: None, on_ready=lambda: ready.append("ready"),
+        )
+        try:
+            assert await listening.wait_for("all", _PATIENCE_S)
+            before = list(ready)
+            listening.remove("scope")
+            after = list(ready)
+        finally:
+            await listening.close()
+            await tasks.close()
 
     assert (before, after) == ([], ["ready"])

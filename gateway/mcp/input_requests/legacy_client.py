@@ -24,7 +24,7 @@ from longshore.shared.messaging.mailboxes import Mailbox
 _PREFIX = "longshore-"
 
 
-class _Wait:
+class ClientWait:
     """What a call waits in, which its client can cancel."""
 
     def __init__(self, limit: asyncio.Timeout) -> None:
@@ -42,12 +42,12 @@ class _Wait:
 
 
 @asynccontextmanager
-async def waiting(exchange: Exchange, until_s: float) -> AsyncIterator[_Wait]:
+async def waiting(exchange: Exchange, until_s: float) -> AsyncIterator[ClientWait]:
     """A block that ends at `until_s` by the loop's clock. Raises InputMissing then, Cancelled when the client wants
     no answer any more."""
     cancellations, session_id = exchange.request.app[CANCELLATIONS], exchange.caller.session_id
     limit = asyncio.timeout_at(until_s)
-    wait = _Wait(limit)
+    wait = ClientWait(limit)
     try:
         async with limit:
             cancellations.begin(session_id, exchange.asked_id, wait)

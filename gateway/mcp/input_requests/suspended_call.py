@@ -65,7 +65,9 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
 class SuspendableCall:
     """A running call. `reply` hands an answer of the client's to the server."""
 
-    def __init__(self, request: "Request", takes: Takes, reply: Callable[[bytes], Awaitable[None]]) -> None:
+    def __init__(
+        self, request: "Request", takes: Takes, reply: Callable[[bytes], Awaitable[None]], *, quiet_s: float = _QUIET_S
+    ) -> None:
         self.id = ids.new_id()
         self.caller = request.caller
         self.takes = takes
@@ -78,6 +80,7 @@ class SuspendableCall:
         self._request = request
         self._token = self._token_now = progress.token_of(request.body)
         self.reply = reply
+        self._quiet_s = quiet_s
         self._said: deque[bytes] = deque()
         self._said_bytes = 0
         self._open: dict[str, ServerRequest] = {}
@@ -166,7 +169,7 @@ class SuspendableCall:
                 continue
             self._changed.clear()
             try:
-                async with asyncio.timeout(_QUIET_S):
+                async with asyncio.timeout(self._quiet_s):
                     await self._changed.wait()
             except TimeoutError:
                 return Quiet()
