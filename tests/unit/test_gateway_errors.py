@@ -42,8 +42,8 @@ def _told(family: Iterable[type[LongshoreError]]) -> set[tuple[str, int, int]]:
 
 def test_the_document_lists_exactly_the_reasons_of_the_code(family: list[type[LongshoreError]]) -> None:
     listed = [
-        *_documented("Asking again changes nothing"), *_documented("Asking again later may help"),
-        *_documented("A bug of ours"),
+        *_documented("Retrying does not help"), *_documented("Retrying later may help"),
+        *_documented("A bug in longshore"),
     ]
 
     assert set(listed) == _told(family)
@@ -54,8 +54,8 @@ def test_a_reason_is_listed_by_whether_asking_again_helps(family: list[type[Long
     refused = {kind for kind in family if issubclass(kind, Refused)}
     unavailable = {kind for kind in family if issubclass(kind, Unavailable)}
 
-    assert set(_documented("Asking again changes nothing")) == _told(refused)
-    assert set(_documented("Asking again later may help")) == _told(unavailable)
+    assert set(_documented("Retrying does not help")) == _told(refused)
+    assert set(_documented("Retrying later may help")) == _told(unavailable)
 
 
 def test_a_reason_has_one_status_and_one_code(family: list[type[LongshoreError]]) -> None:
