@@ -220,12 +220,12 @@ async def upstreams(app: web.Application) -> AsyncIterator[None]:
     app[TASKS].spawn(end_sessions(app[EXPIRY], clients, app[TASKS]), name="end_upstream_sessions")
     startup = app[STARTUP]
     if config.core.max_start_wait_seconds > 0:
-        waits = [mount.monitor.ready.wait() for mount in servers.values()]
+        waits = [mount.monitor.is_settled.wait() for mount in servers.values()]
         try:
             async with asyncio.timeout(config.core.max_start_wait_seconds):
                 await asyncio.gather(*waits)
         except TimeoutError:
-            waiting = [m.server.id for m in servers.values() if not m.monitor.ready.is_set()]
+            waiting = [m.server.id for m in servers.values() if not m.monitor.is_settled.is_set()]
             log.warning("started_without_upstreams", servers=waiting, waited_s=config.core.max_start_wait_seconds)
     startup.waited_s = monotonic_s() - started_s
     startup.complete = True

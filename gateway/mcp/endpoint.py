@@ -37,7 +37,7 @@ from longshore.gateway.mcp.sessions.renewal import renew, with_upstream
 from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import SESSION_HEADER, VERSION_HEADER, context_of
 from longshore.gateway.upstream import rpc
-from longshore.gateway.upstream.client import UpstreamAnswer
+from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.wire import changes, modern
 from longshore.gateway.wire import envelope as wire
 from longshore.gateway.wire.envelope import Kind
@@ -123,7 +123,7 @@ async def _handle(exchange: Exchange) -> web.StreamResponse:
             return answer
         return await _HANDLERS.get(message.method, passthrough)(exchange)
     except UpstreamDown:
-        mount.monitor.doubted.set()
+        mount.monitor.needs_probe.set()
         raise
     finally:
         leases.release(exchange.caller.session_id, lease)
@@ -147,7 +147,7 @@ async def passthrough(exchange: Exchange) -> web.StreamResponse:
 async def _one_way(exchange: Exchange) -> web.StreamResponse:
     """An answer or a notification. What it was about is gone with a lost upstream session: nothing to renew."""
     async with exchange.mount.client.exchange(
-        "POST", exchange.upstream_headers(), exchange.body, within_s=exchange.within_s
+        "POST", exchange.upstream_headers(), exchange.body, timeout_s=exchange.within_s
     ) as answer:
         if answer.status == 404 and exchange.session.upstream_id:
             return web.Response(status=202)
@@ -177,7 +177,7 @@ async def get(mount: Mount, request: web.Request) -> web.StreamResponse:
 
 
 async def _stand(
-    request: web.Request, mount: Mount, caller: Caller, answer: UpstreamAnswer
+    request: web.Request, mount: Mount, caller: Caller, answer: UpstreamResponse
 ) -> web.StreamResponse:
     """Relay a standing stream, which keeps its session from idle expiry while it is open."""
     leases, lease = request.app[LEASES], ids.new_id()

@@ -214,7 +214,7 @@ def upstream_headers(request: web.Request, mount: Mount, upstream_id: str) -> di
     headers.check_required(mount.headers, request.headers)
     token, principal = request.app[CONFIG].core.auth.token, principal_of(request)
     own = (token, principal.credential)
-    found = headers.outgoing(
+    found = headers.upstream_headers(
         mount.headers, request.headers, accept=request.headers.get("Accept", _ACCEPT_BOTH),
         session_id=upstream_id, own_tokens=tuple(text for text in own if text),
     )

@@ -30,7 +30,7 @@ from longshore.gateway.mcp.sessions import renewal, upstream_sessions
 from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import VERSION_HEADER, RequestContext, context_of, principal_of
 from longshore.gateway.upstream.era_cache import ERA_CACHE
-from longshore.gateway.upstream.era_probe import Era, speaks_against
+from longshore.gateway.upstream.era_probe import Era, contradicts_modern
 from longshore.gateway.upstream.rpc import Rejected
 from longshore.gateway.wire import inputs, jsonrpc, modern, param_headers, result_fields, to_legacy, url_required
 from longshore.gateway.wire.envelope import Envelope, Kind
@@ -76,17 +76,17 @@ async def post(
     context_of(request).executing = message.kind is Kind.REQUEST
     came = Incoming(message, body, opened, caller, workspace)
     eras, monitor = request.app[ERA_CACHE], mount.monitor
-    era = eras.known(monitor) or await eras.of(monitor, mount.client, upstream_headers(request, mount, ""))
+    era = eras.known(monitor) or await eras.get(monitor, mount.client, upstream_headers(request, mount, ""))
     try:
         response = await _in_era(era, mount, request, came, handle)
     except Rejected:
-        if not await eras.contradicted(monitor, mount.client, upstream_headers(request, mount, "")):
+        if not await eras.has_changed(monitor, mount.client, upstream_headers(request, mount, "")):
             raise
     else:
         is_strange = era == "modern" and isinstance(response, web.Response) and response.status in _STRANGE
-        if not is_strange or not speaks_against(response.status, _body_of(response)):
+        if not is_strange or not contradicts_modern(response.status, _body_of(response)):
             return response
-        if not await eras.contradicted(monitor, mount.client, upstream_headers(request, mount, "")):
+        if not await eras.has_changed(monitor, mount.client, upstream_headers(request, mount, "")):
             return response
     # What was refused did not run: the upstream is of the other era than it was.
     return await _in_era("legacy" if era == "modern" else "modern", mount, request, came, handle)

@@ -21,26 +21,26 @@ from longshore.shared.config import Server
 from longshore.shared.errors import LongshoreError, UpstreamDown, UpstreamTimeout
 from longshore.shared.tracing import Span
 
-_MAX_ANSWER_BYTES = 64 * 1024 * 1024   # of an answer that has to be read whole
+_MAX_BODY_BYTES = 64 * 1024 * 1024   # of an answer that has to be read whole
 _SHORT_BYTES = 256 * 1024
 _REPEATABLE = frozenset({"GET", "HEAD", "DELETE"})
 
 
 # What an answer says beside its body that its client has to know.
-PASSED_ON = ("Allow", "Retry-After", "WWW-Authenticate")
-_PASSED_ON = tuple((name.lower().encode(), name) for name in PASSED_ON)
+FORWARDED_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
+_FORWARDED_HEADERS = tuple((name.lower().encode(), name) for name in FORWARDED_HEADERS)
 
 
-class UpstreamAnswer:
+class UpstreamResponse:
     """One answer whose head has arrived. Leave its `async with` to give the connection back."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        headers = connection.answer.headers
-        self.status = connection.answer.status
+        headers = connection.response.headers
+        self.status = connection.response.status
         self.media_type, self.content_type = _media_type(headers.get(b"content-type", b""))
         self.session_id = _text(headers.get(b"mcp-session-id", b""))
-        self.said = {name: _text(headers[key]) for key, name in _PASSED_ON if key in headers}
+        self.forwarded_headers = {name: _text(headers[key]) for key, name in _FORWARDED_HEADERS if key in headers}
         self.length = _length(connection)    # of the whole body in bytes, where it is known by now
 
     @property
@@ -53,13 +53,13 @@ class UpstreamAnswer:
         while chunk := await self._connection.read():
             yield chunk
 
-    async def whole_soon(self, within_s: float) -> bytes:
+    async def peek_body(self, timeout_s: float) -> bytes:
         """A short body without taking it, if all of it comes within the time; else b""."""
-        return await self._connection.whole_soon(within_s, _SHORT_BYTES)
+        return await self._connection.peek_body(timeout_s, _SHORT_BYTES)
 
-    async def more_soon(self, within_s: float) -> bool:
+    async def wait_readable(self, timeout_s: float) -> bool:
         """Whether there is more of the body to take, or its end, within the time."""
-        return await self._connection.more_soon(within_s)
+        return await self._connection.wait_readable(timeout_s)
 
     async def read_short(self) -> bytes | None:
         """The whole body when its length is known and small, else None (nothing is read then)."""
@@ -68,7 +68,7 @@ class UpstreamAnswer:
             return None
         return await self.read(_SHORT_BYTES)
 
-    async def read(self, limit_bytes: int = _MAX_ANSWER_BYTES) -> bytes:
+    async def read(self, limit_bytes: int = _MAX_BODY_BYTES) -> bytes:
         """The whole body. Raises UpstreamDown above `limit_bytes` or when it breaks off."""
         parts: list[bytes] = []
         size = 0
@@ -81,7 +81,7 @@ class UpstreamAnswer:
 
 
 def _length(connection: Connection) -> int | None:
-    answer = connection.answer
+    answer = connection.response
     if answer.is_complete:
         return answer.waiting_bytes
     declared = answer.headers.get(b"content-length")
@@ -100,7 +100,7 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace").strip()
 
 
-def _too_slow() -> UpstreamTimeout:
+def _timed_out() -> UpstreamTimeout:
     return UpstreamTimeout("the upstream server did not answer within the time that is configured for the call")
 
 
@@ -111,8 +111,8 @@ class UpstreamRequest:
     method: str
     head: bytes
     body: bytes | None
-    within_s: float | None
-    stands: bool             # its answer is a stream that stays open
+    timeout_s: float | None
+    is_long_lived: bool             # its answer is a stream that stays open
 
 
 class UpstreamExchange:
@@ -122,120 +122,120 @@ class UpstreamExchange:
         self._pool = pool
         self._span = span
         self._request = request
-        self._is_stream = request.stands
-        self._has_place = False
+        self._is_stream = request.is_long_lived
+        self._has_slot = False
         self._connection: Connection | None = None
-        self._alarm: asyncio.TimerHandle | None = None
-        self._opening: asyncio.Timeout | None = None         # until the head of the answer is there
+        self._timer: asyncio.TimerHandle | None = None
+        self._head_timeout: asyncio.Timeout | None = None         # until the head of the answer is there
         self._failure: LongshoreError | None = None
-        self._left_s: float | None = None    # of its time, while that stands still
+        self._paused_remaining_s: float | None = None    # of its time, while that stands still
 
-    async def __aenter__(self) -> UpstreamAnswer:
+    async def __aenter__(self) -> UpstreamResponse:
         request, deadline_s = self._request, None
-        if request.within_s is not None:
+        if request.timeout_s is not None:
             loop = asyncio.get_running_loop()
-            deadline_s = loop.time() + request.within_s
-            self._alarm = loop.call_at(deadline_s, self._expire)
+            deadline_s = loop.time() + request.timeout_s
+            self._timer = loop.call_at(deadline_s, self._expire)
         try:
-            answer = await self._open(deadline_s)
+            answer = await self._send_when_free(deadline_s)
             if self._span is not None:
                 self._span.set("http.response.status_code", answer.status)
-                if answer.is_stream and request.within_s is None:
+                if answer.is_stream and request.timeout_s is None:
                     self._span.end()        # it may stand for days
             return answer
         except BaseException as err:
             if self._span is not None:
                 self._span.fail(type(err).__name__)
-            self._leave()
+            self._release()
             raise
 
-    async def _open(self, deadline_s: float | None) -> UpstreamAnswer:
+    async def _send_when_free(self, deadline_s: float | None) -> UpstreamResponse:
         """Wait for a place, a connection and the head of the answer. Raises what `fail` was called with, before or
         meanwhile."""
         if self._failure is not None:
             raise self._failure
         try:
-            async with asyncio.timeout(None) as self._opening:
-                await self._pool.enter(stream=self._is_stream, until_s=deadline_s)
-                self._has_place = True
-                return await self._ask(deadline_s)
+            async with asyncio.timeout(None) as self._head_timeout:
+                await self._pool.acquire_slot(stream=self._is_stream, until_s=deadline_s)
+                self._has_slot = True
+                return await self._send(deadline_s)
         except TimeoutError:
             if self._failure is None:
                 raise
             raise self._failure from None
         finally:
-            self._opening = None
+            self._head_timeout = None
 
-    async def _ask(self, deadline_s: float | None) -> UpstreamAnswer:
+    async def _send(self, deadline_s: float | None) -> UpstreamResponse:
         request, connection = self._request, self._pool.take_idle()
         if connection is not None:
             self._connection = connection
             try:
-                return await _answer(connection, request)
+                return await _send_on(connection, request)
             except UpstreamDown:
-                if connection.answer.has_begun or request.method not in _REPEATABLE:
+                if connection.response.has_started or request.method not in _REPEATABLE:
                     raise
         try:
             async with asyncio.timeout_at(deadline_s):
                 connection = self._connection = await self._pool.connect()
         except TimeoutError:
-            raise _too_slow() from None
-        return await _answer(connection, request)
+            raise _timed_out() from None
+        return await _send_on(connection, request)
 
     def fail(self, err: LongshoreError) -> None:
         """End the exchange, which may not have begun: whoever waits for its answer gets `err`."""
         self._failure = err
         if self._connection is not None:
             self._connection.fail(err)
-        if self._opening is not None and not self._opening.expired():
-            self._opening.reschedule(asyncio.get_running_loop().time())
+        if self._head_timeout is not None and not self._head_timeout.expired():
+            self._head_timeout.reschedule(asyncio.get_running_loop().time())
 
     @property
-    def left_s(self) -> float | None:
+    def remaining_s(self) -> float | None:
         """What is left of its time, None for no end."""
-        if self._left_s is not None:
-            return max(0.0, self._left_s)
-        return None if self._alarm is None else max(0.0, self._alarm.when() - asyncio.get_running_loop().time())
+        if self._paused_remaining_s is not None:
+            return max(0.0, self._paused_remaining_s)
+        return None if self._timer is None else max(0.0, self._timer.when() - asyncio.get_running_loop().time())
 
-    def stop_clock(self) -> None:
+    def pause_timeout(self) -> None:
         """Let the time of the exchange stand still. Safe to repeat."""
-        if self._alarm is not None:
-            self._left_s = self._alarm.when() - asyncio.get_running_loop().time()
-            self._alarm.cancel()
-            self._alarm = None
+        if self._timer is not None:
+            self._paused_remaining_s = self._timer.when() - asyncio.get_running_loop().time()
+            self._timer.cancel()
+            self._timer = None
 
-    def start_clock(self) -> None:
+    def resume_timeout(self) -> None:
         """Let its time go on, if it stands still."""
-        if self._left_s is not None and self._connection is not None:
-            self._alarm = asyncio.get_running_loop().call_later(max(0.0, self._left_s), self._expire)
-            self._left_s = None
+        if self._paused_remaining_s is not None and self._connection is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, self._paused_remaining_s), self._expire)
+            self._paused_remaining_s = None
 
     def _expire(self) -> None:
-        self.fail(_too_slow())
+        self.fail(_timed_out())
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         if self._span is not None:
             self._span.end()
             self._span = None
-        if self._alarm is not None:
-            self._alarm.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._connection is not None:
-            self._pool.give(self._connection)
+            self._pool.put_back(self._connection)
             self._connection = None
-        if self._has_place:
-            self._pool.leave(stream=self._is_stream)
-            self._has_place = False
+        if self._has_slot:
+            self._pool.release_slot(stream=self._is_stream)
+            self._has_slot = False
 
     async def __aexit__(
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave()
+        self._release()
 
 
-async def _answer(connection: Connection, request: UpstreamRequest) -> UpstreamAnswer:
+async def _send_on(connection: Connection, request: UpstreamRequest) -> UpstreamResponse:
     connection.send(request.head, request.body, expects_body=request.method != "HEAD")
     await connection.wait_head()
-    return UpstreamAnswer(connection)
+    return UpstreamResponse(connection)
 
 
 class UpstreamClient:
@@ -250,8 +250,8 @@ class UpstreamClient:
         self._authorization = origin.authorization
 
     def exchange(
-        self, method: str, headers: Mapping[str, str], body: bytes | None = None, *, within_s: float | None = None,
-        stands: bool = False,
+        self, method: str, headers: Mapping[str, str], body: bytes | None = None, *, timeout_s: float | None = None,
+        is_long_lived: bool = False,
     ) -> UpstreamExchange:
         """Send one request; `async with` yields its UpstreamAnswer once the head is there.
 
@@ -270,7 +270,7 @@ class UpstreamClient:
         return UpstreamExchange(
             self._pool,
             UpstreamRequest(
-                method, request_head(begin, headers, body_bytes), body, within_s, stands or method == "GET"
+                method, request_head(begin, headers, body_bytes), body, timeout_s, is_long_lived or method == "GET"
             ),
             span,
         )

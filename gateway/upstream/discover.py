@@ -9,7 +9,7 @@ from longshore.gateway.upstream.rpc import request
 from longshore.gateway.wire import jsonrpc, modern
 from longshore.shared.errors import UpstreamDown, UpstreamTimeout
 
-META = {
+OWN_META = {
     modern.PROTOCOL_KEY: modern.VERSION, modern.CAPABILITIES_KEY: {},
     modern.CLIENT_INFO_KEY: {"name": "longshore", "version": "1"},
 }
@@ -19,14 +19,14 @@ class _Versions(msgspec.Struct):
     supported: list[str] = msgspec.field(name="supportedVersions")
 
 
-async def discovered(client: UpstreamClient, headers: dict[str, str], *, within_s: float | None) -> jsonrpc.RawMap:
+async def discover(client: UpstreamClient, headers: dict[str, str], *, timeout_s: float | None) -> jsonrpc.RawMap:
     """The result. Raises UpstreamDown where the upstream refuses, or does not speak the revision; UpstreamTimeout."""
     asked = {**headers, **modern.headers_of("server/discover"), "Accept": "application/json, text/event-stream"}
     try:
-        async with asyncio.timeout(within_s):
-            response, _ = await request(client, asked, "server/discover", {"_meta": META})
+        async with asyncio.timeout(timeout_s):
+            response, _ = await request(client, asked, "server/discover", {"_meta": OWN_META})
     except TimeoutError:
-        raise UpstreamTimeout(f"the upstream server did not answer server/discover within {within_s:g} s") from None
+        raise UpstreamTimeout(f"the upstream server did not answer server/discover within {timeout_s:g} s") from None
     result = response.get("result", msgspec.Raw(b"{}"))
     try:
         versions = msgspec.json.decode(result, type=_Versions).supported

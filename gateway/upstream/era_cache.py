@@ -7,17 +7,17 @@ from collections import OrderedDict, defaultdict
 from aiohttp import web
 
 from longshore.gateway.upstream.client import UpstreamClient
-from longshore.gateway.upstream.era_probe import Era, NotTold, era_of
+from longshore.gateway.upstream.era_probe import Era, EraUnknown, probe_era
 from longshore.gateway.upstream.health_probe import Monitor
-from longshore.gateway.upstream.rpc import WantsCredentials
+from longshore.gateway.upstream.rpc import CredentialsRequired
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import UpstreamDown
 from longshore.shared.state.eras import UNKNOWN, EraStore
 
-_KEPT_S = 60.0               # without looking whether another gateway has found out otherwise
-_DOUBT_EVERY_S = 10.0        # what speaks against an era may be a client's own fault
+_MAX_AGE_S = 60.0               # without looking whether another gateway has found out otherwise
+_MIN_RECHECK_S = 10.0        # what speaks against an era may be a client's own fault
 _BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-_MOST_REFUSED = 1_000
+_MAX_REFUSED = 1_000
 _ERAS: dict[str, Era] = {"modern": "modern", "legacy": "legacy"}
 
 
@@ -34,7 +34,7 @@ class EraCache:
         """The era of the upstream where it was found out lately and nothing speaks against it."""
         return _known(monitor)
 
-    async def of(self, monitor: Monitor, client: UpstreamClient, headers: dict[str, str]) -> Era:
+    async def get(self, monitor: Monitor, client: UpstreamClient, headers: dict[str, str]) -> Era:
         """The era of the upstream. `headers` are a caller's that may travel. Raises UpstreamDown, UpstreamTimeout."""
         if (era := _known(monitor)) is not None:
             return era
@@ -42,53 +42,53 @@ class EraCache:
             if (era := _known(monitor)) is not None:
                 return era
             upstream = _digest(monitor.server.upstream.url)
-            found = "" if monitor.era_doubted else await self._store.find(upstream)
+            found = "" if monitor.era_needs_recheck else await self._store.find(upstream)
             if found == UNKNOWN:
                 raise UpstreamDown("the upstream server does not say which revisions it speaks; try again later")
             if (told := _ERAS.get(found)) is not None:
-                return _learn(monitor, told, is_hearsay=True)
-            return await self._ask(monitor, client, headers, upstream)
+                return _learn(monitor, told, from_other_gateway=True)
+            return await self._probe(monitor, client, headers, upstream)
 
-    async def _ask(self, monitor: Monitor, client: UpstreamClient, headers: dict[str, str], upstream: str) -> Era:
+    async def _probe(self, monitor: Monitor, client: UpstreamClient, headers: dict[str, str], upstream: str) -> Era:
         server, caller = monitor.server.id, _digest(repr(sorted(headers.items())))
         if self._refused.get((server, caller), 0.0) > monotonic_s():
             raise UpstreamDown("the upstream server refused this caller's credentials; try again later")
         try:
-            era = await era_of(client, headers)
-        except WantsCredentials:             # which another caller may have
+            era = await probe_era(client, headers)
+        except CredentialsRequired:             # which another caller may have
             self._refused[server, caller] = monotonic_s() + self._pause_s(server)
-            while len(self._refused) > _MOST_REFUSED:
+            while len(self._refused) > _MAX_REFUSED:
                 self._refused.popitem(last=False)
             raise
-        except NotTold:
+        except EraUnknown:
             self._store.keep(upstream, UNKNOWN, for_ms=int(self._pause_s(server) * 1000))
             raise
         self._failures.pop(server, None)
         self._store.keep(upstream, era)
-        return _learn(monitor, era, is_hearsay=False)
+        return _learn(monitor, era, from_other_gateway=False)
 
     def _pause_s(self, server: str) -> float:
         self._failures[server] += 1
         return _BACKOFF_S[min(self._failures[server], len(_BACKOFF_S)) - 1]
 
-    async def contradicted(self, monitor: Monitor, client: UpstreamClient, headers: dict[str, str]) -> bool:
+    async def has_changed(self, monitor: Monitor, client: UpstreamClient, headers: dict[str, str]) -> bool:
         """Whether the era turns out to be another one, after something that speaks against it. Raises as `of`."""
-        before, is_fresh = monitor.era, monotonic_s() - monitor.era_found_s < _DOUBT_EVERY_S
-        if before is None or (is_fresh and not monitor.era_is_hearsay):
+        before, is_fresh = monitor.era, monotonic_s() - monitor.era_found_s < _MIN_RECHECK_S
+        if before is None or (is_fresh and not monitor.era_from_other_gateway):
             return False
-        monitor.era_doubted = True
-        return await self.of(monitor, client, headers) != before
+        monitor.era_needs_recheck = True
+        return await self.get(monitor, client, headers) != before
 
 
 def _known(monitor: Monitor) -> Era | None:
-    if monitor.era_doubted or monotonic_s() - monitor.era_found_s > _KEPT_S:
+    if monitor.era_needs_recheck or monotonic_s() - monitor.era_found_s > _MAX_AGE_S:
         return None
     return monitor.era
 
 
-def _learn(monitor: Monitor, era: Era, *, is_hearsay: bool) -> Era:
+def _learn(monitor: Monitor, era: Era, *, from_other_gateway: bool) -> Era:
     monitor.era, monitor.era_found_s = era, monotonic_s()
-    monitor.era_is_hearsay, monitor.era_doubted = is_hearsay, False
+    monitor.era_from_other_gateway, monitor.era_needs_recheck = from_other_gateway, False
     return era
 
 

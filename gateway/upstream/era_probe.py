@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from longshore.gateway.upstream.client import UpstreamAnswer, UpstreamClient
-from longshore.gateway.upstream.rpc import WantsCredentials
+from longshore.gateway.upstream.client import UpstreamClient, UpstreamResponse
+from longshore.gateway.upstream.rpc import CredentialsRequired
 from longshore.gateway.wire import modern, sse
 from longshore.shared.errors import InvalidParams, UpstreamDown
 
 Era = Literal["modern", "legacy"]
 
-_WITHIN_S = 10.0
+_TIMEOUT_S = 10.0
 _MAX_BYTES = 1024 * 1024
 _ID = "longshore-era"
 _BODY = msgspec.json.encode({
@@ -25,7 +25,7 @@ _BODY = msgspec.json.encode({
         modern.CLIENT_INFO_KEY: {"name": "longshore", "version": "1"},
     }},
 })
-_ITS_OWN = frozenset({modern.HEADER_MISMATCH, modern.MISSING_CAPABILITY, modern.UNSUPPORTED_VERSION})
+_MODERN_ERRORS = frozenset({modern.HEADER_MISMATCH, modern.MISSING_CAPABILITY, modern.UNSUPPORTED_VERSION})
 
 
 class _Result(msgspec.Struct):
@@ -44,35 +44,35 @@ class _Message(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Message)
 
 
-class NotTold(UpstreamDown):
+class EraUnknown(UpstreamDown):
     """The upstream answers, but not what it was asked."""
 
 
-async def era_of(client: UpstreamClient, headers: dict[str, str]) -> Era:
+async def probe_era(client: UpstreamClient, headers: dict[str, str]) -> Era:
     """The era of the upstream, found out. `headers` are a caller's that may travel.
 
     Raises NotTold, WantsCredentials, and UpstreamDown or UpstreamTimeout where there is no answer.
     """
     asked = {**headers, **modern.headers_of("server/discover"), "Accept": "application/json, text/event-stream"}
-    async with client.exchange("POST", asked, _BODY, within_s=_WITHIN_S) as answer:
+    async with client.exchange("POST", asked, _BODY, timeout_s=_TIMEOUT_S) as answer:
         if answer.status in (401, 403):
-            raise WantsCredentials(f"the upstream server answered server/discover with HTTP status {answer.status}")
+            raise CredentialsRequired(f"the upstream server answered server/discover with HTTP status {answer.status}")
         if answer.status == 429 or answer.status >= 500:
-            raise NotTold(f"the upstream server answered server/discover with HTTP status {answer.status}")
-        return verdict(answer.status, await _message_of(answer))
+            raise EraUnknown(f"the upstream server answered server/discover with HTTP status {answer.status}")
+        return era_from_response(answer.status, await _message_of(answer))
 
 
-def speaks_against(status: int, message: bytes) -> bool:
+def contradicts_modern(status: int, message: bytes) -> bool:
     """Whether a server that was taken for one of the stateless revision answers as one of the session era does."""
     try:
         found = _decoder.decode(message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return True
     code = found.error.code if found.error is not None else None
-    return code != InvalidParams.code and verdict(status, message) == "legacy"
+    return code != InvalidParams.code and era_from_response(status, message) == "legacy"
 
 
-def verdict(status: int, message: bytes) -> Era:
+def era_from_response(status: int, message: bytes) -> Era:
     """What the answer to `server/discover` says."""
     try:
         found = _decoder.decode(message)
@@ -81,10 +81,10 @@ def verdict(status: int, message: bytes) -> Era:
     if found.result is not None:
         return "modern" if modern.VERSION in found.result.versions else "legacy"
     code = found.error.code if found.error is not None else None
-    return "modern" if code in _ITS_OWN or (status == 404 and code == -32601) else "legacy"
+    return "modern" if code in _MODERN_ERRORS or (status == 404 and code == -32601) else "legacy"
 
 
-async def _message_of(answer: UpstreamAnswer) -> bytes:
+async def _message_of(answer: UpstreamResponse) -> bytes:
     if not answer.is_stream:
         return await answer.read(_MAX_BYTES)
     parser = sse.Parser(_MAX_BYTES)

@@ -11,14 +11,14 @@ from longshore.gateway.wire.tool_lists import Tool
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import LongshoreError
 
-_AT_MOST_EVERY_S = 2.0       # however many calls come with headers that do not fit
-_MOST_CALLERS = 1_000
+_MIN_REFRESH_S = 2.0       # however many calls come with headers that do not fit
+_MAX_CALLERS = 1_000
 
 
 @dataclass(slots=True)
-class _Known:
+class _Schemas:
     by_tool: dict[str, list[Mirrored]] = field(default_factory=dict)
-    asked_s: float = -_AT_MOST_EVERY_S
+    asked_s: float = -_MIN_REFRESH_S
 
     def learn(self, tools: Iterable[Tool]) -> list[str]:
         broken = []
@@ -32,7 +32,7 @@ class _Known:
         return broken
 
 
-class ToolHeaders:
+class HeaderSchemas:
     """Looked up once a call. Learned from the probe, from lists that pass, and on doubt.
 
     `whose` is the caller whose own headers travel to the upstream, which may list other tools to it; "" where none
@@ -40,43 +40,43 @@ class ToolHeaders:
     """
 
     def __init__(self) -> None:
-        self._everybodys = _Known()
-        self._by_caller: OrderedDict[str, _Known] = OrderedDict()
-        self._asking = asyncio.Lock()
+        self._shared = _Schemas()
+        self._by_caller: OrderedDict[str, _Schemas] = OrderedDict()
+        self._refreshing = asyncio.Lock()
 
-    def of(self, tool: str, whose: str) -> list[Mirrored]:
+    def of(self, tool: str, caller: str) -> list[Mirrored]:
         """What the tool wants mirrored; nothing where it wants nothing or is not known."""
-        known = self._by_caller.get(whose, self._everybodys) if whose else self._everybodys
+        known = self._by_caller.get(caller, self._shared) if caller else self._shared
         return known.by_tool.get(tool, [])
 
-    def replace(self, tools: Iterable[Tool], whose: str) -> list[str]:
+    def replace(self, tools: Iterable[Tool], caller: str) -> list[str]:
         """Take over a whole list. The tools that clients must not use."""
-        known = self._known(whose)
+        known = self._of_caller(caller)
         known.by_tool = {}
         return known.learn(tools)
 
-    def learn(self, tools: Iterable[Tool], whose: str) -> None:
+    def learn(self, tools: Iterable[Tool], caller: str) -> None:
         """Take over a page of a list."""
-        self._known(whose).learn(tools)
+        self._of_caller(caller).learn(tools)
 
-    async def refresh(self, listed: Callable[[], Awaitable[list[Tool]]], whose: str) -> None:
+    async def refresh(self, list_tools: Callable[[], Awaitable[list[Tool]]], caller: str) -> None:
         """Ask for the list anew, once however many want it at once; what was asked for a moment ago holds."""
-        async with self._asking:
-            if monotonic_s() - self._known(whose).asked_s < _AT_MOST_EVERY_S:
+        async with self._refreshing:
+            if monotonic_s() - self._of_caller(caller).asked_s < _MIN_REFRESH_S:
                 return
             try:
-                self.replace(await listed(), whose)
+                self.replace(await list_tools(), caller)
             except LongshoreError:   # one that does not answer is not asked for each of many calls
-                self._known(whose).asked_s = monotonic_s()
+                self._of_caller(caller).asked_s = monotonic_s()
                 raise
-            self._known(whose).asked_s = monotonic_s()
+            self._of_caller(caller).asked_s = monotonic_s()
 
-    def _known(self, whose: str) -> _Known:
-        if not whose:
-            return self._everybodys
-        if whose not in self._by_caller:
-            self._by_caller[whose] = _Known(dict(self._everybodys.by_tool))
-            while len(self._by_caller) > _MOST_CALLERS:
+    def _of_caller(self, caller: str) -> _Schemas:
+        if not caller:
+            return self._shared
+        if caller not in self._by_caller:
+            self._by_caller[caller] = _Schemas(dict(self._shared.by_tool))
+            while len(self._by_caller) > _MAX_CALLERS:
                 self._by_caller.popitem(last=False)
-        self._by_caller.move_to_end(whose)
-        return self._by_caller[whose]
+        self._by_caller.move_to_end(caller)
+        return self._by_caller[caller]

@@ -8,7 +8,7 @@ from longshore.shared.errors import BadRequest
 
 _PROTOCOL_HEADERS = ("MCP-Protocol-Version", "Last-Event-ID")
 # Set by the hop itself, whatever a configuration names.
-_OF_THE_HOP = frozenset({
+_HOP_HEADERS = frozenset({
     "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect",
     "accept-encoding", "mcp-session-id", "content-type", "accept", "proxy-authorization", "mcp-protocol-version",
     "last-event-id", "mcp-method", "mcp-name", "x-longshore-workspace",
@@ -33,12 +33,12 @@ class HeaderRules:
         named: dict[str, str] = {}
         for name in (*client.passthrough, *client.required):
             named.setdefault(name.lower(), name)
-        set_elsewhere = _OF_THE_HOP | {own} | {name.lower() for name in server.upstream.static_headers}
+        set_elsewhere = _HOP_HEADERS | {own} | {name.lower() for name in server.upstream.static_headers}
         passthrough = tuple(name for lower, name in named.items() if lower not in set_elsewhere)
         return cls(dict(server.upstream.static_headers), client.required, passthrough, own)
 
 
-def outgoing(
+def upstream_headers(
     rules: HeaderRules, incoming: Mapping[str, str], *, accept: str, session_id: str, own_tokens: tuple[str, ...] = ()
 ) -> dict[str, str]:
     """Headers for the upstream. `incoming` is case-insensitive. Raises BadRequest for a missing required one.

@@ -9,8 +9,8 @@ import structlog
 
 from longshore.gateway.upstream import tool_listing
 from longshore.gateway.upstream.client import UpstreamClient
-from longshore.gateway.upstream.header_schemas import ToolHeaders
-from longshore.gateway.upstream.rpc import WantsCredentials
+from longshore.gateway.upstream.header_schemas import HeaderSchemas
+from longshore.gateway.upstream.rpc import CredentialsRequired
 from longshore.shared.clock import monotonic_s
 from longshore.shared.config import Server
 from longshore.shared.errors import LongshoreError, UpstreamDown
@@ -32,16 +32,16 @@ class Monitor:
     detail: str = ""
     era: Literal["modern", "legacy"] | None = None     # None: not known
     era_found_s: float = 0.0
-    era_is_hearsay: bool = False                       # another gateway found it out
-    era_doubted: bool = False                          # to be asked for again
+    era_from_other_gateway: bool = False                       # another gateway found it out
+    era_needs_recheck: bool = False                          # to be asked for again
     is_modern_only: bool = False                       # it refuses `initialize`
     server_info: bytes = b""                           # of `initialize`, JSON; b"" where it said nothing
     latency_ms: float | None = None
     tools: frozenset[str] = frozenset()
-    headers: ToolHeaders = field(default_factory=ToolHeaders)
+    headers: HeaderSchemas = field(default_factory=HeaderSchemas)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)    # output schemas, by tool that has one
-    ready: asyncio.Event = field(default_factory=asyncio.Event)     # settled, one way or the other
-    doubted: asyncio.Event = field(default_factory=asyncio.Event)
+    is_settled: asyncio.Event = field(default_factory=asyncio.Event)     # settled, one way or the other
+    needs_probe: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def missing_tools(self) -> list[str]:
@@ -58,7 +58,7 @@ class Monitor:
             level("upstream_changed", server=self.server.id, readiness=readiness, detail=detail)
         self.readiness, self.detail = readiness, detail
         if readiness in ("ready", "waits_for_caller"):
-            self.ready.set()
+            self.is_settled.set()
 
 
 async def watch(monitor: Monitor, client: UpstreamClient, on_settled: Callable[[Monitor], None]) -> None:
@@ -68,16 +68,16 @@ async def watch(monitor: Monitor, client: UpstreamClient, on_settled: Callable[[
     """
     while True:
         attempt = 0
-        while not monitor.ready.is_set():
+        while not monitor.is_settled.is_set():
             await probe(monitor, client)
-            if not monitor.ready.is_set():
+            if not monitor.is_settled.is_set():
                 await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
                 attempt += 1
         on_settled(monitor)
-        await monitor.doubted.wait()
-        monitor.doubted.clear()
-        monitor.era_doubted = True
-        monitor.ready.clear()
+        await monitor.needs_probe.wait()
+        monitor.needs_probe.clear()
+        monitor.era_needs_recheck = True
+        monitor.is_settled.clear()
 
 
 async def probe(monitor: Monitor, client: UpstreamClient, caller_headers: dict[str, str] | None = None) -> None:
@@ -92,10 +92,10 @@ async def probe(monitor: Monitor, client: UpstreamClient, caller_headers: dict[s
     started = monotonic_s()
     try:
         async with asyncio.timeout(_PROBE_TIMEOUT_S):
-            await _look(monitor, client, {**(caller_headers or {}), **server.upstream.static_headers})
+            await _list_tools(monitor, client, {**(caller_headers or {}), **server.upstream.static_headers})
     except TimeoutError:
         monitor.settle("unreachable", f"no answer within {_PROBE_TIMEOUT_S:.0f} s")
-    except WantsCredentials as err:
+    except CredentialsRequired as err:
         may_come = caller_headers is None and server.upstream.client_headers.passthrough
         monitor.settle("waits_for_caller" if may_come else "unreachable", str(err))
     except LongshoreError as err:
@@ -107,16 +107,16 @@ async def probe(monitor: Monitor, client: UpstreamClient, caller_headers: dict[s
             log.warning("adapter_tools_missing", server=server.id, tools=monitor.missing_tools)
 
 
-async def _look(monitor: Monitor, client: UpstreamClient, extra: dict[str, str]) -> None:
+async def _list_tools(monitor: Monitor, client: UpstreamClient, extra: dict[str, str]) -> None:
     """Ask in the session era, then in the stateless one, which alone a server may speak."""
     is_modern_only = False
     try:
-        listed = await tool_listing.by_handshake(client, extra)
-    except WantsCredentials:
+        listed = await tool_listing.list_legacy(client, extra)
+    except CredentialsRequired:
         raise
     except UpstreamDown as refused:
         try:
-            listed = await tool_listing.by_discovery(client, extra)
+            listed = await tool_listing.list_modern(client, extra)
         except UpstreamDown:
             raise refused from None
         is_modern_only = True

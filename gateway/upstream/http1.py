@@ -34,7 +34,7 @@ def _prefix(name: str) -> str:
     return "" if name.lower() == "host" else f"{name}: "
 
 
-def request_head(begin: bytes, headers: Mapping[str, str], body_bytes: int | None) -> bytes:
+def request_head(request_line: bytes, headers: Mapping[str, str], body_bytes: int | None) -> bytes:
     """A request's head. `begin` is the request line and Host; `body_bytes` None is a request without body.
 
     Values travel byte for byte. Raises BadRequest for a header that would break out of its line.
@@ -47,11 +47,11 @@ def request_head(begin: bytes, headers: Mapping[str, str], body_bytes: int | Non
     if lines:
         head += b"\r\n"
     if body_bytes is None:
-        return begin + head + b"\r\n"
-    return b"%b%bContent-Length: %d\r\n\r\n" % (begin, head, body_bytes)
+        return request_line + head + b"\r\n"
+    return b"%b%bContent-Length: %d\r\n\r\n" % (request_line, head, body_bytes)
 
 
-class Responses:
+class ResponseParser:
     """The responses of one connection, in order. Call `expect` before each request.
 
     `pieces` is the body as far as it has come and was not taken; whoever takes it counts it off `waiting_bytes`.
@@ -65,10 +65,10 @@ class Responses:
         """Make ready for the next response; `body` False when its request was a HEAD."""
         self.status = 0
         self.headers: dict[bytes, bytes] = {}    # by lower-case name, the first of each
-        self.has_begun = False                   # at least one byte has come
+        self.has_started = False                   # at least one byte has come
         self.has_head = False
         self.is_complete = False
-        self.may_go_on = False                   # the connection may carry another request
+        self.keeps_alive = False                   # the connection may carry another request
         self.pieces: list[bytes] = []
         self.waiting_bytes = 0
         self._body_expected = body
@@ -79,14 +79,14 @@ class Responses:
     def feed(self, data: bytes) -> None:
         """Take what came. Raises UpstreamDown when it is not HTTP, or more than the limits allow."""
         if self.is_complete or self._parser is None:  # nobody asked for it: the next answer could not be trusted
-            self.may_go_on = False
+            self.keeps_alive = False
             return
-        self.has_begun = True
+        self.has_started = True
         had_head, waiting_bytes = self.has_head, self.waiting_bytes
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as err:  # nobody asked for an upgrade
-            self.may_go_on = False
+            self.keeps_alive = False
             if not self.is_complete:
                 raise UpstreamDown(_NOT_HTTP) from err
         if not had_head:
@@ -112,7 +112,7 @@ class Responses:
 
     def end(self) -> None:
         """The server sends no more. Raises UpstreamDown when anything of the answer is missing."""
-        self.may_go_on = False
+        self.keeps_alive = False
         if self.is_complete:
             return
         # Neither a length nor chunks were promised: the body ends with the connection (RFC 9112 §6.3).
@@ -140,7 +140,7 @@ class Responses:
 
     def on_message_begin(self) -> None:
         if self.is_complete:
-            self.may_go_on = False
+            self.keeps_alive = False
             self._is_interim = True    # whatever this is, no request of ours asked for it
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -170,4 +170,4 @@ class Responses:
             self._is_interim = False
         elif self._parser is not None:
             self.is_complete = True
-            self.may_go_on = self._parser.should_keep_alive()
+            self.keeps_alive = self._parser.should_keep_alive()

@@ -11,12 +11,12 @@ from longshore.shared.errors import TooMany, UpstreamDown
 _MAX_CALLS = 256
 _MAX_STREAMS = 8192          # standing GET streams: one for each client that listens, mostly silent
 _MAX_IDLE = 64
-_WAIT_S = 10.0               # for a place
+_SLOT_TIMEOUT_S = 10.0               # for a place
 # The servers that MCP is mostly served by (Node, uvicorn) close after 5 idle seconds unless they say otherwise.
 _IDLE_S = 4.0
 _MAX_IDLE_S = 30.0
 _REAP_S = 1.0
-_TOLD = re.compile(rb"timeout=(\d{1,5})")
+_KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout=(\d{1,5})")
 
 
 class Pool:
@@ -31,7 +31,7 @@ class Pool:
         self._reaper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
-    async def enter(self, *, stream: bool, until_s: float | None) -> None:
+    async def acquire_slot(self, *, stream: bool, until_s: float | None) -> None:
         """Take a place among the calls, or among the streams, by `until_s` of the loop's clock at the latest.
 
         Raises TooMany when none gets free in time: then nothing was sent.
@@ -40,14 +40,14 @@ class Pool:
         if not places.locked():
             await places.acquire()
             return
-        latest_s = asyncio.get_running_loop().time() + _WAIT_S
+        latest_s = asyncio.get_running_loop().time() + _SLOT_TIMEOUT_S
         try:
             async with asyncio.timeout_at(latest_s if until_s is None else min(latest_s, until_s)):
                 await places.acquire()
         except TimeoutError:
             raise TooMany("every connection to the upstream server is in use; try again shortly") from None
 
-    def leave(self, *, stream: bool) -> None:
+    def release_slot(self, *, stream: bool) -> None:
         """Give the place back."""
         (self._streams if stream else self._calls).release()
 
@@ -64,7 +64,7 @@ class Pool:
         """A fresh connection. Raises UpstreamDown or UpstreamTimeout."""
         if self._is_closed:
             raise UpstreamDown("the gateway is shutting down")
-        connection = await dial(self._origin, self._gone)
+        connection = await dial(self._origin, self._forget)
         self._open.add(connection)
         if connection.lost.done():
             self._open.discard(connection)
@@ -73,7 +73,7 @@ class Pool:
             raise UpstreamDown("the gateway is shutting down")
         return connection
 
-    def give(self, connection: Connection) -> None:
+    def put_back(self, connection: Connection) -> None:
         """End the connection's request; keep the connection for the next one if it can carry one."""
         if self._is_closed or len(self._idle) >= _MAX_IDLE:
             connection.abort()
@@ -91,7 +91,7 @@ class Pool:
                 connection.abort()
         self._reaper = loop.call_later(_REAP_S, self._reap) if self._idle else None
 
-    def _gone(self, connection: Connection) -> None:
+    def _forget(self, connection: Connection) -> None:
         self._open.discard(connection)
         if any(idle is connection for idle, _ in self._idle):
             self._idle = deque(entry for entry in self._idle if entry[0] is not connection)
@@ -111,5 +111,5 @@ class Pool:
 
 def _idle_s(connection: Connection) -> float:
     """How long the server is likely to keep an idle connection: a second less than it says."""
-    told = _TOLD.search(connection.answer.headers.get(b"keep-alive", b""))
-    return min(int(told[1]) - 1.0, _MAX_IDLE_S) if told else _IDLE_S
+    announced = _KEEP_ALIVE_TIMEOUT.search(connection.response.headers.get(b"keep-alive", b""))
+    return min(int(announced[1]) - 1.0, _MAX_IDLE_S) if announced else _IDLE_S

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from longshore.gateway.upstream.client import UpstreamAnswer, UpstreamClient
+from longshore.gateway.upstream.client import UpstreamClient, UpstreamResponse
 from longshore.gateway.wire import jsonrpc, sse
 from longshore.shared.errors import LongshoreError, UpstreamDown
 
@@ -14,10 +14,10 @@ log = structlog.get_logger(__name__)
 
 _encode = msgspec.json.Encoder().encode
 _MAX_EVENT_BYTES = 16 * 1024 * 1024
-_TELL_S = 10.0
+_NOTIFY_TIMEOUT_S = 10.0
 
 
-class WantsCredentials(UpstreamDown):
+class CredentialsRequired(UpstreamDown):
     """The upstream answers only with credentials, which a caller may have."""
 
 
@@ -44,11 +44,11 @@ async def request_raw(
     body = _encode({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
     async with client.exchange("POST", headers, body) as answer:
         if answer.status in (401, 403):
-            raise WantsCredentials(f"the upstream server answered {method} with HTTP status {answer.status}")
+            raise CredentialsRequired(f"the upstream server answered {method} with HTTP status {answer.status}")
         if answer.status != 200:
             kind = Rejected if answer.status in (400, 404, 405) else UpstreamDown
             raise kind(f"the upstream server answered {method} with HTTP status {answer.status}")
-        return await response_of(answer, request_id), answer.session_id
+        return await read_response(answer, request_id), answer.session_id
 
 
 async def notify(
@@ -58,27 +58,27 @@ async def notify(
     message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
     if params is not None:
         message["params"] = params
-    async with client.exchange("POST", headers, _encode(message), within_s=_TELL_S) as answer:
+    async with client.exchange("POST", headers, _encode(message), timeout_s=_NOTIFY_TIMEOUT_S) as answer:
         await answer.read()
 
 
 async def end_session(client: UpstreamClient, headers: dict[str, str]) -> None:
     """DELETE an upstream session, best effort: a server may not support it (405)."""
     try:
-        async with asyncio.timeout(_TELL_S), client.exchange("DELETE", headers) as answer:
+        async with asyncio.timeout(_NOTIFY_TIMEOUT_S), client.exchange("DELETE", headers) as answer:
             await answer.read()
     except (LongshoreError, TimeoutError):
         log.info("upstream_session_not_ended")
 
 
-async def response_of(answer: UpstreamAnswer, request_id: str, most_bytes: int = _MAX_EVENT_BYTES) -> bytes:
+async def read_response(answer: UpstreamResponse, request_id: str, max_bytes: int = _MAX_EVENT_BYTES) -> bytes:
     """The response to the request of this id, as JSON or on a stream; what else comes there is passed over.
 
     Raises UpstreamDown where none comes, or one of more than `most_bytes`.
     """
     if not answer.is_stream:
-        return await answer.read(most_bytes)
-    parser = sse.Parser(most_bytes)
+        return await answer.read(max_bytes)
+    parser = sse.Parser(max_bytes)
     async for chunk in answer.chunks():
         for event in parser.feed(chunk):
             if jsonrpc.answers(event.data, request_id):

@@ -12,7 +12,7 @@ from longshore.shared.state.expiry import ExpiryStore
 from longshore.shared.tasks import Tasks
 
 _EVERY_S = 1.0
-_AT_ONCE = 50
+_BATCH = 50
 
 
 async def end_sessions(
@@ -22,7 +22,7 @@ async def end_sessions(
     while True:
         await asyncio.sleep(_EVERY_S)
         with contextlib.suppress(StoreDown):
-            for ended in await expiry.take_upstream_ends(_AT_ONCE):
+            for ended in await expiry.take_upstream_ends(_BATCH):
                 if ended.server in upstreams:
                     server, client = upstreams[ended.server]
                     headers = dict(server.upstream.static_headers)

@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 
 from longshore.gateway.upstream.client import UpstreamClient
-from longshore.gateway.upstream.discover import META, discovered
+from longshore.gateway.upstream.discover import OWN_META, discover
 from longshore.gateway.upstream.rpc import end_session, notify, request
 from longshore.gateway.wire import jsonrpc, modern
 from longshore.gateway.wire.tool_lists import Tool
 from longshore.shared.errors import UpstreamDown
 
-WITHIN_S = 10.0
+TIMEOUT_S = 10.0
 _ACCEPT = "application/json, text/event-stream"
 _VERSION = "2025-06-18"      # of the handshake era, and known to every server that has one
 _MAX_PAGES = 50
@@ -30,23 +30,23 @@ class _Initialized(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ToolListing:
     """What a server said."""
 
     tools: list[Tool]
     server_info: bytes = b""     # JSON, b"" where it did not say
 
 
-async def by_discovery(client: UpstreamClient, extra: dict[str, str]) -> Listed:
+async def list_modern(client: UpstreamClient, extra: dict[str, str]) -> ToolListing:
     """The tools that a server of the stateless revision lists. Raises UpstreamDown, UpstreamTimeout."""
     headers = {**extra, "Content-Type": "application/json", "Accept": _ACCEPT}
-    found = await discovered(client, headers, within_s=WITHIN_S)
+    found = await discover(client, headers, timeout_s=TIMEOUT_S)
     if "tools" not in jsonrpc.open_object(found.get("capabilities", msgspec.Raw(b"{}"))):
-        return Listed([])
-    return Listed(await _tools(client, headers | modern.headers_of("tools/list"), {"_meta": META}))
+        return ToolListing([])
+    return ToolListing(await _tools(client, headers | modern.headers_of("tools/list"), {"_meta": OWN_META}))
 
 
-async def by_handshake(client: UpstreamClient, extra: dict[str, str]) -> Listed:
+async def list_legacy(client: UpstreamClient, extra: dict[str, str]) -> ToolListing:
     """The tools that a server lists within a session, which is ended again. Raises UpstreamDown, WantsCredentials."""
     headers = {**extra, "Content-Type": "application/json", "Accept": _ACCEPT}
     params = {
@@ -65,7 +65,7 @@ async def by_handshake(client: UpstreamClient, extra: dict[str, str]) -> Listed:
         await notify(client, headers, "notifications/initialized")
         tools = await _tools(client, headers, {}) if "tools" in initialized.capabilities else []
         info = bytes(initialized.server_info)
-        return Listed(tools, info if info[:1] == b"{" else b"")
+        return ToolListing(tools, info if info[:1] == b"{" else b"")
     finally:
         if session_id:
             await end_session(client, headers)

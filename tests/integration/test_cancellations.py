@@ -114,7 +114,7 @@ async def test_a_call_whose_connection_is_not_open_yet_ends_at_once_and_leaves_i
     ends: list[str] = []
     async with asyncio.timeout(WITHIN_S):
         for fail_first in (True, False):
-            exchange = client.exchange("POST", {}, b"{}", within_s=60)
+            exchange = client.exchange("POST", {}, b"{}", timeout_s=60)
             if fail_first:
                 exchange.fail(Cancelled("enough"))
             else:

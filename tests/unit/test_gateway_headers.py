@@ -3,7 +3,7 @@
 import pytest
 from multidict import CIMultiDict
 
-from longshore.gateway.upstream.headers import HeaderRules, check_required, outgoing
+from longshore.gateway.upstream.headers import HeaderRules, check_required, upstream_headers
 from longshore.shared.config import Server, Upstream
 from longshore.shared.config.servers import ClientHeaders
 from longshore.shared.errors import BadRequest
@@ -33,7 +33,7 @@ def _rules(
 
 
 def _sent(rules: HeaderRules, incoming: CIMultiDict[str] = _CALLER, *, session_id: str = "theirs") -> dict[str, str]:
-    return outgoing(rules, incoming, accept="application/json", session_id=session_id, own_tokens=(_OWN_TOKEN,))
+    return upstream_headers(rules, incoming, accept="application/json", session_id=session_id, own_tokens=(_OWN_TOKEN,))
 
 
 def test_only_what_the_protocol_needs_travels_by_itself() -> None:

@@ -2,16 +2,16 @@
 
 import pytest
 
-from longshore.gateway.upstream.http1 import MAX_HEAD_BYTES, Responses, request_head
+from longshore.gateway.upstream.http1 import MAX_HEAD_BYTES, ResponseParser, request_head
 from longshore.shared.errors import BadRequest, UpstreamDown
 
 _BEGIN = b"POST /mcp HTTP/1.1\r\nHost: here\r\n"
 _HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
-def _fed(data: bytes, *, step: int | None = None, body: bool = True) -> Responses:
+def _fed(data: bytes, *, step: int | None = None, body: bool = True) -> ResponseParser:
     """The response after `data` came in pieces of `step` bytes."""
-    responses = Responses()
+    responses = ResponseParser()
     responses.expect(body=body)
     size = step or len(data)
     for at in range(0, len(data), size):
@@ -59,7 +59,7 @@ def test_host_is_sent_once() -> None:
 def test_a_body_of_known_length(step: int | None) -> None:
     response = _fed(_HEAD + b"X-A: first\r\nx-a: second\r\nContent-Length: 5\r\n\r\nhello", step=step)
 
-    assert (response.status, response.is_complete, response.may_go_on) == (200, True, True)
+    assert (response.status, response.is_complete, response.keeps_alive) == (200, True, True)
     assert response.take() == b"hello"
     assert response.headers[b"x-a"] == b"first"
 
@@ -75,7 +75,7 @@ def test_a_large_body_of_known_length(step: int | None, surplus: bytes, goes_on:
     while response.pieces:
         taken += response.take()
     assert (taken == body, response.waiting_bytes) == (True, 0)
-    assert (response.is_complete, response.may_go_on) == (True, goes_on)
+    assert (response.is_complete, response.keeps_alive) == (True, goes_on)
 
 
 @pytest.mark.parametrize("step", [None, 1000, 65536])
@@ -85,13 +85,13 @@ def test_after_a_large_body_the_next_answer_is_understood(step: int | None) -> N
     response.expect()
     response.feed(_HEAD + b"Content-Length: 2\r\n\r\nhi")
 
-    assert (response.take(), response.is_complete, response.may_go_on) == (b"hi", True, True)
+    assert (response.take(), response.is_complete, response.keeps_alive) == (b"hi", True, True)
 
 
 def test_a_large_body_on_a_connection_that_closes() -> None:
     response = _fed(_HEAD + b"Connection: close\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000, step=50_000)
 
-    assert (response.is_complete, response.may_go_on) == (True, False)
+    assert (response.is_complete, response.keeps_alive) == (True, False)
 
 
 @pytest.mark.parametrize("step", [None, 1, 7])
@@ -100,7 +100,7 @@ def test_chunks_with_extensions_and_trailers(step: int | None) -> None:
 
     response = _fed(_HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + body, step=step)
 
-    assert (response.is_complete, response.may_go_on, response.take()) == (True, True, b"hello")
+    assert (response.is_complete, response.keeps_alive, response.take()) == (True, True, b"hello")
     assert b"content-type" not in response.headers
 
 
@@ -111,7 +111,7 @@ def test_a_body_that_ends_with_the_connection(step: int | None) -> None:
 
     response.end()
 
-    assert (response.is_complete, response.may_go_on, response.take()) == (True, False, b"hello")
+    assert (response.is_complete, response.keeps_alive, response.take()) == (True, False, b"hello")
 
 
 @pytest.mark.parametrize("step", [None, 1])
@@ -120,7 +120,7 @@ def test_interim_responses_are_skipped(step: int | None) -> None:
 
     response = _fed(interim + _HEAD + b"Content-Length: 2\r\n\r\nhi", step=step)
 
-    assert (response.status, response.take(), response.may_go_on) == (200, b"hi", True)
+    assert (response.status, response.take(), response.keeps_alive) == (200, b"hi", True)
     assert b"content-type" not in response.headers
 
 
@@ -128,19 +128,19 @@ def test_interim_responses_are_skipped(step: int | None) -> None:
 def test_statuses_that_never_have_a_body(status: bytes) -> None:
     response = _fed(b"HTTP/1.1 " + status + b"\r\n\r\n")
 
-    assert (response.is_complete, response.may_go_on) == (True, True)
+    assert (response.is_complete, response.keeps_alive) == (True, True)
 
 
 def test_a_body_where_none_may_be_ends_the_connection() -> None:
     response = _fed(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello")
 
-    assert (response.is_complete, response.may_go_on, response.pieces) == (True, False, [])
+    assert (response.is_complete, response.keeps_alive, response.pieces) == (True, False, [])
 
 
 def test_the_answer_to_a_head_request_is_a_head() -> None:
     response = _fed(_HEAD + b"Content-Length: 5\r\n\r\n", body=False)
 
-    assert (response.is_complete, response.may_go_on) == (True, False)
+    assert (response.is_complete, response.keeps_alive) == (True, False)
 
 
 @pytest.mark.parametrize("surplus", [b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", b"\0" * 40])
@@ -152,7 +152,7 @@ def test_what_follows_the_answer_is_dropped_and_ends_the_connection(surplus: byt
     if not together:
         response.feed(surplus)
 
-    assert (response.status, response.is_complete, response.may_go_on) == (200, True, False)
+    assert (response.status, response.is_complete, response.keeps_alive) == (200, True, False)
     assert response.take() == b"hi"
 
 
@@ -162,7 +162,7 @@ def test_what_follows_the_answer_is_dropped_and_ends_the_connection(surplus: byt
 def test_a_server_that_closes_is_taken_at_its_word(answer: bytes) -> None:
     response = _fed(answer)
 
-    assert (response.is_complete, response.may_go_on) == (True, False)
+    assert (response.is_complete, response.keeps_alive) == (True, False)
 
 
 @pytest.mark.parametrize("answer", [
@@ -196,7 +196,7 @@ def test_what_is_not_http_is_refused(answer: bytes, step: int | None) -> None:
 ])  # fmt: skip
 @pytest.mark.parametrize("step", [None, 1000])
 def test_a_truncated_answer_is_never_a_whole_one(answer: bytes, step: int | None) -> None:
-    response = _fed(answer, step=step) if answer else Responses()
+    response = _fed(answer, step=step) if answer else ResponseParser()
 
     with pytest.raises(UpstreamDown):
         response.end()
@@ -231,4 +231,4 @@ def test_a_connections_second_answer_starts_afresh() -> None:
     response.feed(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
 
     assert (response.status, response.headers.get(b"mcp-session-id")) == (202, None)
-    assert (response.is_complete, response.may_go_on, response.pieces) == (True, True, [])
+    assert (response.is_complete, response.keeps_alive, response.pieces) == (True, True, [])

@@ -4,7 +4,7 @@ not answer is not asked again at once."""
 import pytest
 
 from longshore.gateway.mcp.subscriptions.subscriber import Subscriber
-from longshore.gateway.upstream.header_schemas import ToolHeaders
+from longshore.gateway.upstream.header_schemas import HeaderSchemas
 from longshore.gateway.wire import changes
 from longshore.gateway.wire.changes import Wants
 from longshore.gateway.wire.tool_lists import Tool
@@ -27,7 +27,7 @@ async def test_a_listener_that_has_ended_may_be_told_any_number_of_changes() -> 
 
 async def test_a_list_that_cannot_be_had_is_not_asked_for_again_at_once() -> None:
     """Calls wait for it, one behind the other."""
-    headers, asked = ToolHeaders(), list[str]()
+    headers, asked = HeaderSchemas(), list[str]()
 
     async def listed() -> list[Tool]:
         asked.append("tools/list")

@@ -9,7 +9,7 @@ from longshore.gateway.files.blocks import UNREADABLE, Resource
 from longshore.gateway.files.embedded import Embedded, Linked
 from longshore.gateway.mcp.exchange import Exchange, Stateless
 from longshore.gateway.mcp.forwarding.send import sent
-from longshore.gateway.upstream.rpc import response_of
+from longshore.gateway.upstream.rpc import read_response
 from longshore.gateway.wire import jsonrpc, modern
 from longshore.gateway.wire.envelope import Envelope, Kind
 from longshore.shared import ids
@@ -39,7 +39,7 @@ async def read(exchange: Exchange, link: Linked) -> list[Embedded]:
         async with sent(aside, aside.body, within_s=_WITHIN_S) as answer:
             if answer.status != 200:
                 raise UpstreamDown(f"the upstream server answered with HTTP status {answer.status}")
-            found = _response.decode(await response_of(answer, request_id, _MOST_BYTES)).result
+            found = _response.decode(await read_response(answer, request_id, _MOST_BYTES)).result
     except UNREADABLE:
         found = None
     except (UpstreamDown, UpstreamTimeout, TooMany) as err:

@@ -11,7 +11,7 @@ import msgspec
 
 from longshore.gateway.mcp.exchange import Exchange, upstream_headers
 from longshore.gateway.upstream import tool_listing
-from longshore.gateway.upstream.client import UpstreamAnswer
+from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.wire import modern, param_headers, tool_lists
 from longshore.gateway.wire.param_headers import Mirrored
 from longshore.gateway.wire.tool_lists import Tool
@@ -80,13 +80,13 @@ def rebuild(exchange: Exchange, body: bytes) -> None:
         exchange.stateless.carry(build(exchange, body), {one.header.lower() for one in wanted})
 
 
-async def retry_after_mismatch(exchange: Exchange, answer: UpstreamAnswer, body: bytes) -> bool:
+async def retry_after_mismatch(exchange: Exchange, answer: UpstreamResponse, body: bytes) -> bool:
     """Whether `answer` refuses the call `body` for its headers, and it can be sent with others now.
 
     Raises HeaderMismatch where the client's own do not fit its arguments.
     """
     if answer.status != 400 or exchange.envelope.method != "tools/call" or not _is_mismatch(
-        await answer.whole_soon(_REFUSAL_S)
+        await answer.peek_body(_REFUSAL_S)
     ):
         return False
     before = build(exchange, body)
@@ -115,8 +115,8 @@ async def _ask_again(exchange: Exchange) -> None:
 
     async def listed() -> list[Tool]:
         if exchange.is_restated or (stateless is not None and not stateless.is_translated):
-            return (await tool_listing.by_discovery(mount.client, headers)).tools
-        return (await tool_listing.by_handshake(mount.client, headers)).tools
+            return (await tool_listing.list_modern(mount.client, headers)).tools
+        return (await tool_listing.list_legacy(mount.client, headers)).tools
 
     with suppress(LongshoreError):
         await mount.monitor.headers.refresh(listed, _whose(exchange))

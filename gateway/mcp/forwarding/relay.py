@@ -22,7 +22,7 @@ from longshore.gateway.mcp.replies.event_streams import STREAMS, OpenStream, Str
 from longshore.gateway.mcp.subscriptions.acknowledgement import Acknowledgement
 from longshore.gateway.metrics import METRICS
 from longshore.gateway.request_context import CutOff, RequestContext
-from longshore.gateway.upstream.client import UpstreamAnswer
+from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.wire import jsonrpc, result_fields, sse, to_legacy
 from longshore.gateway.wire.envelope import Kind
 from longshore.shared.clock import monotonic_s
@@ -47,7 +47,7 @@ STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering"
 
 
 async def relay(
-    exchange: Exchange, answer: UpstreamAnswer, *, change: Change | None = None, headers: dict[str, str] | None = None
+    exchange: Exchange, answer: UpstreamResponse, *, change: Change | None = None, headers: dict[str, str] | None = None
 ) -> web.StreamResponse:
     """Hand `answer` to the client, the response of this request changed by `change`.
 
@@ -62,7 +62,7 @@ async def relay(
             return await _refused(exchange, answer, change)
     if exchange.sink is not None:
         if answer.status != 200 and exchange.stateless is not None:      # a refusal in the upstream's own words
-            head = {**answer.said, "Content-Type": answer.media_type}
+            head = {**answer.forwarded_headers, "Content-Type": answer.media_type}
             return web.Response(status=answer.status, body=await answer.read(), headers=head)
         return await _into(exchange.sink, exchange, answer, change)
     if change is not None and answer.status == 200:
@@ -75,7 +75,7 @@ async def relay(
     return await relay_bytes(exchange.request, answer, exchange.context, headers=headers)
 
 
-def check_kind(answer: UpstreamAnswer, *, asked: bool) -> None:
+def check_kind(answer: UpstreamResponse, *, asked: bool) -> None:
     """Raise UpstreamDown for an answer that no client could use: a web page, a redirect, a bare failure, or
     nothing where something was `asked`. Refusals (4xx) are the upstream's to word.
     """
@@ -89,7 +89,7 @@ def check_kind(answer: UpstreamAnswer, *, asked: bool) -> None:
 
 
 async def _into(
-    sink: Sink, exchange: Exchange, answer: UpstreamAnswer, change: Change | None
+    sink: Sink, exchange: Exchange, answer: UpstreamResponse, change: Change | None
 ) -> web.StreamResponse:
     """Hand the messages of the answer to a batch. The response that is returned goes nowhere."""
     if not answer.is_stream:
@@ -126,13 +126,13 @@ class Standing:
 
 
 async def relay_bytes(
-    request: web.Request, answer: UpstreamAnswer, context: RequestContext, *, headers: dict[str, str],
+    request: web.Request, answer: UpstreamResponse, context: RequestContext, *, headers: dict[str, str],
     standing: Standing | None = None,
 ) -> web.StreamResponse:
     """Pass the answer through untouched but for what a `standing` stream is told; a short body in one write."""
     if answer.media_type:
         headers = {**headers, "Content-Type": answer.media_type}
-    headers |= answer.said
+    headers |= answer.forwarded_headers
     if not answer.is_stream and (whole := await answer.read_short()) is not None:
         return web.Response(status=answer.status, body=whole, headers=headers)
     if answer.is_stream:
@@ -155,7 +155,7 @@ async def relay_bytes(
 
 
 async def _copy_stream(
-    request: web.Request, answer: UpstreamAnswer, response: web.StreamResponse, context: RequestContext, *,
+    request: web.Request, answer: UpstreamResponse, response: web.StreamResponse, context: RequestContext, *,
     standing: Standing | None,
 ) -> None:
     """Copy until the end, or until we drain where it is a `standing` stream."""
@@ -196,7 +196,7 @@ def _tell(request: web.Request, stream: OpenStream, standing: Standing, event: E
 
 
 async def _stream_changed(
-    exchange: Exchange, answer: UpstreamAnswer, change: Change, headers: dict[str, str]
+    exchange: Exchange, answer: UpstreamResponse, change: Change, headers: dict[str, str]
 ) -> web.StreamResponse:
     """The answer's events, the response changed. A client of the stateless revision learns of an error by the status
     of the answer, which waits for a first event, though not for long."""
@@ -237,12 +237,12 @@ class _Event:
     response: bytes = b""        # where the event is the response
 
 
-async def _events(exchange: Exchange, answer: UpstreamAnswer, change: Change) -> AsyncGenerator[_Event, None]:
+async def _events(exchange: Exchange, answer: UpstreamResponse, change: Change) -> AsyncGenerator[_Event, None]:
     """What of the answer goes to the client. To one that waits for the first event a quiet stream is one, too."""
     parser, waits = sse.Parser(MAX_EVENT_BYTES), _is_translated(exchange)
     async with aclosing(_chunks(exchange, answer)) as chunks:
         while True:
-            if waits and not await answer.more_soon(_QUIET_S):
+            if waits and not await answer.wait_readable(_QUIET_S):
                 waits = False
                 yield _Event(b"")
             if not (chunk := await anext(chunks, b"")):
@@ -258,7 +258,7 @@ async def _events(exchange: Exchange, answer: UpstreamAnswer, change: Change) ->
     yield _Event(parser.rest())
 
 
-def _chunks(exchange: Exchange, answer: UpstreamAnswer) -> AsyncGenerator[bytes, None]:
+def _chunks(exchange: Exchange, answer: UpstreamResponse) -> AsyncGenerator[bytes, None]:
     """The answer as it arrives. A client of the stateless revision does not resume a stream of the session era."""
     return resume.chunks(exchange, answer) if _is_translated(exchange) else answer.chunks()
 
@@ -297,7 +297,7 @@ async def break_off(
         await response.write(sse.event(error_message(context, err)))
 
 
-async def _refused(exchange: Exchange, answer: UpstreamAnswer, change: Change) -> web.StreamResponse:
+async def _refused(exchange: Exchange, answer: UpstreamResponse, change: Change) -> web.StreamResponse:
     body = came = await answer.read()
     with suppress(*() if exchange.is_restated else (UpstreamDown,)):     # what is no message stays as it is
         body = await change(came)
@@ -306,7 +306,9 @@ async def _refused(exchange: Exchange, answer: UpstreamAnswer, change: Change) -
             exchange.answered = True
             await exchange.sink.send(body)
         return web.Response(body=body, content_type="application/json")
-    return web.Response(status=answer.status, body=body, content_type="application/json", headers=answer.said)
+    return web.Response(
+        status=answer.status, body=body, content_type="application/json", headers=answer.forwarded_headers
+    )
 
 
 _FOR_THE_CALLER = (ToolInputError, ArtifactMissing, OverQuota, MissingCapability, InputMissing)

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.upstream.client import UpstreamAnswer
+from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.wire import jsonrpc, sse
 from longshore.gateway.wire.envelope import MessageId
 from longshore.shared.errors import UpstreamDown
@@ -44,7 +44,7 @@ class _Told:
         return b"".join(sources)
 
 
-async def chunks(exchange: Exchange, answer: UpstreamAnswer) -> AsyncGenerator[bytes, None]:
+async def chunks(exchange: Exchange, answer: UpstreamResponse) -> AsyncGenerator[bytes, None]:
     """The events of `answer`, whole ones, until the response to this request has come and the stream has ended.
 
     Raises UpstreamDown when that does not come and there is no way to go on, UpstreamTimeout past the call's time.
@@ -64,7 +64,7 @@ async def chunks(exchange: Exchange, answer: UpstreamAnswer) -> AsyncGenerator[b
         raise told.failure or UpstreamDown("the upstream server ended its stream without an answer")
 
 
-async def _events(answer: UpstreamAnswer, told: _Told) -> AsyncGenerator[bytes, None]:
+async def _events(answer: UpstreamResponse, told: _Told) -> AsyncGenerator[bytes, None]:
     parser = sse.Parser(MAX_EVENT_BYTES)
     told.failure = None
     try:
@@ -76,13 +76,14 @@ async def _events(answer: UpstreamAnswer, told: _Told) -> AsyncGenerator[bytes, 
 
 
 @asynccontextmanager
-async def _again(exchange: Exchange, told: _Told) -> AsyncIterator[UpstreamAnswer | None]:
+async def _again(exchange: Exchange, told: _Told) -> AsyncIterator[UpstreamResponse | None]:
     """The rest of the answer; None where the server does not give it."""
     for _ in range(_TRIES):
         await asyncio.sleep(told.pause_s)
         headers = {**exchange.upstream_headers(), "Accept": "text/event-stream", "Last-Event-ID": told.last_id}
         before = exchange.stateless.running if exchange.stateless is not None else None
-        running = exchange.mount.client.exchange("GET", headers, within_s=None if before is None else before.left_s)
+        timeout_s = None if before is None else before.remaining_s
+        running = exchange.mount.client.exchange("GET", headers, timeout_s=timeout_s)
         try:
             answer = await running.__aenter__()
         except UpstreamDown as err:

@@ -10,7 +10,7 @@ from longshore.gateway.mcp.forwarding import mirrored_headers
 from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
 from longshore.gateway.mcp.methods.legacy_session_requests import to_modern_request
 from longshore.gateway.mcp.sessions.renewal import renew
-from longshore.gateway.upstream.client import UpstreamAnswer, UpstreamExchange
+from longshore.gateway.upstream.client import UpstreamExchange, UpstreamResponse
 from longshore.gateway.upstream.rpc import notify
 from longshore.gateway.wire import lost_sessions
 from longshore.shared.errors import LongshoreError, UpstreamTimeout
@@ -37,7 +37,7 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
         self._running: UpstreamExchange | None = None
         self._cancellable: UpstreamExchange | None = None
 
-    async def __aenter__(self) -> UpstreamAnswer:
+    async def __aenter__(self) -> UpstreamResponse:
         exchange = self._exchange
         left, has_learned = exchange.config.sessions.upstream_session_termination_retries, False
         while True:
@@ -53,14 +53,15 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
             left -= 1
             exchange.use_upstream(await renew(exchange.request, exchange.mount, exchange.holder, lost=lost))
 
-    async def _ask(self) -> UpstreamAnswer:
+    async def _ask(self) -> UpstreamResponse:
         exchange = self._exchange
         headers, body = (
             await to_modern_request(exchange, self._body) if exchange.is_restated
             else (exchange.upstream_headers(), self._body)
         )
         running = exchange.mount.client.exchange(
-            "POST", headers, body, within_s=self._within_s, stands=exchange.envelope.method == "subscriptions/listen"
+            "POST", headers, body, timeout_s=self._within_s,
+            is_long_lived=exchange.envelope.method == "subscriptions/listen",
         )
         if exchange.stateless is not None:
             exchange.stateless.run(running)
@@ -113,7 +114,7 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
             )
             self._cancellable = None
 
-    async def _has_learned(self, answer: UpstreamAnswer) -> bool:
+    async def _has_learned(self, answer: UpstreamResponse) -> bool:
         """Whether the call is to be sent once more, with other headers."""
         if answer.status != 400:
             return False
@@ -123,14 +124,14 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
             await self.__aexit__(type(err), err, None)
             raise
 
-    async def _is_lost(self, answer: UpstreamAnswer) -> bool:
+    async def _is_lost(self, answer: UpstreamResponse) -> bool:
         if answer.status == 404:
             return True
         if answer.status != 200 or self._exchange.envelope.method != "tools/call":
             return False
         # A server that refuses does so at once; one that works is waited for no longer than that takes.
         try:
-            return lost_sessions.says_so(await answer.whole_soon(_AT_ONCE_S))
+            return lost_sessions.says_so(await answer.peek_body(_AT_ONCE_S))
         except BaseException as err:
             await self.__aexit__(type(err), err, None)
             raise

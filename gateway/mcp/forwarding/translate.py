@@ -48,7 +48,7 @@ def on_side_message(exchange: Exchange, data: bytes) -> bool:
 async def answer_server(exchange: Exchange, answer: bytes) -> None:
     """Hand an answer to the server that waits for it. Raises UpstreamDown, UpstreamTimeout."""
     async with exchange.mount.client.exchange(
-        "POST", exchange.upstream_headers(), answer, within_s=_WITHIN_S
+        "POST", exchange.upstream_headers(), answer, timeout_s=_WITHIN_S
     ) as taken:
         await taken.read()
         if taken.status >= 400:

@@ -16,7 +16,7 @@ from longshore.gateway.mcp.input_requests.call_output import LocalCall, OutputSo
 from longshore.gateway.mcp.input_requests.request_state import RequestState, verified
 from longshore.gateway.mcp.input_requests.suspended_call import Ended, Request, Resumed, SuspendableCall
 from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS, SuspendedCalls
-from longshore.gateway.upstream.client import PASSED_ON
+from longshore.gateway.upstream.client import FORWARDED_HEADERS
 from longshore.gateway.wire import inputs, progress, to_legacy
 from longshore.gateway.wire.envelope import Envelope
 from longshore.gateway.wire.inputs import Again, Takes
@@ -124,4 +124,4 @@ async def _run(exchange: Exchange, handle: Handle, call: SuspendableCall) -> Non
 
 def _head_of(response: web.StreamResponse) -> dict[str, str]:
     """The headers that say something of the answer."""
-    return {name: response.headers[name] for name in ("Content-Type", *PASSED_ON) if name in response.headers}
+    return {name: response.headers[name] for name in ("Content-Type", *FORWARDED_HEADERS) if name in response.headers}

@@ -16,7 +16,7 @@ from longshore.gateway.mcp.input_requests import legacy_client
 from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS
 from longshore.gateway.mcp.methods import legacy_session_requests
 from longshore.gateway.mcp.replies.reply import Outlet
-from longshore.gateway.upstream.client import UpstreamAnswer
+from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.wire import input_required, jsonrpc, sse
 from longshore.gateway.wire.envelope import MessageId
 from longshore.gateway.wire.input_required import Wanted
@@ -92,7 +92,7 @@ class _Call:
                 return await relay(exchange, answer)
             return await answer.read()
 
-    async def _from_stream(self, answer: UpstreamAnswer, asked_id: MessageId) -> bytes:
+    async def _from_stream(self, answer: UpstreamResponse, asked_id: MessageId) -> bytes:
         """The response at the end of the stream, all before it handed on."""
         await self._outlet.begin()
         parser = sse.Parser(MAX_EVENT_BYTES)
@@ -100,7 +100,7 @@ class _Call:
             for event in parser.feed(chunk):
                 if jsonrpc.answers(event.data, asked_id):
                     with suppress(LongshoreError):       # so that the connection can be used again
-                        await answer.whole_soon(_AT_ONCE_S)
+                        await answer.peek_body(_AT_ONCE_S)
                     return event.data
                 if not event.data or jsonrpc.is_notification(event.data):
                     await self._outlet.say(event.data, event.source)

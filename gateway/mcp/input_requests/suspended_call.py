@@ -106,7 +106,7 @@ class SuspendableCall:
         """Go by the time of this one from now on."""
         self._clock = clock
         if not self._is_heard:
-            clock.stop_clock()
+            clock.pause_timeout()
 
     async def say(self, data: bytes) -> None:
         """A notification for the client, lost while it is not there. Waits while it is slow."""
@@ -180,7 +180,7 @@ class SuspendableCall:
         self._is_heard = False
         self._room.set()
         if self._clock is not None:
-            self._clock.stop_clock()
+            self._clock.pause_timeout()
 
     async def resume(self, answered_round: int, now: "Resumed") -> bool:
         """Go on with the client's answers, which the server gets in the order in which it asked. False when this
@@ -189,7 +189,7 @@ class SuspendableCall:
             return False
         self._is_heard, self.takes, self._token_now = True, now.takes, now.token
         if self._clock is not None:
-            self._clock.start_clock()
+            self._clock.resume_timeout()
         if self.is_over:
             return True
         answered = [

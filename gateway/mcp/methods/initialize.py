@@ -13,7 +13,7 @@ from longshore.gateway.metrics import METRICS
 from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import SESSION_HEADER, context_of, principal_of
 from longshore.gateway.upstream import health_probe
-from longshore.gateway.upstream.discover import discovered
+from longshore.gateway.upstream.discover import discover
 from longshore.gateway.upstream.era_cache import ERA_CACHE
 from longshore.gateway.wire import jsonrpc, to_modern
 from longshore.gateway.wire.envelope import Envelope
@@ -37,15 +37,15 @@ async def initialize(mount: Mount, request: web.Request, message: Envelope, body
         try:
             return await _from_discovery(exchange)
         except UpstreamDown:
-            mount.monitor.doubted.set()        # it may have been replaced by a server with sessions
+            mount.monitor.needs_probe.set()        # it may have been replaced by a server with sessions
             raise
     headers = upstream_headers(request, mount, "")
-    async with mount.client.exchange("POST", headers, body, within_s=exchange.within_s) as answer:
+    async with mount.client.exchange("POST", headers, body, timeout_s=exchange.within_s) as answer:
         if answer.status in _REFUSALS and await _is_modern(request, mount, headers):
             if mount.monitor.readiness != "ready":
                 mount.monitor.is_modern_only = True
                 return await _from_discovery(exchange)
-            mount.monitor.doubted.set()        # it took one before: the probe shall say, not this client's
+            mount.monitor.needs_probe.set()        # it took one before: the probe shall say, not this client's
         head = {SESSION_HEADER: session_id} if answer.status == 200 else {}
 
         async def settle(response: bytes) -> bytes:
@@ -65,7 +65,7 @@ _REFUSALS = frozenset({400, 404})
 async def _is_modern(request: web.Request, mount: Mount, headers: dict[str, str]) -> bool:
     """Whether a server that refused `initialize` speaks the stateless revision: the probe may not have seen it yet."""
     try:
-        return await request.app[ERA_CACHE].of(mount.monitor, mount.client, headers) == "modern"
+        return await request.app[ERA_CACHE].get(mount.monitor, mount.client, headers) == "modern"
     except LongshoreError:
         return False                             # then the refusal is the answer
 
@@ -75,7 +75,7 @@ async def _from_discovery(exchange: Exchange) -> web.StreamResponse:
     mount, params = exchange.mount, _params_of(exchange.body)
     headers = upstream_headers(exchange.request, mount, "")
     headers.pop("Last-Event-ID", None)
-    response = await discovered(mount.client, headers, within_s=exchange.within_s)
+    response = await discover(mount.client, headers, timeout_s=exchange.within_s)
     said = jsonrpc.result(exchange.envelope.id, to_modern.initialized(response, to_modern.agreed_version(params)))
     found = capabilities.negotiated(said)
     if found is None:

@@ -12,7 +12,7 @@ from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import open_session, upstream_headers
 from longshore.gateway.mounts import Mount
 from longshore.gateway.upstream import rpc
-from longshore.gateway.upstream.discover import discovered
+from longshore.gateway.upstream.discover import discover
 from longshore.gateway.upstream.rpc import Rejected, notify, request_raw
 from longshore.gateway.wire import jsonrpc, to_modern
 from longshore.shared import ids
@@ -87,7 +87,7 @@ async def opened(request: web.Request, mount: Mount, told: Open) -> Opened:
 
 async def _without_session(mount: Mount, headers: dict[str, str], init_params: bytes) -> Opened:
     """What a session is over an upstream of the stateless revision alone."""
-    result = await discovered(mount.client, headers, within_s=_WITHIN_S)
+    result = await discover(mount.client, headers, timeout_s=_WITHIN_S)
     version = to_modern.agreed_version(init_params)
     found = capabilities.flags_of(jsonrpc.result("", to_modern.initialized(result, version)))
     return Opened("", version, found + capabilities.MODERN)

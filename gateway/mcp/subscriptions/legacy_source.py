@@ -14,7 +14,7 @@ from longshore.gateway.mcp.sessions.renewal import renew, with_upstream
 from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, Reading, UpstreamContext, publish
 from longshore.gateway.mcp.subscriptions.upstream_feed import FeedOwner, Opener, Source
 from longshore.gateway.request_context import VERSION_HEADER
-from longshore.gateway.upstream.client import UpstreamAnswer
+from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.wire import jsonrpc, sse
 from longshore.shared import ids
 from longshore.shared.errors import LongshoreError, UpstreamDown
@@ -105,7 +105,7 @@ class LegacySource:
                     self.reading.begun.set()
                     await self._follow(answer)
 
-    async def _follow(self, answer: UpstreamAnswer) -> None:
+    async def _follow(self, answer: UpstreamResponse) -> None:
         parser = sse.Parser(MAX_EVENT_BYTES)
         async for chunk in answer.chunks():
             for event in parser.feed(chunk):
@@ -139,7 +139,7 @@ class LegacySource:
 
     async def _post(self, body: bytes) -> None:
         client = self._way.mount.client
-        async with client.exchange("POST", self._headers() | _BOTH, body, within_s=_ASK_S) as answer:
+        async with client.exchange("POST", self._headers() | _BOTH, body, timeout_s=_ASK_S) as answer:
             await answer.read()
             if answer.status == 404 and self._session.upstream_id:
                 self._lost = True

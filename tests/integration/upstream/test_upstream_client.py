@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from longshore.gateway.upstream.client import UpstreamAnswer, UpstreamClient
+from longshore.gateway.upstream.client import UpstreamClient, UpstreamResponse
 from longshore.shared.config.servers import Server, Upstream
 from longshore.shared.errors import BadRequest, LongshoreError, UpstreamDown, UpstreamTimeout
 from tests.fixtures.processes import free_port
@@ -30,7 +30,7 @@ async def client_of(server: RawServer | str, **upstream: object) -> AsyncIterato
 
 async def post(client: UpstreamClient, body: bytes = b"{}", *, within_s: float | None = 5) -> bytes:
     """The body of the answer to one POST."""
-    async with client.exchange("POST", {"Accept": "x"}, body, within_s=within_s) as answer:
+    async with client.exchange("POST", {"Accept": "x"}, body, timeout_s=within_s) as answer:
         return await answer.read()
 
 
@@ -168,7 +168,7 @@ async def test_the_deadline_is_for_the_whole_answer(begun: bytes) -> None:
 
 async def test_an_answer_that_has_come_whole_is_read_after_the_deadline() -> None:
     async with raw_server(always(_OK)) as server, client_of(server) as client:
-        async with client.exchange("POST", {}, b"{}", within_s=0.05) as answer:
+        async with client.exchange("POST", {}, b"{}", timeout_s=0.05) as answer:
             await asyncio.sleep(0.15)
             assert await answer.read() == b"{}"
         assert await post(client) == b"{}"
@@ -308,7 +308,7 @@ async def test_a_server_that_answers_before_it_has_read_the_body_is_heard() -> N
 
     async with (
         raw_server(refuse) as server, client_of(server) as client,
-        client.exchange("POST", {}, b"x" * 30_000_000, within_s=5) as answer,
+        client.exchange("POST", {}, b"x" * 30_000_000, timeout_s=5) as answer,
     ):
         assert (answer.status, await answer.read()) == (413, b"big")
 
@@ -394,8 +394,8 @@ async def test_an_answer_says_what_it_is() -> None:
         b"Allow: POST\r\nContent-Length: 0\r\n\r\n"
     )
 
-    async def read(answer: UpstreamAnswer) -> tuple[str, ...]:
-        return answer.media_type, answer.content_type, answer.session_id, answer.said.get("Allow", "")
+    async def read(answer: UpstreamResponse) -> tuple[str, ...]:
+        return answer.media_type, answer.content_type, answer.session_id, answer.forwarded_headers.get("Allow", "")
 
     async with raw_server(always(head)) as server, client_of(server) as client, client.exchange("GET", {}) as answer:
         assert await read(answer) == ("Text/Plain ; charset=utf-8", "text/plain", "abc", "POST")

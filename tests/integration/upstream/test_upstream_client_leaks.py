@@ -75,13 +75,13 @@ async def _read(client: UpstreamClient, method: str) -> str:
 
 
 async def _read_within(client: UpstreamClient, method: str, within_s: float) -> str:
-    async with client.exchange(method, {}, b"{}", within_s=within_s) as answer:
+    async with client.exchange(method, {}, b"{}", timeout_s=within_s) as answer:
         await answer.read()
     return "read"
 
 
 async def _leave(client: UpstreamClient, method: str) -> str:
-    async with client.exchange(method, {}, b"{}", within_s=0.3):
+    async with client.exchange(method, {}, b"{}", timeout_s=0.3):
         return "left"
 
 

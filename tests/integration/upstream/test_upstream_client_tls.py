@@ -21,7 +21,7 @@ def _client(server: RawServer, *, host: str = "127.0.0.1", insecure: bool) -> Up
 
 
 async def _post(client: UpstreamClient) -> bytes:
-    async with client.exchange("POST", {}, b"y" * 600_000, within_s=10) as answer:
+    async with client.exchange("POST", {}, b"y" * 600_000, timeout_s=10) as answer:
         return await answer.read()
 
 
