@@ -156,7 +156,7 @@ async def mail(app: web.Application) -> AsyncIterator[None]:
     address, link, keys, tasks = configured_address(app[CONFIG]), app[REDIS], app[KEYS], app[TASKS]
     mailboxes = app[MAILBOXES] = Mailboxes(address, link, keys, tasks)
     news = app[PUBLISHER] = Publisher(link, keys)
-    hearing = app[EVENT_LISTENER] = EventListener(address, keys, tasks, hear_all=partial(_hear, app))
+    hearing = app[EVENT_LISTENER] = EventListener(address, keys, tasks, on_broadcast=partial(_hear, app))
     app[SESSION_ENDS] = SessionEndWatcher(hearing, app[SESSIONS], tasks)
     store = app[FEED_STORE] = FeedStore(Scripts(link), link, keys, new_id())
     feeds = app[FEEDS] = Feeds(store, hearing, news, tasks)

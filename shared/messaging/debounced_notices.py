@@ -22,21 +22,21 @@ class ArtifactListNotifier:
     def __init__(self, link: RedisLink, keys: Keys) -> None:
         self._link = link
         self._keys = keys
-        self._said: dict[str, bool] = {}         # scopes within their quiet time, and whether there is more to say
+        self._pending: dict[str, bool] = {}         # scopes within their quiet time, and whether there is more to say
 
     def schedule(self, scope: str) -> None:
         """The scope's artifacts are others now. Does not wait, and is lost without a word while Redis is away: who
         listens is told by its gateway then that it may have missed something."""
-        if scope in self._said:
-            self._said[scope] = True
+        if scope in self._pending:
+            self._pending[scope] = True
         else:
-            self._say(scope)
+            self._publish(scope)
 
-    def _say(self, scope: str) -> None:
-        self._said[scope] = False
+    def _publish(self, scope: str) -> None:
+        self._pending[scope] = False
         self._link.fire("PUBLISH", self._keys.news(scope), _encode(Event(RESOURCES, scope)))
-        asyncio.get_running_loop().call_later(_QUIET_S, self._go_on, scope)
+        asyncio.get_running_loop().call_later(_QUIET_S, self._end_quiet_time, scope)
 
-    def _go_on(self, scope: str) -> None:
-        if self._said.pop(scope):
-            self._say(scope)
+    def _end_quiet_time(self, scope: str) -> None:
+        if self._pending.pop(scope):
+            self._publish(scope)

@@ -19,7 +19,7 @@ from longshore.shared.tasks import Tasks
 _OPEN = Script("open_mailbox")
 _DELIVER = Script("deliver_mail")
 _READY_S = 1.0
-_LOOK_EVERY_S = 5.0          # a word may be lost with its connection
+_POLL_EVERY_S = 5.0          # a word may be lost with its connection
 
 
 class Mailbox:
@@ -31,11 +31,11 @@ class Mailbox:
         self._link = link
         self._key = key
 
-    async def take(self) -> bytes:
+    async def receive(self) -> bytes:
         """The message, once it has come. How long to wait is the caller's to say; Redis may be away meanwhile."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_EVERY_S):
+                async with asyncio.timeout(_POLL_EVERY_S):
                     await self.arrived.wait()
             self.arrived.clear()
             with suppress(StoreDown):
@@ -62,7 +62,7 @@ class Mailboxes:
         return len(self._open)
 
     @asynccontextmanager
-    async def opened(self, owner: str, *, ttl_ms: int) -> AsyncIterator[Mailbox]:
+    async def open(self, owner: str, *, ttl_ms: int) -> AsyncIterator[Mailbox]:
         """A new mailbox of `owner`, closed with the block. Raises StoreDown."""
         _ = await self._listening().wait_ready(_READY_S)
         box_id = new_id()

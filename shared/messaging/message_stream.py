@@ -17,15 +17,15 @@ from longshore.shared.tasks import Tasks
 _PUSH = Script("push_parcel")
 _TAKE = Script("take_parcel")
 _FRAME_BYTES = 256 * 1024
-_MOST_FRAMES = 32
-_AT_ONCE = 8
+_MAX_FRAMES = 32
+_FRAMES_PER_TAKE = 8
 _TTL_MS = 60_000             # of what nobody takes, and of a mailbox whose listener is gone
-_ROOM_S = 0.05
-_PATIENCE_S = 30.0           # with a listener that takes nothing
+_RETRY_EVERY_S = 0.05
+_SEND_TIMEOUT_S = 30.0           # with a listener that takes nothing
 _ALIVE_MS = 10_000
-_SAY_EVERY_S = 2.5
-_LOOK_EVERY_S = 2.0
-_LONGEST_SILENCE_S = 45.0    # of a sender that says at least each few seconds that it is there
+_HEARTBEAT_EVERY_S = 2.5
+_POLL_EVERY_S = 2.0
+_MAX_SILENCE_S = 45.0    # of a sender that says at least each few seconds that it is there
 _MORE, _LAST = b"0", b"1"
 
 
@@ -38,62 +38,62 @@ class MessageStream:
         self._link = link
         self._keys = keys
         self._tasks = tasks
-        self._saying: asyncio.Task[None] | None = None
+        self._heartbeat: asyncio.Task[None] | None = None
 
-    async def heartbeat(self) -> None:
+    async def start_heartbeat(self) -> None:
         """Let the others know that this gateway lives, from now until `close`. Raises StoreDown. Safe to repeat."""
-        if self._saying is None or self._saying.done():
-            self._saying = self._tasks.start(self._keep_saying(), name="say_alive")
-            await self._say()
+        if self._heartbeat is None or self._heartbeat.done():
+            self._heartbeat = self._tasks.start(self._keep_beating(), name="say_alive")
+            await self._beat()
 
     async def is_alive(self, process: str) -> bool:
         """Whether a gateway that said that it lives does. Raises StoreDown."""
         return bool(await self._link.call("EXISTS", self._keys.asking(process)))
 
-    async def push(self, owner: str, box_id: str, message: bytes) -> bool:
+    async def send(self, owner: str, box_id: str, message: bytes) -> bool:
         """Whether the listener at this mailbox has room for the whole message in time. Raises StoreDown."""
         keys = [self._keys.mailbox(owner, box_id), self._keys.parcel(box_id)]
         for start in range(0, max(1, len(message)), _FRAME_BYTES):
             chunk = message[start:start + _FRAME_BYTES]
             frame = (_LAST if start + _FRAME_BYTES >= len(message) else _MORE) + chunk
-            args: list[Arg] = [frame, _MOST_FRAMES, _TTL_MS, self._keys.wake_mail(""), box_id]
-            if not await self._pushed(keys, args):
+            args: list[Arg] = [frame, _MAX_FRAMES, _TTL_MS, self._keys.wake_mail(""), box_id]
+            if not await self._send_frame(keys, args):
                 return False
         return True
 
-    async def _pushed(self, keys: list[str], args: list[Arg]) -> bool:
-        until_s = monotonic_s() + _PATIENCE_S
+    async def _send_frame(self, keys: list[str], args: list[Arg]) -> bool:
+        until_s = monotonic_s() + _SEND_TIMEOUT_S
         while monotonic_s() < until_s:
             if (pushed := await self._scripts.run(_PUSH, keys, args)) != 0:
                 return bool(pushed == 1)
-            await asyncio.sleep(_ROOM_S)     # the listener says nothing when it takes
+            await asyncio.sleep(_RETRY_EVERY_S)     # the listener says nothing when it takes
         return False
 
-    def incoming(
+    def receiver(
         self, owner: str, box: Mailbox, process: str, *,
-        look_every_s: float = _LOOK_EVERY_S, longest_silence_s: float = _LONGEST_SILENCE_S,
-    ) -> "Incoming":
+        look_every_s: float = _POLL_EVERY_S, longest_silence_s: float = _MAX_SILENCE_S,
+    ) -> "MessageReceiver":
         """What `process` sends to a mailbox of this one."""
         keys = [self._keys.mailbox(owner, box.id), self._keys.parcel(box.id), self._keys.asking(process)]
-        return Incoming(self._scripts, keys, box, look_every_s, longest_silence_s)
+        return MessageReceiver(self._scripts, keys, box, look_every_s, longest_silence_s)
 
     def close(self) -> None:
         """This gateway holds no calls any more."""
-        if self._saying is not None:
-            self._saying.cancel()
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
             self._link.fire("DEL", self._keys.asking(self.process))
 
-    async def _say(self) -> None:
+    async def _beat(self) -> None:
         await self._link.call("SET", self._keys.asking(self.process), "1", "PX", _ALIVE_MS)
 
-    async def _keep_saying(self) -> None:
+    async def _keep_beating(self) -> None:
         while True:
-            await asyncio.sleep(_SAY_EVERY_S)
+            await asyncio.sleep(_HEARTBEAT_EVERY_S)
             with suppress(StoreDown):
-                await self._say()
+                await self._beat()
 
 
-class Incoming:
+class MessageReceiver:
     """The listener's side."""
 
     def __init__(
@@ -105,35 +105,35 @@ class Incoming:
         self._look_every_s = look_every_s
         self._longest_silence_s = longest_silence_s
         self._parts: list[bytes] = []
-        self._whole: list[bytes] = []
+        self._messages: list[bytes] = []
         self._silent_s = 0.0             # waited for since a frame came last
 
     async def next(self) -> bytes | None:
         """The next message; None when nothing came for a while. Raises CallLost when its sender died, or gave up."""
-        if not self._whole:
+        if not self._messages:
             self._box.arrived.clear()
-            lives = await self._look()
-            if not self._whole and lives:
+            lives = await self._take_frames()
+            if not self._messages and lives:
                 began_s = monotonic_s()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._look_every_s):
                         await self._box.arrived.wait()
                 self._silent_s += monotonic_s() - began_s
                 self._box.arrived.clear()
-                lives = await self._look()    # outside the limit: what is taken must not be lost
-            if not self._whole and (not lives or self._silent_s > self._longest_silence_s):
+                lives = await self._take_frames()    # outside the limit: what is taken must not be lost
+            if not self._messages and (not lives or self._silent_s > self._longest_silence_s):
                 raise CallLost("the gateway that held this call is gone; make the call again")
-        return self._whole.pop(0) if self._whole else None
+        return self._messages.pop(0) if self._messages else None
 
-    async def _look(self) -> bool:
+    async def _take_frames(self) -> bool:
         """Take what has come, and say whether the sender lives."""
         while True:
-            lives, *frames = await self._scripts.run(_TAKE, self._keys, [_AT_ONCE, _TTL_MS])
+            lives, *frames = await self._scripts.run(_TAKE, self._keys, [_FRAMES_PER_TAKE, _TTL_MS])
             for frame in frames:
                 self._silent_s = 0.0
                 self._parts.append(frame[1:])
                 if frame[:1] == _LAST:
-                    self._whole.append(b"".join(self._parts))
+                    self._messages.append(b"".join(self._parts))
                     self._parts = []
-            if not frames or self._whole:
+            if not frames or self._messages:
                 return bool(lives)

@@ -32,8 +32,8 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     data: bytes = b""
 
 
-Hear = Callable[[Event], None]
-packed = msgspec.msgpack.Encoder().encode
+OnEvent = Callable[[Event], None]
+encode_event = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Event)
 
 
@@ -47,68 +47,68 @@ class Publisher:
     async def publish(self, event: Event) -> None:
         """Say it to those who listen in its scope, or to all gateways. Raises StoreDown."""
         channel = self._keys.news(event.scope) if event.scope else self._keys.news_for_all()
-        await self._link.call("PUBLISH", channel, packed(event))
+        await self._link.call("PUBLISH", channel, encode_event(event))
 
 
 class EventListener:
     """What this gateway listens for. One connection, whatever that is."""
 
-    def __init__(self, address: RedisAddress, keys: Keys, tasks: Tasks, *, hear_all: Hear) -> None:
+    def __init__(self, address: RedisAddress, keys: Keys, tasks: Tasks, *, on_broadcast: OnEvent) -> None:
         """Begin; `hear_all` hears what is for every gateway."""
         self._keys = keys
-        self._hear_all = hear_all
-        self._hearers: defaultdict[str, list[Hear]] = defaultdict(list)
+        self._on_broadcast = on_broadcast
+        self._callbacks: defaultdict[str, list[OnEvent]] = defaultdict(list)
         self._was_ready = False
         self._subscription = Subscription(
-            address, [keys.news_for_all()], tasks, on_message=self._heard, on_ready=self._ready
+            address, [keys.news_for_all()], tasks, on_message=self._on_message, on_ready=self._on_ready
         )
 
     @asynccontextmanager
-    async def hears(self, scope: str, hear: Hear) -> AsyncIterator[None]:
+    async def subscribed(self, scope: str, on_event: OnEvent) -> AsyncIterator[None]:
         """Call `hear` with every word of `scope` that is said while the block runs."""
-        self.begin(scope, hear)
+        self.subscribe(scope, on_event)
         try:
-            await self.wait(scope)
+            await self.await_subscription(scope)
             yield
         finally:
-            self.end(scope, hear)
+            self.unsubscribe(scope, on_event)
 
-    def begin(self, scope: str, hear: Hear) -> None:
+    def subscribe(self, scope: str, on_event: OnEvent) -> None:
         """Call `hear` with every word of `scope` that is said from some moment on; see `wait`."""
-        hearers = self._hearers[scope]
-        hearers.append(hear)
+        hearers = self._callbacks[scope]
+        hearers.append(on_event)
         if len(hearers) == 1:
             self._subscription.add(self._keys.news(scope))
 
-    async def wait(self, scope: str) -> None:
+    async def await_subscription(self, scope: str) -> None:
         """Wait until what is said of `scope`, which has begun, is heard; not for ever, should Redis be away."""
         await self._subscription.wait_for(self._keys.news(scope), _READY_S)
 
-    def end(self, scope: str, hear: Hear) -> None:
+    def unsubscribe(self, scope: str, on_event: OnEvent) -> None:
         """Call it no more."""
-        hearers = self._hearers[scope]
-        hearers.remove(hear)
+        hearers = self._callbacks[scope]
+        hearers.remove(on_event)
         if not hearers:
-            del self._hearers[scope]
+            del self._callbacks[scope]
             self._subscription.remove(self._keys.news(scope))
 
     async def close(self) -> None:
         """Listen no more."""
         await self._subscription.close()
 
-    def _heard(self, message: bytes) -> None:
+    def _on_message(self, message: bytes) -> None:
         try:
             event = _decoder.decode(message)
         except msgspec.DecodeError:
             return                       # of another version of longshore
         if not event.scope:
-            self._hear_all(event)
-        for hear in tuple(self._hearers.get(event.scope, ())):
+            self._on_broadcast(event)
+        for hear in tuple(self._callbacks.get(event.scope, ())):
             hear(event)
 
-    def _ready(self) -> None:
+    def _on_ready(self) -> None:
         if self._was_ready:
-            for scope, hearers in list(self._hearers.items()):
+            for scope, hearers in list(self._callbacks.items()):
                 for hear in tuple(hearers):
                     hear(Event(RESYNC, scope))
         self._was_ready = True

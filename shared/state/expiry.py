@@ -6,7 +6,7 @@ from enum import Enum
 import msgspec
 
 from longshore.shared.keys import Keys
-from longshore.shared.messaging.pubsub import ENDED, Event, packed
+from longshore.shared.messaging.pubsub import ENDED, Event, encode_event
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Script, Scripts
 from longshore.shared.state.sessions import SessionLimits
@@ -68,7 +68,7 @@ class ExpiryStore:
         )
         expired = Expired(Expiry(done), server.decode())
         if expired.outcome is not Expiry.STAYS:
-            self._link.fire("PUBLISH", keys.news(session_id), packed(Event(ENDED, session_id)))
+            self._link.fire("PUBLISH", keys.news(session_id), encode_event(Event(ENDED, session_id)))
         return expired
 
     async def remove_tombstone(self, session_id: str) -> bool:

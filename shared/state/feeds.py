@@ -7,7 +7,7 @@ import msgspec
 
 from longshore.shared.errors import SessionGone, TooMany
 from longshore.shared.keys import Keys
-from longshore.shared.messaging.pubsub import Event, packed
+from longshore.shared.messaging.pubsub import Event, encode_event
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Script, Scripts
 
@@ -100,7 +100,7 @@ class FeedStore:
         """Let go of it, and of all that this gateway wants. Another gateway takes it at once, if one wants it."""
         await self._scripts.run(
             _RELEASE, [self._keys.feed(scope), self._keys.feed_wants(scope)],
-            [self.gateway, self._keys.news(scope), packed(Event(VACANT, scope))],
+            [self.gateway, self._keys.news(scope), encode_event(Event(VACANT, scope))],
         )
 
     async def note_subscribed(self, scope: str, subscribed: bytes) -> None:
@@ -112,7 +112,7 @@ class FeedStore:
         await self._scripts.run(
             _WANT, [self._keys.feed_wants(scope)],
             [
-                self.gateway, _encode(_Wants(revision, uris)), self._keys.news(scope), packed(Event(WANTED, scope)),
+                self.gateway, _encode(_Wants(revision, uris)), self._keys.news(scope), encode_event(Event(WANTED, scope)),
                 _HELD_MS,
             ],
         )
@@ -141,7 +141,7 @@ class FeedStore:
             _WATCH, [self._keys.session(session_id), self._keys.feed(session_id)],
             [
                 uri, int(watch), _MOST_WATCHED, self._keys.gateway_alive(""), self._keys.news(session_id),
-                packed(Event(WANTED, session_id)),
+                encode_event(Event(WANTED, session_id)),
             ],
         )
         if changes == -1:

@@ -6,7 +6,7 @@ from longshore.shared.clock import now_ms
 from longshore.shared.config import Sessions
 from longshore.shared.errors import SessionConflict, SessionGone, TooMany
 from longshore.shared.keys import Keys
-from longshore.shared.messaging.pubsub import ENDED, Event, packed
+from longshore.shared.messaging.pubsub import ENDED, Event, encode_event
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Script, Scripts
 
@@ -227,7 +227,7 @@ class SessionStore:
             ],
         )
         if status == 0:
-            self._link.fire("PUBLISH", keys.news(session), packed(Event(ENDED, session)))     # to its open streams
+            self._link.fire("PUBLISH", keys.news(session), encode_event(Event(ENDED, session)))     # to its open streams
             return OpenSession(upstream_id=rest[0].decode(), protocol=rest[1].decode(), flags="")
         raise _refusal(status, rest)
 

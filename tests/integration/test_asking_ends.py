@@ -22,7 +22,7 @@ from longshore.shared.crypto.sealed_tokens import Sealer
 from longshore.shared.errors import CallLost, Cancelled
 from longshore.shared.keys import Keys
 from longshore.shared.messaging.mailboxes import Mailboxes
-from longshore.shared.messaging.message_stream import Incoming, MessageStream
+from longshore.shared.messaging.message_stream import MessageReceiver, MessageStream
 from longshore.shared.messaging.pubsub import EventListener
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Scripts
@@ -58,7 +58,7 @@ async def _process(server: RedisServer, name: str) -> AsyncIterator[Process]:
     link = RedisLink(server.address, tasks)
     boxes, parcels_of = Mailboxes(server.address, link, _KEYS, tasks), MessageStream(link, _KEYS, tasks, name)
     await link.call("HSET", _KEYS.session("scope"), "state", "live")
-    hearing = EventListener(server.address, _KEYS, tasks, hear_all=lambda _: None)
+    hearing = EventListener(server.address, _KEYS, tasks, on_broadcast=lambda _: None)
     endings = SessionEndWatcher(hearing, SessionStore(Scripts(link), link, _KEYS, SessionLimits()), tasks)
     parked = SuspendedCalls(boxes, parcels_of, _SEALER, endings, tasks, Sessions(input_wait_seconds=600))
     yield Process(boxes, parcels_of, parked)
@@ -113,9 +113,9 @@ async def test_a_call_that_says_nothing_ends_when_its_listener_elsewhere_is_gone
     async with _process(server, "holder") as holder, _process(server, "listener") as listener:
         asking = _Asking(quiet_s=0.05)
         state = await asking.park(holder.parked)
-        async with listener.boxes.opened("scope", ttl_ms=60_000) as box:
+        async with listener.boxes.open("scope", ttl_ms=60_000) as box:
             await asking.answer(holder, state, box.id)
-            incoming = listener.parcels.incoming("scope", box, "holder")
+            incoming = listener.parcels.receiver("scope", box, "holder")
             async with asyncio.timeout(_PATIENCE_S):
                 while await incoming.next() is None:     # it says that it is there
                     continue
@@ -131,14 +131,14 @@ async def test_a_call_that_says_nothing_ends_when_its_listener_elsewhere_is_gone
 async def test_a_listener_does_not_wait_for_ever_for_a_gateway_that_gave_its_call_up(server: RedisServer) -> None:
     """And lives, so that nothing else tells."""
     async with _process(server, "lives") as holder, _process(server, "listens") as listener:
-        await holder.parcels.heartbeat()
-        async with listener.boxes.opened("scope", ttl_ms=60_000) as box:
-            incoming = listener.parcels.incoming("scope", box, "lives", look_every_s=0.05, longest_silence_s=0.2)
+        await holder.parcels.start_heartbeat()
+        async with listener.boxes.open("scope", ttl_ms=60_000) as box:
+            incoming = listener.parcels.receiver("scope", box, "lives", look_every_s=0.05, longest_silence_s=0.2)
             with pytest.raises(CallLost):
                 await asyncio.wait_for(_all_of(incoming), _PATIENCE_S)
 
 
-async def _all_of(incoming: Incoming) -> None:
+async def _all_of(incoming: MessageReceiver) -> None:
     while True:
         assert await incoming.next() is None
 

@@ -48,8 +48,8 @@ def _left_ms(server: RedisServer, box_id: str) -> int:
 
 async def test_a_message_reaches_the_process_that_waits_for_it(server: RedisServer) -> None:
     async with process(server.address) as here, process(server.address) as there:
-        async with here.opened("session", ttl_ms=_MINUTE_MS) as box, asyncio.timeout(10):
-            taking = asyncio.gather(box.take())
+        async with here.open("session", ttl_ms=_MINUTE_MS) as box, asyncio.timeout(10):
+            taking = asyncio.gather(box.receive())
             delivered = await there.deliver("session", box.id, b'{"id":1}')
             [message] = await taking
             again = await there.deliver("session", box.id, b'{"id":2}')
@@ -62,19 +62,19 @@ async def test_a_message_reaches_the_process_that_waits_for_it(server: RedisServ
 async def test_of_many_messages_at_once_one_is_taken(server: RedisServer) -> None:
     async with (
         process(server.address) as here, process(server.address) as there,
-        here.opened("session", ttl_ms=_MINUTE_MS) as box, asyncio.timeout(10),
+        here.open("session", ttl_ms=_MINUTE_MS) as box, asyncio.timeout(10),
     ):
         delivered = await asyncio.gather(
             *((here, there)[n % 2].deliver("session", box.id, str(n).encode()) for n in range(20))
         )
-        message = await box.take()
+        message = await box.receive()
 
     assert sum(delivered) == 1
     assert message == str(delivered.index(True)).encode()
 
 
 async def test_a_mailbox_is_closed_to_other_owners_and_other_ids(server: RedisServer) -> None:
-    async with process(server.address) as here, here.opened("session", ttl_ms=_MINUTE_MS) as box:
+    async with process(server.address) as here, here.open("session", ttl_ms=_MINUTE_MS) as box:
         foreign = await here.deliver("another", box.id, b"1")
         unknown = await here.deliver("session", "y" * 22, b"1")
         own = await here.deliver("session", box.id, b"1")
@@ -85,18 +85,18 @@ async def test_a_mailbox_is_closed_to_other_owners_and_other_ids(server: RedisSe
 async def test_a_message_whose_word_was_lost_is_found_all_the_same(server: RedisServer) -> None:
     """The connection that listens was away when it came."""
     async with (
-        process(server.address) as here, here.opened("session", ttl_ms=_MINUTE_MS) as box, asyncio.timeout(20)
+        process(server.address) as here, here.open("session", ttl_ms=_MINUTE_MS) as box, asyncio.timeout(20)
     ):
         with Redis.from_url(server.url) as redis:
             redis.hset(_KEYS.mailbox("session", box.id), "message", "quiet")
             redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-        message = await box.take()
+        message = await box.receive()
 
     assert message == b"quiet"
 
 
 async def test_a_mailbox_that_nobody_closes_expires(server: RedisServer) -> None:
-    async with process(server.address) as here, here.opened("session", ttl_ms=_MINUTE_MS) as box:
+    async with process(server.address) as here, here.open("session", ttl_ms=_MINUTE_MS) as box:
         left_ms = _left_ms(server, box.id)
 
     assert 0 < left_ms <= _MINUTE_MS

@@ -93,9 +93,9 @@ async def test_who_listens_is_told_that_something_may_have_been_missed() -> None
         address = parse_redis_url(f"redis://127.0.0.1:{running.port}")
         async with _news(f"redis://127.0.0.1:{running.port}") as (news, tasks):
             heard, everybody = asyncio.Queue[Event](), asyncio.Queue[Event]()
-            hearing = EventListener(address, _KEYS, tasks, hear_all=everybody.put_nowait)
+            hearing = EventListener(address, _KEYS, tasks, on_broadcast=everybody.put_nowait)
             link = RedisLink(address, tasks)
-            async with asyncio.timeout(30), hearing.hears("a", heard.put_nowait):
+            async with asyncio.timeout(30), hearing.subscribed("a", heard.put_nowait):
                 await news.publish(Event(RESOURCES, "b"))
                 await news.publish(Event(RESOURCES, "a"))
                 first = await heard.get()

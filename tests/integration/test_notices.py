@@ -32,9 +32,9 @@ async def state(request: pytest.FixtureRequest) -> AsyncIterator[State]:
 async def _heard(state: State, *scopes: str) -> AsyncIterator["asyncio.Queue[Event]"]:
     """What is said in these scopes from now on."""
     words = asyncio.Queue[Event]()
-    hearing = EventListener(state.address, state.keys, state.tasks, hear_all=words.put_nowait)
+    hearing = EventListener(state.address, state.keys, state.tasks, on_broadcast=words.put_nowait)
     try:
-        async with hearing.hears(scopes[0], words.put_nowait), hearing.hears(scopes[-1], words.put_nowait):
+        async with hearing.subscribed(scopes[0], words.put_nowait), hearing.subscribed(scopes[-1], words.put_nowait):
             yield words
     finally:
         await hearing.close()

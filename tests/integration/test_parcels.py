@@ -11,7 +11,7 @@ from redis import Redis
 from longshore.shared.errors import CallLost
 from longshore.shared.keys import Keys
 from longshore.shared.messaging.mailboxes import Mailboxes
-from longshore.shared.messaging.message_stream import Incoming, MessageStream
+from longshore.shared.messaging.message_stream import MessageReceiver, MessageStream
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.tasks import Tasks
 from tests.fixtures.storage import RedisServer, redis_server
@@ -44,7 +44,7 @@ async def process(server: RedisServer, name: str) -> AsyncIterator[Process]:
     await link.close()
 
 
-async def _next(incoming: Incoming) -> bytes:
+async def _next(incoming: MessageReceiver) -> bytes:
     async with asyncio.timeout(_PATIENCE_S):
         while (message := await incoming.next()) is None:
             continue
@@ -55,12 +55,12 @@ async def test_messages_of_any_length_arrive_whole_and_in_order(server: RedisSer
     """Longer than all that may lie between sender and listener, so that the sender has to wait."""
     sent = [b"", b"short", bytes(range(256)) * 48_000, b"last"]
     async with process(server, "sender") as sender, process(server, "listener") as listener:
-        await sender.parcels.heartbeat()
-        async with listener.boxes.opened("scope", ttl_ms=60_000) as box:
-            incoming = listener.parcels.incoming("scope", box, "sender")
+        await sender.parcels.start_heartbeat()
+        async with listener.boxes.open("scope", ttl_ms=60_000) as box:
+            incoming = listener.parcels.receiver("scope", box, "sender")
 
             async def push() -> list[bool]:
-                return [await sender.parcels.push("scope", box.id, message) for message in sent]
+                return [await sender.parcels.send("scope", box.id, message) for message in sent]
 
             pushed, *came = await asyncio.gather(push(), *[_in_turn(incoming, len(sent))])
 
@@ -68,7 +68,7 @@ async def test_messages_of_any_length_arrive_whole_and_in_order(server: RedisSer
     assert came == [sent]
 
 
-async def _in_turn(incoming: Incoming, count: int) -> list[bytes]:
+async def _in_turn(incoming: MessageReceiver, count: int) -> list[bytes]:
     return [await _next(incoming) for _ in range(count)]
 
 
@@ -77,7 +77,7 @@ async def test_racing_senders_never_pass_the_bound(server: RedisServer) -> None:
     most: list[int] = []
     async with (
         process(server, "sender") as sender, process(server, "listener") as listener,
-        listener.boxes.opened("scope", ttl_ms=60_000) as box, asyncio.TaskGroup() as group,
+        listener.boxes.open("scope", ttl_ms=60_000) as box, asyncio.TaskGroup() as group,
     ):
         sending = [group.create_task(_five(sender, box.id)) for _ in range(20)]
         with Redis.from_url(server.url) as redis:
@@ -95,28 +95,28 @@ async def test_racing_senders_never_pass_the_bound(server: RedisServer) -> None:
 
 async def _five(sender: Process, box_id: str) -> None:
     for _ in range(5):
-        await sender.parcels.push("scope", box_id, b"x")
+        await sender.parcels.send("scope", box_id, b"x")
 
 
 async def test_a_sender_learns_that_nobody_listens(server: RedisServer) -> None:
     async with process(server, "sender") as sender, process(server, "listener") as listener:
-        async with listener.boxes.opened("scope", ttl_ms=60_000) as box:
-            heard = await sender.parcels.push("scope", box.id, b"x")
+        async with listener.boxes.open("scope", ttl_ms=60_000) as box:
+            heard = await sender.parcels.send("scope", box.id, b"x")
         async with asyncio.timeout(_PATIENCE_S):     # nobody waits for its mailbox to be gone
-            while await sender.parcels.push("scope", box.id, b"x"):
+            while await sender.parcels.send("scope", box.id, b"x"):
                 await asyncio.sleep(0.01)
 
     assert heard
 
 
 async def test_a_listener_hears_the_last_words_of_a_sender_that_died(server: RedisServer) -> None:
-    async with process(server, "listener") as listener, listener.boxes.opened("scope", ttl_ms=60_000) as box:
-        incoming = listener.parcels.incoming("scope", box, "sender")
+    async with process(server, "listener") as listener, listener.boxes.open("scope", ttl_ms=60_000) as box:
+        incoming = listener.parcels.receiver("scope", box, "sender")
         async with process(server, "sender") as sender:
-            await sender.parcels.heartbeat()
+            await sender.parcels.start_heartbeat()
             alive = await listener.parcels.is_alive("sender")
             quiet = await incoming.next()
-            await sender.parcels.push("scope", box.id, b"farewell")
+            await sender.parcels.send("scope", box.id, b"farewell")
         said = await _next(incoming)
         with pytest.raises(CallLost):
             await _next(incoming)

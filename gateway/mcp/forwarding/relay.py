@@ -178,7 +178,7 @@ async def _copy_stream(
         elif not standing.scope:
             await _hold(streams, stream, copy(), standing)
         else:
-            async with request.app[EVENT_LISTENER].hears(standing.scope, partial(_tell, request, stream, standing)):
+            async with request.app[EVENT_LISTENER].subscribed(standing.scope, partial(_tell, request, stream, standing)):
                 await _hold(streams, stream, copy(), standing)
     finally:
         streams.remove(stream)

@@ -20,7 +20,7 @@ from longshore.gateway.wire.envelope import Envelope
 from longshore.shared.error_records import error_of
 from longshore.shared.errors import LongshoreError, UpstreamDown
 from longshore.shared.jobs import JobRefused
-from longshore.shared.messaging.message_stream import Incoming
+from longshore.shared.messaging.message_stream import MessageReceiver
 from longshore.shared.tasks import Tasks
 
 _JSON = "application/json"
@@ -56,7 +56,7 @@ class RemoteCall:
     """A call that another gateway holds."""
 
     parked: SuspendedCalls
-    incoming: Incoming
+    incoming: MessageReceiver
     state: RequestState
     tasks: Tasks
 

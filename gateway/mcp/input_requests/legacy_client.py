@@ -81,7 +81,7 @@ async def ask(
             ):
                 put: dict[str, Mailbox] = {}
                 for key, question in asked.questions.items():
-                    box = put[key] = await boxes.enter_async_context(app[MAILBOXES].opened(session_id, ttl_ms=ttl_ms))
+                    box = put[key] = await boxes.enter_async_context(app[MAILBOXES].open(session_id, ttl_ms=ttl_ms))
                     open_ids.add(_PREFIX + box.id)
                     await outlet.say(input_required.request(question, _PREFIX + box.id, exchange.session.protocol))
                 responses = await asyncio.gather(*(_taken(box, open_ids) for box in put.values()))
@@ -111,7 +111,7 @@ def _gone() -> SessionGone:
 
 
 async def _taken(box: Mailbox, open_ids: set[str]) -> bytes:
-    response = await box.take()
+    response = await box.receive()
     open_ids.discard(_PREFIX + box.id)
     return response
 

@@ -88,8 +88,8 @@ async def resume(
         return await stream_to_client(request, here, message)
     if not await parked.parcels.is_alive(state.process):
         raise CallLost("the gateway that held this call is gone; make the call again")
-    async with mailboxes.opened(scope, ttl_ms=_BOX_MS) as box:
-        there = RemoteCall(parked, parked.parcels.incoming(scope, box, state.process), state, request.app[TASKS])
+    async with mailboxes.open(scope, ttl_ms=_BOX_MS) as box:
+        there = RemoteCall(parked, parked.parcels.receiver(scope, box, state.process), state, request.app[TASKS])
         await _deliver(parked, state, Resumed(now.takes, now.token, now.responses, box.id), there)
         return await stream_to_client(request, there, message)
 

@@ -76,7 +76,7 @@ class StandingStreams:
         nothing = Subscriber(Wants(frozenset()))
         try:
             async with (
-                self._hearing.hears(session_id, partial(self._hear, session_id)),
+                self._hearing.subscribed(session_id, partial(self._hear, session_id)),
                 self._feeds.joined(session_id, nothing, opener, waits=False),
             ):
                 stand.ready.set()

@@ -120,7 +120,7 @@ class SuspendedCalls:
         self._check_room(principal)
         if self._bytes + call.size_bytes > _MOST_BYTES:
             raise TooMany("calls that wait for an answer of their client hold all that they may here")
-        await self.parcels.heartbeat()
+        await self.parcels.start_heartbeat()
         call.park()
         self._calls[call.id] = call
         self._places.add((call.id, call.round))
@@ -159,8 +159,8 @@ class SuspendedCalls:
         try:
             async with AsyncExitStack() as boxes:
                 with self._place(call, number):
-                    answers = await boxes.enter_async_context(self.mailboxes.opened(scope, ttl_ms=ttl_ms))
-                    leaving = await boxes.enter_async_context(self.mailboxes.opened(scope, ttl_ms=ttl_ms))
+                    answers = await boxes.enter_async_context(self.mailboxes.open(scope, ttl_ms=ttl_ms))
+                    leaving = await boxes.enter_async_context(self.mailboxes.open(scope, ttl_ms=ttl_ms))
                     async with self._endings.watch(scope, partial(self.cancel, call, _SCOPE_ENDED)):
                         if not opened.done():
                             opened.set_result((answers.id, leaving.id))
@@ -176,7 +176,7 @@ class SuspendedCalls:
         """What the client sent; None when the call was given up, as it is when nothing comes in time."""
         try:
             async with asyncio.timeout(0 if call.is_over else self._wait_s) as call.wait:
-                return _resumed.decode(await box.take())
+                return _resumed.decode(await box.receive())
         except TimeoutError:
             pass
         finally:
@@ -185,7 +185,7 @@ class SuspendedCalls:
         if await self.mailboxes.deliver(call.caller.session_id, box.id, b""):
             return None              # the one message that it takes: nobody answers any more
         box.arrived.set()
-        return _resumed.decode(await box.take())     # somebody did at the last moment, and is told so
+        return _resumed.decode(await box.receive())     # somebody did at the last moment, and is told so
 
     async def _carry(self, call: SuspendableCall, box: str, leaving: Mailbox) -> None:
         """Send what the call says to the gateway that the client speaks to now, until it is over or parked again."""
@@ -199,7 +199,7 @@ class SuspendedCalls:
                     item = refusal_of(err)
                 if isinstance(item, Quiet):
                     item = NOTHING_SAID      # which shows each side that the other one is there
-                if not await self.parcels.push(call.caller.session_id, box, _encode(item)):
+                if not await self.parcels.send(call.caller.session_id, box, _encode(item)):
                     self.cancel(call, "the client went away")
                     return
                 if not isinstance(item, Said):
@@ -208,7 +208,7 @@ class SuspendedCalls:
             watch.cancel()
 
     async def _watch(self, call: SuspendableCall, leaving: Mailbox) -> None:
-        await leaving.take()
+        await leaving.receive()
         self.cancel(call, "the client went away")
 
     @contextmanager

@@ -38,7 +38,7 @@ class SessionEndWatcher:
             elif event.kind == RESYNC:
                 self._tasks.spawn(look(), name="look_for_end")
 
-        async with self._hearing.hears(session_id, hear):
+        async with self._hearing.subscribed(session_id, hear):
             try:
                 if not await self._sessions.is_live(session_id):     # it ended before we listened
                     end()

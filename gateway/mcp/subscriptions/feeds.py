@@ -53,10 +53,10 @@ class Feeds:
         feed = self._feeds.get(scope)
         if feed is None:
             feed = self._feeds[scope] = Feed(scope, self._store, self._news)
-            self._hearing.begin(scope, feed.hear)
+            self._hearing.subscribe(scope, feed.hear)
         feed.listeners[listener] = opener
         try:
-            await self._hearing.wait(scope)
+            await self._hearing.await_subscription(scope)
             if opener is not None:
                 if monotonic_s() - self._beat_s > _STALE_S:
                     await self._beat()
@@ -85,7 +85,7 @@ class Feeds:
     def _let_go(self, feed: Feed) -> None:
         if not feed.listeners and feed.keeper is None and self._feeds.get(feed.scope) is feed:
             del self._feeds[feed.scope]
-            self._hearing.end(feed.scope, feed.hear)
+            self._hearing.unsubscribe(feed.scope, feed.hear)
 
     async def beat(self) -> None:
         """Say that this gateway lives while anybody listens here, and look whether the others do; until cancelled."""
