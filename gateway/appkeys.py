@@ -18,7 +18,7 @@ from longshore.shared.state.renewal import RenewalStore
 from longshore.shared.state.reservations import ReservationStore
 from longshore.shared.state.resumable import ResumableStore
 from longshore.shared.state.sessions import SessionStore
-from longshore.shared.state.upload_waits import UploadWaits
+from longshore.shared.state.upload_waits import UploadWatcher
 from longshore.shared.state.workers import Workers
 from longshore.shared.storage.blobs import Blobs
 from longshore.shared.tasks import Tasks
@@ -37,7 +37,7 @@ MAILBOXES = web.AppKey("mailboxes", Mailboxes)
 PUBLISHER = web.AppKey("news", Publisher)
 FEED_STORE = web.AppKey("feed_store", FeedStore)
 EVENT_LISTENER = web.AppKey("hearing", EventListener)
-UPLOAD_WAITS = web.AppKey("upload_waits", UploadWaits)
+UPLOAD_WAITS = web.AppKey("upload_waits", UploadWatcher)
 FILES = web.AppKey("files", FileStore)
 RESERVATIONS = web.AppKey("reservations", ReservationStore)
 QUEUE = web.AppKey("queue", Queue)

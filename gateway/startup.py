@@ -84,7 +84,7 @@ from longshore.shared.state.resumable import ResumableStore
 from longshore.shared.state.secrets import signing_secret
 from longshore.shared.state.sessions import SessionLimits, SessionStore
 from longshore.shared.state.totals import TotalsStore
-from longshore.shared.state.upload_waits import UploadWaits
+from longshore.shared.state.upload_waits import UploadWatcher
 from longshore.shared.state.workers import Workers
 from longshore.shared.storage.blobs import Blobs
 from longshore.shared.tasks import Tasks
@@ -137,7 +137,7 @@ async def state(app: web.Application) -> AsyncIterator[None]:
         tasks.spawn(limiter.keep(), name="renew_places")
     app[FAILED_ATTEMPTS] = FailedAttemptLimiter(config.limits.failed_credentials_per_minute, store)
     grants = app[GRANTS] = GrantStore(scripts, keys)
-    waits = app[UPLOAD_WAITS] = UploadWaits(address, keys, grants, tasks)
+    waits = app[UPLOAD_WAITS] = UploadWatcher(address, keys, grants, tasks)
     life_s = max(config.storage.orphan_sweeper_grace_seconds, LEAST_GRACE_S)  # then the sweeper takes the bytes
     app[RESUMABLE] = ResumableStore(scripts, link, keys, ttl_ms=life_s * 1000)
     app[WORKERS] = Workers(scripts, link, keys)

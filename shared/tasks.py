@@ -18,10 +18,10 @@ class Tasks:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
 
-    def start(self, work: Coroutine[Any, Any, Any], *, name: str, is_same_work: bool = False) -> asyncio.Task[Any]:
+    def start(self, work: Coroutine[Any, Any, Any], *, name: str, keeps_trace: bool = False) -> asyncio.Task[Any]:
         """Run `work` until it ends or `close` cancels it; an exception is logged, never lost. `is_same_work`: it
         belongs to the trace of whoever starts it."""
-        context = contextvars.copy_context() if is_same_work else tracing.detached()
+        context = contextvars.copy_context() if keeps_trace else tracing.detached()
         task = asyncio.create_task(work, name=name, context=context)
         self._running.add(task)
         task.add_done_callback(self._ended)

@@ -199,13 +199,13 @@ async def open_session(
             if begin is None and SESSION_HEADER in request.headers:
                 raise
         if begin is not None:
-            await sessions.begin(caller, flags=begin.flags, init_params=begin.init_params)
+            await sessions.create_scope(caller, flags=begin.flags, init_params=begin.init_params)
         elif not await sessions.adopt(caller):
             raise BadRequest(f"the header {SESSION_HEADER} is missing; start a session with initialize")
         return await opened()
     except (asyncio.CancelledError, StoreDown):
         if lease:  # the client left before Redis answered, or Redis did: the lease may have been taken all the same
-            sessions.close_call(caller.session_id, lease)
+            sessions.release_call(caller.session_id, lease)
         raise
 
 

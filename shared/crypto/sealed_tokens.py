@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
-_MOST_CHARS = 4096
+_MAX_CHARS = 4096
 
 
 class Sealer:
@@ -30,9 +30,9 @@ class Sealer:
         sealed = self._ring[self._current].encrypt(nonce, content, self._current)
         return urlsafe_b64encode(self._current + nonce + sealed).rstrip(b"=").decode()
 
-    def opened(self, text: str) -> bytes | None:
+    def unseal(self, text: str) -> bytes | None:
         """What was sealed; None for anything else, a single changed character included."""
-        if len(text) > _MOST_CHARS or not text.isascii():
+        if len(text) > _MAX_CHARS or not text.isascii():
             return None
         try:
             raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -34,7 +34,7 @@ class ArtifactListNotifier:
 
     def _publish(self, scope: str) -> None:
         self._pending[scope] = False
-        self._link.fire("PUBLISH", self._keys.news(scope), _encode(Event(RESOURCES, scope)))
+        self._link.send_nowait("PUBLISH", self._keys.news(scope), _encode(Event(RESOURCES, scope)))
         asyncio.get_running_loop().call_later(_QUIET_S, self._end_quiet_time, scope)
 
     def _end_quiet_time(self, scope: str) -> None:

@@ -73,7 +73,7 @@ class Mailboxes:
             yield box
         finally:
             del self._open[box_id]
-            self._link.fire("DEL", key)
+            self._link.send_nowait("DEL", key)
 
     async def deliver(self, owner: str, box_id: str, message: bytes) -> bool:
         """Whether the mailbox `box_id` of `owner` took the message: it is open, and this is its first."""

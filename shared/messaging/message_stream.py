@@ -81,7 +81,7 @@ class MessageStream:
         """This gateway holds no calls any more."""
         if self._heartbeat is not None:
             self._heartbeat.cancel()
-            self._link.fire("DEL", self._keys.asking(self.process))
+            self._link.send_nowait("DEL", self._keys.asking(self.process))
 
     async def _beat(self) -> None:
         await self._link.call("SET", self._keys.asking(self.process), "1", "PX", _ALIVE_MS)

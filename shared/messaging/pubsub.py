@@ -46,8 +46,14 @@ class Publisher:
 
     async def publish(self, event: Event) -> None:
         """Say it to those who listen in its scope, or to all gateways. Raises StoreDown."""
-        channel = self._keys.news(event.scope) if event.scope else self._keys.news_for_all()
-        await self._link.call("PUBLISH", channel, encode_event(event))
+        await self._link.call("PUBLISH", self._channel(event), encode_event(event))
+
+    def publish_nowait(self, event: Event) -> None:
+        """Publish without waiting for Redis. The event is lost while Redis is away."""
+        self._link.send_nowait("PUBLISH", self._channel(event), encode_event(event))
+
+    def _channel(self, event: Event) -> str:
+        return self._keys.news(event.scope) if event.scope else self._keys.news_for_all()
 
 
 class EventListener:

@@ -47,13 +47,13 @@ class RedisLink:
         """Whether commands can be sent without waiting for a connection."""
         return self._wire is not None
 
-    async def require_suitable(self, *, within_s: float = CONNECT_S) -> None:
+    async def require_suitable(self, *, timeout_s: float = CONNECT_S) -> None:
         """Wait until the first connection is open. Raises UnsuitableRedis for a server that will not do.
 
         Returns all the same when there is no answer in time: Redis may come up after us.
         """
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(timeout_s):
                 await self._settled.wait()
         if self._unsuitable is not None:
             raise self._unsuitable
@@ -71,7 +71,7 @@ class RedisLink:
                 wire.close()  # a master that was demoted: the name or Sentinel leads to the new one
             raise StoreDown("Redis takes no writes now; try again shortly") from err
 
-    def fire(self, *args: Arg) -> None:
+    def send_nowait(self, *args: Arg) -> None:
         """Send one command whose answer nobody needs. Lost without a word when there is no connection."""
         if self._wire is not None:
             with contextlib.suppress(StoreDown):

@@ -25,4 +25,4 @@ class EraStore:
 
     def keep(self, upstream: str, era: str, *, for_ms: int = _KEPT_MS) -> None:
         """Let every gateway know. Does not wait."""
-        self._link.fire("SET", self._keys.era(upstream), era, "PX", for_ms)
+        self._link.send_nowait("SET", self._keys.era(upstream), era, "PX", for_ms)

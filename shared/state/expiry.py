@@ -6,7 +6,7 @@ from enum import Enum
 import msgspec
 
 from longshore.shared.keys import Keys
-from longshore.shared.messaging.pubsub import ENDED, Event, encode_event
+from longshore.shared.messaging.pubsub import ENDED, Event, Publisher
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Script, Scripts
 from longshore.shared.state.sessions import SessionLimits
@@ -50,6 +50,7 @@ class ExpiryStore:
         self._link = link
         self._keys = keys
         self._limits = limits
+        self._events = Publisher(link, keys)
 
     async def expire(self, session_id: str) -> Expired:
         """Expire the session if it is due by Redis' clock and nothing holds it. Safe to repeat.
@@ -68,7 +69,7 @@ class ExpiryStore:
         )
         expired = Expired(Expiry(done), server.decode())
         if expired.outcome is not Expiry.STAYS:
-            self._link.fire("PUBLISH", keys.news(session_id), encode_event(Event(ENDED, session_id)))
+            self._events.publish_nowait(Event(ENDED, session_id))
         return expired
 
     async def remove_tombstone(self, session_id: str) -> bool:

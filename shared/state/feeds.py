@@ -11,7 +11,7 @@ from longshore.shared.messaging.pubsub import Event, encode_event
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Script, Scripts
 
-WANTED = "wanted"            # what is wanted of the upstream's stream may have changed
+SUBSCRIPTIONS_CHANGED = "wanted"            # what is wanted of the upstream's stream may have changed
 VACANT = "vacant"            # nobody holds the upstream's stream any more
 APPLIED = "applied"          # what is wanted is subscribed to; data: `Applied`
 CHANGE = "change"            # a notification of the upstream's; data: the message
@@ -34,35 +34,35 @@ class Applied(msgspec.Struct, frozen=True):
     session: int                 # changes of what the session watches
 
 
-class _Wants(msgspec.Struct, frozen=True, array_like=True):
+class _GatewaySubscriptions(msgspec.Struct, frozen=True, array_like=True):
     revision: int
     uris: list[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class FeedClaim:
     """What became of asking for the stream."""
 
     is_held: bool
     holder: str              # who has it, or had it before; "-" for one that let go of it, "" for nobody
-    subscribed: bytes        # what whoever had it before noted of its subscriptions, b"" for nothing
+    upstream_subscriptions: bytes        # what whoever had it before noted of its subscriptions, b"" for nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Subscriptions:
     """What all who listen want together."""
 
     uris: frozenset[str]
     watched: frozenset[str]  # those that the session itself watches
     applied: Applied         # what to say once that is done
 
-    def is_of_none_but(self, gateway: str) -> bool:
+    def is_only_of(self, gateway: str) -> bool:
         """Whether no other gateway wants anything."""
         return self.applied.gateways.keys() <= {gateway}
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_wants = msgspec.msgpack.Decoder(_Wants)
+_wants = msgspec.msgpack.Decoder(_GatewaySubscriptions)
 _uris = msgspec.msgpack.Decoder(list[str])
 
 
@@ -80,7 +80,7 @@ class FeedStore:
         """A number for what is wanted now, above all before it."""
         return next(self._revisions)
 
-    async def beat(self, holders: list[str]) -> list[str]:
+    async def heartbeat(self, holders: list[str]) -> list[str]:
         """Say that this gateway lives, which holds for five seconds. Those of `holders` that live no more."""
         await self._link.call("SET", self._keys.gateway_alive(self.gateway), "1", "PX", _ALIVE_MS)
         if not holders:
@@ -88,13 +88,13 @@ class FeedStore:
         found = await self._link.call("MGET", *(self._keys.gateway_alive(holder) for holder in holders))
         return [holder for holder, alive in zip(holders, found, strict=True) if alive is None]
 
-    async def claim(self, scope: str) -> Claim:
+    async def claim(self, scope: str) -> FeedClaim:
         """Take the upstream's stream of `scope`, or keep it for another minute; and all that is wanted of it."""
         taken, holder, subscribed = await self._scripts.run(
             _CLAIM, [self._keys.feed(scope), self._keys.feed_wants(scope)],
             [self.gateway, self._keys.gateway_alive(""), _HELD_MS],
         )
-        return Claim(taken == 1, holder.decode(), subscribed)
+        return FeedClaim(taken == 1, holder.decode(), subscribed)
 
     async def release(self, scope: str) -> None:
         """Let go of it, and of all that this gateway wants. Another gateway takes it at once, if one wants it."""
@@ -103,21 +103,21 @@ class FeedStore:
             [self.gateway, self._keys.news(scope), encode_event(Event(VACANT, scope))],
         )
 
-    async def note_subscribed(self, scope: str, subscribed: bytes) -> None:
+    async def save_upstream_subscriptions(self, scope: str, subscribed: bytes) -> None:
         """Note it for whoever takes the stream over."""
         await self._scripts.run(_NOTE, [self._keys.feed(scope)], [self.gateway, subscribed])
 
-    async def want(self, scope: str, revision: int, uris: list[str]) -> None:
+    async def set_subscriptions(self, scope: str, revision: int, uris: list[str]) -> None:
         """Say what the listeners at this gateway want."""
         await self._scripts.run(
             _WANT, [self._keys.feed_wants(scope)],
             [
-                self.gateway, _encode(_Wants(revision, uris)), self._keys.news(scope), encode_event(Event(WANTED, scope)),
-                _HELD_MS,
+                self.gateway, _encode(_GatewaySubscriptions(revision, uris)), self._keys.news(scope),
+                encode_event(Event(SUBSCRIPTIONS_CHANGED, scope)), _HELD_MS,
             ],
         )
 
-    async def wanted(self, scope: str) -> Wanted:
+    async def subscriptions(self, scope: str) -> Subscriptions:
         """What all who listen in `scope` want together."""
         watched, changes, *rest = await self._scripts.run(
             _WANTED, [self._keys.feed_wants(scope), self._keys.session(scope)],
@@ -129,7 +129,7 @@ class FeedStore:
             found = _wants.decode(wants)
             uris.update(found.uris)
             revisions[gateway.decode()] = found.revision
-        return Wanted(frozenset(uris), own, Applied(revisions, changes))
+        return Subscriptions(frozenset(uris), own, Applied(revisions, changes))
 
     async def watch(self, session_id: str, uri: str, *, watch: bool) -> tuple[int, bool]:
         """Let a session watch a resource, or not any more. How often that changed so far, and whether a gateway
@@ -141,7 +141,7 @@ class FeedStore:
             _WATCH, [self._keys.session(session_id), self._keys.feed(session_id)],
             [
                 uri, int(watch), _MOST_WATCHED, self._keys.gateway_alive(""), self._keys.news(session_id),
-                encode_event(Event(WANTED, session_id)),
+                encode_event(Event(SUBSCRIPTIONS_CHANGED, session_id)),
             ],
         )
         if changes == -1:

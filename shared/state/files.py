@@ -164,7 +164,7 @@ class FileStore:
     def free(self, scope: str, lease: str, ids: Sequence[str]) -> None:
         """The call uses its files no more. Does not wait; safe to repeat."""
         if ids:
-            self._link.fire("ZREM", self._keys.uses(scope), *(f"{file_id}:{lease}" for file_id in ids))
+            self._link.send_nowait("ZREM", self._keys.uses(scope), *(f"{file_id}:{lease}" for file_id in ids))
 
     async def list_artifacts(self, scope: str) -> list[ArtifactRecord]:
         """The scope's artifacts, oldest first, touching nothing."""

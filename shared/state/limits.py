@@ -75,7 +75,7 @@ class LimitStore:
     def free(self, subjects: Sequence[Subject], *, kind: Kind, place: str) -> None:
         """Give a place back. Does not wait, so that a cancelled request gives back too."""
         for subject in subjects:
-            self._link.fire("ZREM", self._keys.places(subject.digest, kind), place)
+            self._link.send_nowait("ZREM", self._keys.places(subject.digest, kind), place)
 
     async def owner(self, session_id: str) -> str:
         """The principal of a session, "" when it is nobody's. Raises StoreDown."""

@@ -62,7 +62,7 @@ class ReservationStore:
     def give_back(self, scope: str, name: str) -> None:
         """End a reservation, if its commit has not. Does not wait, so that a cancelled upload gives back too."""
         for key in self._sets(scope):
-            self._link.fire("ZREM", key, name)
+            self._link.send_nowait("ZREM", key, name)
 
     def _sets(self, scope: str) -> list[str]:
         return [self._keys.reserved(scope), self._keys.reserved_total()]

@@ -6,7 +6,7 @@ from longshore.shared.clock import now_ms
 from longshore.shared.config import Sessions
 from longshore.shared.errors import SessionConflict, SessionGone, TooMany
 from longshore.shared.keys import Keys
-from longshore.shared.messaging.pubsub import ENDED, Event, encode_event
+from longshore.shared.messaging.pubsub import ENDED, Event, Publisher
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Script, Scripts
 
@@ -87,6 +87,7 @@ class SessionStore:
         self._link = link
         self._keys = keys
         self._limits = limits
+        self._events = Publisher(link, keys)
 
     async def create(self, start: SessionStart) -> None:
         """Store a new live session. Raises TooMany at the limit of live sessions."""
@@ -117,7 +118,7 @@ class SessionStore:
             raise TooMany("no more sessions can be active; end one or try again later")
         return bool(done)
 
-    async def begin(self, caller: Caller, *, flags: str, init_params: bytes) -> None:
+    async def create_scope(self, caller: Caller, *, flags: str, init_params: bytes) -> None:
         """Begin the scope `caller.session_id` of a caller of the stateless revision. Raises TooMany. Safe to repeat.
 
         Its upstream side is opened when a call needs it, with `init_params`.
@@ -156,7 +157,7 @@ class SessionStore:
             raise TooMany(f"{rest[0]} calls of this session are in flight, which is the limit; wait for one to end")
         raise _refusal(status, rest)
 
-    async def lists_changed(self, session_id: str) -> None:
+    async def count_list_change(self, session_id: str) -> None:
         """Count a list-changed notification, so that no gateway goes on with a list it kept."""
         await self._scripts.run(_LISTS_CHANGED, [self._keys.session(session_id)], [])
 
@@ -175,12 +176,12 @@ class SessionStore:
         level, _, of = (said or b"").decode().partition(" ")
         return level if of == upstream_id else ""
 
-    async def told(self, session_id: str) -> tuple[bytes, str]:
+    async def client_settings(self, session_id: str) -> tuple[bytes, str]:
         """The session's own initialize parameters, and the log level that it set, "" for none."""
         init_params, level = await self._link.call("HMGET", self._keys.session(session_id), "init", "log_level")
         return init_params or b"{}", (level or b"").decode()
 
-    async def renew(self, session_id: str, lease: str) -> None:
+    async def renew_call(self, session_id: str, lease: str) -> None:
         """Prolong the lease of a call that still runs."""
         await self._scripts.run(_RENEW, [self._keys.leases(session_id)], [lease, self._limits.lease_ms, "XX"])
 
@@ -188,21 +189,21 @@ class SessionStore:
         """Whether the session is there: it has neither ended nor does it rest. Raises StoreDown."""
         return bool(await self._link.call("HGET", self._keys.session(session_id), "state") == b"live")
 
-    async def running(self, session_id: str) -> int:
+    async def running_calls(self, session_id: str) -> int:
         """Calls that hold the session now, through whichever gateway."""
         return int(await self._link.call("ZCOUNT", self._keys.leases(session_id), now_ms(), "+inf"))
 
-    async def hold_stream(self, session_id: str, lease: str) -> None:
+    async def renew_stream(self, session_id: str, lease: str) -> None:
         """Keep the session from idle expiry while a stream is open. Renewed the same way."""
         await self._scripts.run(_RENEW, [self._keys.streams(session_id)], [lease, self._limits.lease_ms, "CH"])
 
-    def close_stream(self, session_id: str, lease: str) -> None:
+    def release_stream(self, session_id: str, lease: str) -> None:
         """The stream is closed. Does not wait; safe to repeat."""
-        self._link.fire("ZREM", self._keys.streams(session_id), lease)
+        self._link.send_nowait("ZREM", self._keys.streams(session_id), lease)
 
-    def close_call(self, session_id: str, lease: str) -> None:
+    def release_call(self, session_id: str, lease: str) -> None:
         """Give a lease back without waiting; one that is lost expires by itself. Safe to repeat."""
-        self._link.fire("ZREM", self._keys.leases(session_id), lease)
+        self._link.send_nowait("ZREM", self._keys.leases(session_id), lease)
 
     async def end(
         self, caller: Caller, *, reason: str, invalidate: bool = False, queue_upstream: bool = True
@@ -227,7 +228,7 @@ class SessionStore:
             ],
         )
         if status == 0:
-            self._link.fire("PUBLISH", keys.news(session), encode_event(Event(ENDED, session)))     # to its open streams
+            self._events.publish_nowait(Event(ENDED, session))     # to its open streams
             return OpenSession(upstream_id=rest[0].decode(), protocol=rest[1].decode(), flags="")
         raise _refusal(status, rest)
 

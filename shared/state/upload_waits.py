@@ -15,7 +15,7 @@ _READY_S = 1.0
 _LOOK_EVERY_S = 5.0          # a word may be lost with its connection
 
 
-class UploadWaits:
+class UploadWatcher:
     """Who waits in this process. It listens from the first one on; `close` ends that."""
 
     def __init__(self, address: RedisAddress, keys: Keys, grants: GrantStore, tasks: Tasks) -> None:
@@ -26,7 +26,7 @@ class UploadWaits:
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._subscription: Subscription | None = None
 
-    async def looks(self, nonce: str) -> AsyncGenerator[LinkUse]:
+    async def watch(self, nonce: str) -> AsyncGenerator[LinkUse]:
         """What became of the link, at once and whenever it may have changed, every five seconds at least."""
         async with self._registered(nonce) as changed:
             _ = await self._listening().wait_ready(_READY_S)

@@ -56,7 +56,7 @@ async def _session(world: World, sessions: SessionStore) -> Caller:
     await world.state.files.commit(session_id, records)
     caller, lease = Caller(session_id, "playwright", principal), new_id()
     _ = await sessions.open_call(caller, lease=lease)  # the first call of a session is another matter than the next
-    sessions.close_call(session_id, lease)
+    sessions.release_call(session_id, lease)
     return caller
 
 

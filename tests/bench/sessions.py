@@ -85,7 +85,7 @@ async def _opening(one: Populated) -> tuple[float, float, float]:
         lease, started_s = new_id(), monotonic_s()
         _ = await one.sessions.open_call(caller, lease=lease)
         waits_us.append((monotonic_s() - started_s) * 1e6)
-        one.sessions.close_call(caller.session_id, lease)
+        one.sessions.release_call(caller.session_id, lease)
     calls, take_us = await script_us(one.world)
     return middle(waits_us), take_us, calls / len(waits_us)
 
@@ -144,7 +144,7 @@ async def _calls_until(one: Populated, end: Awaitable[None]) -> list[float]:
             started_s = monotonic_s()
             _ = await one.sessions.open_call(caller, lease=lease)
             waits_us.append((monotonic_s() - started_s) * 1e6)
-            one.sessions.close_call(caller.session_id, lease)
+            one.sessions.release_call(caller.session_id, lease)
             await asyncio.sleep(_PAUSE_S)
 
     async def wait() -> None:

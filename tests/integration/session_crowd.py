@@ -105,13 +105,13 @@ class Crowd:
     async def close(self, number: int, _size: int) -> None:
         if self.calls:
             call = self.calls.pop(number % len(self.calls))
-            self.sessions.close_call(call.caller.session_id, call.lease)
+            self.sessions.release_call(call.caller.session_id, call.lease)
             self.world.state.files.free(call.caller.session_id, call.lease, [record.id for record in call.held])
 
     async def renew(self, number: int, _size: int) -> None:
         if self.calls:
             call = self.calls[number % len(self.calls)]
-            await self.sessions.renew(call.caller.session_id, call.lease)
+            await self.sessions.renew_call(call.caller.session_id, call.lease)
             await self.world.state.files.hold(call.caller.session_id, call.lease, [record.id for record in call.held])
             call.left_ms = MINUTE_MS if call.left_ms > 0 else 0
 

@@ -36,7 +36,7 @@ def _gateways(state: State, *names: str) -> list[FeedStore]:
 async def _live(state: State, *gateways: FeedStore) -> None:
     """Let them live until they die, however slow the test is."""
     for gateway in gateways:
-        await gateway.beat([])
+        await gateway.heartbeat([])
         await state.link.call("PERSIST", state.keys.gateway_alive(gateway.gateway))
 
 
@@ -51,7 +51,7 @@ async def test_of_many_gateways_at_once_one_takes_the_stream_until_it_dies(state
 
     first = await asyncio.gather(*(gateway.claim(scope) for gateway in gateways))
     [holder] = [gateway for gateway, claim in zip(gateways, first, strict=True) if claim.is_held]
-    await holder.note_subscribed(scope, b"noted")
+    await holder.save_upstream_subscriptions(scope, b"noted")
     again = await asyncio.gather(*(gateway.claim(scope) for gateway in gateways))
     await _dies(state, holder)
     others = [gateway for gateway in gateways if gateway is not holder]
@@ -61,38 +61,38 @@ async def test_of_many_gateways_at_once_one_takes_the_stream_until_it_dies(state
     assert [claim.is_held for claim in again] == [claim.is_held for claim in first]
     assert {claim.holder for claim in first} == {"", holder.gateway}
     [taken] = [claim for claim in after if claim.is_held]
-    assert (taken.holder, taken.subscribed) == (holder.gateway, b"noted")
+    assert (taken.holder, taken.upstream_subscriptions) == (holder.gateway, b"noted")
     assert not late.is_held
 
 
 async def test_who_lives_is_known_by_its_beat(state: State) -> None:
     one, other = _gateways(state, "beat-1", "beat-2")
     await _live(state, other)
-    alive = await one.beat([other.gateway])
+    alive = await one.heartbeat([other.gateway])
     await _dies(state, other)
 
     assert alive == []
-    assert await one.beat([other.gateway]) == [other.gateway]
+    assert await one.heartbeat([other.gateway]) == [other.gateway]
 
 
 async def test_what_living_gateways_and_the_session_want_adds_up(state: State) -> None:
     """What the dead wanted goes."""
     scope, (one, other) = await state.open_session(), _gateways(state, "want-1", "want-2")
     await _live(state, one, other)
-    await asyncio.gather(one.want(scope, 3, ["a", "b"]), other.want(scope, 5, ["b", "c"]))
+    await asyncio.gather(one.set_subscriptions(scope, 3, ["a", "b"]), other.set_subscriptions(scope, 5, ["b", "c"]))
     await one.watch(scope, "w", watch=True)
 
-    together = await one.wanted(scope)
+    together = await one.subscriptions(scope)
     await _dies(state, other)
-    alone = await one.wanted(scope)
+    alone = await one.subscriptions(scope)
 
     assert together.uris == {"a", "b", "c", "w"}
     assert together.watched == {"w"}
     assert (together.applied.gateways, together.applied.session) == ({"want-1": 3, "want-2": 5}, 1)
     assert alone.uris == {"a", "b", "w"}
     assert alone.applied.gateways == {"want-1": 3}
-    assert alone.is_of_none_but("want-1")
-    assert not together.is_of_none_but("want-1")
+    assert alone.is_only_of("want-1")
+    assert not together.is_only_of("want-1")
 
 
 async def test_a_session_watches_each_resource_once_and_not_too_many(state: State) -> None:
@@ -102,9 +102,9 @@ async def test_a_session_watches_each_resource_once_and_not_too_many(state: Stat
     uris = [f"sea://{number % 100}" for number in range(300)]
 
     await asyncio.gather(*(gateway.watch(scope, uri, watch=True) for uri in uris))
-    many = await gateway.wanted(scope)
+    many = await gateway.subscriptions(scope)
     await asyncio.gather(*(gateway.watch(scope, uri, watch=False) for uri in uris[1:100]))
-    few = await gateway.wanted(scope)
+    few = await gateway.subscriptions(scope)
     await asyncio.gather(*(gateway.watch(scope, f"x://{number}", watch=True) for number in range(999)))
     with pytest.raises(TooMany):
         await gateway.watch(scope, "x://one-more", watch=True)
@@ -125,23 +125,23 @@ async def test_the_last_gateway_that_lets_go_leaves_nothing(state: State) -> Non
     """One before it leaves the stream, and what is subscribed to, to the others."""
     scope, (one, other) = await state.open_session(), _gateways(state, "leave-1", "leave-2")
     await _live(state, one, other)
-    await asyncio.gather(one.want(scope, 1, ["a"]), other.want(scope, 1, ["b"]))
+    await asyncio.gather(one.set_subscriptions(scope, 1, ["a"]), other.set_subscriptions(scope, 1, ["b"]))
     await one.claim(scope)
-    await one.note_subscribed(scope, b"noted")
-    await other.note_subscribed(scope, b"not the holder's to say")
+    await one.save_upstream_subscriptions(scope, b"noted")
+    await other.save_upstream_subscriptions(scope, b"not the holder's to say")
 
     await one.release(scope)
     taken = await other.claim(scope)
     await other.release(scope)
 
-    assert (taken.is_held, taken.holder, taken.subscribed) == (True, "-", b"noted")
+    assert (taken.is_held, taken.holder, taken.upstream_subscriptions) == (True, "-", b"noted")
     assert await state.link.call("EXISTS", state.keys.feed(scope), state.keys.feed_wants(scope)) == 0
 
 
 async def test_what_is_wanted_lasts_as_long_as_somebody_claims_the_stream(state: State) -> None:
     """While the upstream is down, nobody asks what is wanted."""
     scope, [one] = await state.open_session(), _gateways(state, "lasts")
-    await one.want(scope, 1, ["a"])
+    await one.set_subscriptions(scope, 1, ["a"])
     await state.link.call("PEXPIRE", state.keys.feed_wants(scope), 20_000)
 
     await one.claim(scope)
@@ -159,7 +159,7 @@ async def test_what_is_wanted_is_said_again_after_redis_may_have_forgotten_it(st
     feed.hear(Event(RESYNC, scope))
     await feed.say_wants()
 
-    assert (await one.wanted(scope)).uris == {"a"}
+    assert (await one.subscriptions(scope)).uris == {"a"}
 
 
 async def test_what_could_not_be_said_of_what_is_wanted_is_said_later() -> None:
@@ -178,7 +178,7 @@ async def test_what_could_not_be_said_of_what_is_wanted_is_said_later() -> None:
                 while not await _is_said(feed):
                     await asyncio.sleep(0.01)
 
-            assert (await one.wanted(scope)).uris == {"a"}
+            assert (await one.subscriptions(scope)).uris == {"a"}
 
 
 async def _is_said(feed: Feed) -> bool:

@@ -154,7 +154,7 @@ async def test_a_password_where_none_is_wanted_is_refused() -> None:
 async def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
     port = free_port()
     async with linked(RedisAddress(host="127.0.0.1", port=port)) as link:
-        await link.require_suitable(within_s=0.1)
+        await link.require_suitable(timeout_s=0.1)
 
         assert not link.is_open
 

@@ -115,8 +115,8 @@ async def test_a_lease_that_is_given_back_makes_room(state: State) -> None:
     with pytest.raises(TooMany, match="1 calls"):
         await store.open_call(caller, lease="b" * 22)
 
-    store.close_call(caller.session_id, "a" * 22)
-    store.close_call(caller.session_id, "a" * 22)
+    store.release_call(caller.session_id, "a" * 22)
+    store.release_call(caller.session_id, "a" * 22)
 
     await store.open_call(caller, lease="b" * 22)
 
@@ -166,7 +166,7 @@ async def test_a_renewed_lease_holds_its_place(state: State) -> None:
     long = _store(state, SessionLimits(max_in_flight=1, lease_ms=60_000))
     await short.open_call(caller, lease="a" * 22)
 
-    await long.renew(caller.session_id, "a" * 22)
+    await long.renew_call(caller.session_id, "a" * 22)
 
     clock = await state.link.call("TIME")
     lapses_ms = int(await state.link.call("ZSCORE", state.keys.leases(caller.session_id), "a" * 22))
@@ -181,7 +181,7 @@ async def test_renewing_brings_no_lease_back(state: State) -> None:
     await store.open_call(caller, lease="a" * 22)
     await store.end(caller, reason="done")
 
-    await store.renew(caller.session_id, "a" * 22)
+    await store.renew_call(caller.session_id, "a" * 22)
 
     assert await state.link.call("EXISTS", state.keys.leases(caller.session_id)) == 0
 

@@ -14,7 +14,7 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 def test_what_is_sealed_opens_and_shows_nothing(content: bytes) -> None:
     sealed = _SEALER.seal(content)
 
-    assert _SEALER.opened(sealed) == content
+    assert _SEALER.unseal(sealed) == content
     assert set(sealed) <= set(_ALPHABET)
     assert sealed != _SEALER.seal(content)
 
@@ -23,17 +23,17 @@ def test_what_is_sealed_opens_and_shows_nothing(content: bytes) -> None:
 def test_a_single_changed_character_opens_nothing(place: int, letter: str) -> None:
     changed = _SEALED[:place] + letter + _SEALED[place + 1:]
 
-    assert _SEALER.opened(changed) == (b"what nobody else reads" if changed == _SEALED else None)
+    assert _SEALER.unseal(changed) == (b"what nobody else reads" if changed == _SEALED else None)
 
 
 @given(text=st.one_of(st.text(max_size=100), st.just("A" * 5000)))
 def test_other_text_opens_nothing(text: str) -> None:
-    assert _SEALER.opened(text) is None
+    assert _SEALER.unseal(text) is None
 
 
 def test_a_secret_that_was_replaced_still_opens_and_another_purpose_never() -> None:
     old, new = Sealer(["old"], "tests"), Sealer(["new", "old"], "tests")
 
-    assert new.opened(old.seal(b"x")) == b"x"
-    assert old.opened(new.seal(b"x")) is None
-    assert Sealer(["old"], "something else").opened(old.seal(b"x")) is None
+    assert new.unseal(old.seal(b"x")) == b"x"
+    assert old.unseal(new.seal(b"x")) is None
+    assert Sealer(["old"], "something else").unseal(old.seal(b"x")) is None

@@ -98,7 +98,7 @@ def kept(exchange: Exchange, carried: RetryState, response: bytes) -> bytes:
 
 
 def _unsealed(sealer: Sealer, sealed: str) -> _Sealed | None:
-    content = sealer.opened(sealed)
+    content = sealer.unseal(sealed)
     try:
         found = _decoder.decode(content) if content is not None else None
     except msgspec.DecodeError:      # sealed by another version of ours

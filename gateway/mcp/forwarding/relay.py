@@ -178,7 +178,8 @@ async def _copy_stream(
         elif not standing.scope:
             await _hold(streams, stream, copy(), standing)
         else:
-            async with request.app[EVENT_LISTENER].subscribed(standing.scope, partial(_tell, request, stream, standing)):
+            on_event = partial(_tell, request, stream, standing)
+            async with request.app[EVENT_LISTENER].subscribed(standing.scope, on_event):
                 await _hold(streams, stream, copy(), standing)
     finally:
         streams.remove(stream)
@@ -281,7 +282,7 @@ def watch_lists(request: web.Request, context: RequestContext, data: bytes) -> N
     """Notice that an upstream's list has changed. A notification cut in two between chunks goes unnoticed here;
     the list is then kept for its time at most."""
     if CHANGED in data and request.app[LIST_CACHE].is_on and context.session_id:
-        request.app[TASKS].spawn(request.app[SESSIONS].lists_changed(context.session_id), name="lists_changed")
+        request.app[TASKS].spawn(request.app[SESSIONS].count_list_change(context.session_id), name="lists_changed")
 
 
 async def break_off(

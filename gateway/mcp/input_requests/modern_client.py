@@ -44,7 +44,7 @@ async def begin(exchange: Exchange, handle: Handle, takes: Takes) -> web.StreamR
             await call.say(data)
 
     exchange.sink = Sink(send, answers_only=False)
-    call.task = request.app[TASKS].start(_run(exchange, handle, call), name="asking_call", is_same_work=True)
+    call.task = request.app[TASKS].start(_run(exchange, handle, call), name="asking_call", keeps_trace=True)
     try:
         return await stream_to_client(request, LocalCall(request.app[SUSPENDED_CALLS], call), exchange.envelope)
     finally:

@@ -63,7 +63,7 @@ def verified(sealer: Sealer, text: str, caller: Caller, digest: bytes, now_ms: i
 
 
 def _opened(sealer: Sealer, text: str) -> RequestState | None:
-    content = sealer.opened(text)
+    content = sealer.unseal(text)
     try:
         state = _decoder.decode(content) if content is not None else None
     except msgspec.DecodeError:      # sealed by another version of ours

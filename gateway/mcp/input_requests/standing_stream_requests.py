@@ -22,7 +22,7 @@ async def route(way: UpstreamContext, data: bytes, reply: Reply) -> None:
     app, session_id = way.request.app, way.caller.session_id
     until_s = monotonic_s() + _ALONE_S
     with suppress(LongshoreError):
-        while (running := await app[SESSIONS].running(session_id)) and monotonic_s() < until_s:
+        while (running := await app[SESSIONS].running_calls(session_id)) and monotonic_s() < until_s:
             if running > 1:
                 await asyncio.sleep(_LOOK_S)
                 continue

@@ -84,7 +84,7 @@ async def _result(exchange: Exchange, nonce: str, wait_s: float, tell: _Tell) ->
     async def wait() -> None:
         nonlocal seen
         began_s = monotonic_s()
-        async with aclosing(exchange.request.app[UPLOAD_WAITS].looks(nonce)) as looks:
+        async with aclosing(exchange.request.app[UPLOAD_WAITS].watch(nonce)) as looks:
             async for seen in looks:
                 if seen.scope not in ("", scope):
                     raise ToolInputError("this upload link belongs to another session; ask for a link of your own")

@@ -85,7 +85,7 @@ async def to_modern_request(exchange: Exchange, body: bytes) -> tuple[dict[str, 
 
 async def client_introduction(exchange: Exchange) -> tuple[Introduction, str]:
     """What the session's client is, and the log level that it set, "" for none."""
-    init_params, log_level = await exchange.request.app[SESSIONS].told(exchange.caller.session_id)
+    init_params, log_level = await exchange.request.app[SESSIONS].client_settings(exchange.caller.session_id)
     return introduction(init_params, exchange.session.protocol, can_be_asked=exchange.can_be_asked), log_level
 
 

@@ -41,7 +41,7 @@ class Leases:
         """Give `lease` back; "" is none. Does not wait, so that a cancelled call gives back too."""
         if lease:
             del self._running[lease]
-            self._sessions.close_call(session_id, lease)
+            self._sessions.release_call(session_id, lease)
             self._files.free(session_id, lease, self._used.pop(lease, ()))
             self._reserved.pop(lease, None)
 
@@ -63,13 +63,13 @@ class Leases:
 
     async def acquire_stream(self, session_id: str, lease: str) -> None:
         """Hold the session for an open stream, from now on. Raises StoreDown."""
-        await self._sessions.hold_stream(session_id, lease)
+        await self._sessions.renew_stream(session_id, lease)
         self._streams[lease] = session_id
 
     def release_stream(self, session_id: str, lease: str) -> None:
         """The stream is closed. Does not wait."""
         self._streams.pop(lease, None)
-        self._sessions.close_stream(session_id, lease)
+        self._sessions.release_stream(session_id, lease)
 
     async def keep(self) -> None:
         """Renew what runs, until cancelled. A store that is down is tried again the next time."""
@@ -79,8 +79,8 @@ class Leases:
 
     async def renew(self) -> None:
         """Renew what runs, once."""
-        held = [self._sessions.renew(session_id, lease) for lease, session_id in self._running.items()]
-        held += [self._sessions.hold_stream(session_id, lease) for lease, session_id in self._streams.items()]
+        held = [self._sessions.renew_call(session_id, lease) for lease, session_id in self._running.items()]
+        held += [self._sessions.renew_stream(session_id, lease) for lease, session_id in self._streams.items()]
         held += [self._files.hold(self._running[lease], lease, ids) for lease, ids in self._used.items()]
         held += [
             self._files.hold_pending(self._running[lease], artifact_id, grace_ms=grace_ms)

@@ -18,7 +18,7 @@ from longshore.gateway.wire import jsonrpc, to_modern
 from longshore.shared import ids
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import LongshoreError, UpstreamDown, UpstreamTimeout
-from longshore.shared.state.renewal import Open, Opened, Use
+from longshore.shared.state.renewal import NewUpstreamSession, OpenNew, UseExisting
 from longshore.shared.state.sessions import Caller, OpenSession
 
 log = structlog.get_logger(__name__)
@@ -52,22 +52,22 @@ async def renew(request: web.Request, mount: Mount, caller: Caller, *, lost: str
     store, token = request.app[RENEWALS], ids.new_id()
     deadline_s = monotonic_s() + 2 * _WITHIN_S
     while monotonic_s() < deadline_s:
-        told = await store.ask(caller.session_id, lost=lost, token=token, within_ms=int(_WITHIN_S * 1000))
-        if isinstance(told, Open):
+        told = await store.acquire(caller.session_id, lost=lost, token=token, lock_ttl_ms=int(_WITHIN_S * 1000))
+        if isinstance(told, OpenNew):
             try:
                 new = await opened(request, mount, told)
             except (LongshoreError, TimeoutError, asyncio.CancelledError):
-                await store.give_up(caller.session_id, token)
+                await store.release(caller.session_id, token)
                 raise
             told = await store.replace(caller.session_id, lost=lost, token=token, new=new)
             log.info("upstream_session_renewed", server=caller.server)
-        if isinstance(told, Use):
+        if isinstance(told, UseExisting):
             return told.upstream_id
         await asyncio.sleep(_LOOK_EVERY_S)
     raise UpstreamDown("the upstream server's session was lost, and no new one could be opened in time")
 
 
-async def opened(request: web.Request, mount: Mount, told: Open) -> Opened:
+async def opened(request: web.Request, mount: Mount, told: OpenNew) -> NewUpstreamSession:
     """Handshake with the stored parameters, those of a restored session being our own."""
     headers = _headers(request, mount)
     is_restored = not told.protocol
@@ -82,15 +82,15 @@ async def opened(request: web.Request, mount: Mount, told: Open) -> Opened:
         headers |= {"MCP-Protocol-Version": found.protocol} | ({"Mcp-Session-Id": new} if new else {})
         await notify(mount.client, headers, "notifications/initialized")
     flags = found.flags + (capabilities.SESSIONS if new else "") or capabilities.TOOLS
-    return Opened(new, found.protocol, flags if is_restored else "")
+    return NewUpstreamSession(new, found.protocol, flags if is_restored else "")
 
 
-async def _without_session(mount: Mount, headers: dict[str, str], init_params: bytes) -> Opened:
+async def _without_session(mount: Mount, headers: dict[str, str], init_params: bytes) -> NewUpstreamSession:
     """What a session is over an upstream of the stateless revision alone."""
     result = await discover(mount.client, headers, timeout_s=_WITHIN_S)
     version = to_modern.agreed_version(init_params)
     found = capabilities.flags_of(jsonrpc.result("", to_modern.initialized(result, version)))
-    return Opened("", version, found + capabilities.MODERN)
+    return NewUpstreamSession("", version, found + capabilities.MODERN)
 
 
 async def introduced(request: web.Request, mount: Mount, init_params: bytes) -> jsonrpc.RawMap:

@@ -18,7 +18,7 @@ from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.upstream import rpc
 from longshore.gateway.wire.inputs import Takes
 from longshore.shared import ids
-from longshore.shared.state.renewal import Open
+from longshore.shared.state.renewal import OpenNew
 
 Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
@@ -65,7 +65,7 @@ async def _held_beside(exchange: Exchange, takes: Takes, handle: Handle) -> web.
 
 async def _its_own(exchange: Exchange, takes: Takes, handle: Handle) -> web.StreamResponse:
     """In an upstream session of its own, which is ended after it."""
-    new = await renewal.opened(exchange.request, exchange.mount, Open(init_params(takes), ""))
+    new = await renewal.opened(exchange.request, exchange.mount, OpenNew(init_params(takes), ""))
     exchange.session = replace(
         exchange.session, upstream_id=new.upstream_id, protocol=new.protocol,
         flags=new.flags.replace(capabilities.SESSIONS, ""),

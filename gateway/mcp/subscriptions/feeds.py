@@ -98,7 +98,7 @@ class Feeds:
     async def _beat(self) -> None:
         holders = sorted({feed.holder for feed in self._feeds.values() if feed.holder})
         was_late = monotonic_s() - self._beat_s > _LATE_S
-        dead = set(await self._store.beat(holders))
+        dead = set(await self._store.heartbeat(holders))
         self._beat_s = monotonic_s()
         for feed in list(self._feeds.values()):
             if was_late or feed.holder in dead:

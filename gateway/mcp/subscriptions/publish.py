@@ -35,7 +35,7 @@ async def publish(way: UpstreamContext, data: bytes) -> bool:
         return False
     app, scope = way.request.app, way.caller.session_id
     if change.method != changes.UPDATED and app[LIST_CACHE].is_on:
-        await app[SESSIONS].lists_changed(scope)
+        await app[SESSIONS].count_list_change(scope)
         await app[PUBLISHER].publish(Event(LISTS_CHANGED, "", way.mount.server.id.encode()))
     await app[PUBLISHER].publish(Event(CHANGE, scope, change.data))
     return True

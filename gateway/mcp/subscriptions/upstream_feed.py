@@ -14,7 +14,7 @@ from longshore.gateway.wire import changes
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import LongshoreError, StoreDown, UpstreamDown
 from longshore.shared.messaging.pubsub import ENDED, RESOURCES, RESYNC, Event, Publisher
-from longshore.shared.state.feeds import APPLIED, CHANGE, VACANT, WANTED, Applied, FeedStore
+from longshore.shared.state.feeds import APPLIED, CHANGE, SUBSCRIPTIONS_CHANGED, VACANT, Applied, FeedStore
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +84,7 @@ class Feed:
         elif event.kind == ENDED:
             for listener in self.listeners:
                 listener.end()
-        elif event.kind in (WANTED, VACANT):
+        elif event.kind in (SUBSCRIPTIONS_CHANGED, VACANT):
             self.look.set()
         elif event.kind == APPLIED:
             with suppress(msgspec.DecodeError):      # of another version of longshore
@@ -103,7 +103,7 @@ class Feed:
             self._uris, self._revision = uris, self._store.next_revision()
             is_said = False
             try:
-                await self._store.want(self.scope, self._revision, sorted(uris))
+                await self._store.set_subscriptions(self.scope, self._revision, sorted(uris))
                 is_said = True
             finally:
                 if not is_said:
@@ -123,7 +123,7 @@ class Feed:
                 async with asyncio.timeout(_SAY_AGAIN_S):
                     await self._settled.wait()
             except TimeoutError:
-                await self._news.publish(Event(WANTED, self.scope))
+                await self._news.publish(Event(SUBSCRIPTIONS_CHANGED, self.scope))
 
     async def keep(self) -> None:
         """Hold the upstream's stream, or wait for its place, for as long as somebody here needs it."""
@@ -135,7 +135,7 @@ class Feed:
                 self.holder = "" if claim.is_held else claim.holder
                 if claim.is_held:
                     was_anothers = claim.holder not in ("", self._store.gateway)
-                    await self._hold(claim.subscribed, is_first=not was_anothers)
+                    await self._hold(claim.upstream_subscriptions, is_first=not was_anothers)
                     continue
             except StoreDown:
                 self._uris = None            # what was said may expire before Redis is back
@@ -179,7 +179,7 @@ class Feed:
 
     async def _tell_missed(self) -> None:
         await self._news.publish(Event(RESYNC, self.scope))
-        for uri in sorted((await self._store.wanted(self.scope)).watched):
+        for uri in sorted((await self._store.subscriptions(self.scope)).watched):
             await self._news.publish(Event(CHANGE, self.scope, changes.updated(uri)))
 
     async def _serve(self, source: Source) -> tuple[bytes, bool]:
@@ -188,11 +188,11 @@ class Feed:
         while not source.is_over:
             self.look.clear()
             await self.say_wants()
-            wanted = await self._store.wanted(self.scope)
-            is_last = not self.needs_upstream and wanted.is_of_none_but(self._store.gateway)
+            wanted = await self._store.subscriptions(self.scope)
+            is_last = not self.needs_upstream and wanted.is_only_of(self._store.gateway)
             noted = await source.want(frozenset() if is_last else wanted.uris)
             if noted != subscribed:
-                await self._store.note_subscribed(self.scope, noted)
+                await self._store.save_upstream_subscriptions(self.scope, noted)
                 subscribed = noted
             if not self.needs_upstream:
                 return subscribed, False
