@@ -1,6 +1,6 @@
 """When the storage is reconciled with Redis: at a worker's start, and before anything is swept."""
 
-from longshore.shared.config.state import ReconciliationMode
+from longshore.shared.config import ReconciliationMode
 from longshore.shared.jobs import Reconcile
 from longshore.shared.state.periodic import Periodic
 from longshore.shared.state.reconciliation import ReconciliationStore

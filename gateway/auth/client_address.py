@@ -5,8 +5,7 @@ from ipaddress import IPv6Address, ip_address
 
 from multidict import MultiMapping
 
-from longshore.shared.config import Config
-from longshore.shared.config.core import Network
+from longshore.shared.config import Config, Network
 
 _KNOWN = 4096                # addresses that are parsed once: most requests come from a few
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  (what to call ourselves when bound to all)

@@ -6,11 +6,11 @@ import msgspec
 import yaml
 
 from longshore.shared.config import REDIS_URL_VARIABLE, Config
-from longshore.shared.config.kinds import Atom, Mode, Value
-from longshore.shared.config.row import WORKS, Row
-from longshore.shared.config.surface import ROOT, Section
+from longshore.shared.config.keys import KeyClass
+from longshore.shared.config.schema import ROOT, KeySchema, SectionSchema
+from longshore.shared.config.text_types import HttpUrl, RedisUrl
 from longshore.shared.config.urls import MASK, mask_url
-from longshore.shared.config.words import HttpUrl, RedisUrl
+from longshore.shared.config.value_types import Atom, FileMode, Value
 
 Plain = bool | int | float | str | None | list["Plain"] | dict[str, "Plain"]
 
@@ -27,12 +27,12 @@ def render_effective(config: Config) -> str:
     return shown + "".join(f"{line}\n" for line in lines)
 
 
-def _section(section: Section, struct: msgspec.Struct) -> dict[str, Plain]:
+def _section(section: SectionSchema, struct: msgspec.Struct) -> dict[str, Plain]:
     values = {name: getattr(struct, name) for name in struct.__struct_fields__}
     plain: dict[str, Plain] = {}
-    for name, row in section.rows.items():
-        if row.standing is WORKS:
-            plain[name] = _tag(struct) if name not in values else _value(row, values[name])
+    for name, key in section.keys.items():
+        if key.key_class is KeyClass.WORKS:
+            plain[name] = _tag(struct) if name not in values else _value(key, values[name])
     for name, below in section.sections.items():
         if inner := _section(below, values[name]):
             plain[name] = inner
@@ -47,16 +47,16 @@ def _tag(struct: msgspec.Struct) -> str:
     return str(struct.__struct_config__.tag)
 
 
-def _value(row: Row, value: Value) -> Plain:
+def _value(key: KeySchema, value: Value) -> Plain:
     if isinstance(value, dict):
-        return {name: MASK if row.secret else _atom(item) for name, item in value.items()}
+        return {name: MASK if key.options.secret else _atom(item) for name, item in value.items()}
     if isinstance(value, tuple):
-        return [MASK if row.secret else _atom(item) for item in value]
-    if value is None or row.secret:
+        return [MASK if key.options.secret else _atom(item) for item in value]
+    if value is None or key.options.secret:
         return None if value is None else MASK
-    if isinstance(row.kind, Mode):
+    if isinstance(key.value_type, FileMode):
         return f"{value:04o}"
-    if isinstance(row.kind, HttpUrl | RedisUrl):
+    if isinstance(key.value_type, HttpUrl | RedisUrl):
         return _atom(mask_url(str(value)))
     return _atom(value)
 

@@ -1,16 +1,18 @@
 """The whole configuration, and the questions whose answer takes more than one key. Pure."""
 
+from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
 
-from longshore.shared.config.core import Core
 from longshore.shared.config.faults import Notice
-from longshore.shared.config.limits import Limits
-from longshore.shared.config.servers import Adapter, ArtifactProducer, Server, UploadConsumer, tool_prefix
-from longshore.shared.config.state import Redis, StatePersistence
-from longshore.shared.config.storage import Artifacts, Files, Sessions, Storage, Uploads
-from longshore.shared.config.telemetry import Telemetry
+from longshore.shared.config.keys import Marker
+from longshore.shared.config.sections.core import Core
+from longshore.shared.config.sections.limits import Limits
+from longshore.shared.config.sections.servers import Adapter, ArtifactProducer, Server
+from longshore.shared.config.sections.state_persistence import Redis, StatePersistence
+from longshore.shared.config.sections.storage import Artifacts, Files, Sessions, Storage, Uploads
+from longshore.shared.config.sections.telemetry import Telemetry
 from longshore.shared.config.urls import url_secrets
 
 
@@ -18,25 +20,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """A checked configuration: defaults filled in, variables substituted, sizes in bytes."""
 
     core: Core = Core()
+    limits: Limits = Limits()
     state_persistence: StatePersistence = StatePersistence()
     storage: Storage = Storage()
     sessions: Sessions = Sessions()
     uploads: Uploads = Uploads()
     artifacts: Artifacts = Artifacts()
     files: Files = Files()
-    limits: Limits = Limits()
     telemetry: Telemetry = Telemetry()
     servers: tuple[Server, ...]  # at least one
-    notices: tuple[Notice, ...] = ()  # keys of the file that have no effect
-    redis_url_variable: str | None = None  # what LONGSHORE_REDIS_URL held when the file was read
+    notices: Annotated[tuple[Notice, ...], Marker.NOT_IN_FILE] = ()   # keys of the file that have no effect
+    redis_url_variable: Annotated[str | None, Marker.NOT_IN_FILE] = None  # LONGSHORE_REDIS_URL when the file was read
 
     def server(self, server_id: str) -> Server | None:
         """The server of that id, None when there is none."""
         return next((server for server in self.servers if server.id == server_id), None)
-
-    def tool_prefix(self, server_id: str) -> str:
-        """What the names of the helper tools of `server_id` begin with."""
-        return tool_prefix(server_id)
 
     def tool_timeout_s(self, server: Server, adapter: Adapter | None = None) -> float | None:
         """Seconds a tool call may take, None for no limit: the adapter's, else the server's, else core's."""
@@ -63,10 +61,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             return None
         own = server.spill_over_bytes
         return (self.artifacts.spill_over_bytes if own is None else own) or None
-
-    def handle_schemes(self, adapter: UploadConsumer) -> tuple[str, ...]:
-        """Schemes of the handles that `adapter` turns into paths: its own and the one handles are minted with."""
-        return tuple(dict.fromkeys((adapter.uri_scheme, self.uploads.uri_scheme)))
 
     @property
     def shares_redis(self) -> bool:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import msgspec
 
-from longshore.shared.config import rules
+from longshore.shared.config import cross_checks
 from longshore.shared.config.config import Config
 from longshore.shared.config.faults import ConfigError, Fault
-from longshore.shared.config.kinds import BadValue
-from longshore.shared.config.reader import read
-from longshore.shared.config.reading import Reading
-from longshore.shared.config.surface import ROOT, STRUCTS, Section
+from longshore.shared.config.parse_result import ParseResult
+from longshore.shared.config.schema import ROOT, SectionSchema
+from longshore.shared.config.section_reader import read
+from longshore.shared.config.text_types import RedisUrl
+from longshore.shared.config.value_types import InvalidValue
 from longshore.shared.config.variables import Variables
-from longshore.shared.config.words import RedisUrl
-from longshore.shared.config.yamltree import NotYaml, parse
+from longshore.shared.config.yaml_tree import NotYaml, parse
 
 REDIS_URL_VARIABLE = "LONGSHORE_REDIS_URL"
 CONFIG_PATH_VARIABLE = "MCP_ADAPTER_CONFIG"
@@ -51,14 +51,14 @@ def parse_config(text: str, *, environ: Mapping[str, str]) -> Config:
         parsed = parse(text)
     except NotYaml as err:
         raise ConfigError(err.faults) from err
-    reading = read(parsed.tree, Variables(environ=environ, read_file=_secret_file))
-    reading.faults.extend(parsed.faults)
-    url = _redis_url(environ, reading)
-    rules.check(reading, redis_url_variable=url)
-    if reading.faults:
-        raise ConfigError(tuple(reading.faults))
-    fields = _fields(ROOT, "", reading)
-    return Config(**fields, notices=tuple(reading.notices), redis_url_variable=url)  # type: ignore[arg-type]
+    result = read(parsed.tree, Variables(environ=environ, read_file=_secret_file))
+    result.faults.extend(parsed.faults)
+    url = _redis_url(environ, result)
+    cross_checks.check(result, redis_url_variable=url)
+    if result.faults:
+        raise ConfigError(tuple(result.faults))
+    fields = _fields(ROOT, "", result)
+    return Config(**fields, notices=tuple(result.notices), redis_url_variable=url)  # type: ignore[arg-type]
 
 
 def require_shared_redis(config: Config) -> None:
@@ -92,49 +92,48 @@ def _secret_file(name: str) -> str | None:
         with Path(name).open("rb") as file:
             data = file.read(_MAX_SECRET_BYTES + 1)
         if len(data) > _MAX_SECRET_BYTES:
-            raise BadValue(f"the file {name!r} is larger than {_MAX_SECRET_BYTES} bytes")
+            raise InvalidValue(f"the file {name!r} is larger than {_MAX_SECRET_BYTES} bytes")
         return data.decode()
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as err:
         why = err.strerror if isinstance(err, OSError) else "it is not UTF-8 text"
-        raise BadValue(f"the file {name!r} cannot be read: {why}") from err
+        raise InvalidValue(f"the file {name!r} cannot be read: {why}") from err
 
 
-def _redis_url(environ: Mapping[str, str], reading: Reading) -> str | None:
+def _redis_url(environ: Mapping[str, str], result: ParseResult) -> str | None:
     if not (text := environ.get(REDIS_URL_VARIABLE, "").strip()):
         return None
     kind = RedisUrl()
     try:
         return kind.read(text)
-    except BadValue as err:
+    except InvalidValue as err:
         fault = Fault(text=f"the environment variable {REDIS_URL_VARIABLE} is refused: {err}; allowed: {kind.allowed}")
-        reading.faults.append(fault)
+        result.faults.append(fault)
         return None
 
 
-def _fields(section: Section, at: str, reading: Reading) -> dict[str, object]:
-    """What the struct of `section` is made of, from a reading without faults."""
+def _fields(section: SectionSchema, at: str, result: ParseResult) -> dict[str, object]:
+    """What the struct of `section` is made of, from a result without faults."""
     prefix = f"{at}." if at else ""
-    fields: dict[str, object] = {name: reading.values[prefix + name] for name in section.rows}
+    fields: dict[str, object] = {name: result.values[prefix + name] for name in section.keys}
     for name, below in section.sections.items():
-        fields[name] = _struct(below, prefix + name, reading)
+        fields[name] = _struct(below, prefix + name, result)
     for name, below in section.lists.items():
-        paths = _paths(prefix + name, reading)
-        fields[name] = tuple(_struct(below, path, reading) for path in paths)
-    for name, kinds in section.tagged.items():
-        paths = _paths(prefix + name, reading)
-        fields[name] = tuple(_struct(kinds[reading.tags[path]], path, reading) for path in paths)
+        paths = _paths(prefix + name, result)
+        fields[name] = tuple(_struct(below, path, result) for path in paths)
+    for name, value_types in section.tagged.items():
+        paths = _paths(prefix + name, result)
+        fields[name] = tuple(_struct(value_types[result.tags[path]], path, result) for path in paths)
     return fields
 
 
-def _struct(section: Section, at: str, reading: Reading) -> msgspec.Struct:
-    struct = STRUCTS[section.path]
-    fields = _fields(section, at, reading)
-    if at in reading.tags:
+def _struct(section: SectionSchema, at: str, result: ParseResult) -> msgspec.Struct:
+    fields = _fields(section, at, result)
+    if at in result.tags:
         del fields["type"]  # the class says it
-    return struct(**fields)
+    return section.struct(**fields)
 
 
-def _paths(at: str, reading: Reading) -> list[str]:
-    return [f"{at}[{index}]" for index in range(reading.lengths[at])]
+def _paths(at: str, result: ParseResult) -> list[str]:
+    return [f"{at}[{index}]" for index in range(result.lengths[at])]

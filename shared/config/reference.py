@@ -3,10 +3,9 @@
 import sys
 from pathlib import Path
 
-from longshore.shared.config.kinds import Mode, Size
-from longshore.shared.config.row import REQUIRED, SUPERSEDED, WORKS, Row
-from longshore.shared.config.surface import ROWS
-from longshore.shared.config.values import show
+from longshore.shared.config.keys import KeyClass
+from longshore.shared.config.schema import KEYS, REQUIRED, KeySchema
+from longshore.shared.config.value_types import ByteSize, FileMode, show
 
 BEGIN = "<!-- reference: written by `python -m longshore.shared.config.reference docs/configuration.md` -->\n"
 END = "<!-- end of reference -->\n"
@@ -14,10 +13,10 @@ END = "<!-- end of reference -->\n"
 
 def render() -> str:
     """One Markdown table for each section, with every key: class, default, what is allowed, what it does."""
-    sections: dict[str, list[Row]] = {}
-    for row in ROWS:
-        sections.setdefault(_heading(row.path), []).append(row)
-    return "\n".join(_table(heading, rows) for heading, rows in sections.items())
+    sections: dict[str, list[KeySchema]] = {}
+    for key in KEYS:
+        sections.setdefault(_heading(key.path), []).append(key)
+    return "\n".join(_table(heading, keys) for heading, keys in sections.items())
 
 
 def insert(document: str) -> str:
@@ -37,22 +36,22 @@ def _heading(path: str) -> str:
     return parts[0]
 
 
-def _table(heading: str, rows: list[Row]) -> str:
+def _table(heading: str, keys: list[KeySchema]) -> str:
     lines = [f"### `{heading}`", "", "| key | class | default | allowed | |", "|---|---|---|---|---|"]
-    for row in rows:
-        cells = (f"`{row.path}`", row.standing.value, _default(row), row.kind.allowed, _note(row))
+    for key in keys:
+        cells = (f"`{key.path}`", key.key_class.value, _default(key), key.value_type.allowed, _note(key))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _default(row: Row) -> str:
-    if row.default is REQUIRED:
+def _default(key: KeySchema) -> str:
+    if key.default is REQUIRED:
         return "required"
-    if isinstance(row.default, int) and isinstance(row.kind, Mode):
-        return f"`{row.default:04o}`"
-    if isinstance(row.default, int) and isinstance(row.kind, Size):
-        return f"`{_size(row.default)}`"
-    return f"`{show(row.default)}`"
+    if isinstance(key.default, int) and isinstance(key.value_type, FileMode):
+        return f"`{key.default:04o}`"
+    if isinstance(key.default, int) and isinstance(key.value_type, ByteSize):
+        return f"`{_size(key.default)}`"
+    return f"`{show(key.default)}`"
 
 
 def _size(size: int) -> str:
@@ -62,14 +61,14 @@ def _size(size: int) -> str:
     return str(size)
 
 
-def _note(row: Row) -> str:
-    if row.standing is SUPERSEDED:
-        return f"{row.note} Not needed: {row.instead}."
-    if row.standing is WORKS:
-        later = f" Later: {', '.join(map(show, row.not_yet))}." if row.not_yet else ""
-        return row.note + later
-    also = f" Also taken: {', '.join(f'`{show(value)}`' for value in row.off)}." if row.off else ""
-    return row.note + also
+def _note(key: KeySchema) -> str:
+    if key.key_class is KeyClass.SUPERSEDED:
+        return f"{key.options.description} Not needed: {key.options.superseded_by}."
+    if key.key_class is KeyClass.WORKS:
+        later = f" Later: {', '.join(map(show, key.options.not_yet))}." if key.options.not_yet else ""
+        return key.options.description + later
+    also = f" Also taken: {', '.join(f'`{show(value)}`' for value in key.off)}." if key.off else ""
+    return key.options.description + also
 
 
 def main() -> None:

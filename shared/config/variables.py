@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from longshore.shared.config.kinds import BadValue
+from longshore.shared.config.value_types import InvalidValue
 
 _REFERENCE = re.compile(
     r"\$\$\{"                                                                # $${ is a plain ${
@@ -23,7 +23,7 @@ class Variables:
     def substitute(self, text: str) -> str:
         """`text` with every reference replaced; what is put in is not searched again.
 
-        An unset or empty variable or file takes its default. Raises BadValue, which never holds a
+        An unset or empty variable or file takes its default. Raises InvalidValue, which never holds a
         value, when there is none or when a reference cannot be read.
         """
         return _REFERENCE.sub(self._replace, text)
@@ -39,11 +39,11 @@ class Variables:
             found = self._content(path)
             missing = f"the file {path!r} does not exist, or is empty, and has no default"
         else:
-            raise BadValue("`${` begins ${NAME}, ${NAME:-default} or ${file:/path}; write `$${` for the characters")
+            raise InvalidValue("`${` begins ${NAME}, ${NAME:-default} or ${file:/path}; write `$${` for the characters")
         if found:
             return found
         if default is None:
-            raise BadValue(missing)
+            raise InvalidValue(missing)
         return default
 
     def _content(self, path: str) -> str | None:

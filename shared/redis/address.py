@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from longshore.shared.config import Config, Redis, require_shared_redis
-from longshore.shared.config.words import parse_host_port
+from longshore.shared.config.text_types import parse_host_port
 from longshore.shared.errors import BadRequest, Refused
 
 SENTINEL_PORT = 26379

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from longshore.shared.config import Config
-from longshore.shared.config.state import ReconciliationMode
+from longshore.shared.config import Config, ReconciliationMode
 from longshore.shared.state.reconciliation import Hint
 
 

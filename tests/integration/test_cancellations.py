@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from longshore.gateway.upstream.client import UpstreamClient
-from longshore.shared.config.servers import Server, Upstream
+from longshore.shared.config import Server, Upstream
 from longshore.shared.errors import Cancelled
 from tests.fixtures.changing import WITHIN_S, without_sessions
 from tests.fixtures.gateway import Answer, Backing, Client, connected, entry, gateway

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longshore.shared.config.kinds import BadValue
+from longshore.shared.config.value_types import InvalidValue
 from longshore.shared.config.variables import Variables
 
 _FILES = {"/run/secrets/token": "s3cret\n", "/run/secrets/windows": "s3cret\r\n", "/run/secrets/empty": "\n"}
@@ -59,7 +59,7 @@ def test_references_are_replaced(text: str, value: str) -> None:
 def test_what_cannot_be_replaced_is_a_fault(text: str, said: str) -> None:
     variables = _variables(A="one", EMPTY="")
 
-    with pytest.raises(BadValue) as refusal:
+    with pytest.raises(InvalidValue) as refusal:
         variables.substitute(text)
 
     assert said in str(refusal.value)

@@ -4,8 +4,7 @@ import pytest
 from multidict import CIMultiDict
 
 from longshore.gateway.upstream.headers import HeaderRules, check_required, upstream_headers
-from longshore.shared.config import Server, Upstream
-from longshore.shared.config.servers import ClientHeaders
+from longshore.shared.config import ClientHeaders, Server, Upstream
 from longshore.shared.errors import BadRequest
 
 _OWN_HEADER = "X-Mcp-Adapter-Auth-Token"

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from longshore.gateway.upstream.client import UpstreamClient, UpstreamResponse
-from longshore.shared.config.servers import Server, Upstream
+from longshore.shared.config import Server, Upstream
 from longshore.shared.errors import BadRequest, LongshoreError, UpstreamDown, UpstreamTimeout
 from tests.fixtures.processes import free_port
 from tests.fixtures.raw_server import RawConnection, RawServer, always, answering, raw_server

@@ -6,7 +6,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from longshore.gateway.upstream.client import UpstreamClient
-from longshore.shared.config.servers import Server, Upstream
+from longshore.shared.config import Server, Upstream
 from longshore.shared.errors import LongshoreError
 from tests.fixtures.raw_server import RawConnection, RawServer, raw_server
 

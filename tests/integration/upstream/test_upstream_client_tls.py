@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from longshore.gateway.upstream.client import UpstreamClient
-from longshore.shared.config.servers import Server, Upstream
+from longshore.shared.config import Server, Upstream
 from longshore.shared.errors import UpstreamDown
 from tests.fixtures.certificates import self_signed
 from tests.fixtures.raw_server import RawServer, always, answering, raw_server

@@ -6,32 +6,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longshore.shared.config.kinds import (
-    MAX_SIZE,
-    BadValue,
-    Choice,
-    Mode,
-    Network,
-    Ratio,
-    Single,
-    Size,
-    Switch,
-    Whole,
-    parse_size,
-)
-from longshore.shared.config.words import (
+from longshore.shared.config.text_types import (
     Credential,
-    Dotted,
-    Expression,
+    DottedPath,
     HeaderName,
-    Host,
+    HostName,
     HttpUrl,
-    KeyBase,
+    KeyPrefix,
     RedisUrl,
-    Route,
-    Scheme,
+    RegularExpression,
     ServerId,
     Text,
+    UriScheme,
+    UrlPath,
+)
+from longshore.shared.config.value_types import (
+    MAX_SIZE,
+    Boolean,
+    ByteSize,
+    Choice,
+    FileMode,
+    Integer,
+    InvalidValue,
+    IpNetwork,
+    Ratio,
+    ScalarType,
+    parse_size,
 )
 
 _UNITS = {
@@ -49,14 +49,14 @@ def test_a_size_is_its_number_times_its_unit(number: int, unit: str, gap: str) -
 def test_any_text_is_a_size_or_a_bad_value(text: str) -> None:
     try:
         size = parse_size(text)
-    except BadValue:
+    except InvalidValue:
         return
     assert size >= 0
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1X", "Mi", "1i", "1 0", "1.5", "0.0001Ki", "1e3", "1KiBB", "٣", "1_000"])
 def test_what_is_not_a_size_is_refused(text: str) -> None:
-    with pytest.raises(BadValue):
+    with pytest.raises(InvalidValue):
         parse_size(text)
 
 
@@ -67,66 +67,66 @@ def test_a_fraction_counts_where_it_is_a_whole_number_of_bytes() -> None:
 @pytest.mark.parametrize(
     "kind, text, value",
     [
-        (Whole(), " 12 ", 12),
-        (Whole(), "1_000", 1000),
-        (Whole(least=1, most=65535), "65535", 65535),
-        (Switch(), "Yes", True),
-        (Switch(), "off", False),
-        (Choice(words=("a", "b")), "b ", "b"),
-        (Choice(words=("info",), any_case=True), " INFO ", "info"),
-        (Size(), str(MAX_SIZE), MAX_SIZE),
+        (Integer(), " 12 ", 12),
+        (Integer(), "1_000", 1000),
+        (Integer(least=1, most=65535), "65535", 65535),
+        (Boolean(), "Yes", True),
+        (Boolean(), "off", False),
+        (Choice(options=("a", "b")), "b ", "b"),
+        (Choice(options=("info",), any_case=True), " INFO ", "info"),
+        (ByteSize(), str(MAX_SIZE), MAX_SIZE),
         (Ratio(), "0.25", 0.25),
-        (Mode(needs=0o700), "0770", 0o770),
-        (Mode(needs=0o700), "0o770", 0o770),
-        (Mode(needs=0o700), "2770", 0o2770),
-        (Network(), "10.1.2.3", ip_network("10.1.2.3/32")),
-        (Network(), "fd00::/8", ip_network("fd00::/8")),
+        (FileMode(required=0o700), "0770", 0o770),
+        (FileMode(required=0o700), "0o770", 0o770),
+        (FileMode(required=0o700), "2770", 0o2770),
+        (IpNetwork(), "10.1.2.3", ip_network("10.1.2.3/32")),
+        (IpNetwork(), "fd00::/8", ip_network("fd00::/8")),
         (Text(), " a b ", "a b"),
         (Text(trim=False), " a ", " a "),
         (Credential(), "tok en", "tok en"),
         (HeaderName(), "X-Api-Key", "X-Api-Key"),
         (HeaderName(free=True), "Host", "Host"),
-        (Scheme(), "UPLOAD://", "upload://"),
-        (Route(), "mcp/a/", "/mcp/a"),
-        (Route(), "/mcp/a", "/mcp/a"),
+        (UriScheme(), "UPLOAD://", "upload://"),
+        (UrlPath(), "mcp/a/", "/mcp/a"),
+        (UrlPath(), "/mcp/a", "/mcp/a"),
         (ServerId(), " play wright ", "play wright"),
-        (KeyBase(), "team:longshore", "team:longshore"),
-        (Host(), "redis.internal", "redis.internal"),
-        (Host(), "[::1]", "::1"),
-        (Dotted(), "options.path", "options.path"),
-        (Expression(), "saved to (.+)$", "saved to (.+)$"),
+        (KeyPrefix(), "team:longshore", "team:longshore"),
+        (HostName(), "redis.internal", "redis.internal"),
+        (HostName(), "[::1]", "::1"),
+        (DottedPath(), "options.path", "options.path"),
+        (RegularExpression(), "saved to (.+)$", "saved to (.+)$"),
         (HttpUrl(), "https://u:p@h:1/mcp?x=1", "https://u:p@h:1/mcp?x=1"),
         (HttpUrl(base=True), "https://files.example/base/", "https://files.example/base"),
         (RedisUrl(), "rediss://:p%40ss@h:6380/2", "rediss://:p%40ss@h:6380/2"),
         (RedisUrl(), "unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"),
     ],
 )
-def test_a_value_is_brought_into_its_one_form(kind: Single, text: str, value: object) -> None:
+def test_a_value_is_brought_into_its_one_form(kind: ScalarType, text: str, value: object) -> None:
     assert kind.read(text) == value
 
 
 @pytest.mark.parametrize(
     "kind, text",
     [
-        (Whole(least=1), "0"),
-        (Whole(), "-1"),
-        (Whole(), "1.0"),
-        (Whole(), "010"),
-        (Whole(), "9" * 30),
-        (Whole(), "9" * 5000),
-        (Whole(), "٣"),
-        (Switch(), "maybe"),
-        (Switch(), "2"),
-        (Choice(words=("a", "b")), "A"),
-        (Size(least=1), "0"),
-        (Size(), str(MAX_SIZE + 1)),
+        (Integer(least=1), "0"),
+        (Integer(), "-1"),
+        (Integer(), "1.0"),
+        (Integer(), "010"),
+        (Integer(), "9" * 30),
+        (Integer(), "9" * 5000),
+        (Integer(), "٣"),
+        (Boolean(), "maybe"),
+        (Boolean(), "2"),
+        (Choice(options=("a", "b")), "A"),
+        (ByteSize(least=1), "0"),
+        (ByteSize(), str(MAX_SIZE + 1)),
         (Ratio(), "1.01"),
         (Ratio(), "nan"),
-        (Mode(needs=0o700), "0570"),
-        (Mode(needs=0o600), "0880"),
-        (Mode(needs=0o600), "504000"),
-        (Network(), "10.0.0.1/8"),
-        (Network(), "everyone"),
+        (FileMode(required=0o700), "0570"),
+        (FileMode(required=0o600), "0880"),
+        (FileMode(required=0o600), "504000"),
+        (IpNetwork(), "10.0.0.1/8"),
+        (IpNetwork(), "everyone"),
         (Text(), "  "),
         (Text(), "a\nb"),
         (Text(), "a\udcff"),
@@ -136,24 +136,24 @@ def test_a_value_is_brought_into_its_one_form(kind: Single, text: str, value: ob
         (HeaderName(), "x:y"),
         (HeaderName(), "mcp-session-id"),
         (HeaderName(), "Transfer-Encoding"),
-        (Scheme(), "upload:"),
-        (Scheme(), "://"),
-        (Scheme(), "1up://"),
-        (Route(), "/"),
-        (Route(), "//"),
-        (Route(), "/a/../b"),
-        (Route(), "/a//b"),
-        (Route(), "/{name}"),
-        (Route(), "/a?b"),
+        (UriScheme(), "upload:"),
+        (UriScheme(), "://"),
+        (UriScheme(), "1up://"),
+        (UrlPath(), "/"),
+        (UrlPath(), "//"),
+        (UrlPath(), "/a/../b"),
+        (UrlPath(), "/a//b"),
+        (UrlPath(), "/{name}"),
+        (UrlPath(), "/a?b"),
         (ServerId(), "a/b"),
         (ServerId(), ".."),
-        (KeyBase(), "a*"),
-        (KeyBase(), "{slot}"),
-        (Host(), "redis://h"),
-        (Host(), "h:6379"),
-        (Dotted(), "a..b"),
-        (Dotted(), ".a"),
-        (Expression(), "(a"),
+        (KeyPrefix(), "a*"),
+        (KeyPrefix(), "{slot}"),
+        (HostName(), "redis://h"),
+        (HostName(), "h:6379"),
+        (DottedPath(), "a..b"),
+        (DottedPath(), ".a"),
+        (RegularExpression(), "(a"),
         (HttpUrl(), "ftp://h"),
         (HttpUrl(), "http://"),
         (HttpUrl(), "http://h:port/"),
@@ -165,8 +165,8 @@ def test_a_value_is_brought_into_its_one_form(kind: Single, text: str, value: ob
         (RedisUrl(), "unix://socket"),
     ],
 )
-def test_what_does_not_fit_is_refused_without_being_repeated(kind: Single, text: str) -> None:
-    with pytest.raises(BadValue) as refusal:
+def test_what_does_not_fit_is_refused_without_being_repeated(kind: ScalarType, text: str) -> None:
+    with pytest.raises(InvalidValue) as refusal:
         kind.read(text)
 
     assert len(text) < 8 or text not in str(refusal.value)
@@ -174,5 +174,5 @@ def test_what_does_not_fit_is_refused_without_being_repeated(kind: Single, text:
 
 @pytest.mark.parametrize("text", ["", "null", "~", " "])
 def test_null_may_come_from_a_variable_where_null_is_taken(text: str) -> None:
-    assert Whole(nullable=True).means_null(text)
+    assert Integer(nullable=True).means_null(text)
     assert not Text(nullable=True).means_null("null")

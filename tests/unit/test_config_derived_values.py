@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 from longshore.shared.config import (
     ArtifactProducer,
     Auth,
+    ClientHeaders,
     Config,
     Core,
     Defaults,
     Redis,
     Server,
     StatePersistence,
+    Telemetry,
     ToolDefaults,
     UploadConsumer,
     Upstream,
 )
-from longshore.shared.config.servers import ClientHeaders, tool_prefix
-from longshore.shared.config.telemetry import Telemetry
 from longshore.shared.config.urls import MASK, mask_url, url_secrets
 
 _UPLOAD = UploadConsumer(tools=("t",), file_path_argument="path")
@@ -84,15 +84,7 @@ def test_the_nearest_word_on_raw_output_counts(
     [("Play wright", "Play_wright"), ("a--b", "a_b"), ("_a_", "a"), ("--", "server"), ("ü", "server"), ("b9", "b9")],
 )
 def test_a_prefix_is_made_of_letters_digits_and_underscores(server_id: str, prefix: str) -> None:
-    assert tool_prefix(server_id) == prefix
-    assert _config().tool_prefix(server_id) == prefix
-
-
-def test_handles_are_known_by_the_adapter_s_scheme_and_by_the_one_they_are_minted_with() -> None:
-    own = msgspec.structs.replace(_UPLOAD, uri_scheme="file-in://")
-
-    assert _config().handle_schemes(_UPLOAD) == ("upload://",)
-    assert _config().handle_schemes(own) == ("file-in://", "upload://")
+    assert msgspec.structs.replace(_server(), id=server_id).prefix == prefix
 
 
 def test_a_server_is_found_by_its_id() -> None:

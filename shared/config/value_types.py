@@ -26,12 +26,12 @@ _FALSE = frozenset({"false", "no", "off", "0"})
 _NULL = frozenset({"", "~", "null"})
 
 
-class BadValue(Exception):
+class InvalidValue(Exception):
     """A value that its key does not take. Says what is wrong and never repeats the value itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind(ABC):
+class ValueType(ABC):
     """What one key can hold."""
 
     nullable: bool = False
@@ -39,23 +39,23 @@ class Kind(ABC):
     @property
     def allowed(self) -> str:
         """What may be written, in words."""
-        return f"{self.plain}, or null" if self.nullable else self.plain
+        return f"{self.expected}, or null" if self.nullable else self.expected
 
     @property
     @abstractmethod
-    def plain(self) -> str:
+    def expected(self) -> str:
         """What may be written besides null."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Single(Kind):
+class ScalarType(ValueType):
     """A kind whose value is one scalar."""
 
-    private: ClassVar[bool] = False  # whether a value may hold a secret, so that no message repeats it
+    sensitive: ClassVar[bool] = False  # whether a value may hold a secret, so that no message repeats it
 
     @abstractmethod
     def read(self, text: str) -> Atom:
-        """The value that `text` stands for. Raises BadValue."""
+        """The value that `text` stands for. Raises InvalidValue."""
 
     def means_null(self, text: str) -> bool:
         """Whether `text`, written as a string, stands for null in a key that takes null."""
@@ -63,48 +63,48 @@ class Single(Kind):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Whole(Single):
+class Integer(ScalarType):
     """A whole number in decimal."""
 
     least: int = 0
     most: int = MAX_WHOLE
 
     @property
-    def plain(self) -> str:
+    def expected(self) -> str:
         if self.most == MAX_WHOLE:
             return f"a whole number, {self.least} or more"
         return f"a whole number from {self.least} to {self.most}"
 
     def read(self, text: str) -> int:
         if _WHOLE.match(text := text.strip()) is None:
-            raise BadValue("not a whole number")
+            raise InvalidValue("not a whole number")
         if not self.least <= (number := int(text)) <= self.most:
-            raise BadValue("out of range")
+            raise InvalidValue("out of range")
         return number
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ratio(Single):
+class Ratio(ScalarType):
     """A share between nothing and everything."""
 
     @property
-    def plain(self) -> str:
+    def expected(self) -> str:
         return "a number from 0 to 1"
 
     def read(self, text: str) -> float:
         if _REAL.match(text := text.strip()) is None:
-            raise BadValue("not a number")
+            raise InvalidValue("not a number")
         if not 0 <= (number := float(text)) <= 1:
-            raise BadValue("out of range")
+            raise InvalidValue("out of range")
         return number
 
 
 @dataclass(frozen=True, kw_only=True)
-class Switch(Single):
+class Boolean(ScalarType):
     """On or off."""
 
     @property
-    def plain(self) -> str:
+    def expected(self) -> str:
         return "true or false"
 
     def read(self, text: str) -> bool:
@@ -113,36 +113,36 @@ class Switch(Single):
             return True
         if word in _FALSE:
             return False
-        raise BadValue("neither true nor false")
+        raise InvalidValue("neither true nor false")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice(Single):
+class Choice(ScalarType):
     """One of a few words."""
 
-    words: tuple[str, ...]
+    options: tuple[str, ...]
     any_case: bool = False
 
     @property
-    def plain(self) -> str:
-        return self.words[0] if len(self.words) == 1 else "one of " + ", ".join(self.words)
+    def expected(self) -> str:
+        return self.options[0] if len(self.options) == 1 else "one of " + ", ".join(self.options)
 
     def read(self, text: str) -> str:
         word = text.strip().lower() if self.any_case else text.strip()
-        if word in self.words:
+        if word in self.options:
             return word
-        near = difflib.get_close_matches(word.lower(), self.words, n=1)
-        raise BadValue(f"not one of the words; did you mean {near[0]}?" if near else "not one of the words")
+        near = difflib.get_close_matches(word.lower(), self.options, n=1)
+        raise InvalidValue(f"not one of the words; did you mean {near[0]}?" if near else "not one of the words")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size(Single):
+class ByteSize(ScalarType):
     """A number of bytes."""
 
     least: int = 0
 
     @property
-    def plain(self) -> str:
+    def expected(self) -> str:
         return f"a size in bytes such as 1048576, 500Mi or 2GB, {self.least} or more"
 
     def read(self, text: str) -> int:
@@ -150,90 +150,98 @@ class Size(Single):
 
     def _in_range(self, size: int) -> int:
         if not self.least <= size <= MAX_SIZE:
-            raise BadValue("out of range")
+            raise InvalidValue("out of range")
         return size
 
 
 def parse_size(text: str) -> int:
     """Bytes: `K M G T` count in thousands, `Ki Mi Gi Ti` in 1024s, `B` may follow, case is no matter.
 
-    A fraction is allowed where the result is a whole number of bytes. Raises BadValue.
+    A fraction is allowed where the result is a whole number of bytes. Raises InvalidValue.
     """
     if (match := _SIZE.match(text.strip())) is None:
-        raise BadValue("not a size")
+        raise InvalidValue("not a size")
     whole, fraction, letter, binary, _ = match.groups()
     if binary and not letter:
-        raise BadValue("not a size")
+        raise InvalidValue("not a size")
     unit = (1024 if binary else 1000) ** _UNITS[letter.lower()]
     digits = fraction or ""
     size, rest = divmod(int(whole + digits) * unit, 10 ** len(digits))
     if rest:
-        raise BadValue("not a whole number of bytes")
+        raise InvalidValue("not a whole number of bytes")
     return int(size)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mode(Single):
+class FileMode(ScalarType):
     """Permission bits. Digits are octal however they are written: 0770, "770" and 0o770 are the same."""
 
-    needs: int
+    required: int
 
     @property
-    def plain(self) -> str:
-        return f"permissions in octal that include {self.needs:04o}, such as 0770 or 0660"
+    def expected(self) -> str:
+        return f"permissions in octal that include {self.required:04o}, such as 0770 or 0660"
 
     def read(self, text: str) -> int:
         if (match := _OCTAL.match(text.strip())) is None:
-            raise BadValue("not octal permissions")
-        if (mode := int(match[1], 8)) & self.needs != self.needs:
-            raise BadValue("longshore could not use its own files")
+            raise InvalidValue("not octal permissions")
+        if (mode := int(match[1], 8)) & self.required != self.required:
+            raise InvalidValue("longshore could not use its own files")
         return mode
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network(Single):
+class IpNetwork(ScalarType):
     """Addresses of one network."""
 
     @property
-    def plain(self) -> str:
+    def expected(self) -> str:
         return "an address or network such as 10.0.0.0/8 or fd00::/8"
 
     def read(self, text: str) -> IPv4Network | IPv6Network:
         try:
             return ip_network(text.strip())
         except ValueError as err:
-            raise BadValue("not a network, or bits are set behind its prefix") from err
+            raise InvalidValue("not a network, or bits are set behind its prefix") from err
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListOf(Kind):
+class ListOf(ValueType):
     """A list of one kind."""
 
-    item: Single
+    item: ScalarType
     least: int = 0
     drop_blank: bool = False
 
     @property
-    def plain(self) -> str:
+    def expected(self) -> str:
         return f"a list{' with at least one item' if self.least else ''}; each item is {self.item.allowed}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MapOf(Kind):
+class MapOf(ValueType):
     """Names and values."""
 
-    key: Single
-    value: Single
+    key: ScalarType
+    value: ScalarType
 
     @property
-    def plain(self) -> str:
+    def expected(self) -> str:
         return f"a map; each name is {self.key.allowed}, each value {self.value.allowed}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Unbuilt(Kind):
-    """A section or list whose inside does not exist yet: only empty is taken."""
+POSITIVE = Integer(least=1)
+PORT = Integer(least=1, most=65535)
 
-    @property
-    def plain(self) -> str:
-        return "nothing yet"
+
+def show(value: Value) -> str:
+    """`value` as it is written in the file."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return f"[{', '.join(show(item) for item in value)}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {show(item)}" for name, item in value.items()) + "}"
+    return str(value)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 
 from longshore.shared.config.faults import Fault, Notice
-from longshore.shared.config.kinds import Value
+from longshore.shared.config.value_types import Value
 
 
 @dataclass
-class Reading:
+class ParseResult:
     """Values by concrete path, such as `servers[0].id`. A key with a fault has no value."""
 
     values: dict[str, Value] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import SplitResult, urlsplit
 
-from longshore.shared.config.kinds import BadValue, Single
+from longshore.shared.config.value_types import InvalidValue, ScalarType
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")  # RFC 9110 §5.6.2 token
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://\Z")
@@ -29,29 +29,29 @@ _OWN_HEADERS = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text(Single):
+class Text(ScalarType):
     """Any text on one line. Blank is null where null is taken and `blank` does not say otherwise."""
 
     blank: bool = False  # whether blank is a value, or means null
     trim: bool = True
-    words: str = "text"
+    label: str = "text"
 
     @property
-    def plain(self) -> str:
-        return self.words if self.blank else f"{self.words}, not blank"
+    def expected(self) -> str:
+        return self.label if self.blank else f"{self.label}, not blank"
 
     def means_null(self, text: str) -> bool:
         return self.blank and not text.strip()
 
     def read(self, text: str) -> str:
         if not self.blank and not text.strip():
-            raise BadValue("blank")
+            raise InvalidValue("blank")
         if _CONTROL.search(text) is not None:
-            raise BadValue("it holds a line break or another control character")
+            raise InvalidValue("it holds a line break or another control character")
         return self.check(text.strip() if self.trim else text)
 
     def check(self, text: str) -> str:
-        """`text`, not blank and without control characters, in the form that is stored. Raises BadValue."""
+        """`text`, not blank and without control characters, in the form that is stored. Raises InvalidValue."""
         return text
 
 
@@ -61,24 +61,24 @@ class Credential(Text):
 
     blank: bool = True
     trim: bool = False
-    words: str = "text in printable ASCII without blanks around it"
+    label: str = "text in printable ASCII without blanks around it"
 
     def check(self, text: str) -> str:
         if not text.isascii() or text != text.strip():
-            raise BadValue("no HTTP header could carry it")
+            raise InvalidValue("no HTTP header could carry it")
         return text
 
 
 @dataclass(frozen=True, kw_only=True)
-class Digest(Text):
+class Sha256(Text):
     """A SHA-256 in hexadecimal, in lower case."""
 
     blank: bool = True
-    words: str = "a SHA-256 in 64 hexadecimal digits"
+    label: str = "a SHA-256 in 64 hexadecimal digits"
 
     def check(self, text: str) -> str:
         if _SHA256.match(lower := text.lower()) is None:
-            raise BadValue("not 64 hexadecimal digits")
+            raise InvalidValue("not 64 hexadecimal digits")
         return lower
 
 
@@ -86,23 +86,23 @@ class Digest(Text):
 class PrincipalName(Text):
     """The name of a principal. Such names never look like those of callers known otherwise, which hold `#` or `@`."""
 
-    words: str = "letters, digits and . _ -"
+    label: str = "letters, digits and . _ -"
 
     def check(self, text: str) -> str:
         if _PRINCIPAL.match(text) is None:
-            raise BadValue("it holds other characters, or more than 64")
+            raise InvalidValue("it holds other characters, or more than 64")
         return text
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scope(Text):
+class OAuthScope(Text):
     """One scope of an access token (RFC 6749 §3.3)."""
 
-    words: str = "one scope, without blanks or quotes"
+    label: str = "one scope, without blanks or quotes"
 
     def check(self, text: str) -> str:
         if _SCOPE.match(text) is None:
-            raise BadValue("no scope can have these characters")
+            raise InvalidValue("no scope can have these characters")
         return text
 
 
@@ -110,41 +110,41 @@ class Scope(Text):
 class HeaderName(Text):
     """The name of an HTTP header; `free` when any is taken, else none that longshore sets itself."""
 
-    words: str = "the name of an HTTP header"
+    label: str = "the name of an HTTP header"
     free: bool = False
 
     def check(self, text: str) -> str:
         if _HEADER_NAME.match(text) is None:
-            raise BadValue("not the name of an HTTP header")
+            raise InvalidValue("not the name of an HTTP header")
         if not self.free and text.lower() in _OWN_HEADERS:
-            raise BadValue("the protocol sets this header itself")
+            raise InvalidValue("the protocol sets this header itself")
         return text
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scheme(Text):
+class UriScheme(Text):
     """The start of a URI, in lower case."""
 
-    words: str = "a URI scheme that ends with ://"
+    label: str = "a URI scheme that ends with ://"
 
     def check(self, text: str) -> str:
         if _SCHEME.match(lower := text.lower()) is None:
-            raise BadValue("not a URI scheme that ends with ://")
+            raise InvalidValue("not a URI scheme that ends with ://")
         return lower
 
 
 @dataclass(frozen=True, kw_only=True)
-class Route(Text):
+class UrlPath(Text):
     """A path on our own listener: a leading slash, no trailing one."""
 
-    words: str = "a URL path other than /"
+    label: str = "a URL path other than /"
 
     def check(self, text: str) -> str:
         path = "/" + text.strip("/")
         if path == "/":
-            raise BadValue("the root cannot be used")
+            raise InvalidValue("the root cannot be used")
         if _ROUTE.match(path) is None or any(part in (".", "..") for part in path.split("/")):
-            raise BadValue("not a plain URL path")
+            raise InvalidValue("not a plain URL path")
         return path
 
 
@@ -152,36 +152,36 @@ class Route(Text):
 class ServerId(Text):
     """A server's id, which is one segment of the upload and download URLs."""
 
-    words: str = "text without slashes"
+    label: str = "text without slashes"
 
     def check(self, text: str) -> str:
         if "/" in text or "\\" in text or text in (".", ".."):
-            raise BadValue("it could not be one segment of a URL")
+            raise InvalidValue("it could not be one segment of a URL")
         return text
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyBase(Text):
+class KeyPrefix(Text):
     """What Redis keys begin with."""
 
-    words: str = "letters, digits and _ . : / -"
+    label: str = "letters, digits and _ . : / -"
 
     def check(self, text: str) -> str:
         if _KEY_BASE.match(text) is None:
-            raise BadValue("it holds other characters")
+            raise InvalidValue("it holds other characters")
         return text
 
 
 @dataclass(frozen=True, kw_only=True)
-class Host(Text):
+class HostName(Text):
     """A host name or an address, without a port."""
 
-    words: str = "a host name or address, without scheme and port"
+    label: str = "a host name or address, without scheme and port"
 
     def check(self, text: str) -> str:
         bare = text.removeprefix("[").removesuffix("]")
         if re.search(r"[\s/@?#\[\]]", bare) is not None or bare.count(":") == 1:
-            raise BadValue("not a host name or address alone")
+            raise InvalidValue("not a host name or address alone")
         return bare
 
 
@@ -189,7 +189,7 @@ class Host(Text):
 class HostPort(Text):
     """A host with or without a port; an IPv6 address in brackets when a port follows."""
 
-    words: str = "host or host:port"
+    label: str = "host or host:port"
 
     def check(self, text: str) -> str:
         _ = parse_host_port(text, default_port=1)
@@ -197,43 +197,43 @@ class HostPort(Text):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dotted(Text):
+class DottedPath(Text):
     """A path into JSON, such as `options.path`."""
 
-    words: str = "a dotted path such as options.path"
+    label: str = "a dotted path such as options.path"
 
     def check(self, text: str) -> str:
         if _DOTTED.match(text) is None:
-            raise BadValue("one of its parts is empty")
+            raise InvalidValue("one of its parts is empty")
         return text
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folder(Text):
+class FilePath(Text):
     """A folder or file of this host; a relative path starts at the working directory."""
 
-    words: str = "a path"
+    label: str = "a path"
     root: bool = True  # whether `/` itself is taken
 
     def check(self, text: str) -> str:
         path = os.path.abspath(text)
         if not self.root and path.strip("/") == "":
-            raise BadValue("the whole file system cannot be used")
+            raise InvalidValue("the whole file system cannot be used")
         return path
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expression(Text):
+class RegularExpression(Text):
     """A regular expression."""
 
     trim: bool = False
-    words: str = "a regular expression"
+    label: str = "a regular expression"
 
     def check(self, text: str) -> str:
         try:
             re.compile(text)
         except (re.error, OverflowError, RecursionError) as err:
-            raise BadValue("it does not compile" + (f": {err.msg}" if isinstance(err, re.error) else "")) from err
+            raise InvalidValue("it does not compile" + (f": {err.msg}" if isinstance(err, re.error) else "")) from err
         return text
 
 
@@ -241,16 +241,16 @@ class Expression(Text):
 class HttpUrl(Text):
     """An http or https URL. A base loses its trailing slash and takes no query."""
 
-    private: ClassVar[bool] = True
-    words: str = "an http:// or https:// URL"
+    sensitive: ClassVar[bool] = True
+    label: str = "an http:// or https:// URL"
     base: bool = False
 
     def check(self, text: str) -> str:
         url = split_url(text)
         if url.scheme not in ("http", "https") or not url.hostname:
-            raise BadValue("not an http:// or https:// URL with a host")
+            raise InvalidValue("not an http:// or https:// URL with a host")
         if self.base and (url.query or url.fragment or url.username or url.password):
-            raise BadValue("it takes no query, fragment or credentials")
+            raise InvalidValue("it takes no query, fragment or credentials")
         return text.rstrip("/") if self.base else text
 
 
@@ -258,36 +258,36 @@ class HttpUrl(Text):
 class RedisUrl(Text):
     """Where a Redis server listens."""
 
-    private: ClassVar[bool] = True
-    words: str = "a URL such as redis://host:6379/0, rediss://host:6379/0 or unix:///path?db=0"
+    sensitive: ClassVar[bool] = True
+    label: str = "a URL such as redis://host:6379/0, rediss://host:6379/0 or unix:///path?db=0"
 
     def check(self, text: str) -> str:
         url = split_url(text)
         if url.scheme in ("redis", "rediss") and url.hostname:
             if re.match(r"(?:/[0-9]*)?\Z", url.path) is None:
-                raise BadValue("what follows the host must be the number of a database")
+                raise InvalidValue("what follows the host must be the number of a database")
             return text
         if url.scheme == "unix" and url.path.startswith("/"):
             return text
-        raise BadValue("not a redis://, rediss:// or unix:// URL")
+        raise InvalidValue("not a redis://, rediss:// or unix:// URL")
 
 
 def split_url(text: str) -> SplitResult:
-    """The parts of a URL whose port, if any, is a number. Raises BadValue."""
+    """The parts of a URL whose port, if any, is a number. Raises InvalidValue."""
     try:
         url = urlsplit(text)
         _ = url.port
     except ValueError as err:
-        raise BadValue("not a URL") from err
+        raise InvalidValue("not a URL") from err
     if any(char.isspace() for char in text):
-        raise BadValue("not a URL: it holds a blank")
+        raise InvalidValue("not a URL: it holds a blank")
     return url
 
 
 def parse_host_port(text: str, *, default_port: int) -> tuple[str, int]:
-    """What a HostPort stands for. Raises BadValue."""
+    """What a HostPort stands for. Raises InvalidValue."""
     bare = text.count(":") > 1 and not text.startswith("[")
     url = split_url(f"//[{text}]" if bare else f"//{text}")
     if not url.hostname or url.path or url.query or url.fragment or url.username is not None or url.port == 0:
-        raise BadValue("not a host, or a host and its port")
+        raise InvalidValue("not a host, or a host and its port")
     return url.hostname, url.port or default_port

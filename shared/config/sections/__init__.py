@@ -1,0 +1,1 @@
+"""Sections of the configuration file: each key is stated here, once, as an annotated field."""
