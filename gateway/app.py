@@ -38,7 +38,7 @@ def build(config: Config, metrics: Metrics, guard: Guard = _GUARD) -> web.Applic
     """The application. Needs a running loop; nothing is opened before it starts."""
     app = web.Application(middlewares=[edge], client_max_size=config.core.max_body_bytes)
     app[CONFIG] = config
-    app[METRICS], app[PROCESS_METRICS] = GatewayEvents(metrics.gateway), metrics.vitals
+    app[METRICS], app[PROCESS_METRICS] = GatewayEvents(metrics.gateway), metrics.process
     app[STARTUP] = Startup()
     streams = app[STREAMS] = Streams()
     app[CANCELLATIONS] = Cancellations()

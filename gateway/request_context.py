@@ -7,7 +7,7 @@ from aiohttp import web
 from longshore.gateway.auth.principal import Principal
 from longshore.gateway.wire.envelope import MessageId
 from longshore.shared.errors import Unauthorized
-from longshore.shared.tracing import Root
+from longshore.shared.tracing import RootSpan
 
 SESSION_HEADER = "Mcp-Session-Id"
 VERSION_HEADER = "MCP-Protocol-Version"
@@ -41,7 +41,7 @@ class RequestContext:
     reason: str = ""
     started_s: float = 0.0
     principal: Principal | None = None
-    trace: Root | None = None      # where requests are traced, this one or not
+    trace: RootSpan | None = None      # where requests are traced, this one or not
     counts: dict[str, int] = field(default_factory=dict)
 
 

@@ -65,7 +65,7 @@ from longshore.shared.keys import Keys
 from longshore.shared.messaging.mailboxes import Mailboxes
 from longshore.shared.messaging.message_stream import MessageStream
 from longshore.shared.messaging.pubsub import CANCELLED, LISTS_CHANGED, Event, EventListener, Publisher
-from longshore.shared.otlp.lifecycle import exporting
+from longshore.shared.otlp.lifecycle import export_telemetry
 from longshore.shared.process_sampler import sample_process
 from longshore.shared.redis.address import configured_address
 from longshore.shared.redis.connection import RedisLink
@@ -94,7 +94,7 @@ log = structlog.get_logger(__name__)
 
 async def telemetry(app: web.Application, *, registry: CollectorRegistry) -> AsyncIterator[None]:
     """Traces and exports, closed after everything that may still be traced."""
-    async with exporting(app[CONFIG], registry, role="gateway") as traces:
+    async with export_telemetry(app[CONFIG], registry, role="gateway") as traces:
         app[TRACES] = traces
         yield
 

@@ -1,21 +1,21 @@
-"""Errors of the family on their way from a worker to a gateway, and back into exceptions. Pure."""
+"""Conversion between errors and their records, in which a worker's error reaches a gateway. Pure."""
 
 from longshore.shared.errors import LongshoreError
 from longshore.shared.jobs import JobRefused
 
 
 def refusal_of(err: LongshoreError) -> JobRefused:
-    """What travels in place of `err`."""
+    """Return the record of an error."""
     return JobRefused(status=err.status, code=err.code, reason=err.reason, message=str(err))
 
 
 def error_of(refused: JobRefused) -> LongshoreError:
-    """The exception that `refused` stands for: of the class that has its reason, else the base of the family.
+    """Return the exception of a record: of the class with the same reason, else of the base class.
 
-    Status, code and sentence are the refusal's own, whatever the class says.
+    Status, code and message are those of the record.
     """
     kind = _by_reason(LongshoreError).get(refused.reason, LongshoreError)
-    err = kind.__new__(kind, refused.message)  # sets the sentence; some classes compose theirs in __init__
+    err = kind.__new__(kind, refused.message)  # sets the message; some classes compose theirs in __init__
     err.status, err.code, err.reason = refused.status, refused.code, refused.reason
     return err
 

@@ -1,6 +1,6 @@
-"""Logging of every process: one line an event, JSON unless a person watches, and never a secret.
+"""Logging of every process: one line per event, JSON unless on a terminal, secrets hidden.
 
-Everything goes through the same processors to stderr, foreign libraries and tracebacks included.
+All events go through the same processors to stderr, those of libraries and tracebacks included.
 """
 
 import logging
@@ -22,15 +22,15 @@ _FIRST = ("timestamp", "level", "event", "logger")
 _encoder = msgspec.json.Encoder()
 
 context = bound_contextvars
-"""`with context(request="…"):` adds fields to every event logged inside, in this task alone."""
+"""Context manager, as in `with context(request="…"):`, that adds fields to every event logged inside, in this task."""
 
 
-_of_callers: ContextVar[tuple[str, ...]] = ContextVar("secrets_of_callers", default=())
+_task_secrets: ContextVar[tuple[str, ...]] = ContextVar("secrets_of_callers", default=())
 
 
-def hide(*secrets: str) -> None:
-    """Hide these, too, in what is logged in this task: what its caller sent to be kept. The last call counts."""
-    _of_callers.set(secrets)
+def hide_in_task(*secrets: str) -> None:
+    """Hide these secrets of a caller as well in the log lines of this task. The last call counts."""
+    _task_secrets.set(secrets)
 
 
 def configure(
@@ -59,18 +59,18 @@ def configure(
 
 
 def json_lines(secrets: Iterable[str], *, headers: Collection[str] = ()) -> Callable[[logging.LogRecord], str]:
-    """What gives events as they may leave the process: each an object of JSON, secrets hidden."""
+    """Return a function that renders a log record as JSON with secrets hidden."""
     return _rendered(Redactor(secrets, headers=headers), [_to_json]).format
 
 
 def _formatter(redactor: Redactor, *, for_person: bool) -> ProcessorFormatter:
-    return _rendered(redactor, [_on_lines, structlog.dev.ConsoleRenderer()] if for_person else [_to_json])
+    return _rendered(redactor, [_single_lines, structlog.dev.ConsoleRenderer()] if for_person else [_to_json])
 
 
 def _rendered(redactor: Redactor, renderers: Sequence[Processor]) -> ProcessorFormatter:
     def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-        secrets = _of_callers.get()
-        hiding = redactor.besides(secrets) if secrets else redactor
+        secrets = _task_secrets.get()
+        hiding = redactor.with_secrets(secrets) if secrets else redactor
         return {name: hiding.field(name, value) for name, value in event.items()}
 
     return ProcessorFormatter(
@@ -89,13 +89,13 @@ def _rendered(redactor: Redactor, renderers: Sequence[Processor]) -> ProcessorFo
 
 
 def _to_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
-    """One line of JSON. Its strings escape what ends a line already; the rest of `escape` is legal there too."""
+    """Render one line of JSON. Its strings escape line ends already; the rest of `escape` is legal there too."""
     ordered = {name: event[name] for name in _FIRST if name in event} | dict(event)
     return escape(_encoder.encode(ordered).decode())
 
 
-def _on_lines(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Texts on one line each; a traceback keeps its lines, indented, so that none looks like an event."""
+def _single_lines(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Put each text on one line; a traceback keeps its lines, indented, so that none looks like an event."""
     shown: EventDict = {}
     for name, value in event.items():
         if name in ("exception", "stack") and isinstance(value, str):
@@ -110,7 +110,7 @@ def _on_lines(logger: WrappedLogger, method: str, event: EventDict) -> EventDict
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Writes lines. An event that cannot be rendered leaves a mark, never its raw fields."""
+    """Logging handler that writes lines. An event that cannot be rendered leaves a mark, never its raw fields."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (the standard library's name)
         failure = sys.exc_info()[0]

@@ -1,4 +1,4 @@
-"""Prometheus families, on a private registry of each process.
+"""Prometheus metric families of gateways and workers, on a private registry of each process.
 
 Names and labels are API: dashboards of the reference product read them. Labels are bounded: server ids
 of the configuration (`global` or `unknown` where there is none), route templates, fixed lists of results.
@@ -19,7 +19,7 @@ _JOB_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 
 
 class GatewayMetrics:
-    """What a gateway counts."""
+    """Metric families of a gateway."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def counter(name: str, text: str, *labels: str) -> Counter:
@@ -95,7 +95,7 @@ class GatewayMetrics:
 
 
 class WorkerMetrics:
-    """What a worker counts."""
+    """Metric families of a worker."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.jobs_finished = Counter(
@@ -128,26 +128,25 @@ class WorkerMetrics:
 
 
 class Metrics:
-    """Every family of one process; a side's families exist once they are asked for. Built once at start-up;
-    `registry` is what the admin port serves."""
+    """All metric families of one process. Built once at start-up; the admin port serves `registry`."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.vitals = ProcessMetrics(self.registry)
+        self.process = ProcessMetrics(self.registry)
 
     @cached_property
     def gateway(self) -> GatewayMetrics:
-        """What a gateway counts."""
+        """Return the families of a gateway, created at the first access."""
         return GatewayMetrics(self.registry)
 
     @cached_property
     def worker(self) -> WorkerMetrics:
-        """What a worker counts."""
+        """Return the families of a worker, created at the first access."""
         return WorkerMetrics(self.registry)
 
 
 def _lifecycle(registry: CollectorRegistry) -> Counter:
-    """Gateways see sessions begin, workers see them end."""
+    """Counter of session transitions: gateways count starts, workers count ends."""
     return Counter(
         "adapter_sessions_lifecycle_total", "Session transitions.", ["server_id", "event"], registry=registry
     )

@@ -1,4 +1,4 @@
-"""Families that gateways and workers share: the process itself, its Redis, and what all processes share in it."""
+"""Metric families that gateways and workers share: the process, its Redis, and totals over all processes."""
 
 import platform
 import socket
@@ -12,7 +12,7 @@ _SHORT_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.
 
 
 class ProcessMetrics:
-    """The totals are the same in every process: take their `max`, never their `sum`."""
+    """Metric families of every process. The totals are the same in each: take their `max`, never their `sum`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
@@ -38,8 +38,8 @@ class ProcessMetrics:
         build = gauge("longshore_build_info", "What runs, and where.", "version", "python", "replica")
         build.labels(running_version(), platform.python_version(), socket.gethostname()).set(1)
 
-    def show(self, totals: Totals) -> None:
-        """Set the totals."""
+    def set_totals(self, totals: Totals) -> None:
+        """Set the gauges of the totals."""
         self.sessions.set(totals.sessions)
         self.files.labels("upload").set(totals.uploads)
         self.files.labels("artifact").set(totals.artifacts)
@@ -50,7 +50,7 @@ class ProcessMetrics:
 
 
 def running_version() -> str:
-    """The version that runs."""
+    """Return the installed version of longshore."""
     try:
         return version("longshore")
     except PackageNotFoundError:  # run from a source tree that is not installed

@@ -1,4 +1,4 @@
-"""Takes the pulse of a process: once a second, how late its loop is, how fast Redis answers, and the totals there."""
+"""Sampler of process metrics: once a second, event loop lag, Redis round trip time, and the totals in Redis."""
 
 import asyncio
 
@@ -10,22 +10,22 @@ from longshore.shared.state.totals import TotalsStore
 _EVERY_S = 1.0
 
 
-async def sample_process(store: TotalsStore, vitals: ProcessMetrics) -> None:
-    """Measure until cancelled, also while Redis is away; then the last totals stay as they were."""
+async def sample_process(store: TotalsStore, metrics: ProcessMetrics) -> None:
+    """Sample once a second until cancelled. While Redis is away, the last totals stay."""
     while True:
-        await _ask_redis(store, vitals)
-        asleep_s = monotonic_s()
+        await _measure_redis(store, metrics)
+        started_s = monotonic_s()
         await asyncio.sleep(_EVERY_S)
-        vitals.loop_lag.observe(max(0.0, monotonic_s() - asleep_s - _EVERY_S))
+        metrics.loop_lag.observe(max(0.0, monotonic_s() - started_s - _EVERY_S))
 
 
-async def _ask_redis(store: TotalsStore, vitals: ProcessMetrics) -> None:
-    asked_s = monotonic_s()
+async def _measure_redis(store: TotalsStore, metrics: ProcessMetrics) -> None:
+    started_s = monotonic_s()
     try:
         totals = await store.read()
     except StoreDown:
-        vitals.redis_up.set(0)
+        metrics.redis_up.set(0)
         return
-    vitals.redis_seconds.observe(monotonic_s() - asked_s)
-    vitals.redis_up.set(1)
-    vitals.show(totals)
+    metrics.redis_seconds.observe(monotonic_s() - started_s)
+    metrics.redis_up.set(1)
+    metrics.set_totals(totals)

@@ -1,4 +1,4 @@
-"""Takes secrets out of what is logged: by the name of a field, by shape, and by exact value. Pure."""
+"""Redaction of secrets in log events: by field name, by shape, and by exact value. Pure."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -8,8 +8,8 @@ from urllib.parse import quote
 HIDDEN = "[hidden]"
 
 _MIN_SECRET = 6         # shorter ones would black out ordinary words
-_MAX_SCANNED = 65536    # of one text; what lies behind is dropped
-_MAX_TEXT = 8192        # of one text after that; a traceback may be long
+_MAX_SCANNED = 65536    # characters of one text; the rest is dropped
+_MAX_TEXT = 8192        # characters kept of one text; a traceback may be long
 _MAX_DEPTH = 6
 _MAX_INTEGER = 2**63
 
@@ -38,24 +38,24 @@ Clean = bool | int | float | str | None | list["Clean"] | dict[str, "Clean"]
 
 
 class Redactor:
-    """Hides `secrets`, fields of the names `headers` as credentials are, and whatever looks like one."""
+    """Hides `secrets`, the fields named in `headers`, and text that looks like a credential."""
 
     def __init__(self, secrets: Iterable[str] = (), *, headers: Collection[str] = ()) -> None:
         self._headers = frozenset(_as_field(name) for name in headers)
         self._shapes = (*_SHAPES, *_header_lines(headers))
         self._exact = _any_of(secrets)
-        self._besides: re.Pattern[str] | None = None
+        self._more: re.Pattern[str] | None = None
 
-    def besides(self, secrets: Iterable[str]) -> "Redactor":
-        """One that hides these, too."""
+    def with_secrets(self, secrets: Iterable[str]) -> "Redactor":
+        """Return a redactor that hides these as well."""
         made = copy(self)
-        made._besides = _any_of(secrets)
+        made._more = _any_of(secrets)
         return made
 
     def text(self, text: str) -> str:
-        """`text` without secrets, in valid Unicode, shortened."""
+        """Return `text` without secrets, in valid Unicode, shortened."""
         text = text[:_MAX_SCANNED].encode(errors="backslashreplace").decode()
-        for known in (self._exact, self._besides):
+        for known in (self._exact, self._more):
             if known is not None:
                 text = known.sub(HIDDEN, text)
         for pattern, replacement in self._shapes:
@@ -63,7 +63,7 @@ class Redactor:
         return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + "..."
 
     def value(self, value: object, *, depth: int = 0) -> Clean:
-        """Any value of an event as plain data without secrets; what has no plain form becomes its text."""
+        """Convert any value of an event to plain data without secrets; other objects become their text."""
         if value is None or isinstance(value, bool | float):
             return value
         if isinstance(value, int) and abs(value) < _MAX_INTEGER:
@@ -78,7 +78,7 @@ class Redactor:
         return self.text(shown)
 
     def field(self, name: str, value: object, *, depth: int = 0) -> Clean:
-        """As `value`; hidden as a whole when `name` says that it is a credential."""
+        """Convert as `value` does; hide the whole value if `name` is that of a credential."""
         if value is not None and not isinstance(value, bool) and self._is_secret(name, depth):
             return HIDDEN
         return self.value(value, depth=depth)
@@ -95,7 +95,7 @@ def _as_field(header: str) -> str:
 
 
 def _header_lines(headers: Collection[str]) -> list[tuple[re.Pattern[str], str]]:
-    """The shape of such a header with its value; those of one word could be any word of a sentence."""
+    """Build the pattern of these headers with their values, except names of one word, which ordinary text may hold."""
     names = "|".join(re.escape(name) for name in headers if "-" in name)
     if not names:
         return []
@@ -110,11 +110,11 @@ def _any_of(secrets: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _spellings(secret: str) -> set[str]:
-    """The secret, also without its scheme ("Bearer …"), as it stands in a text, in a URL, in a printed value."""
+    """Return the secret as written in text, in a URL and in a printed value, also without its scheme ("Bearer …")."""
     bare = secret.partition(" ")[2].strip() if _SCHEME.match(secret) else secret
     return {spelt for text in (secret, bare) for spelt in (text, quote(text, safe=""), repr(text)[1:-1])}
 
 
 def escape(text: str) -> str:
-    """`text` on one line: control, invisible and direction-changing characters as `\\uXXXX`."""
+    """Put `text` on one line: control, invisible and direction-changing characters as `\\uXXXX`."""
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

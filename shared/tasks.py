@@ -1,4 +1,4 @@
-"""The only place that starts background tasks: each is held until done and its failure is logged."""
+"""Background tasks. No other module starts one: each is referenced until it is done, and its failure is logged."""
 
 import asyncio
 import contextvars
@@ -13,22 +13,24 @@ log = structlog.get_logger(__name__)
 
 
 class Tasks:
-    """A set of background tasks that end together. Built at start-up, closed at shutdown."""
+    """Set of background tasks that end together. Built at start-up, closed at shutdown."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, Any], *, name: str, keeps_trace: bool = False) -> asyncio.Task[Any]:
-        """Run `work` until it ends or `close` cancels it; an exception is logged, never lost. `is_same_work`: it
-        belongs to the trace of whoever starts it."""
-        context = contextvars.copy_context() if keeps_trace else tracing.detached()
+        """Run `work` until it ends or `close` cancels it; an exception is logged, never lost.
+
+        With `keeps_trace` its spans belong to the current trace.
+        """
+        context = contextvars.copy_context() if keeps_trace else tracing.detached_context()
         task = asyncio.create_task(work, name=name, context=context)
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
-        """`start`, for work that nobody asks about again."""
+        """Start `work` without keeping its task."""
         _ = self.start(work, name=name)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
@@ -37,7 +39,7 @@ class Tasks:
             log.error("background_task_failed", task=task.get_name(), exc_info=failure)
 
     async def close(self) -> None:
-        """Cancel what still runs and wait for it."""
+        """Cancel all running tasks and wait for their ends."""
         running = list(self._running)
         for task in running:
             task.cancel()

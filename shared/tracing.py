@@ -1,6 +1,6 @@
-"""The span under way in this task, and its children. Imports nothing of OpenTelemetry, which only recording needs.
+"""Current trace span of the task, and its children. Does not import OpenTelemetry, which only recording needs.
 
-A request that is not traced pays one look at a context variable for each span that it does not have.
+A request that is not traced pays one lookup of a context variable for each span that it does not have.
 """
 
 from collections.abc import Callable
@@ -17,66 +17,68 @@ Kind = Literal["internal", "server", "client", "producer", "consumer"]
 
 
 class Span(Protocol):
-    """One piece of work that is recorded."""
+    """Recorded piece of work."""
 
     @property
     def trace_id(self) -> str:
-        """32 hexadecimal digits, the same in every process that the work goes through."""
+        """Return 32 hexadecimal digits, the same in every process that the work goes through."""
 
     @property
     def traceparent(self) -> str:
-        """What another process needs to go on with the trace (W3C Trace Context §3.2)."""
+        """Return the header with which another process continues the trace (W3C Trace Context §3.2)."""
 
     def child(self, name: str, kind: Kind) -> "Span":
-        """A piece of this work, begun now."""
+        """Start a span for a part of this work."""
 
     def rename(self, name: str) -> None:
-        """Call it what it turned out to be."""
+        """Replace the name of the span."""
 
     def set(self, name: str, value: str | int) -> None:
-        """Say something about it; long texts are cut."""
+        """Set an attribute; long texts are cut."""
 
     def fail(self, error_type: str) -> None:
-        """It failed, in this way of a fixed list of ways."""
+        """Mark the span as failed, with an error type from a fixed list."""
 
-    def move(self, traceparent: str) -> None:
-        """It and what is below it belong to another trace than was thought."""
+    def reparent(self, traceparent: str) -> None:
+        """Move the span and its children into the trace of this caller."""
 
     def discard(self) -> None:
-        """Neither it nor what is below it is recorded after all."""
+        """Drop the span and its children instead of exporting them."""
 
     def end(self) -> None:
-        """It is over, and exported some time. Never waits. Only the first time counts."""
+        """End the span and queue it for export. Never waits. Only the first call counts."""
 
 
 class Traces(Protocol):
-    """Begins the first span of a process in a trace."""
+    """Source of the first span of this process in a trace."""
 
-    def begin(self, name: str, kind: Kind, traceparent: str, *, begun_ns: int = 0) -> Span | None:
-        """None where this work is not to be recorded. A `traceparent` that is none counts as absent. Where the work
-        began before, `begun_ns` says so, by the monotonic clock."""
+    def start_span(self, name: str, kind: Kind, traceparent: str, *, started_ns: int = 0) -> Span | None:
+        """Start a span; None where the trace is not sampled. A malformed `traceparent` counts as absent.
 
-    def decision(self, traceparent: str) -> bool | None:
-        """Whether the caller that names this trace records it; None where it names none."""
+        `started_ns` is the start by the monotonic clock, if that was earlier than now.
+        """
+
+    def is_sampled(self, traceparent: str) -> bool | None:
+        """Return the caller's sampling decision; None where `traceparent` names no trace."""
 
 
 _current: ContextVar[Span | None] = ContextVar("span", default=None)
 
 
-class Within:
-    """`with` over a span, or over nothing: children belong to it; an exception that leaves it is its failure."""
+class SpanScope:
+    """Context manager of a span, or of none: new spans become its children; an exception marks it as failed."""
 
-    __slots__ = ("_binds", "_span", "_token")
+    __slots__ = ("_binds_log", "_span", "_token")
 
-    def __init__(self, span: Span | None, *, binds: bool = False) -> None:
+    def __init__(self, span: Span | None, *, binds_log: bool = False) -> None:
         self._span = span
-        self._binds = binds
+        self._binds_log = binds_log
         self._token: Token[Span | None] | None = None
 
     def __enter__(self) -> Span | None:
         if self._span is not None:
             self._token = _current.set(self._span)
-            if self._binds:
+            if self._binds_log:
                 bind_contextvars(trace_id=self._span.trace_id)
         return self._span
 
@@ -86,82 +88,90 @@ class Within:
         if self._span is None or self._token is None:
             return
         _current.reset(self._token)
-        if self._binds:
+        if self._binds_log:
             unbind_contextvars("trace_id")
         if err is not None:
             self._span.fail(_error_type(err))
         self._span.end()
 
 
-class Root:
-    """`with` over the first span of this process in a trace, or over nothing. It may learn late whose trace it is, and
-    be told that what it stands for goes on after it."""
+class RootSpan:
+    """Context manager of the first span of this process in a trace, or of none.
 
-    __slots__ = ("_begun_ns", "_describe", "_is_placed", "_kind", "_name", "_stood_ns", "_token", "_traces", "span")
+    The caller's trace may become known late, and the span may end before the request does: an event stream has no
+    useful duration.
+    """
+
+    __slots__ = (
+        "_describe", "_ended_early_ns", "_has_caller", "_kind", "_name", "_started_ns", "_token", "_traces", "span",
+    )
 
     def __init__(
         self, traces: Traces, name: str, kind: Kind, traceparent: str, describe: Callable[[Span, int], None]
     ) -> None:
-        """`describe` says of a span what is known once there is an answer, whose status it is given."""
+        """`describe` sets the attributes that are known once the response has a status."""
         self._traces = traces
         self._name = name
         self._kind: Kind = kind
         self._describe = describe
-        self._begun_ns = monotonic_ns()
-        self._stood_ns = 0
-        self._is_placed = bool(traceparent) and traces.decision(traceparent) is not None
+        self._started_ns = monotonic_ns()
+        self._ended_early_ns = 0
+        self._has_caller = bool(traceparent) and traces.is_sampled(traceparent) is not None
         self._token: Token[Span | None] | None = None
-        self.span = traces.begin(name, kind, traceparent)
+        self.span = traces.start_span(name, kind, traceparent)
 
-    def __enter__(self) -> "Root":
+    def __enter__(self) -> "RootSpan":
         if self.span is not None:
-            self._show(self.span)
+            self._activate(self.span)
         return self
 
-    def _show(self, span: Span) -> None:
+    def _activate(self, span: Span) -> None:
         self.span = span
         self._token = _current.set(span)
         bind_contextvars(trace_id=span.trace_id)
 
-    def belongs(self, traceparent: str) -> None:
-        """The caller names its trace in the message: that holds where it named none outside of it."""
-        sampled = None if self._is_placed else self._traces.decision(traceparent)
+    def adopt_trace(self, traceparent: str) -> None:
+        """Continue the trace that the message body names, unless a header has named one."""
+        sampled = None if self._has_caller else self._traces.is_sampled(traceparent)
         if sampled is None:
             return
-        self._is_placed = True
+        self._has_caller = True
         if not sampled:
-            self._hide()
-        elif self.span is not None:
-            self.span.move(traceparent)
+            self._deactivate()
+            return
+        if self.span is not None:
+            self.span.reparent(traceparent)
             bind_contextvars(trace_id=self.span.trace_id)
-        elif (span := self._traces.begin(self._name, self._kind, traceparent, begun_ns=self._begun_ns)) is not None:
-            self._show(span)
+            return
+        span = self._traces.start_span(self._name, self._kind, traceparent, started_ns=self._started_ns)
+        if span is not None:
+            self._activate(span)
 
-    def _hide(self) -> None:
+    def _deactivate(self) -> None:
         if self.span is not None and self._token is not None:
             self.span.discard()
             unbind_contextvars("trace_id")
             _current.reset(self._token)
             self.span = self._token = None
 
-    def stands(self, status: int) -> None:
-        """What was asked for is there, and stays for as long as anybody likes: that is the end of the span."""
+    def end_early(self, status: int) -> None:
+        """End the span when a stream has been opened, which may stay open for any time."""
         if self.span is not None:
             self._describe(self.span, status)
             self.span.end()
-            self._stood_ns = monotonic_ns()
+            self._ended_early_ns = monotonic_ns()
 
-    def tell(self, status: int) -> None:
-        """Say what came of it; of what stood, that and when it ended."""
+    def describe_end(self, status: int) -> None:
+        """Describe the end of the request; for a span that has ended early, in a child span of the stream's end."""
         if self.span is None:
             return
-        if not self._stood_ns:
+        if not self._ended_early_ns:
             self._describe(self.span, status)
             return
         ended = self.span.child("stream ended", "internal")
         self._describe(ended, status)
         ended.rename("stream ended")
-        ended.set("longshore.stream.seconds", (monotonic_ns() - self._stood_ns) // 1_000_000_000)
+        ended.set("longshore.stream.seconds", (monotonic_ns() - self._ended_early_ns) // 1_000_000_000)
         ended.end()
 
     def __exit__(
@@ -180,42 +190,42 @@ def _error_type(err: BaseException) -> str:
     return err.reason if isinstance(err, LongshoreError) else type(err).__name__
 
 
-NOTHING = Within(None)
-"""For work that is not traced."""
+NO_SPAN = SpanScope(None)
+"""Context manager for work that is not traced."""
 
 
-def child(name: str, kind: Kind = "internal") -> Within:
-    """`with` over a piece of the work under way; yields None where that is not traced."""
+def child(name: str, kind: Kind = "internal") -> SpanScope:
+    """Return the context manager of a new child of the current span; it yields None where nothing is traced."""
     parent = _current.get()
-    return NOTHING if parent is None else Within(parent.child(name, kind))
+    return NO_SPAN if parent is None else SpanScope(parent.child(name, kind))
 
 
-def begin_child(name: str, kind: Kind) -> Span | None:
-    """As `child`, for work that no block surrounds: whoever begins it ends it."""
+def start_child(name: str, kind: Kind) -> Span | None:
+    """Start a child of the current span that the caller ends. None where nothing is traced."""
     parent = _current.get()
     return None if parent is None else parent.child(name, kind)
 
 
-def continued(traces: Traces | None, name: str, kind: Kind, traceparent: str) -> Within:
-    """`with` over the first span of this process in a trace that began elsewhere. Log lines inside carry its id."""
-    span = traces.begin(name, kind, traceparent) if traces is not None and traceparent else None
-    return NOTHING if span is None else Within(span, binds=True)
+def continue_trace(traces: Traces | None, name: str, kind: Kind, traceparent: str) -> SpanScope:
+    """Return the context manager of a span that continues another process's trace. Log lines inside carry its id."""
+    span = traces.start_span(name, kind, traceparent) if traces is not None and traceparent else None
+    return NO_SPAN if span is None else SpanScope(span, binds_log=True)
 
 
 def traceparent() -> str:
-    """What lets another process go on with the work under way; "" where it is not traced."""
+    """Return the `traceparent` header of the current span; "" where nothing is traced."""
     span = _current.get()
     return "" if span is None else span.traceparent
 
 
 def exemplar() -> dict[str, str] | None:
-    """What a histogram keeps of the work under way, as one example of what it counts; None where it is not traced."""
+    """Return the Prometheus exemplar of the current span; None where nothing is traced."""
     span = _current.get()
     return None if span is None else {"trace_id": span.trace_id}
 
 
-def detached() -> Context | None:
-    """A context for a task that may outlive the work under way: what it does is no part of it. None for the own one."""
+def detached_context() -> Context | None:
+    """Return a context without the current span, for a task that may outlive it; None if there is no span."""
     if _current.get() is None:
         return None
     context = copy_context()

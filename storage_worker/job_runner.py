@@ -111,7 +111,7 @@ class JobRunner:
         try:
             async with asyncio.timeout(job.timeout_s):
                 order = decoder.decode(body)
-                with tracing.continued(self._traces, f"run {job.name}", "consumer", order.traceparent):
+                with tracing.continue_trace(self._traces, f"run {job.name}", "consumer", order.traceparent):
                     return await job.work(self._stores, order)
         except Refused as err:
             return refusal_of(err)

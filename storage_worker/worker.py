@@ -17,7 +17,7 @@ from longshore.shared.ids import new_id
 from longshore.shared.jobs import Cleanup, Sweep
 from longshore.shared.keys import Keys
 from longshore.shared.metrics import Metrics, WorkerMetrics
-from longshore.shared.otlp.lifecycle import exporting
+from longshore.shared.otlp.lifecycle import export_telemetry
 from longshore.shared.process_metrics import ProcessMetrics
 from longshore.shared.process_sampler import sample_process
 from longshore.shared.redis.address import RedisAddress, configured_address
@@ -73,8 +73,8 @@ async def serve(config: Config, admin_port: int | None = None) -> None:
     try:
         with _admin(config.core.admin_host, port, metrics.registry):
             async with (
-                exporting(config, metrics.registry, role="worker") as traces,
-                running_worker(config, metrics.worker, metrics.vitals, traces),
+                export_telemetry(config, metrics.registry, role="worker") as traces,
+                running_worker(config, metrics.worker, metrics.process, traces),
             ):
                 await stopped.wait()
                 log.info("worker_stopping")

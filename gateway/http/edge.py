@@ -76,7 +76,7 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
             if context.is_message:
                 _measure(request, context, response)
             if context.trace is not None:
-                context.trace.tell(status)
+                context.trace.describe_end(status)
             structlog.contextvars.clear_contextvars()
 
 

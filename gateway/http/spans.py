@@ -8,7 +8,7 @@ from aiohttp import web
 from longshore.gateway.appkeys import TRACES
 from longshore.gateway.request_context import RequestContext
 from longshore.shared import tracing
-from longshore.shared.tracing import Root, Span
+from longshore.shared.tracing import RootSpan, Span
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -17,9 +17,9 @@ def traced(request: web.Request, context: RequestContext) -> AbstractContextMana
     """`with` over the request's span, a part of its caller's trace where it names one; over nothing mostly."""
     traces = request.app[TRACES]
     if traces is None:
-        return tracing.NOTHING
+        return tracing.NO_SPAN
     outer = request.headers.get("traceparent", "")
-    context.trace = Root(traces, "request", "server", outer, partial(_describe, request, context))
+    context.trace = RootSpan(traces, "request", "server", outer, partial(_describe, request, context))
     return context.trace
 
 

@@ -79,7 +79,7 @@ async def post(mount: Mount, request: web.Request) -> web.StreamResponse:
     message = wire.parse(body)
     context.message_id, context.method = message.id, _known(message.method)
     if context.trace is not None and message.traceparent:
-        context.trace.belongs(message.traceparent)
+        context.trace.adopt_trace(message.traceparent)
     if modern.is_modern(message, request.headers.get(VERSION_HEADER)):
         return await modern_endpoint.post(mount, request, message, body, _handle)
     if message.method == "initialize" and message.kind is Kind.REQUEST:

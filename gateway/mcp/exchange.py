@@ -221,5 +221,5 @@ def upstream_headers(request: web.Request, mount: Mount, upstream_id: str) -> di
     if mount.server.pass_client_token and principal.grant is not None:
         found["Authorization"] = f"Bearer {principal.credential}"
     if mount.headers.passthrough or principal.credential:
-        log.hide(*(found[name] for name in mount.headers.passthrough if name in found), principal.credential)
+        log.hide_in_task(*(found[name] for name in mount.headers.passthrough if name in found), principal.credential)
     return found

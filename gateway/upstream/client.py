@@ -261,7 +261,7 @@ class UpstreamClient:
         """
         if self._authorization and not any(name.lower() == "authorization" for name in headers):
             headers = {**headers, "Authorization": self._authorization}
-        span = tracing.begin_child(f"upstream {method}", "client")
+        span = tracing.start_child(f"upstream {method}", "client")
         if span is not None:
             headers = {name: value for name, value in headers.items() if name.lower() != "traceparent"}
             headers["traceparent"] = span.traceparent

@@ -1,7 +1,7 @@
-"""Everything that a process exports by OTLP: begun once at start-up, closed last.
+"""OTLP export of one process: spans, metrics and log lines. Created once at start-up, closed last.
 
-Each signal has a thread of its own and a bounded queue: a collector that hangs, refuses or is not there costs
-data, which `longshore_telemetry_dropped_total` counts, and never a request.
+Each signal has its own thread and a bounded queue: a collector that hangs, refuses or is unreachable costs data,
+which `longshore_telemetry_dropped_total` counts, and never a request.
 """
 
 import logging
@@ -24,7 +24,7 @@ from longshore.shared.process_metrics import running_version
 
 
 class Export:
-    """One process's export. `role` is `gateway` or `worker`."""
+    """Exporters of all signals. `role` is `gateway` or `worker`."""
 
     def __init__(self, config: Config, registry: CollectorRegistry, *, role: str) -> None:
         telemetry = self._config = config.telemetry
@@ -36,7 +36,7 @@ class Export:
         spans = exporters.spans(telemetry)
         self._spans: Batches[RecordedSpan] = Batches(
             lambda batch: spans.export(
-                [span.readable(resource) for span in batch if span.is_wanted]
+                [span.readable(resource) for span in batch if span.is_recorded]
             ) is SpanExportResult.SUCCESS,
             _bounds(telemetry), dropped.labels("traces"), name="traces",
         )
@@ -49,7 +49,7 @@ class Export:
             logging.getLogger().addHandler(self._handler)
 
     def close(self) -> None:
-        """Export what waits, within `telemetry.shutdown_drain_timeout_seconds`. Blocks: not for the loop."""
+        """Export the queues, within `telemetry.shutdown_drain_timeout_seconds`. Blocks: not for the event loop."""
         if self._handler is not None:
             logging.getLogger().removeHandler(self._handler)
         flush = self._config.flush_on_shutdown
@@ -95,10 +95,10 @@ class _Metrics:
     def _send(self) -> None:
         try:
             at_ns = now_ns()
-            since_ns = min(self._since_ns, at_ns)       # where the clock was set back, no count ends before it begins
+            since_ns = min(self._since_ns, at_ns)   # no interval ends before its start after the clock was set back
             data = metrics.read(self._registry, self._resource, since_ns=since_ns, now_ns=at_ns)
             sent = self._exporter.export(data) is MetricExportResult.SUCCESS
-        except Exception:  # noqa: BLE001  (as in Batches: the thread goes on)
+        except Exception:  # noqa: BLE001  (as in Batches: the thread survives)
             sent = False
         if not sent:
             self._dropped.inc()
@@ -108,8 +108,8 @@ def _logs(config: Telemetry, resource: Resource, dropped: Counter) -> Batches[Li
     exporter = exporters.logs(config)
     delay_ms = config.log_batch_schedule_delay_millis
     bounds = Bounds(
-        waiting=config.log_batch_max_queue_size or config.max_queue_size,
-        together=config.log_batch_max_export_batch_size or config.queue_batch_size,
+        max_waiting=config.log_batch_max_queue_size or config.max_queue_size,
+        batch_size=config.log_batch_max_export_batch_size or config.queue_batch_size,
         every_s=config.periodic_flush_seconds if delay_ms is None else delay_ms / 1000,
     )
     return Batches(
@@ -120,7 +120,7 @@ def _logs(config: Telemetry, resource: Resource, dropped: Counter) -> Batches[Li
 
 def _bounds(config: Telemetry) -> Bounds:
     return Bounds(
-        waiting=config.max_queue_size, together=config.queue_batch_size, every_s=config.periodic_flush_seconds
+        max_waiting=config.max_queue_size, batch_size=config.queue_batch_size, every_s=config.periodic_flush_seconds
     )
 
 

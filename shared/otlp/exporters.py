@@ -1,4 +1,4 @@
-"""The SDK's OTLP exporters as the configuration has them, for http and grpc."""
+"""OTLP exporters of the SDK for http and grpc, created from the `telemetry` section."""
 
 import ssl
 from pathlib import Path
@@ -18,8 +18,10 @@ _SIGNALS = ("traces", "metrics", "logs")
 
 
 def endpoint(config: Telemetry, signal: str) -> str:
-    """Where a signal goes. Over http, an endpoint that ends in `/v1/<signal>` stands for its siblings too,
-    any other is what `/v1/<signal>` is appended to; `logs_endpoint` is taken as it is."""
+    """Return the URL of a signal. Over http, `/v1/<signal>` replaces the path of another signal or is appended.
+
+    `logs_endpoint` is used unchanged.
+    """
     if signal == "logs" and config.logs_endpoint is not None:
         return config.logs_endpoint
     if config.transport == "grpc":
@@ -32,7 +34,7 @@ def endpoint(config: Telemetry, signal: str) -> str:
 
 
 def spans(config: Telemetry) -> SpanExporter:
-    """Sends spans. Raises Refused for a `ca_file` that is none, as all of these do."""
+    """Create the exporter of spans. Raises Refused for an unusable `ca_file`, like `metrics` and `logs`."""
     if config.transport == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
 
@@ -43,7 +45,7 @@ def spans(config: Telemetry) -> SpanExporter:
 
 
 def metrics(config: Telemetry) -> MetricExporter:
-    """Sends metrics."""
+    """Create the exporter of metrics."""
     if config.transport == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as OverGrpc
 
@@ -54,20 +56,20 @@ def metrics(config: Telemetry) -> MetricExporter:
 
 
 def logs(config: Telemetry) -> LogRecordExporter:
-    """Sends log lines."""
+    """Create the exporter of log lines."""
     timeout_ms = config.log_batch_export_timeout_millis
-    within_s = config.export_timeout_seconds if timeout_ms is None else timeout_ms / 1000
+    timeout_s = config.export_timeout_seconds if timeout_ms is None else timeout_ms / 1000
     if config.transport == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as OverGrpc
 
-        return OverGrpc(**_grpc(config, "logs") | {"timeout": within_s})
+        return OverGrpc(**_grpc(config, "logs") | {"timeout": timeout_s})
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as OverHttp
 
-    return OverHttp(**_http(config, "logs") | {"timeout": within_s})
+    return OverHttp(**_http(config, "logs") | {"timeout": timeout_s})
 
 
 def _http(config: Telemetry, signal: str) -> dict[str, Any]:
-    _ = _authorities(config)    # the exporter would find out with its first export
+    _ = _authorities(config)    # else only the first export would fail
     session = requests.Session()
     session.trust_env = not config.ca_file      # REQUESTS_CA_BUNDLE would win over the file
     return {
@@ -78,10 +80,10 @@ def _http(config: Telemetry, signal: str) -> dict[str, Any]:
 
 
 def _grpc(config: Telemetry, signal: str) -> dict[str, Any]:
-    # The exporter takes the scheme's word over `insecure`: an address without one leaves it to the key.
+    # The URL's scheme wins over `insecure`, which counts for an address without a scheme.
     url = endpoint(config, signal)
     secure = url.startswith("https://") or not config.insecure
-    headers = tuple((name.lower(), value) for name, value in config.headers.items())   # gRPC takes no capitals
+    headers = tuple((name.lower(), value) for name, value in config.headers.items())   # gRPC allows no upper case
     return {
         "endpoint": url.partition("://")[2], "insecure": not secure, "headers": headers,
         "timeout": config.export_timeout_seconds,
@@ -90,11 +92,11 @@ def _grpc(config: Telemetry, signal: str) -> dict[str, Any]:
 
 
 def _authorities(config: Telemetry) -> bytes | None:
-    """What `telemetry.ca_file` holds; None for the authorities that the exporters bring along."""
+    """Read `telemetry.ca_file`; None for the certificate authorities that the exporters bring along."""
     if not config.ca_file:
         return None
     try:
-        ssl.create_default_context(cafile=config.ca_file)   # gRPC would accept any text and trust nobody
+        ssl.create_default_context(cafile=config.ca_file)   # gRPC would accept any text and then trust no server
         return Path(config.ca_file).read_bytes()
     except OSError as err:
         why = err.strerror or "it holds no certificate in PEM"

@@ -1,4 +1,4 @@
-"""Telemetry of one process for as long as it runs. OpenTelemetry is imported only where it is switched on."""
+"""Start and end of the OTLP export of a process. OpenTelemetry is imported only if `telemetry` is enabled."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,8 +11,8 @@ from longshore.shared.tracing import Traces
 
 
 @asynccontextmanager
-async def exporting(config: Config, registry: CollectorRegistry, *, role: str) -> AsyncIterator[Traces | None]:
-    """Export while the block runs, and once more when it is left; yields what begins traces, None when it is off."""
+async def export_telemetry(config: Config, registry: CollectorRegistry, *, role: str) -> AsyncIterator[Traces | None]:
+    """Export inside the block and once more at its end; yields the source of spans, None when telemetry is off."""
     if not config.telemetry.enabled:
         yield None
         return

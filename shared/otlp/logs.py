@@ -1,4 +1,4 @@
-"""Log lines as OTLP records: the same events with the same things hidden as on the console."""
+"""Log lines as OTLP records: the same events as on the console, with the same secrets hidden."""
 
 import logging
 from collections.abc import Collection, Iterable
@@ -22,11 +22,11 @@ _SEVERITIES = (
     (logging.CRITICAL, SeverityNumber.FATAL), (logging.ERROR, SeverityNumber.ERROR),
     (logging.WARNING, SeverityNumber.WARN), (logging.INFO, SeverityNumber.INFO),
 )
-_OWN_CAUSE = ("opentelemetry", "grpc", "urllib3", "requests")   # a line about an export must not cause an export
+_OWN_CAUSE = ("opentelemetry", "grpc", "urllib3", "requests")   # a log line about an export must not cause an export
 
 
 class Line(NamedTuple):
-    """One event as the console has it, and what the collector is told beside it."""
+    """Log event as on the console, with the fields that only the collector gets."""
 
     text: str           # JSON, secrets hidden
     created_s: float
@@ -34,7 +34,7 @@ class Line(NamedTuple):
     traceparent: str
 
     def readable(self, resource: Resource) -> ReadableLogRecord:
-        """What the SDK's exporters take."""
+        """Convert to the SDK's log record."""
         fields = _decode(self.text)
         body = str(fields.pop("event", ""))
         for name in ("timestamp", "level"):
@@ -49,7 +49,7 @@ class Line(NamedTuple):
 
 
 class OtlpHandler(logging.Handler):
-    """Hands every event over for export. Never waits; all but the text is made where it is exported."""
+    """Logging handler that queues every event for export. Never waits; the export thread builds the record."""
 
     def __init__(self, batches: Batches[Line], secrets: Iterable[str], *, headers: Collection[str] = ()) -> None:
         super().__init__()
@@ -61,8 +61,8 @@ class OtlpHandler(logging.Handler):
             return
         try:
             line = Line(self._text(record), record.created, record.levelno, tracing.traceparent())
-        except Exception:  # noqa: BLE001  (as on the console: an event that cannot be rendered costs itself alone)
-            self._batches.lose()
+        except Exception:  # noqa: BLE001  (as on the console: an event that cannot be rendered is lost alone)
+            self._batches.count_lost()
             return
         self._batches.put(line)
 

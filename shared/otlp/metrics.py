@@ -1,4 +1,4 @@
-"""The Prometheus registry as OTLP metrics, under the same names. Pure but for reading the registry."""
+"""Prometheus registry as OTLP metrics, under the same names. Pure except for reading the registry."""
 
 from collections.abc import Iterable
 
@@ -26,7 +26,7 @@ _Labels = tuple[tuple[str, str], ...]
 
 
 def read(registry: CollectorRegistry, resource: Resource, *, since_ns: int, now_ns: int) -> MetricsData:
-    """Every family as it stands at `now_ns`; counts began at `since_ns`."""
+    """Convert every metric family as of `now_ns`; counts began at `since_ns`."""
     found = [_metric(family, since_ns, now_ns) for family in registry.collect()]
     scope = ScopeMetrics(_SCOPE, [metric for metric in found if metric is not None], "")
     return MetricsData([ResourceMetrics(resource, [scope], "")])
@@ -51,7 +51,7 @@ def _numbers(samples: Iterable[Sample], since_ns: int, now_ns: int) -> list[Numb
 
 
 def _histograms(samples: Iterable[Sample], since_ns: int, now_ns: int) -> list[HistogramDataPoint]:
-    """Prometheus counts what lies below each bound, OTLP what lies between two."""
+    """Convert histogram samples: Prometheus counts values below each bound, OTLP values between two bounds."""
     below: dict[_Labels, list[tuple[float, float]]] = {}
     sums: dict[_Labels, float] = {}
     for sample in samples:

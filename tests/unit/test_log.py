@@ -278,7 +278,7 @@ def test_long_texts_and_deep_values_are_cut() -> None:
 
 def test_what_the_caller_of_a_task_sent_is_hidden_in_what_the_task_logs(lines: io.StringIO) -> None:
     def within() -> None:
-        log.hide("Token a-callers-own", "b/callers own")
+        log.hide_in_task("Token a-callers-own", "b/callers own")
         try:
             raise ValueError("sent b/callers own")
         except ValueError:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
-BOUNDS = Bounds(waiting=100, together=100, every_s=60)
+BOUNDS = Bounds(max_waiting=100, batch_size=100, every_s=60)
 
 
 def counter() -> Counter:
@@ -54,7 +54,7 @@ def test_a_failure_is_the_spans_and_its_parents() -> None:
     spans: Batches[RecordedSpan] = Batches(_into(ended), BOUNDS, counter(), name="test")
     traces = RecordedTraces(spans, 1.0)
 
-    with pytest.raises(KeyError), tracing.continued(traces, "outer", "server", PARENT), tracing.child("inner"):
+    with pytest.raises(KeyError), tracing.continue_trace(traces, "outer", "server", PARENT), tracing.child("inner"):
         raise KeyError
     spans.close(until_s=monotonic_s() + 5, flush=True)
 
@@ -71,7 +71,7 @@ def test_an_exported_log_line_is_redacted_and_names_its_trace() -> None:
     handler = OtlpHandler(lines, ["a-configured-secret"])
     record = logging.LogRecord("tests", logging.WARNING, "", 1, "Bearer abcdefghij a-configured-secret", None, None)
 
-    with tracing.continued(RecordedTraces(spans, 1.0), "request", "server", PARENT):
+    with tracing.continue_trace(RecordedTraces(spans, 1.0), "request", "server", PARENT):
         handler.emit(record)
     for batches in (lines, spans):
         batches.close(until_s=monotonic_s() + 5, flush=True)
@@ -91,7 +91,7 @@ def test_nobody_waits_for_an_export_that_hangs() -> None:
         begun.set()
         return hangs.wait(10)
 
-    batches: Batches[int] = Batches(export, Bounds(waiting=3, together=1, every_s=60), dropped, name="test")
+    batches: Batches[int] = Batches(export, Bounds(max_waiting=3, batch_size=1, every_s=60), dropped, name="test")
     batches.put(0)
     assert begun.wait(5)
 

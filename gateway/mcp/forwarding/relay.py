@@ -171,7 +171,7 @@ async def _copy_stream(
             await stream.write(chunk)
 
     if standing is not None and context.trace is not None:
-        context.trace.stands(answer.status)
+        context.trace.end_early(answer.status)
     try:
         if standing is None:
             await copy()

@@ -150,7 +150,7 @@ async def _stream(
         )
         context.head_sent = True
         if context.trace is not None:
-            context.trace.stands(200)
+            context.trace.end_early(200)
         await response.prepare(request)
         stream = streams.add(response)
         held.callback(streams.remove, stream)
