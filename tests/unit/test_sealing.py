@@ -1,9 +1,10 @@
-"""Text that clients carry for us and can neither read nor change."""
+"""Sealed tokens, which clients store for longshore and can neither read nor change."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longshore.shared.crypto.sealed_tokens import Sealer
+from longshore.shared.crypto.sealed_tokens import SealedRecord, Sealer
 
 _SEALER = Sealer(["a secret of the tests"], "tests")
 _SEALED = _SEALER.seal(b"what nobody else reads")
@@ -37,3 +38,21 @@ def test_a_secret_that_was_replaced_still_opens_and_another_purpose_never() -> N
     assert new.unseal(old.seal(b"x")) == b"x"
     assert old.unseal(new.seal(b"x")) is None
     assert Sealer(["old"], "something else").unseal(old.seal(b"x")) is None
+
+
+class _First(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    name: str
+
+
+class _Second(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    name: str
+
+
+def test_a_sealed_record_is_unsealed_and_one_of_another_version_is_not() -> None:
+    first, second = SealedRecord(_First), SealedRecord(_Second)
+    token = first.seal(_SEALER, _First("a"))
+
+    assert first.unseal(_SEALER, token) == _First("a")
+    assert second.unseal(_SEALER, token) is None
+    assert first.unseal(_SEALER, _SEALER.seal(b"no record")) is None
+    assert first.unseal(_SEALER, "other text") is None

@@ -14,17 +14,15 @@ from longshore.gateway.appkeys import FILES
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.wire import inputs, jsonrpc
 from longshore.shared.clock import now_ms
-from longshore.shared.crypto.sealed_tokens import Sealer
+from longshore.shared.crypto.sealed_tokens import SealedRecord, Sealer
 from longshore.shared.errors import InvalidState
 
 _MARK = "longshore."
 _KIND = b'"input_required"'
 _TTL_MS = 3_600_000
-_VERSION = 1
 
 
-class _Sealed(msgspec.Struct, frozen=True, array_like=True):
-    version: int
+class _Sealed(msgspec.Struct, frozen=True, array_like=True, tag=1):
     scope: str                   # names principal, server and workspace at once
     digest: bytes                # of the client's request
     expires_ms: int              # since the epoch
@@ -49,8 +47,7 @@ class RetryState:
         return bool(self.artifact_id or self.uploads)
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(_Sealed)
+_sealed = SealedRecord(_Sealed)
 _texts = msgspec.json.Decoder(str)
 
 
@@ -66,7 +63,7 @@ async def opened(exchange: Exchange, params: jsonrpc.RawMap) -> RetryState | Non
     if not said.startswith(_MARK):
         return RetryState()
     sealed, _, state = said.removeprefix(_MARK).partition(".")
-    found, scope = _unsealed(exchange.request.app[RETRY_SEALER], sealed), exchange.caller.session_id
+    found, scope = _sealed.unseal(exchange.request.app[RETRY_SEALER], sealed), exchange.caller.session_id
     if found is None or found.scope != scope or found.digest != _digest(exchange):
         raise InvalidState("this requestState is not of this caller and this request; make the call again without it")
     if found.expires_ms <= now_ms():
@@ -89,21 +86,12 @@ def kept(exchange: Exchange, carried: RetryState, response: bytes) -> bytes:
     if bytes(result.get("resultType", b"")) != _KIND:
         return response
     carried.is_kept = True
-    sealed = exchange.request.app[RETRY_SEALER].seal(_encode(_Sealed(
-        _VERSION, exchange.caller.session_id, _digest(exchange), now_ms() + _TTL_MS, carried.artifact_id,
+    sealed = _sealed.seal(exchange.request.app[RETRY_SEALER], _Sealed(
+        exchange.caller.session_id, _digest(exchange), now_ms() + _TTL_MS, carried.artifact_id,
         carried.not_before_ns, carried.uploads, "requestState" in result,
-    )))
+    ))
     result["requestState"] = jsonrpc.raw(f"{_MARK}{sealed}.{_text(result.get('requestState', msgspec.Raw()))}")
     return jsonrpc.close_object(message | {"result": jsonrpc.raw(result)})
-
-
-def _unsealed(sealer: Sealer, sealed: str) -> _Sealed | None:
-    content = sealer.unseal(sealed)
-    try:
-        found = _decoder.decode(content) if content is not None else None
-    except msgspec.DecodeError:      # sealed by another version of ours
-        return None
-    return found if found is not None and found.version == _VERSION else None
 
 
 def _digest(exchange: Exchange) -> bytes:

@@ -6,17 +6,14 @@ each answers once is seen to by the mailbox that it names, which takes one messa
 
 import msgspec
 
-from longshore.shared.crypto.sealed_tokens import Sealer
+from longshore.shared.crypto.sealed_tokens import SealedRecord, Sealer
 from longshore.shared.errors import InvalidState
 from longshore.shared.state.sessions import Caller
 
-_VERSION = 1
 
+class RequestState(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Content of a `requestState`. The scope names principal, server and workspace at once."""
 
-class RequestState(msgspec.Struct, frozen=True, array_like=True):
-    """What is sealed. The scope names principal, server and workspace at once."""
-
-    version: int
     scope: str
     server: str
     principal: str
@@ -26,15 +23,15 @@ class RequestState(msgspec.Struct, frozen=True, array_like=True):
     call: str
     round: int
     box: str                     # the mailbox that takes the answers
-    disconnect_box: str                 # the mailbox that is told when the client goes away
+    disconnect_box: str          # the mailbox that is told when the client goes away
 
 
-_decoder = msgspec.msgpack.Decoder(RequestState)
+_sealed = SealedRecord(RequestState)
 
 
 def sealed(sealer: Sealer, state: RequestState) -> str:
-    """The text that the client sends back."""
-    return sealer.seal(msgspec.msgpack.encode(state))
+    """Return the text that the client sends back."""
+    return _sealed.seal(sealer, state)
 
 
 def new(
@@ -43,14 +40,14 @@ def new(
     """The state of one round. `turn` is its number and its two mailboxes."""
     number, box, leaving = turn
     return RequestState(
-        _VERSION, caller.session_id, caller.server, caller.principal, digest, expires_ms, process, call, number, box,
+        caller.session_id, caller.server, caller.principal, digest, expires_ms, process, call, number, box,
         leaving,
     )
 
 
 def verified(sealer: Sealer, text: str, caller: Caller, digest: bytes, now_ms: int) -> RequestState:
     """The state behind `text`. Raises InvalidState when it is forged, another caller's, for another request or old."""
-    state = _opened(sealer, text)
+    state = _sealed.unseal(sealer, text)
     if state is None:
         raise InvalidState("this requestState is not one of ours; make the call again without it")
     if (state.scope, state.server, state.principal) != (caller.session_id, caller.server, caller.principal):
@@ -60,12 +57,3 @@ def verified(sealer: Sealer, text: str, caller: Caller, digest: bytes, now_ms: i
     if state.expires_ms <= now_ms:
         raise InvalidState("this requestState has expired; make the call again without it")
     return state
-
-
-def _opened(sealer: Sealer, text: str) -> RequestState | None:
-    content = sealer.unseal(text)
-    try:
-        state = _decoder.decode(content) if content is not None else None
-    except msgspec.DecodeError:      # sealed by another version of ours
-        return None
-    return state if state is not None and state.version == _VERSION else None
