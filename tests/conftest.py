@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from tests.fixtures.gateway import Backing, backing
 from tests.fixtures.secrecy import WATCH, see_events, watching_requests
 from tests.fixtures.upstreams import ScriptedUpstream, scripted
+from tests.fixtures.workers import Worker, Workers, is_worker
 
 # How fast examples are made and checked is the machine's business, which may have others to serve.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,9 +31,17 @@ def _no_secret_came_out() -> Iterator[None]:
     assert WATCH.take() == []
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests that processes share are shared by tests/fixtures/workers.py."""
+    config.pluginmanager.register(Worker(config) if is_worker(config) else Workers(), "workers")
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Processes that all tests share end after the last of them."""
-    if leaks := WATCH.take():
+    workers = session.config.pluginmanager.get_plugin("workers")
+    if isinstance(workers, Worker):
+        workers.report(WATCH.take())
+    elif isinstance(workers, Workers) and (leaks := WATCH.take() + workers.leaks):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         raise pytest.UsageError("secrets came out of processes that tests share: " + "; ".join(leaks))
 

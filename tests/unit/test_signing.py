@@ -74,7 +74,7 @@ def test_every_character_counts(field: str, at: int, char: str) -> None:
     [
         ("expires", str(_NOW + 61)), ("expires", f"+{_NOW + 60}"), ("expires", f" {_NOW + 60}"), ("expires", "-1"),
         ("expires", "9" * 5000), ("expires", "١٢٣"), ("expires", "1e9"), ("expires", ""),
-        ("scope", new_session_id()), ("scope", "x" * 10_000), ("scope", "../../etc"), ("nonce", new_id()),
+        ("scope", "s" * 32), ("scope", "x" * 10_000), ("scope", "../../etc"), ("nonce", "n" * 22),
         ("nonce", "a:b"), ("sig", ""), ("sig", "ü" * 43), ("sig", "A" * 43), ("key", "00000000"), ("key", ""),
     ],
 )
