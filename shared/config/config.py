@@ -1,4 +1,4 @@
-"""The whole configuration, and the questions whose answer takes more than one key. Pure."""
+"""The complete configuration, and values that are derived from several keys. Pure."""
 
 from typing import Annotated
 from urllib.parse import quote
@@ -17,7 +17,7 @@ from longshore.shared.config.urls import url_secrets
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """A checked configuration: defaults filled in, variables substituted, sizes in bytes."""
+    """A valid configuration: variables are substituted, missing keys have their defaults, sizes are in bytes."""
 
     core: Core = Core()
     limits: Limits = Limits()
@@ -33,11 +33,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     redis_url_variable: Annotated[str | None, Marker.NOT_IN_FILE] = None  # LONGSHORE_REDIS_URL when the file was read
 
     def server(self, server_id: str) -> Server | None:
-        """The server of that id, None when there is none."""
+        """Server with the id `server_id`, or None."""
         return next((server for server in self.servers if server.id == server_id), None)
 
     def tool_timeout_s(self, server: Server, adapter: Adapter | None = None) -> float | None:
-        """Seconds a tool call may take, None for no limit: the adapter's, else the server's, else core's."""
+        """Timeout of a tool call, None for no limit: of the adapter, else of the server, else of core."""
         own = adapter.overrides.tool_call_timeout_seconds if adapter is not None else None
         for seconds in (own, server.tool_defaults.tool_call_timeout_seconds):
             if seconds is not None:
@@ -46,17 +46,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return None if default is None else float(default)
 
     def allow_raw_output(self, server: Server, adapter: Adapter | None = None) -> bool:
-        """Whether an artifact's bytes go into the tool result: the adapter's, the server's, then core's word."""
-        words: list[bool | None] = []
+        """True if tool results contain the bytes of artifacts: set by the adapter, else the server, else core."""
+        values: list[bool | None] = []
         if isinstance(adapter, ArtifactProducer):
-            words.append(adapter.allow_raw_output)
+            values.append(adapter.allow_raw_output)
         if adapter is not None:
-            words.append(adapter.overrides.allow_raw_output)
-        words += [server.tool_defaults.allow_raw_output, self.core.defaults.allow_raw_output]
-        return next((word for word in words if word is not None), False)
+            values.append(adapter.overrides.allow_raw_output)
+        values += [server.tool_defaults.allow_raw_output, self.core.defaults.allow_raw_output]
+        return next((value for value in values if value is not None), False)
 
     def spill_over_bytes(self, server: Server) -> int | None:
-        """Above which size blocks of tool results become artifacts, None for never: the server's word, else all's."""
+        """Size above which parts of tool results become artifacts, None for never: of the server, else global."""
         if not self.artifacts.enabled:
             return None
         own = server.spill_over_bytes
@@ -64,13 +64,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def shares_redis(self) -> bool:
-        """Whether a Redis is named that several processes can share; else `longshore up` starts a private one."""
-        kept = self.state_persistence
-        return self.redis_url() is not None or (kept.type == "redis" and bool(kept.redis.sentinel.hosts))
+        """True if a shared Redis is configured; otherwise `longshore up` starts a private one."""
+        state = self.state_persistence
+        return self.redis_url() is not None or (state.type == "redis" and bool(state.redis.sentinel.hosts))
 
     def redis_url(self) -> str | None:
-        """The shared Redis: LONGSHORE_REDIS_URL, else what type `redis` names, else None: there is none, or it is
-        found through Sentinel."""
+        """URL of the shared Redis: LONGSHORE_REDIS_URL, else from the keys of type `redis`. None: no shared Redis is
+        configured, or Sentinel provides its address."""
         if self.redis_url_variable is not None:
             return self.redis_url_variable
         if self.state_persistence.type != "redis":
@@ -79,15 +79,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return redis.url if redis.url is not None else _url_of_parts(redis)
 
     def signing_secret_setting(self) -> str | None:
-        """The configured secret that signs links; None: one is generated and kept in Redis."""
+        """Configured secret that signs links. None: longshore generates one and stores it in Redis."""
         return self.core.auth.signing_secret or self.core.auth.token
 
     def former_signing_secrets(self) -> tuple[str, ...]:
-        """What signed links before, and still verifies them."""
+        """Former secrets, which still verify links."""
         return self.core.auth.previous_signing_secrets
 
     def secrets(self) -> tuple[str, ...]:
-        """Every secret of the configuration, for keeping them out of logs; those inside URLs too."""
+        """All secrets of the configuration, including those in URLs, for redaction in logs."""
         redis = self.state_persistence.redis
         found: list[str | None] = [self.core.auth.token, self.core.auth.signing_secret, redis.password]
         found.append(redis.sentinel.password)
@@ -105,7 +105,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(secret for secret in found if secret))
 
     def secret_headers(self) -> tuple[str, ...]:
-        """Names of headers whose values may be credentials, for keeping those out of logs."""
+        """Names of headers whose values may be credentials, for redaction in logs."""
         found = [self.core.auth.header_name, *self.telemetry.headers]
         for server in self.servers:
             client = server.upstream.client_headers

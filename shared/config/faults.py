@@ -1,4 +1,4 @@
-"""What loading a configuration reports: faults that stop it, and notices that do not."""
+"""Faults, which make a configuration unusable, and notices, which do not."""
 
 from typing import Literal
 
@@ -8,11 +8,11 @@ from longshore.shared.errors import Refused
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """One reason why a configuration cannot be used. Never holds a secret's value."""
+    """One error in a configuration. Never contains the value of a secret."""
 
     text: str
-    path: str = ""  # dotted, such as `core.auth.token` or `servers[0].id`; "" for the file as a whole
-    line: int = 0   # 1-based; 0 where no line is to blame
+    path: str = ""  # dotted, such as `core.auth.token` or `servers[0].id`; "" for the whole file
+    line: int = 0   # 1-based; 0 if it concerns no line
 
     def __str__(self) -> str:
         place = f"line {self.line}: " if self.line else ""
@@ -20,7 +20,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """A key that the file names and that has no effect, and why that is so."""
+    """A key of the file that has no effect, with the reason."""
 
     kind: Literal["later", "superseded"]
     path: str
@@ -32,7 +32,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConfigError(Refused):
-    """The configuration cannot be used; `faults` holds every reason, in the order of the file."""
+    """The configuration has faults; `faults` contains all of them, in the order of the file."""
 
     reason = "bad_configuration"
 

@@ -37,7 +37,7 @@ class Key:
 
     @property
     def key_class(self) -> KeyClass:
-        """Class of the key, as its options say."""
+        """Class of the key, derived from its options."""
         if self.superseded_by:
             return KeyClass.SUPERSEDED
         return KeyClass.LATER if self.later else KeyClass.WORKS

@@ -1,4 +1,4 @@
-"""Reads a configuration file into a Config. The only place that looks at the environment and at such files."""
+"""Loads a configuration file into a Config. The only module that reads the environment and configuration files."""
 
 import os
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _MAX_SECRET_BYTES = 64 * 1024
 
 
 def find_config(argument: Path | None, *, environ: Mapping[str, str] | None = None) -> Path:
-    """The file to read: `argument`, else what MCP_ADAPTER_CONFIG names, else ./config.yaml."""
+    """Path of the configuration file: `argument`, else the value of MCP_ADAPTER_CONFIG, else ./config.yaml."""
     if argument is not None:
         return argument
     named = (os.environ if environ is None else environ).get(CONFIG_PATH_VARIABLE, "").strip()
@@ -33,25 +33,25 @@ def find_config(argument: Path | None, *, environ: Mapping[str, str] | None = No
 
 
 def load_config(path: Path, *, environ: Mapping[str, str] | None = None) -> Config:
-    """The configuration in `path`, checked and complete.
+    """Load and validate the configuration file at `path`.
 
-    Raises ConfigError with every fault at once; no fault repeats a secret. `environ` stands in for the
-    process' environment.
+    Raises ConfigError with all faults; no fault contains a secret. `environ` replaces the environment of
+    the process.
     """
     known = os.environ if environ is None else environ
     try:
-        return parse_config(_text(path), environ=known)
+        return parse_config(_read_text(path), environ=known)
     except ConfigError as err:
         raise ConfigError(err.faults, source=str(path)) from err
 
 
 def parse_config(text: str, *, environ: Mapping[str, str]) -> Config:
-    """The configuration that `text` holds. Raises ConfigError."""
+    """Parse and validate a configuration. Raises ConfigError with all faults."""
     try:
         parsed = parse(text)
     except NotYaml as err:
         raise ConfigError(err.faults) from err
-    result = read(parsed.tree, Variables(environ=environ, read_file=_secret_file))
+    result = read(parsed.tree, Variables(environ=environ, read_file=_read_secret_file))
     result.faults.extend(parsed.faults)
     url = _redis_url(environ, result)
     cross_checks.check(result, redis_url_variable=url)
@@ -62,17 +62,17 @@ def parse_config(text: str, *, environ: Mapping[str, str]) -> Config:
 
 
 def require_shared_redis(config: Config) -> None:
-    """Raises ConfigError unless the configuration names a Redis that several processes can share."""
+    """Raise ConfigError unless the configuration names a Redis that several processes can share."""
     if not config.shares_redis:
-        kept = config.state_persistence.type
+        private = config.state_persistence.type
         text = (
-            f"{kept} is a private Redis that only `longshore up` starts; run `longshore up`, or set this to redis "
+            f"{private} is a private Redis that only `longshore up` starts; run `longshore up`, or set this to redis "
             f"with redis.host, redis.url or redis.sentinel, or set the environment variable {REDIS_URL_VARIABLE}"
         )
         raise ConfigError((Fault(path="state_persistence.type", text=text),))
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_FILE_BYTES + 1)
@@ -87,7 +87,7 @@ def _text(path: Path) -> str:
         raise ConfigError((Fault(line=line, text="is not UTF-8"),)) from err
 
 
-def _secret_file(name: str) -> str | None:
+def _read_secret_file(name: str) -> str | None:
     try:
         with Path(name).open("rb") as file:
             data = file.read(_MAX_SECRET_BYTES + 1)
@@ -104,17 +104,17 @@ def _secret_file(name: str) -> str | None:
 def _redis_url(environ: Mapping[str, str], result: ParseResult) -> str | None:
     if not (text := environ.get(REDIS_URL_VARIABLE, "").strip()):
         return None
-    kind = RedisUrl()
+    value_type = RedisUrl()
     try:
-        return kind.read(text)
+        return value_type.read(text)
     except InvalidValue as err:
-        fault = Fault(text=f"the environment variable {REDIS_URL_VARIABLE} is refused: {err}; allowed: {kind.allowed}")
-        result.faults.append(fault)
+        reason = f"is refused: {err}; allowed: {value_type.allowed}"
+        result.faults.append(Fault(text=f"the environment variable {REDIS_URL_VARIABLE} {reason}"))
         return None
 
 
 def _fields(section: SectionSchema, at: str, result: ParseResult) -> dict[str, object]:
-    """What the struct of `section` is made of, from a result without faults."""
+    """Fields of the struct of `section`, from a result without faults."""
     prefix = f"{at}." if at else ""
     fields: dict[str, object] = {name: result.values[prefix + name] for name in section.keys}
     for name, below in section.sections.items():
@@ -122,16 +122,16 @@ def _fields(section: SectionSchema, at: str, result: ParseResult) -> dict[str, o
     for name, below in section.lists.items():
         paths = _paths(prefix + name, result)
         fields[name] = tuple(_struct(below, path, result) for path in paths)
-    for name, value_types in section.tagged.items():
+    for name, tags in section.tagged.items():
         paths = _paths(prefix + name, result)
-        fields[name] = tuple(_struct(value_types[result.tags[path]], path, result) for path in paths)
+        fields[name] = tuple(_struct(tags[result.tags[path]], path, result) for path in paths)
     return fields
 
 
 def _struct(section: SectionSchema, at: str, result: ParseResult) -> msgspec.Struct:
     fields = _fields(section, at, result)
     if at in result.tags:
-        del fields["type"]  # the class says it
+        del fields["type"]  # a tag of the struct
     return section.struct(**fields)
 
 

@@ -1,4 +1,4 @@
-"""What one reading of a file has found so far, key by key, before it is a Config."""
+"""Result of parsing a configuration file: values, lines, faults and notices, by the path of the key."""
 
 from dataclasses import dataclass, field
 
@@ -11,18 +11,18 @@ class ParseResult:
     """Values by concrete path, such as `servers[0].id`. A key with a fault has no value."""
 
     values: dict[str, Value] = field(default_factory=dict)
-    lines: dict[str, int] = field(default_factory=dict)    # of what the file names
+    lines: dict[str, int] = field(default_factory=dict)    # of keys and sections that the file contains
     lengths: dict[str, int] = field(default_factory=dict)  # of lists of sections
-    tags: dict[str, str] = field(default_factory=dict)     # `type` of an item, by the item's path
+    tags: dict[str, str] = field(default_factory=dict)     # `type` of an item, by the path of the item
     faults: list[Fault] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
 
-    def fault(self, path: str, line: int, text: str) -> None:
-        """Note one reason why the file cannot be used."""
-        self.faults.append(Fault(path=path, line=line, text=text))
+    def fault(self, path: str, text: str, *, line: int | None = None) -> None:
+        """Add a fault, on the line of `path` unless `line` is given."""
+        self.faults.append(Fault(path=path, line=self.line(path) if line is None else line, text=text))
 
     def line(self, path: str) -> int:
-        """Where `path` is in the file, or else the nearest section around it; 0 when none is there."""
+        """Line of `path`, else of the nearest enclosing section; 0 if the file contains neither."""
         while path:
             if path in self.lines:
                 return self.lines[path]
@@ -30,20 +30,20 @@ class ParseResult:
         return 0
 
     def text(self, path: str) -> str | None:
-        """The value at `path` where that is text; None when it is null, or has a fault."""
+        """Text at `path`; None if the value is null or has a fault."""
         value = self.values.get(path)
         return value if isinstance(value, str) else None
 
     def number(self, path: str) -> int | None:
-        """The value at `path` where that is a number; None when it is null, or has a fault."""
+        """Integer at `path`; None if the value is null or has a fault."""
         value = self.values.get(path)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     def texts(self, path: str) -> tuple[str, ...]:
-        """The items at `path` that are text; none when it has a fault."""
+        """Items of the list of texts at `path`; empty if it has a fault."""
         value = self.values.get(path)
         return tuple(item for item in value if isinstance(item, str)) if isinstance(value, tuple) else ()
 
     def is_on(self, path: str) -> bool:
-        """Whether the switch at `path` is on."""
+        """True if the boolean at `path` is true."""
         return self.values.get(path) is True

@@ -1,4 +1,4 @@
-"""Reference of keys in docs/configuration.md: `python -m longshore.shared.config.reference FILE` writes it."""
+"""Reference of all keys in docs/configuration.md. `python -m longshore.shared.config.reference FILE` writes it."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ END = "<!-- end of reference -->\n"
 
 
 def render() -> str:
-    """One Markdown table for each section, with every key: class, default, what is allowed, what it does."""
+    """Render one Markdown table per section: key, class, default, accepted values, description."""
     sections: dict[str, list[KeySchema]] = {}
     for key in KEYS:
         sections.setdefault(_heading(key.path), []).append(key)
@@ -20,7 +20,7 @@ def render() -> str:
 
 
 def insert(document: str) -> str:
-    """`document` with what is between its two marks written anew."""
+    """Replace the reference between the two marks of `document`."""
     before, _, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:
@@ -29,7 +29,7 @@ def insert(document: str) -> str:
 
 
 def _heading(path: str) -> str:
-    """The section that a key is listed under: the first level, with each type of adapter apart."""
+    """Section of the reference: the first level of the path, or the type of adapter."""
     parts = path.split(".")
     if parts[0] == "servers[]" and parts[1].startswith("adapters"):
         return ".".join(parts[:2])
@@ -39,7 +39,7 @@ def _heading(path: str) -> str:
 def _table(heading: str, keys: list[KeySchema]) -> str:
     lines = [f"### `{heading}`", "", "| key | class | default | allowed | |", "|---|---|---|---|---|"]
     for key in keys:
-        cells = (f"`{key.path}`", key.key_class.value, _default(key), key.value_type.allowed, _note(key))
+        cells = (f"`{key.path}`", key.key_class.value, _default(key), key.value_type.allowed, _description(key))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -61,18 +61,17 @@ def _size(size: int) -> str:
     return str(size)
 
 
-def _note(key: KeySchema) -> str:
+def _description(key: KeySchema) -> str:
     if key.key_class is KeyClass.SUPERSEDED:
         return f"{key.options.description} Not needed: {key.options.superseded_by}."
-    if key.key_class is KeyClass.WORKS:
-        later = f" Later: {', '.join(map(show, key.options.not_yet))}." if key.options.not_yet else ""
-        return key.options.description + later
+    if key.options.not_yet:
+        return f"{key.options.description} Later: {', '.join(map(show, key.options.not_yet))}."
     also = f" Also taken: {', '.join(f'`{show(value)}`' for value in key.off)}." if key.off else ""
     return key.options.description + also
 
 
 def main() -> None:
-    """Write the reference into the document that the command line names."""
+    """Rewrite the reference in the document that the command line names."""
     document = Path(sys.argv[1])
     document.write_text(insert(document.read_text()))
 

@@ -1,4 +1,4 @@
-"""Schema of the configuration file, derived from the section structs: every key with its value type and default."""
+"""Schema of the configuration file, derived from the annotated fields of the section structs. Pure."""
 
 import types
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ from longshore.shared.config.value_types import Boolean, Choice, Integer, ListOf
 
 
 class Required(Enum):
-    """Default of a key that has none."""
+    """Sentinel for the default of a required key."""
 
     REQUIRED = "required"
 
@@ -45,31 +45,31 @@ class KeySchema:
 
     @property
     def off(self) -> tuple[Value, ...]:
-        """Values besides the default that turn a feature off that is not available yet."""
+        """Accepted values of a `later` key besides the default."""
         return tuple(value for value in self.options.off if value != self.default)
 
 
 @dataclass
 class SectionSchema:
-    """One level of the file: the keys that it accepts, by what they hold."""
+    """One level of the file, with the keys and sections that it accepts."""
 
     path: str
     struct: type[msgspec.Struct]
     keys: dict[str, KeySchema] = field(default_factory=dict)
     sections: dict[str, "SectionSchema"] = field(default_factory=dict)
-    lists: dict[str, "SectionSchema"] = field(default_factory=dict)              # each item is such a section
-    tagged: dict[str, dict[str, "SectionSchema"]] = field(default_factory=dict)  # each item names its section in `type`
+    lists: dict[str, "SectionSchema"] = field(default_factory=dict)              # every item is such a section
+    tagged: dict[str, dict[str, "SectionSchema"]] = field(default_factory=dict)  # by the `type` of the item
     required: frozenset[str] = frozenset()                                       # fields without a default
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name that is allowed here."""
+        """Names that are accepted at this level."""
         return (*self.keys, *self.sections, *self.lists, *self.tagged)
 
 
 @dataclass
 class _Builder:
-    """Derivation of the schema from structs. `keys` collects every key in the order of the fields."""
+    """Derivation of a schema from structs. `keys` collects all keys in the order of the fields."""
 
     keys: dict[str, KeySchema] = field(default_factory=dict)
 
@@ -118,7 +118,7 @@ class _Builder:
 
 
 def _structs(hint: object) -> list[type[msgspec.Struct]]:
-    """Struct classes that `hint` consists of, None for other types."""
+    """Struct classes in `hint`: a struct, a tuple of structs or of a union of structs."""
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return [hint]
     if get_origin(hint) is tuple or _is_union(hint):
@@ -153,7 +153,7 @@ def _default(info: msgspec.structs.FieldInfo) -> Value | Required:
 
 
 def derive_schema(root: type[msgspec.Struct]) -> tuple[SectionSchema, tuple[KeySchema, ...]]:
-    """Schema of a file whose top level is `root`, and all its keys in the order of the fields."""
+    """Schema of a file whose top level is `root`, and its keys in the order of the fields."""
     builder = _Builder()
     return builder.section(root, ""), tuple(builder.keys.values())
 

@@ -1,4 +1,4 @@
-"""Checks a tree of YAML against the table of keys and reads the values, collecting every fault. Pure."""
+"""Reads the sections of a YAML tree by the schema and collects values and faults. Pure."""
 
 import difflib
 from dataclasses import dataclass, field
@@ -14,30 +14,30 @@ from longshore.shared.config.yaml_tree import Entry, Items, Map, Scalar, Tree, q
 
 
 def read(tree: Tree, variables: Variables) -> ParseResult:
-    """Every value of `tree` that is right, the defaults, and a fault for everything else."""
-    reader = _Reader(values=ValueReader(variables))
+    """Read all values of `tree`, with a fault for each error. A missing key has its default."""
+    reader = _SectionReader(values=ValueReader(variables))
     reader.section(ROOT, tree, at="")
     reader.result.faults.sort(key=lambda fault: fault.line)
     return reader.result
 
 
 @dataclass
-class _Reader:
+class _SectionReader:
     values: ValueReader
     result: ParseResult = field(default_factory=ParseResult)
 
     def section(self, section: SectionSchema, tree: Tree, at: str) -> None:
-        """Read one level, and what lies below."""
+        """Read one level and the levels below it."""
         given = self._entries(tree, at)
         if given is None:
             return
         for name, key in section.keys.items():
             path = _join(at, name)
-            entry = self._named(given, key, at)
+            entry = self._entry(given, key, at)
             if entry is not None:
                 self._key(key, entry, path)
             elif key.default is REQUIRED:
-                self.result.fault(path, tree.line, f"is required: {key.value_type.allowed}")
+                self.result.fault(path, f"is required: {key.value_type.allowed}", line=tree.line)
             else:
                 self.result.values[path] = key.default
         for name, below in section.sections.items():
@@ -47,23 +47,23 @@ class _Reader:
         for name, tags in section.tagged.items():
             self._tagged(tags, given.pop(name, None), _join(at, name))
         for entry in given.values():
-            self.result.fault(_join(at, _shown_key(entry.key)), entry.line, _unknown(entry.key, section))
+            self.result.fault(_join(at, _shown_key(entry.key)), _unknown(entry.key, section), line=entry.line)
 
     def _entries(self, tree: Tree, at: str) -> dict[str, Entry] | None:
-        """The keys of a section, null being an empty one; None, with a fault, for anything else."""
+        """Entries of a section; null is an empty section. None, with a fault, for other values."""
         if isinstance(tree, Map):
             return {entry.key: entry for entry in tree.entries}
         if _is_empty(tree):
             return {}
-        self.result.fault(at, tree.line, "is a section: its keys belong below it, indented")
+        self.result.fault(at, "is a section: its keys belong below it, indented", line=tree.line)
         return None
 
-    def _named(self, given: dict[str, Entry], key: KeySchema, at: str) -> Entry | None:
+    def _entry(self, given: dict[str, Entry], key: KeySchema, at: str) -> Entry | None:
         entry = given.pop(key.name, None)
         alias = given.pop(key.options.alias, None) if key.options.alias else None
         if entry is not None and alias is not None:
             text = f"is another name of {key.name}, which line {entry.line} gives already"
-            self.result.fault(_join(at, key.options.alias), alias.line, text)
+            self.result.fault(_join(at, key.options.alias), text, line=alias.line)
         return entry or alias
 
     def _below(self, given: dict[str, Entry], name: str, at: str, line: int) -> Tree:
@@ -78,7 +78,7 @@ class _Reader:
         try:
             self.result.values[path] = self.values.read(key, entry.value)
         except RejectedValue as err:
-            self.result.fault(path, err.line, str(err))
+            self.result.fault(path, str(err), line=err.line)
             return
         if key.key_class is KeyClass.LATER:
             text = "has no effect: not available in this version of longshore"
@@ -94,7 +94,7 @@ class _Reader:
         if isinstance(entry.value, Items):
             return entry.value.values
         if not _is_empty(entry.value):
-            self.result.fault(path, entry.line, "is a list: each item begins with `- `")
+            self.result.fault(path, "is a list: each item begins with `- `", line=entry.line)
         return ()
 
     def _list(self, section: SectionSchema, entry: Entry | None, path: str, *, needed: bool) -> None:
@@ -104,7 +104,7 @@ class _Reader:
             self._item(section, item, f"{path}[{index}]")
         if needed and (entry is None or _is_empty(entry.value)):
             line = 0 if entry is None else entry.line
-            self.result.fault(path, line, "is required: a list with at least one item")
+            self.result.fault(path, "is required: a list with at least one item", line=line)
 
     def _tagged(self, tags: dict[str, SectionSchema], entry: Entry | None, path: str) -> None:
         items = self._items(entry, path)
@@ -121,31 +121,31 @@ class _Reader:
         self.section(section, item, at)
 
     def _tag(self, tags: dict[str, SectionSchema], item: Tree, at: str) -> str | None:
-        """Which of `tags` an item says it is; None, with a fault, when it does not say."""
+        """Tag of an item, from its key `type`; None, with a fault, if it is missing or unknown."""
         entries = self._entries(item, at)
         if entries is None:
             return None
         entry = entries.get("type")
-        words = f"one of {', '.join(tags)}"
+        allowed = f"one of {', '.join(tags)}"
         if entry is None or not isinstance(entry.value, Scalar):
             line = item.line if entry is None else entry.line
-            self.result.fault(f"{at}.type", line, f"is required: {words}")
+            self.result.fault(f"{at}.type", f"is required: {allowed}", line=line)
             return None
         try:
-            word = self.values.variables.substitute(entry.value.text).strip()
+            tag = self.values.variables.substitute(entry.value.text).strip()
         except InvalidValue as err:
-            self.result.fault(f"{at}.type", entry.line, str(err))
+            self.result.fault(f"{at}.type", str(err), line=entry.line)
             return None
-        if word not in tags:
-            near = difflib.get_close_matches(word, tags, n=1, cutoff=0)[0]
+        if tag not in tags:
+            near = difflib.get_close_matches(tag, tags, n=1, cutoff=0)[0]
             shown = quoted(entry.value.text)
-            self.result.fault(f"{at}.type", entry.line, f"{shown} is not {words}; did you mean {near}?")
+            self.result.fault(f"{at}.type", f"{shown} is not {allowed}; did you mean {near}?", line=entry.line)
             return None
-        return word
+        return tag
 
 
 def _is_empty(tree: Tree) -> bool:
-    """Null, or a list without items."""
+    """True for null and for a list without items."""
     return tree.null if isinstance(tree, Scalar) else isinstance(tree, Items) and not tree.values
 
 
@@ -158,7 +158,7 @@ def _shown_key(key: str) -> str:
 
 
 def _unknown(key: str, section: SectionSchema) -> str:
-    """What to say of a key that is not of this section: where it belongs, the nearest one, and what is allowed."""
+    """Message for an unknown key: the section it belongs to or the most similar name, and the accepted names."""
     elsewhere = [known.path for known in KEYS if known.name == key][:3]
     near = difflib.get_close_matches(key.lower(), section.names, n=1, cutoff=0)
     close = difflib.get_close_matches(key.lower(), section.names, n=1)

@@ -1,4 +1,4 @@
-"""Kinds of text: names, paths, addresses, each checked and brought into its one form. Pure."""
+"""Value types of text: names, paths and addresses, each validated and normalised. Pure."""
 
 import os.path
 import re
@@ -8,18 +8,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from longshore.shared.config.value_types import InvalidValue, ScalarType
 
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")  # RFC 9110 §5.6.2 token
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # surrogates: bytes of the environment that are not UTF-8
-_ROUTE = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+\Z")
-_KEY_BASE = re.compile(r"[A-Za-z0-9_.:/-]+\Z")
-_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
-_PRINCIPAL = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
-_SCOPE = re.compile(r"[!#-\[\]-~]+\Z")
-_DOTTED = re.compile(r"[^.\s][^.]*(?:\.[^.]+)*\Z")
 
-# What each hop or the protocol sets for itself (RFC 9110 §7.6.1; MCP basic/transports/streamable-http).
-_OWN_HEADERS = frozenset(
+# Headers that each hop or the protocol sets itself (RFC 9110 §7.6.1; MCP basic/transports/streamable-http).
+_RESERVED_HEADERS = frozenset(
     {
         "accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect",
         "host", "keep-alive", "last-event-id", "mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name",
@@ -30,9 +22,11 @@ _OWN_HEADERS = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Text(ScalarType):
-    """Any text on one line. Blank is null where null is taken and `blank` does not say otherwise."""
+    """Text on one line."""
 
-    blank: bool = False  # whether blank is a value, or means null
+    pattern: ClassVar[re.Pattern[str] | None] = None  # for the whole text
+    mismatch: ClassVar[str] = ""                      # message for text that does not match it
+    blank: bool = False                               # blank text is accepted: as null in a nullable key
     trim: bool = True
     label: str = "text"
 
@@ -48,22 +42,25 @@ class Text(ScalarType):
             raise InvalidValue("blank")
         if _CONTROL.search(text) is not None:
             raise InvalidValue("it holds a line break or another control character")
-        return self.check(text.strip() if self.trim else text)
+        value = self.normalise(text.strip() if self.trim else text)
+        if self.pattern is not None and self.pattern.fullmatch(value) is None:
+            raise InvalidValue(self.mismatch)
+        return value
 
-    def check(self, text: str) -> str:
-        """`text`, not blank and without control characters, in the form that is stored. Raises InvalidValue."""
+    def normalise(self, text: str) -> str:
+        """`text`, which has no control characters, in the form that is stored. Raises InvalidValue."""
         return text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Credential(Text):
-    """A secret that a caller sends in a header: kept exactly as written."""
+    """Secret that a caller sends in a header: kept exactly as written."""
 
     blank: bool = True
     trim: bool = False
     label: str = "text in printable ASCII without blanks around it"
 
-    def check(self, text: str) -> str:
+    def normalise(self, text: str) -> str:
         if not text.isascii() or text != text.strip():
             raise InvalidValue("no HTTP header could carry it")
         return text
@@ -71,114 +68,111 @@ class Credential(Text):
 
 @dataclass(frozen=True, kw_only=True)
 class Sha256(Text):
-    """A SHA-256 in hexadecimal, in lower case."""
+    """SHA-256 in hexadecimal, stored in lower case."""
 
+    pattern = re.compile(r"[0-9a-f]{64}")
+    mismatch = "not 64 hexadecimal digits"
     blank: bool = True
     label: str = "a SHA-256 in 64 hexadecimal digits"
 
-    def check(self, text: str) -> str:
-        if _SHA256.match(lower := text.lower()) is None:
-            raise InvalidValue("not 64 hexadecimal digits")
-        return lower
+    def normalise(self, text: str) -> str:
+        return text.lower()
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrincipalName(Text):
-    """The name of a principal. Such names never look like those of callers known otherwise, which hold `#` or `@`."""
+    """Name of a principal. Names of principals that are not configured contain `#` or `@`, so they never collide."""
 
+    pattern = re.compile(r"[A-Za-z0-9._-]{1,64}")
+    mismatch = "it holds other characters, or more than 64"
     label: str = "letters, digits and . _ -"
-
-    def check(self, text: str) -> str:
-        if _PRINCIPAL.match(text) is None:
-            raise InvalidValue("it holds other characters, or more than 64")
-        return text
 
 
 @dataclass(frozen=True, kw_only=True)
 class OAuthScope(Text):
     """One scope of an access token (RFC 6749 §3.3)."""
 
+    pattern = re.compile(r"[!#-\[\]-~]+")
+    mismatch = "no scope can have these characters"
     label: str = "one scope, without blanks or quotes"
-
-    def check(self, text: str) -> str:
-        if _SCOPE.match(text) is None:
-            raise InvalidValue("no scope can have these characters")
-        return text
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeaderName(Text):
-    """The name of an HTTP header; `free` when any is taken, else none that longshore sets itself."""
+    """Name of an HTTP header (RFC 9110 §5.6.2 token)."""
 
+    pattern = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+    mismatch = "not the name of an HTTP header"
     label: str = "the name of an HTTP header"
-    free: bool = False
+    any_header: bool = False  # headers that the protocol sets itself are accepted too
 
-    def check(self, text: str) -> str:
-        if _HEADER_NAME.match(text) is None:
-            raise InvalidValue("not the name of an HTTP header")
-        if not self.free and text.lower() in _OWN_HEADERS:
+    def normalise(self, text: str) -> str:
+        if not self.any_header and text.lower() in _RESERVED_HEADERS:
             raise InvalidValue("the protocol sets this header itself")
         return text
 
 
 @dataclass(frozen=True, kw_only=True)
 class UriScheme(Text):
-    """The start of a URI, in lower case."""
+    """URI scheme with `://`, stored in lower case."""
 
+    pattern = re.compile(r"[a-z][a-z0-9+.-]*://")
+    mismatch = "not a URI scheme that ends with ://"
     label: str = "a URI scheme that ends with ://"
 
-    def check(self, text: str) -> str:
-        if _SCHEME.match(lower := text.lower()) is None:
-            raise InvalidValue("not a URI scheme that ends with ://")
-        return lower
+    def normalise(self, text: str) -> str:
+        return text.lower()
 
 
 @dataclass(frozen=True, kw_only=True)
 class UrlPath(Text):
-    """A path on our own listener: a leading slash, no trailing one."""
+    """Path of a URL of longshore, stored with a leading slash and without a trailing one."""
 
+    pattern = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
+    mismatch = "not a plain URL path"
     label: str = "a URL path other than /"
 
-    def check(self, text: str) -> str:
+    def normalise(self, text: str) -> str:
         path = "/" + text.strip("/")
         if path == "/":
             raise InvalidValue("the root cannot be used")
-        if _ROUTE.match(path) is None or any(part in (".", "..") for part in path.split("/")):
-            raise InvalidValue("not a plain URL path")
         return path
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerId(Text):
-    """A server's id, which is one segment of the upload and download URLs."""
+    """Id of a server: one segment of the upload and download URLs."""
 
+    pattern = re.compile(r"(?!\.{1,2}\Z)[^/\\]+")
+    mismatch = "it could not be one segment of a URL"
     label: str = "text without slashes"
-
-    def check(self, text: str) -> str:
-        if "/" in text or "\\" in text or text in (".", ".."):
-            raise InvalidValue("it could not be one segment of a URL")
-        return text
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeyPrefix(Text):
-    """What Redis keys begin with."""
+    """Prefix of Redis keys."""
 
+    pattern = re.compile(r"[A-Za-z0-9_.:/-]+")
+    mismatch = "it holds other characters"
     label: str = "letters, digits and _ . : / -"
 
-    def check(self, text: str) -> str:
-        if _KEY_BASE.match(text) is None:
-            raise InvalidValue("it holds other characters")
-        return text
+
+@dataclass(frozen=True, kw_only=True)
+class DottedPath(Text):
+    """Path into a JSON object, such as `options.path`."""
+
+    pattern = re.compile(r"[^.\s][^.]*(?:\.[^.]+)*")
+    mismatch = "one of its parts is empty"
+    label: str = "a dotted path such as options.path"
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostName(Text):
-    """A host name or an address, without a port."""
+    """Host name or IP address, stored without brackets."""
 
     label: str = "a host name or address, without scheme and port"
 
-    def check(self, text: str) -> str:
+    def normalise(self, text: str) -> str:
         bare = text.removeprefix("[").removesuffix("]")
         if re.search(r"[\s/@?#\[\]]", bare) is not None or bare.count(":") == 1:
             raise InvalidValue("not a host name or address alone")
@@ -187,35 +181,23 @@ class HostName(Text):
 
 @dataclass(frozen=True, kw_only=True)
 class HostPort(Text):
-    """A host with or without a port; an IPv6 address in brackets when a port follows."""
+    """Host with or without a port; an IPv6 address stands in brackets when a port follows."""
 
     label: str = "host or host:port"
 
-    def check(self, text: str) -> str:
+    def normalise(self, text: str) -> str:
         _ = parse_host_port(text, default_port=1)
         return text
 
 
 @dataclass(frozen=True, kw_only=True)
-class DottedPath(Text):
-    """A path into JSON, such as `options.path`."""
-
-    label: str = "a dotted path such as options.path"
-
-    def check(self, text: str) -> str:
-        if _DOTTED.match(text) is None:
-            raise InvalidValue("one of its parts is empty")
-        return text
-
-
-@dataclass(frozen=True, kw_only=True)
 class FilePath(Text):
-    """A folder or file of this host; a relative path starts at the working directory."""
+    """Path of a file or folder, stored as an absolute path."""
 
     label: str = "a path"
-    root: bool = True  # whether `/` itself is taken
+    root: bool = True  # `/` itself is accepted
 
-    def check(self, text: str) -> str:
+    def normalise(self, text: str) -> str:
         path = os.path.abspath(text)
         if not self.root and path.strip("/") == "":
             raise InvalidValue("the whole file system cannot be used")
@@ -224,12 +206,12 @@ class FilePath(Text):
 
 @dataclass(frozen=True, kw_only=True)
 class RegularExpression(Text):
-    """A regular expression."""
+    """Regular expression that compiles."""
 
     trim: bool = False
     label: str = "a regular expression"
 
-    def check(self, text: str) -> str:
+    def normalise(self, text: str) -> str:
         try:
             re.compile(text)
         except (re.error, OverflowError, RecursionError) as err:
@@ -239,13 +221,13 @@ class RegularExpression(Text):
 
 @dataclass(frozen=True, kw_only=True)
 class HttpUrl(Text):
-    """An http or https URL. A base loses its trailing slash and takes no query."""
+    """HTTP or HTTPS URL."""
 
     sensitive: ClassVar[bool] = True
     label: str = "an http:// or https:// URL"
-    base: bool = False
+    base: bool = False  # no query, fragment or credentials; stored without a trailing slash
 
-    def check(self, text: str) -> str:
+    def normalise(self, text: str) -> str:
         url = split_url(text)
         if url.scheme not in ("http", "https") or not url.hostname:
             raise InvalidValue("not an http:// or https:// URL with a host")
@@ -256,12 +238,12 @@ class HttpUrl(Text):
 
 @dataclass(frozen=True, kw_only=True)
 class RedisUrl(Text):
-    """Where a Redis server listens."""
+    """URL of a Redis server."""
 
     sensitive: ClassVar[bool] = True
     label: str = "a URL such as redis://host:6379/0, rediss://host:6379/0 or unix:///path?db=0"
 
-    def check(self, text: str) -> str:
+    def normalise(self, text: str) -> str:
         url = split_url(text)
         if url.scheme in ("redis", "rediss") and url.hostname:
             if re.match(r"(?:/[0-9]*)?\Z", url.path) is None:
@@ -273,7 +255,7 @@ class RedisUrl(Text):
 
 
 def split_url(text: str) -> SplitResult:
-    """The parts of a URL whose port, if any, is a number. Raises InvalidValue."""
+    """Split a URL, whose port must be a number. Raises InvalidValue."""
     try:
         url = urlsplit(text)
         _ = url.port
@@ -285,7 +267,7 @@ def split_url(text: str) -> SplitResult:
 
 
 def parse_host_port(text: str, *, default_port: int) -> tuple[str, int]:
-    """What a HostPort stands for. Raises InvalidValue."""
+    """Split a HostPort into host and port. Raises InvalidValue."""
     bare = text.count(":") > 1 and not text.startswith("[")
     url = split_url(f"//[{text}]" if bare else f"//{text}")
     if not url.hostname or url.path or url.query or url.fragment or url.username is not None or url.port == 0:

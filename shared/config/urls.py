@@ -1,4 +1,4 @@
-"""URLs: secrets inside them, found and masked, and whether what goes there can be read on its way. Pure."""
+"""Secrets in URLs, found and masked, and the check for URLs that are encrypted or local. Pure."""
 
 from ipaddress import ip_address
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -7,7 +7,7 @@ MASK = "********"
 
 
 def url_secrets(url: str) -> tuple[str, ...]:
-    """What in `url` may be a secret, as written and decoded: the password, or a lone user, and query values."""
+    """Possible secrets in `url`, encoded and decoded: password, user name without password, query values."""
     parts = urlsplit(url)
     userinfo = parts.netloc.rpartition("@")[0]
     user, colon, password = userinfo.partition(":")
@@ -18,7 +18,7 @@ def url_secrets(url: str) -> tuple[str, ...]:
 
 
 def mask_url(url: str) -> str:
-    """`url` with every such secret masked."""
+    """Replace every possible secret in `url` by asterisks."""
     parts = urlsplit(url)
     userinfo, at, host = parts.netloc.rpartition("@")
     user, colon, _ = userinfo.partition(":")
@@ -29,7 +29,7 @@ def mask_url(url: str) -> str:
 
 
 def is_encrypted_or_local(url: str) -> bool:
-    """Whether nobody between can read what goes to `url`: it is https, or stays on this machine."""
+    """True if traffic to `url` cannot be read on the network: the scheme is https or the host is loopback."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:

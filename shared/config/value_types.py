@@ -1,6 +1,6 @@
-"""Kinds of value that a key can hold: how each is read from text, and what it allows. Pure.
+"""Value types of keys: parsing from text, range checks and a description of the accepted values. Pure.
 
-Every kind reads text, because what `${VAR}` puts in is text; whether YAML wrote it with quotes is no matter.
+Scalar types parse text, because the value of `${VAR}` is text. Quotes in the YAML make no difference.
 """
 
 import difflib
@@ -13,7 +13,7 @@ from typing import ClassVar
 Atom = bool | int | float | str | IPv4Network | IPv6Network | None
 Value = Atom | tuple[Atom, ...] | dict[str, Atom]
 
-MAX_WHOLE = 2**31 - 1  # in seconds: 68 years
+MAX_INTEGER = 2**31 - 1  # in seconds: 68 years
 MAX_SIZE = 2**53 - 1   # the largest integer that Redis' Lua counts exactly
 
 _WHOLE = re.compile(r"[+-]?(?:0|[1-9][0-9_]{0,40})\Z")
@@ -27,51 +27,51 @@ _NULL = frozenset({"", "~", "null"})
 
 
 class InvalidValue(Exception):
-    """A value that its key does not take. Says what is wrong and never repeats the value itself."""
+    """A value that its type does not accept. The message never repeats the value."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValueType(ABC):
-    """What one key can hold."""
+    """Type of the value of a key."""
 
     nullable: bool = False
 
     @property
     def allowed(self) -> str:
-        """What may be written, in words."""
+        """Description of the accepted values."""
         return f"{self.expected}, or null" if self.nullable else self.expected
 
     @property
     @abstractmethod
     def expected(self) -> str:
-        """What may be written besides null."""
+        """Description of the accepted values other than null."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScalarType(ValueType):
-    """A kind whose value is one scalar."""
+    """Type whose values are YAML scalars."""
 
-    sensitive: ClassVar[bool] = False  # whether a value may hold a secret, so that no message repeats it
+    sensitive: ClassVar[bool] = False  # values may contain a secret: messages do not repeat them
 
     @abstractmethod
     def read(self, text: str) -> Atom:
-        """The value that `text` stands for. Raises InvalidValue."""
+        """Parse `text`. Raises InvalidValue."""
 
     def means_null(self, text: str) -> bool:
-        """Whether `text`, written as a string, stands for null in a key that takes null."""
+        """True if `text` means null in a nullable key."""
         return text.strip().lower() in _NULL
 
 
 @dataclass(frozen=True, kw_only=True)
 class Integer(ScalarType):
-    """A whole number in decimal."""
+    """Decimal integer."""
 
     least: int = 0
-    most: int = MAX_WHOLE
+    most: int = MAX_INTEGER
 
     @property
     def expected(self) -> str:
-        if self.most == MAX_WHOLE:
+        if self.most == MAX_INTEGER:
             return f"a whole number, {self.least} or more"
         return f"a whole number from {self.least} to {self.most}"
 
@@ -85,7 +85,7 @@ class Integer(ScalarType):
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio(ScalarType):
-    """A share between nothing and everything."""
+    """Number from 0 to 1."""
 
     @property
     def expected(self) -> str:
@@ -101,7 +101,7 @@ class Ratio(ScalarType):
 
 @dataclass(frozen=True, kw_only=True)
 class Boolean(ScalarType):
-    """On or off."""
+    """true, yes, on, 1, or false, no, off, 0."""
 
     @property
     def expected(self) -> str:
@@ -118,7 +118,7 @@ class Boolean(ScalarType):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(ScalarType):
-    """One of a few words."""
+    """One of several options."""
 
     options: tuple[str, ...]
     any_case: bool = False
@@ -128,16 +128,16 @@ class Choice(ScalarType):
         return self.options[0] if len(self.options) == 1 else "one of " + ", ".join(self.options)
 
     def read(self, text: str) -> str:
-        word = text.strip().lower() if self.any_case else text.strip()
-        if word in self.options:
-            return word
-        near = difflib.get_close_matches(word.lower(), self.options, n=1)
+        option = text.strip().lower() if self.any_case else text.strip()
+        if option in self.options:
+            return option
+        near = difflib.get_close_matches(option.lower(), self.options, n=1)
         raise InvalidValue(f"not one of the words; did you mean {near[0]}?" if near else "not one of the words")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ByteSize(ScalarType):
-    """A number of bytes."""
+    """Number of bytes, with an optional unit."""
 
     least: int = 0
 
@@ -146,18 +146,15 @@ class ByteSize(ScalarType):
         return f"a size in bytes such as 1048576, 500Mi or 2GB, {self.least} or more"
 
     def read(self, text: str) -> int:
-        return self._in_range(parse_size(text))
-
-    def _in_range(self, size: int) -> int:
-        if not self.least <= size <= MAX_SIZE:
+        if not self.least <= (size := parse_size(text)) <= MAX_SIZE:
             raise InvalidValue("out of range")
         return size
 
 
 def parse_size(text: str) -> int:
-    """Bytes: `K M G T` count in thousands, `Ki Mi Gi Ti` in 1024s, `B` may follow, case is no matter.
+    """Parse a size: `K M G T` are powers of 1000, `Ki Mi Gi Ti` of 1024, `B` may follow, in any case.
 
-    A fraction is allowed where the result is a whole number of bytes. Raises InvalidValue.
+    A fraction is accepted if the result is a whole number of bytes. Raises InvalidValue.
     """
     if (match := _SIZE.match(text.strip())) is None:
         raise InvalidValue("not a size")
@@ -174,7 +171,7 @@ def parse_size(text: str) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class FileMode(ScalarType):
-    """Permission bits. Digits are octal however they are written: 0770, "770" and 0o770 are the same."""
+    """Permission bits in octal: 0770, "770" and 0o770 are the same."""
 
     required: int
 
@@ -192,7 +189,7 @@ class FileMode(ScalarType):
 
 @dataclass(frozen=True, kw_only=True)
 class IpNetwork(ScalarType):
-    """Addresses of one network."""
+    """IP network or single IP address."""
 
     @property
     def expected(self) -> str:
@@ -207,11 +204,11 @@ class IpNetwork(ScalarType):
 
 @dataclass(frozen=True, kw_only=True)
 class ListOf(ValueType):
-    """A list of one kind."""
+    """List whose items have one type."""
 
     item: ScalarType
     least: int = 0
-    drop_blank: bool = False
+    drop_blank: bool = False  # blank items are ignored
 
     @property
     def expected(self) -> str:
@@ -220,7 +217,7 @@ class ListOf(ValueType):
 
 @dataclass(frozen=True, kw_only=True)
 class MapOf(ValueType):
-    """Names and values."""
+    """Map from names to values."""
 
     key: ScalarType
     value: ScalarType

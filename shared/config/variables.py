@@ -1,4 +1,4 @@
-"""`${NAME}`, `${NAME:-default}` and `${file:PATH}` inside string values. Pure but for what it is given."""
+"""Substitution of `${NAME}`, `${NAME:-default}` and `${file:PATH}` in values. Pure except for `read_file`."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from longshore.shared.config.value_types import InvalidValue
 
 _REFERENCE = re.compile(
-    r"\$\$\{"                                                                # $${ is a plain ${
+    r"\$\$\{"                                                                # $${ is an escaped ${
     r"|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|file:(?P<file>[^{}]+?))(?::-(?P<default>[^{}]*))?\}"
-    r"|\$\{"                                                                 # anything else that begins so
+    r"|\$\{"                                                                 # a malformed reference
 )
 
 
 @dataclass(frozen=True)
 class Variables:
-    """Where values come from: the environment, and files (None when one does not exist)."""
+    """Sources of values: environment variables, and files (`read_file` returns None if a file does not exist)."""
 
     environ: Mapping[str, str]
     read_file: Callable[[str], str | None]
 
     def substitute(self, text: str) -> str:
-        """`text` with every reference replaced; what is put in is not searched again.
+        """Replace every reference in `text`, not recursively.
 
-        An unset or empty variable or file takes its default. Raises InvalidValue, which never holds a
-        value, when there is none or when a reference cannot be read.
+        The default replaces an unset or empty variable and a missing or empty file. Raises InvalidValue,
+        which never contains a value, if there is no default or a reference is malformed.
         """
         return _REFERENCE.sub(self._replace, text)
 

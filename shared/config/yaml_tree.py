@@ -1,7 +1,7 @@
-"""A YAML text as a small tree that knows its lines: maps, lists and scalars as they are written. Pure.
+"""YAML parser that keeps line numbers: a tree of maps, lists and scalars. Pure.
 
-Scalars keep their text: the key they belong to decides whether `0770` or `off` is a number, a word or
-a switch, so YAML's own guesses cannot change a value behind the writer's back.
+Scalars keep their text. The value type of the key, not YAML, decides if `0770` or `off` is a number, text or
+a boolean.
 """
 
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ _SEQUENCE_TAG = _YAML + "seq"
 
 @dataclass(frozen=True)
 class Scalar:
-    """One value; `null` when YAML itself reads it as null."""
+    """One value. `null`: YAML reads it as null."""
 
     text: str
     line: int
@@ -37,7 +37,7 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Entry:
-    """One key of a map and what it holds."""
+    """One key of a map with its value."""
 
     key: str
     line: int
@@ -46,7 +46,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Map:
-    """Keys in the order of the file, each once."""
+    """Map whose keys are unique and in the order of the file."""
 
     entries: tuple[Entry, ...]
     line: int
@@ -64,7 +64,7 @@ Tree = Scalar | Map | Items
 
 
 class NotYaml(Exception):
-    """The text cannot be read as a tree; `faults` say where and why."""
+    """The text is not valid YAML; `faults` contain line and reason."""
 
     def __init__(self, *faults: Fault) -> None:
         self.faults = faults
@@ -73,14 +73,14 @@ class NotYaml(Exception):
 
 @dataclass(frozen=True)
 class Parsed:
-    """A tree, and faults that did not keep it from growing: keys given twice, tags."""
+    """A tree, and faults that did not prevent parsing: duplicate keys, tags."""
 
     tree: Tree
     faults: tuple[Fault, ...] = ()
 
 
 def parse(text: str) -> Parsed:
-    """The only document of `text`; an empty text is an empty map. Raises NotYaml when no tree can be had."""
+    """Parse the single document of `text`; an empty text is an empty map. Raises NotYaml."""
     try:
         _check_nesting(text)
         loader = Loader(text)
@@ -97,13 +97,13 @@ def parse(text: str) -> Parsed:
         raise NotYaml(Fault(text=f"nested deeper than {_MAX_DEPTH} levels")) from err
     if root is None:
         return Parsed(tree=Map(entries=(), line=1))
-    growing = _Growing()
-    tree = growing.tree(root, depth=0)
-    return Parsed(tree=tree, faults=tuple(dict.fromkeys(growing.faults)))
+    builder = _TreeBuilder()
+    tree = builder.tree(root, depth=0)
+    return Parsed(tree=tree, faults=tuple(dict.fromkeys(builder.faults)))
 
 
 def _check_nesting(text: str) -> None:
-    """Refuse deep nesting from YAML's events, before anything recurses over it."""
+    """Refuse deep nesting on the event stream, before any recursion."""
     depth = 0
     for event in yaml.parse(text, Loader=Loader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -126,8 +126,8 @@ def _line(marked: Node | yaml.Event) -> int:
 
 
 @dataclass
-class _Growing:
-    """One conversion of YAML nodes into a tree, which aliases must not blow up."""
+class _TreeBuilder:
+    """Conversion of YAML nodes into a tree, with a limit on the nodes that aliases expand to."""
 
     faults: list[Fault] = field(default_factory=list)
     nodes: int = 0
@@ -166,7 +166,7 @@ class _Growing:
         return merged | own
 
     def _merged(self, node: Node, depth: int) -> list[Entry]:
-        """What `<<:` brings in. Of several maps the first wins (yaml.org/type/merge)."""
+        """Entries that `<<:` merges. The first of several maps wins (yaml.org/type/merge)."""
         sources = node.value if isinstance(node, SequenceNode) else [node]
         entries: list[Entry] = []
         for source in sources:
@@ -184,5 +184,5 @@ class _Growing:
 
 
 def quoted(text: str) -> str:
-    """`text` for a message: in quotes, on one line, shortened."""
+    """Quote `text` for a message, on one line and shortened."""
     return repr(text if len(text) <= 60 else text[:57] + "...")

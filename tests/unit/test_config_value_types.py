@@ -85,7 +85,7 @@ def test_a_fraction_counts_where_it_is_a_whole_number_of_bytes() -> None:
         (Text(trim=False), " a ", " a "),
         (Credential(), "tok en", "tok en"),
         (HeaderName(), "X-Api-Key", "X-Api-Key"),
-        (HeaderName(free=True), "Host", "Host"),
+        (HeaderName(any_header=True), "Host", "Host"),
         (UriScheme(), "UPLOAD://", "upload://"),
         (UrlPath(), "mcp/a/", "/mcp/a"),
         (UrlPath(), "/mcp/a", "/mcp/a"),

@@ -35,7 +35,7 @@ class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
     insecure: Annotated[bool, Key("Without TLS, over grpc to an address that is not `https:`.")] = True
     ca_file: Annotated[str | None, FilePath(blank=True), Key(
         "Certificates of the authorities that may vouch for the collector, in PEM.")] = None
-    headers: Annotated[dict[str, str], MapOf(key=HeaderName(free=True), value=Text(blank=True)), Key(
+    headers: Annotated[dict[str, str], MapOf(key=HeaderName(any_header=True), value=Text(blank=True)), Key(
         "Headers of each export.", secret=True)] = {}
     export_interval_seconds: Annotated[int, POSITIVE, Key("How often metrics are exported.")] = 15
     export_timeout_seconds: Annotated[int, POSITIVE, Key("How long one export may take.")] = 10
