@@ -10,7 +10,7 @@ from aiohttp import web
 
 from longshore.gateway import startup
 from longshore.gateway.appkeys import CONFIG, PROCESS_METRICS
-from longshore.gateway.files.fetching import Guard
+from longshore.gateway.files.fetching import FetchPolicy
 from longshore.gateway.http.admin import admin_app
 from longshore.gateway.http.edge import ORIGINS, add_cors_headers, edge
 from longshore.gateway.http.origins import Origins
@@ -30,11 +30,11 @@ log = structlog.get_logger(__name__)
 
 _KEEPALIVE_S = 75.0          # longer than balancers keep theirs, so that they close first
 _BACKLOG = 1024
-_GUARD = Guard()
+_GUARD = FetchPolicy()
 _LINGER_S = 1.0              # how long an unwanted body is still read, so that its sender sees the refusal
 
 
-def build(config: Config, metrics: Metrics, guard: Guard = _GUARD) -> web.Application:
+def build(config: Config, metrics: Metrics, guard: FetchPolicy = _GUARD) -> web.Application:
     """The application. Needs a running loop; nothing is opened before it starts."""
     app = web.Application(middlewares=[edge], client_max_size=config.core.max_body_bytes)
     app[CONFIG] = config
@@ -64,7 +64,7 @@ async def _drain(app: web.Application) -> None:
     app[STREAMS].end()
 
 
-def public_runner(config: Config, metrics: Metrics, guard: Guard = _GUARD) -> web.AppRunner:
+def public_runner(config: Config, metrics: Metrics, guard: FetchPolicy = _GUARD) -> web.AppRunner:
     """The public side as it is served. `guard` is what files by URL may be fetched from."""
     return PublicRunner(
         build(config, metrics, guard), handler_cancellation=True, access_log=None, keepalive_timeout=_KEEPALIVE_S,

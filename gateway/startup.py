@@ -37,7 +37,7 @@ from longshore.gateway.auth.authenticator import AUTHENTICATOR, Authenticator
 from longshore.gateway.auth.failed_attempts import FAILED_ATTEMPTS, FailedAttemptLimiter
 from longshore.gateway.auth.rate_limiter import RATE_LIMITER, RateLimiter
 from longshore.gateway.files.adapters import Adapters
-from longshore.gateway.files.fetching import FETCHER, Fetcher, Guard
+from longshore.gateway.files.fetching import FETCHER, Fetcher, FetchPolicy
 from longshore.gateway.http.routes import add_routes
 from longshore.gateway.mcp.call_files.retry_state import RETRY_SEALER
 from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
@@ -201,7 +201,7 @@ async def storage(app: web.Application) -> AsyncIterator[None]:
     blobs.close()
 
 
-async def fetching(app: web.Application, *, guard: Guard) -> AsyncIterator[None]:
+async def fetching(app: web.Application, *, guard: FetchPolicy) -> AsyncIterator[None]:
     """Fetching files that clients name by URL."""
     fetcher = app[FETCHER] = Fetcher(guard)
     yield

@@ -18,7 +18,7 @@ class Adapters:
     """Adapters of one server, by tool name."""
 
     by_tool: dict[str, ToolAdapters]
-    takes_uploads: bool          # some tool consumes uploads, so the helper tool exists
+    accepts_uploads: bool          # some tool consumes uploads, so the helper tool exists
     exposes_artifacts: bool      # some tool's artifacts are MCP resources
     keeps_files: bool            # uploads or artifacts of either kind
 

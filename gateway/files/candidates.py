@@ -23,7 +23,7 @@ _BARE = re.compile(r"(?<![^\s:=(\[*])((?:file://[^/\s\"'`<>|()\[\]]*+)?/(?!/)[^\
 _TO_LAST_EXTENSION = re.compile(r".*\.[A-Za-z0-9]{1,10}(?![A-Za-z0-9])")
 _MAX_FOUND = MOST_FILES
 _MAX_VALUES = 10_000        # of structured content that are looked at
-_MAX_PATH = 4096
+_MAX_PATH_CHARS = 4096
 _MAX_TEXT = 1_000_000       # characters searched by expressions
 
 
@@ -63,7 +63,7 @@ def _readable_blocks(content: msgspec.Raw) -> list[Block]:
     return blocks
 
 
-def located(result: ToolResult, locator: OutputLocator) -> list[str]:
+def by_locator(result: ToolResult, locator: OutputLocator) -> list[str]:
     """Paths where the locator is to find them, most likely first: each is a file's."""
     if locator.mode == "structured":
         return _structured(result, locator.output_path_key)
@@ -72,7 +72,7 @@ def located(result: ToolResult, locator: OutputLocator) -> list[str]:
     return []
 
 
-def elsewhere(result: ToolResult, locator: OutputLocator) -> list[str]:
+def other_paths(result: ToolResult, locator: OutputLocator) -> list[str]:
     """Paths to look at where none of the located ones leads to a file: those that further expressions find, and any
     other in structured content. One of them may be a file's."""
     if locator.mode not in ("structured", "regex"):
@@ -111,8 +111,8 @@ def _anywhere(structured: Any) -> list[str]:
     while left and looks < _MAX_VALUES:
         value, looks = left.pop(), looks + 1
         if isinstance(value, str):
-            path = plain_path(value[:_MAX_PATH + 1])
-            if path.startswith("/") and len(path) <= _MAX_PATH:
+            path = plain_path(value[:_MAX_PATH_CHARS + 1])
+            if path.startswith("/") and len(path) <= _MAX_PATH_CHARS:
                 found.append(path)
         elif isinstance(value, dict):
             left += reversed(value.values())

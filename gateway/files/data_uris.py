@@ -12,9 +12,9 @@ from longshore.shared.config import UploadConsumer
 from longshore.shared.errors import ToolInputError
 from longshore.shared.storage import layout, media_types
 
-_MOST_FILES = 100            # of one call, as of one upload request
+_MAX_FILES = 100            # of one call, as of one upload request
 _SCHEME = "data:"
-_MOST_HEAD = 1024            # characters before the comma
+_MAX_HEAD_CHARS = 1024            # characters before the comma
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,7 +32,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Inline:
+class InlineFile:
     """A file as a `data:` URI holds it."""
 
     data: bytes
@@ -48,21 +48,21 @@ def find(given: dict[str, Any], adapter: UploadConsumer) -> list[Place]:
         for container, key in arguments.places(given, adapter.file_path_argument.split("."))
         if isinstance(text := container[key], str) and text[:len(_SCHEME)].lower() == _SCHEME  # type: ignore[index]
     ]
-    if len(found) > _MOST_FILES:
-        raise ToolInputError(f"{adapter.file_path_argument} holds more than {_MOST_FILES} data: URIs; upload the files")
+    if len(found) > _MAX_FILES:
+        raise ToolInputError(f"{adapter.file_path_argument} holds more than {_MAX_FILES} data: URIs; upload the files")
     return found
 
 
-def least_bytes(uri: str) -> int:
+def min_bytes(uri: str) -> int:
     """A size that the file in `uri` has at least, told without decoding it."""
     head, _, body = uri.partition(",")
     return len(body) // 4 * 3 - 2 if head.lower().endswith(";base64") else len(body) // 3
 
 
-def decode(uri: str) -> Inline:
+def decode(uri: str) -> InlineFile:
     """The file in `uri`. Raises ToolInputError when it is malformed."""
     head, comma, body = uri[len(_SCHEME):].partition(",")
-    if not comma or len(head) > _MOST_HEAD:
+    if not comma or len(head) > _MAX_HEAD_CHARS:
         raise ToolInputError("a data: URI is malformed; write data:<media type>;base64,<the bytes in base64>")
     media_type, *parameters = head.split(";")
     is_base64 = bool(parameters) and parameters[-1].strip().lower() == "base64"
@@ -70,7 +70,7 @@ def decode(uri: str) -> Inline:
     if sha256 and not _DIGEST.fullmatch(sha256):
         raise ToolInputError("the sha256 of a data: URI takes 64 hexadecimal digits")
     name = _parameter(parameters, "name") or _parameter(parameters, "filename")
-    return Inline(_bytes(body, is_base64), media_type.strip().lower(), _name(media_type, name), sha256)
+    return InlineFile(_bytes(body, is_base64), media_type.strip().lower(), _name(media_type, name), sha256)
 
 
 def _bytes(body: str, is_base64: bool) -> bytes:

@@ -37,12 +37,12 @@ class Linked(msgspec.Struct, frozen=True):
     name: str
 
 
-def parts(blocks: Sequence[Block]) -> list[Embedded]:
+def embedded_files(blocks: Sequence[Block]) -> list[Embedded]:
     """Images, audio, blobs and text resources, in order."""
     return [found for block in blocks if (found := _of_block(block)) is not None]
 
 
-def parts_with_links(blocks: Sequence[Block]) -> list[Embedded | Linked]:
+def embedded_and_linked(blocks: Sequence[Block]) -> list[Embedded | Linked]:
     """The same, and links to resources among them, each once."""
     found: list[Embedded | Linked] = []
     links = set[Linked]()

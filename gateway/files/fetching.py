@@ -17,13 +17,13 @@ from yarl import URL
 from longshore.gateway.files.public_addresses import is_public
 from longshore.shared.errors import ToolInputError
 
-_MOST_REDIRECTS = 5
-_MOST_AT_ONCE = 20           # of this gateway; others wait their turn, within their time
-_LONGEST_URL = 8_000
-_IN_URLS = re.compile(r"[\x21-\x7e]+")
+_MAX_REDIRECTS = 5
+_MAX_CONNECTIONS = 20           # of this gateway; others wait their turn, within their time
+_MAX_URL_CHARS = 8_000
+_URL_CHARS = re.compile(r"[\x21-\x7e]+")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_ASKING = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "longshore"}
-Take = Callable[[bytes], Awaitable[None]]
+_REQUEST_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "longshore"}
+Write = Callable[[bytes], Awaitable[None]]
 
 
 class AddressRefused(Exception):
@@ -31,7 +31,7 @@ class AddressRefused(Exception):
 
 
 @dataclass(frozen=True)
-class Guard:
+class FetchPolicy:
     """What a fetch may reach and how long it may take. The gateway as shipped uses the defaults."""
 
     is_allowed: Callable[[str], bool] = is_public    # of an address in its usual form
@@ -44,7 +44,7 @@ class Guard:
 class _Resolver(AbstractResolver):
     """Addresses of a name, all of them allowed: what is connected to is what was checked, not asked for again."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: FetchPolicy) -> None:
         self._guard = guard
         self._resolver = guard.resolver()
 
@@ -63,10 +63,10 @@ class _Resolver(AbstractResolver):
 class Fetcher:
     """Fetches files with no cookie, credential, proxy or connection of another fetch. Needs a running loop."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: FetchPolicy) -> None:
         self._guard = guard
         connector = aiohttp.TCPConnector(
-            resolver=_Resolver(guard), use_dns_cache=False, force_close=True, ssl=guard.tls(), limit=_MOST_AT_ONCE,
+            resolver=_Resolver(guard), use_dns_cache=False, force_close=True, ssl=guard.tls(), limit=_MAX_CONNECTIONS,
             socket_factory=self._socket,
         )
         self._http = aiohttp.ClientSession(
@@ -83,20 +83,20 @@ class Fetcher:
         """How long all files of one call may take."""
         return self._guard.total_s
 
-    async def fetch(self, url: str, take: Take, *, most_bytes: int, within_s: float) -> str:
+    async def fetch(self, url: str, write: Write, *, max_bytes: int, timeout_s: float) -> str:
         """Hand the bytes at `url` to `take` as they come; returns the media type that the server declares, or "".
 
         Raises ToolInputError, whose sentence holds neither the URL nor an address.
         """
         try:
-            async with asyncio.timeout(within_s), self._answer(url) as answer:
-                _check(answer, most_bytes)
+            async with asyncio.timeout(timeout_s), self._get(url) as answer:
+                _check_response(answer, max_bytes)
                 came = 0
                 async for chunk in answer.content.iter_any():
                     came += len(chunk)
-                    if came > most_bytes:
-                        raise _too_large(most_bytes)
-                    await take(chunk)
+                    if came > max_bytes:
+                        raise _too_large(max_bytes)
+                    await write(chunk)
                 return answer.content_type if "Content-Type" in answer.headers else ""
         except AddressRefused:
             raise _refused("leads to an address that is not public") from None
@@ -110,23 +110,23 @@ class Fetcher:
             raise _refused("broke off before the whole file had come") from None
 
     @asynccontextmanager
-    async def _answer(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _get(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer behind all redirects, each of which is checked as the URL itself."""
-        target = self._checked(url)
-        for _ in range(_MOST_REDIRECTS + 1):
-            async with self._http.get(target, headers=_ASKING, allow_redirects=False) as answer:
+        target = self._parse_url(url)
+        for _ in range(_MAX_REDIRECTS + 1):
+            async with self._http.get(target, headers=_REQUEST_HEADERS, allow_redirects=False) as answer:
                 try:
                     if answer.status not in _REDIRECTS:
                         yield answer
                         return
-                    target = self._checked(answer.headers.get("Location", ""), base=target)
+                    target = self._parse_url(answer.headers.get("Location", ""), base=target)
                 finally:
-                    _cut_off(answer)
+                    _abort(answer)
         raise _refused("is redirected too often")
 
-    def _checked(self, url: str, base: URL | None = None) -> URL:
+    def _parse_url(self, url: str, base: URL | None = None) -> URL:
         """A URL that may be asked for: what it resolves to shows later. Raises ToolInputError, AddressRefused."""
-        if len(url) > _LONGEST_URL or not _IN_URLS.fullmatch(url):
+        if len(url) > _MAX_URL_CHARS or not _URL_CHARS.fullmatch(url):
             raise _refused("is not a URL")
         try:
             target = URL(url, encoded=True)      # as it is: it may be signed
@@ -150,23 +150,23 @@ class Fetcher:
         return socket.socket(family, kind, protocol)
 
 
-def _cut_off(answer: aiohttp.ClientResponse) -> None:
+def _abort(answer: aiohttp.ClientResponse) -> None:
     """Take nothing more of an answer that has not ended: a TLS connection that is closed goes on for half a minute."""
     if answer.connection is not None and answer.connection.transport is not None:
         answer.connection.transport.abort()
 
 
-def _check(answer: aiohttp.ClientResponse, most_bytes: int) -> None:
+def _check_response(answer: aiohttp.ClientResponse, max_bytes: int) -> None:
     if answer.status != 200:
         raise _refused(f"is answered with HTTP status {answer.status}")
     if answer.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
         raise _refused("is answered with a compressed file, though it was asked for as it is")
-    if answer.content_length is not None and answer.content_length > most_bytes:
-        raise _too_large(most_bytes)
+    if answer.content_length is not None and answer.content_length > max_bytes:
+        raise _too_large(max_bytes)
 
 
-def _too_large(most_bytes: int) -> ToolInputError:
-    return _refused(f"leads to more than {most_bytes} bytes, which are the limit (uploads.max_file_bytes)")
+def _too_large(max_bytes: int) -> ToolInputError:
+    return _refused(f"leads to more than {max_bytes} bytes, which are the limit (uploads.max_file_bytes)")
 
 
 def _refused(why: str) -> ToolInputError:

@@ -15,7 +15,7 @@ from longshore.shared.storage import layout
 
 META_KEY = "openai/fileParams"
 _URL = "download_url"
-_MOST_FILES = 20             # of one call
+_MAX_FILES = 20             # of one call
 _ANNOTATIONS = frozenset({"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"})
 _SCHEMA = {
     "type": "object",
@@ -65,8 +65,8 @@ def find(given: dict[str, Any], adapter: UploadConsumer) -> list[Place]:
         for container, key in arguments.places(given, path.split("."))
         if isinstance(value := container[key], dict) and _URL in value  # type: ignore[index]
     ]
-    if len(found) > _MOST_FILES:
-        raise ToolInputError(f"{path} holds more than {_MOST_FILES} files to fetch; pass fewer in a call")
+    if len(found) > _MAX_FILES:
+        raise ToolInputError(f"{path} holds more than {_MAX_FILES} files to fetch; pass fewer in a call")
     return found
 
 
@@ -77,7 +77,7 @@ def _read(value: dict[str, Any], path: str) -> RemoteFile:
         raise ToolInputError(f"{path} holds a file whose {_URL} or other fields are not text") from None
 
 
-def listed(tool: RawMap, paths: tuple[str, ...]) -> RawMap:
+def with_file_params(tool: RawMap, paths: tuple[str, ...]) -> RawMap:
     """The tool's entry with its file arguments listed. Hosts look at the top level alone: deeper ones are left out."""
     names = [path for path in paths if "." not in path]
     if not names:
@@ -91,12 +91,12 @@ def listed(tool: RawMap, paths: tuple[str, ...]) -> RawMap:
     return tool | {"_meta": jsonrpc.raw(meta)}
 
 
-def widened(schema: RawMap) -> RawMap:
+def accept_file_object(schema: RawMap) -> RawMap:
     """The schema of a file argument, or of a list of files, that takes such objects besides what it took."""
     if "x-mcp-header" in schema:     # must stay of a plain type, or clients drop the tool
         return schema
     if bytes(schema.get("items", b"")).startswith(b"{"):
-        return schema | {"items": jsonrpc.raw(widened(jsonrpc.open_object(schema["items"])))}
+        return schema | {"items": jsonrpc.raw(accept_file_object(jsonrpc.open_object(schema["items"])))}
     kept = {name: value for name, value in schema.items() if name in _ANNOTATIONS or name.startswith("x-")}
     rest = {name: value for name, value in schema.items() if name not in kept}
     before = _schema_list(rest["anyOf"]) if rest.keys() == {"anyOf"} else [jsonrpc.raw(rest)]

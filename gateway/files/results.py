@@ -27,7 +27,7 @@ class Presentation:
     file: dict[str, Any] | None = None   # a block that says how to fetch it, for a client that does so
 
 
-def attach(
+def attach_artifacts(
     result: RawMap, kept: Sequence[tuple[ArtifactRecord, Presentation]], refusals: Sequence[str] = ()
 ) -> None:
     """Add the artifacts to `result`, keeping all that the tool said, and tell which files are not among them.
@@ -35,24 +35,24 @@ def attach(
     Raises UpstreamDown where it is no tool result.
     """
     meta = {} if _is_absent(result, "_meta") else jsonrpc.open_object(result["_meta"])
-    described = [meta_of(record, shown) for record, shown in kept]
+    described = [describe_artifact(record, shown) for record, shown in kept]
     meta["artifact"], meta["artifacts"] = jsonrpc.raw(described[0]), jsonrpc.raw(described)
     if refusals:
         meta["artifact_refusals"] = jsonrpc.raw(refusals)
     result["_meta"] = msgspec.Raw(jsonrpc.close_object(meta))
     blocks = [] if _is_absent(result, "content") else _open_list(result["content"])
     ours = [block for record, shown in kept for block in _blocks(record, shown)]
-    result["content"] = jsonrpc.raw([*blocks, *ours, *_told(len(kept), refusals)])
+    result["content"] = jsonrpc.raw([*blocks, *ours, *_refusal_note(len(kept), refusals)])
 
 
-def _told(kept: int, refusals: Sequence[str]) -> list[dict[str, Any]]:
+def _refusal_note(kept: int, refusals: Sequence[str]) -> list[dict[str, Any]]:
     if not refusals:
         return []
     text = f"Of this call's files {kept} {'was' if kept == 1 else 'were'} kept; not kept: {'; '.join(refusals)}"
     return [{"type": "text", "text": text}]
 
 
-def meta_of(record: ArtifactRecord, shown: Presentation) -> dict[str, Any]:
+def describe_artifact(record: ArtifactRecord, shown: Presentation) -> dict[str, Any]:
     """The artifact as the `_meta` of a result tells it."""
     artifact: dict[str, Any] = {
         "artifact_uri": shown.uri,
@@ -92,11 +92,11 @@ def link_blocks(record: ArtifactRecord, shown: Presentation) -> list[dict[str, A
     if shown.file is not None:
         return [shown.file]
     if shown.is_resource and shown.has_links:
-        return [{"type": "resource_link", **describe(record, shown.uri)}]
+        return [{"type": "resource_link", **resource_entry(record, shown.uri)}]
     return []
 
 
-def describe(record: ArtifactRecord, uri: str) -> dict[str, Any]:
+def resource_entry(record: ArtifactRecord, uri: str) -> dict[str, Any]:
     """The artifact as an entry of `resources/list` (MCP 2025-11-25 server/resources §Resource)."""
     return {
         "uri": uri, "name": record.name, "mimeType": record.media_type, "size": record.size_bytes,
@@ -104,7 +104,7 @@ def describe(record: ArtifactRecord, uri: str) -> dict[str, Any]:
     }
 
 
-def template(scheme: str) -> dict[str, Any]:
+def resource_template(scheme: str) -> dict[str, Any]:
     """The URIs of artifacts as an entry of `resources/templates/list`."""
     return {
         "uriTemplate": f"{scheme}sessions/{{session_id}}/{{artifact_id}}/{{filename}}", "name": "artifact",

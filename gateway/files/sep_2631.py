@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from longshore.gateway.files.announced import Announced
+from longshore.gateway.files.announced_upload import AnnouncedUpload
 from longshore.gateway.wire import jsonrpc
 from longshore.shared.errors import FileRefused
 from longshore.shared.records import FileRecord
@@ -24,7 +24,7 @@ SCHEMA_KEY = "x-mcp-file"    # of a schema that takes a file's URI
 CAPABILITY = "files"         # of clients, and of servers
 _ALGORITHM = "sha-256"
 _TRANSPORT = "https"
-_MOST_NAME = 255
+_MAX_NAME_CHARS = 255
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,64}/[\w!#$&^.+-]{1,64}(?:\s*;[\x20-\x7e]*)?", re.ASCII)
 
 
@@ -66,7 +66,7 @@ _downloads = msgspec.json.Decoder(_DownloadRequest)
 _claims = msgspec.json.Decoder(_Claims)
 
 
-def fetches_files(capabilities: bytes) -> bool:
+def client_fetches(capabilities: bytes) -> bool:
     """Whether a client that declares these capabilities fetches files that it is told of."""
     try:
         claim = _claims.decode(capabilities).files
@@ -75,29 +75,29 @@ def fetches_files(capabilities: bytes) -> bool:
     return claim.download is not False and _TRANSPORT in claim.transports
 
 
-def offer(*, upload: bool, download: bool) -> dict[str, Any]:
+def server_capability(*, upload: bool, download: bool) -> dict[str, Any]:
     """What a server says among its capabilities."""
     return {"upload": upload, "download": download, "transports": [_TRANSPORT]}
 
 
-def asked_upload(body: bytes, file_id: str) -> Announced:
+def parse_upload(body: bytes, file_id: str) -> AnnouncedUpload:
     """The file that a request announces. Raises FileRefused."""
     try:
         asked = _uploads.decode(body).params
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _malformed("pass name, mimeType, size and digest, each of its own type, or leave them out") from None
     name, size = asked.name, asked.size
-    if len(name) > _MOST_NAME or "/" in name or "\\" in name or not name.isprintable() or name in (".", ".."):
+    if len(name) > _MAX_NAME_CHARS or "/" in name or "\\" in name or not name.isprintable() or name in (".", ".."):
         raise FileRefused("a name is the bare name of the file, of at most 255 characters", why="invalidName")
-    if asked.mime_type and not (len(asked.mime_type) <= _MOST_NAME and _MEDIA_TYPE.fullmatch(asked.mime_type)):
+    if asked.mime_type and not (len(asked.mime_type) <= _MAX_NAME_CHARS and _MEDIA_TYPE.fullmatch(asked.mime_type)):
         raise FileRefused("mimeType is not a media type, such as text/plain", why="invalidMimeType")
     if size is not None and not 0 <= size < 2**53:
         raise FileRefused("size is a number of bytes", why="invalidSize")
     sha256 = _sha256_of(asked.digest) if asked.digest is not None else ""
-    return Announced(file_id=file_id, name=name, media_type=asked.mime_type, size_bytes=size, sha256=sha256)
+    return AnnouncedUpload(file_id=file_id, name=name, media_type=asked.mime_type, size_bytes=size, sha256=sha256)
 
 
-def asked_download(body: bytes) -> str:
+def parse_download(body: bytes) -> str:
     """The URI of the file that a request wants. Raises FileRefused."""
     try:
         return _downloads.decode(body).params.uri
@@ -127,12 +127,12 @@ def uri_of(scope: str, file_id: str) -> str:
     return f"{SCHEME}sessions/{scope}/{file_id}"
 
 
-def announced_value(scope: str, file: Announced) -> dict[str, Any]:
+def announced_file(scope: str, file: AnnouncedUpload) -> dict[str, Any]:
     """A file that is yet to come, as far as its sender has described it."""
     return _value(uri_of(scope, file.file_id), file.name, file.media_type, file.size_bytes, file.sha256)
 
 
-def value_of(record: FileRecord) -> dict[str, Any]:
+def stored_file(record: FileRecord) -> dict[str, Any]:
     """A file that is there."""
     uri = uri_of(record.scope, record.id)
     return _value(uri, record.name, record.media_type, record.size_bytes, record.sha256)
@@ -151,12 +151,12 @@ def _value(uri: str, name: str, media_type: str, size: int | None, sha256: str) 
     return value
 
 
-def upload_answer(file: dict[str, Any], *, url: str, expires_s: int) -> dict[str, Any]:
+def upload_result(file: dict[str, Any], *, url: str, expires_s: int) -> dict[str, Any]:
     """Where to send the file: its bytes are the whole body."""
     return {"file": file, "upload": _descriptor("PUT", url, expires_s)}
 
 
-def download_answer(file: dict[str, Any], *, url: str, expires_s: int) -> dict[str, Any]:
+def download_result(file: dict[str, Any], *, url: str, expires_s: int) -> dict[str, Any]:
     """Where to fetch the file."""
     return {"file": file, "download": _descriptor("GET", url, expires_s)}
 
@@ -168,15 +168,15 @@ def _descriptor(method: str, url: str, expires_s: int) -> dict[str, Any]:
 
 def file_block(record: FileRecord) -> dict[str, Any]:
     """The file as a content block of a tool result."""
-    return {"type": "file", "file": value_of(record)}
+    return {"type": "file", "file": stored_file(record)}
 
 
-def file_backed(uri: str, record: FileRecord) -> dict[str, Any]:
+def resource_contents(uri: str, record: FileRecord) -> dict[str, Any]:
     """The contents of the resource `uri`, which is the file."""
     return {"uri": uri, "mimeType": record.media_type, "content": {"uri": uri_of(record.scope, record.id)}}
 
 
-def annotated(schema: jsonrpc.RawMap, *, max_bytes: int, inline: bool, upload: bool) -> jsonrpc.RawMap:
+def with_schema_key(schema: jsonrpc.RawMap, *, max_bytes: int, inline: bool, upload: bool) -> jsonrpc.RawMap:
     """The schema of an argument that takes a file, or a list of them, saying so."""
     modes = [mode for mode, is_on in (("inline", inline), ("upload", upload)) if is_on]
     says = jsonrpc.raw({"maxSize": max_bytes, "transferModes": modes})
@@ -196,7 +196,7 @@ def too_large(limit_bytes: int, actual_bytes: int) -> FileRefused:
     return FileRefused(text, why="maxSizeExceeded", maxSize=limit_bytes, actualSize=actual_bytes)
 
 
-def digest_wanted() -> FileRefused:
+def digest_required() -> FileRefused:
     """For a file without digest where each needs one."""
     return FileRefused("give the digest of the file (sha-256)", why="digestRequired", supported=[_ALGORITHM])
 
@@ -218,7 +218,7 @@ def unknown_file() -> FileRefused:
     return FileRefused("no file of this URI here; it may have expired, or was never sent", why="fileNotFound")
 
 
-def insecure() -> FileRefused:
+def insecure_transport() -> FileRefused:
     """Where a descriptor would send files over an open line."""
     text = "files travel by https alone; the operator sets core.public_base_url to the https address of this gateway"
     return FileRefused(text, why="insecureTransport", is_callers=False)

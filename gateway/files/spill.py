@@ -19,7 +19,7 @@ _PREVIEW_CHARS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Large:
+class LargeValue:
     """The file inside one large block."""
 
     data: bytes
@@ -36,7 +36,7 @@ def blocks_of(result: RawMap) -> list[msgspec.Raw] | None:
         return None
 
 
-def large(raw: msgspec.Raw, limit_bytes: int) -> Large | None:
+def large_block(raw: msgspec.Raw, limit_bytes: int) -> LargeValue | None:
     """What the block holds where that is text or bytes of more than `limit_bytes`."""
     if len(bytes(raw)) <= limit_bytes:
         return None
@@ -48,17 +48,17 @@ def large(raw: msgspec.Raw, limit_bytes: int) -> Large | None:
     return found if found is not None and len(found.data) > limit_bytes else None
 
 
-def text(value: str) -> Large:
+def large_text(value: str) -> LargeValue:
     """A text outside of blocks."""
     return _of_text(value, "text/plain", "")
 
 
-def structured(raw: msgspec.Raw, name: str) -> Large:
+def large_structured(raw: msgspec.Raw, name: str) -> LargeValue:
     """Structured content as a whole."""
-    return Large(bytes(raw), "application/json", f"{name}.json", "")
+    return LargeValue(bytes(raw), "application/json", f"{name}.json", "")
 
 
-def _found(block: Block) -> Large | None:
+def _found(block: Block) -> LargeValue | None:
     resource = block.resource
     if block.type == "text" and block.text is not None:
         return _of_text(block.text, "text/plain", "")
@@ -72,24 +72,24 @@ def _found(block: Block) -> Large | None:
     return _of_base64(resource.blob, resource.mime_type or "", name) if resource.blob is not None else None
 
 
-def _of_text(text: str, media_type: str, name: str) -> Large:
+def _of_text(text: str, media_type: str, name: str) -> LargeValue:
     preview = "\n".join(text[:_PREVIEW_CHARS].split("\n")[:_PREVIEW_LINES])
-    return Large(text.encode(), media_type, name, preview)
+    return LargeValue(text.encode(), media_type, name, preview)
 
 
-def _of_base64(data: str, media_type: str, name: str) -> Large | None:
+def _of_base64(data: str, media_type: str, name: str) -> LargeValue | None:
     try:
-        return Large(base64.b64decode(data, validate=True), media_type, name, "")
+        return LargeValue(base64.b64decode(data, validate=True), media_type, name, "")
     except (binascii.Error, ValueError):
         return None          # broken: the client's to see as it is
 
 
-def stand_ins(record: ArtifactRecord, shown: Presentation, preview: str) -> list[dict[str, Any]]:
+def replacement_blocks(record: ArtifactRecord, shown: Presentation, preview: str) -> list[dict[str, Any]]:
     """What takes the place of a block that was kept as an artifact."""
-    return [{"type": "text", "text": stand_in(record, shown, preview)}, *results.link_blocks(record, shown)]
+    return [{"type": "text", "text": replacement_text(record, shown, preview)}, *results.link_blocks(record, shown)]
 
 
-def stand_in(record: ArtifactRecord, shown: Presentation, preview: str) -> str:
+def replacement_text(record: ArtifactRecord, shown: Presentation, preview: str) -> str:
     """The text alone."""
     where = f"the whole is kept as {shown.uri}"
     if shown.download_url is not None:
@@ -98,7 +98,7 @@ def stand_in(record: ArtifactRecord, shown: Presentation, preview: str) -> str:
     return f"{preview}\n… [{size}; {where}]" if preview else f"[{size}; {where}]"
 
 
-def put(result: RawMap, blocks: list[Any], kept: list[dict[str, Any]]) -> None:
+def set_content(result: RawMap, blocks: list[Any], kept: list[dict[str, Any]]) -> None:
     """Set the content, and list the artifacts in `_meta` after those that are there already."""
     meta: RawMap = jsonrpc.open_object(result["_meta"]) if bytes(result.get("_meta", b"null")) != b"null" else {}
     known = [*_listed(meta), *map(jsonrpc.raw, kept)]

@@ -9,17 +9,17 @@ from longshore.shared.storage.layout import parts_of
 _GONE = "the file is not in storage any more; upload or create it again"
 
 
-async def check(blobs: Blobs, files: FileStore, record: FileRecord) -> None:
+async def check_exists(blobs: Blobs, files: FileStore, record: FileRecord) -> None:
     """Raises NotFound, and drops the record, when its file is gone; Unavailable when the volume is."""
     if not await blobs.is_there(parts_of(record)):
         await files.drop(record.scope, record.id)
         raise NotFound(_GONE)
 
 
-async def opened(blobs: Blobs, files: FileStore, record: FileRecord) -> int:
+async def open_file(blobs: Blobs, files: FileStore, record: FileRecord) -> int:
     """A descriptor of the file, the caller's to close. Raises as `check`."""
     try:
         return await blobs.open_read(parts_of(record))
     except NotFound:
-        await check(blobs, files, record)
+        await check_exists(blobs, files, record)
         raise

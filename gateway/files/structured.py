@@ -14,15 +14,15 @@ _NOTES = frozenset({
 })
 _FOLLOWED = _NOTES | {"type", "properties", "required", "additionalProperties", "items", "minItems", "maxItems"}
 _PLAIN = _NOTES | {"type"}
-_MOST_VALUES = 10_000
-_MOST_CHOICES = 100          # for one value, and references on the way to them
+_MAX_VALUES = 10_000
+_MAX_CHOICES = 100          # for one value, and references on the way to them
 _UNKNOWN: dict[str, Any] = {"not": {}}       # a schema that is not followed
 
 Schema = dict[str, Any] | bool
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class TextSlot:
     """Where a long text stands."""
 
     holder: dict[str, Any] | list[Any]
@@ -34,11 +34,11 @@ class Slot:
         self.holder[self.key] = text
 
 
-def slots(value: Any, schema: dict[str, Any], limit_chars: int) -> Iterator[Slot]:
+def replaceable_texts(value: Any, schema: dict[str, Any], limit_chars: int) -> Iterator[TextSlot]:
     """Texts of more than `limit_chars` that any other text may stand for. Of a large structure, those at its
     beginning."""
     left: list[tuple[Any, list[Schema]]] = [(value, _choices([schema], schema))]
-    for _ in range(_MOST_VALUES):
+    for _ in range(_MAX_VALUES):
         if not left:
             return
         holder, about = left.pop()
@@ -47,7 +47,7 @@ def slots(value: Any, schema: dict[str, Any], limit_chars: int) -> Iterator[Slot
             if isinstance(found, (dict, list)):
                 left.append((found, _choices(offered, schema)))
             elif isinstance(found, str) and len(found) > limit_chars and _is_any_text(_choices(offered, schema)):
-                yield Slot(holder, key, found)
+                yield TextSlot(holder, key, found)
 
 
 def _below(holder: Any, choices: list[Schema]) -> Iterator[tuple[Any, list[Any]]]:
@@ -75,7 +75,7 @@ def _below(holder: Any, choices: list[Schema]) -> Iterator[tuple[Any, list[Any]]
 def _choices(schemas: list[Any], root: dict[str, Any]) -> list[Schema]:
     """The schemas that these offer, references followed."""
     left, found = list(reversed(schemas)), list[Schema]()
-    for _ in range(_MOST_CHOICES):
+    for _ in range(_MAX_CHOICES):
         if not left:
             return found
         schema = left.pop()

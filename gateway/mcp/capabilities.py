@@ -87,8 +87,8 @@ def _told(capability: msgspec.Raw) -> _Told:
 def with_ours(response: bytes, adapters: Adapters, flags: str, more: Mapping[str, Any]) -> bytes:
     """The response with the capabilities that our features need, and with `more`, which go before the upstream's; the
     same bytes when none is missing."""
-    wants_tools = TOOLS not in flags and adapters.takes_uploads
-    wants_resources = RESOURCES not in flags and (adapters.takes_uploads or adapters.exposes_artifacts)
+    wants_tools = TOOLS not in flags and adapters.accepts_uploads
+    wants_resources = RESOURCES not in flags and (adapters.accepts_uploads or adapters.exposes_artifacts)
     if not (wants_tools or wants_resources or adapters.exposes_artifacts or more):
         return response
     message = jsonrpc.open_object(response)

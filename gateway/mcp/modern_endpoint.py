@@ -46,7 +46,7 @@ from longshore.shared.state.sessions import Caller, OpenSession
 
 WORKSPACE_HEADER = "X-Longshore-Workspace"
 _WORKSPACE = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_INIT_PARAMS = upstream_sessions.init_params(inputs.NOTHING)
+_INIT_PARAMS = upstream_sessions.init_params(inputs.NO_INPUT)
 _BEGIN = Begin(capabilities.UNKNOWN, _INIT_PARAMS)
 Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
@@ -127,15 +127,16 @@ async def _to_session(
     mount: Mount, request: web.Request, came: "Incoming", handle: Handle
 ) -> web.StreamResponse:
     """The message within a session that the upstream has with this scope, or with this call alone."""
-    message, body, caller, takes = came.message, came.body, came.caller, inputs.taken(came.opened.capabilities)
+    message, body, caller = came.message, came.body, came.caller
+    takes = inputs.parse_capabilities(came.opened.capabilities)
     policy = mount.server.sessionless_clients
     if policy == "refuse":
         raise UnsupportedRevision("this server speaks to callers within a session; start one with initialize")
-    if message.method in to_legacy.FOREIGN:
+    if message.method in to_legacy.LEGACY_ONLY_METHODS:
         raise MethodNotFound(f"this server has no method {message.method} in this revision")
     if message.method == "server/discover":
         return await _discover(mount, request, message)
-    if message.method in inputs.METHODS and (again := inputs.again(body)) is not None:
+    if message.method in inputs.METHODS and (again := inputs.parse_retry(body)) is not None:
         if again.state:
             await _check_mirrors(mount, request, came)
             return await modern_client.resume(request, caller, message, again, takes)
@@ -175,9 +176,9 @@ async def _check_mirrors(mount: Mount, request: web.Request, came: "Incoming") -
     )
 
 
-def _check_agreed(context: RequestContext, message: Envelope, again: inputs.Again) -> None:
+def _check_agreed(context: RequestContext, message: Envelope, again: inputs.Retry) -> None:
     """Raise InputMissing where the user did not agree to open a page without which the server takes no request."""
-    if url_required.is_refused(again.responses):
+    if url_required.is_declined(again.responses):
         context.in_tool_call = message.method == "tools/call"
         raise InputMissing("the user did not agree to open the page that the server needs opened before this request")
 
@@ -185,8 +186,8 @@ def _check_agreed(context: RequestContext, message: Envelope, again: inputs.Agai
 async def _discover(mount: Mount, request: web.Request, message: Envelope) -> web.StreamResponse:
     """What a session-era upstream says at `initialize`, as the answer to `server/discover`."""
     initialized = await renewal.introduced(request, mount, _INIT_PARAMS)
-    found = jsonrpc.result(message.id, result_fields.discovered(
-        initialized, tells=mount.server.sessionless_clients == "per_principal"
+    found = jsonrpc.result(message.id, result_fields.discover_result(
+        initialized, has_subscriptions=mount.server.sessionless_clients == "per_principal"
     ))
     more = file_transfer.capability(request, mount)
     body = capabilities.with_ours(found, mount.adapters, capabilities.flags_of(found), more)
@@ -218,12 +219,13 @@ def _workspace_of(request: web.Request, opened: modern.ModernRequest) -> str:
 
 
 def _fetches_files(request: web.Request, body: bytes) -> bool:
-    return request.app[CONFIG].files.sep_2631 and sep_2631.fetches_files(modern.declared(body))
+    return request.app[CONFIG].files.sep_2631 and sep_2631.client_fetches(modern.declared_capabilities(body))
 
 
 def _mirrors(request: web.Request, opened: modern.ModernRequest) -> dict[str, str]:
     """The headers that mirror the body, as they came."""
-    return opened.mirrors | {key: value for key, value in request.headers.items() if key.lower().startswith(_PARAM)}
+    params = {key: value for key, value in request.headers.items() if key.lower().startswith(_PARAM)}
+    return opened.mirrored_headers | params
 
 
 _PARAM = param_headers.PREFIX.lower()

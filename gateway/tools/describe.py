@@ -21,25 +21,26 @@ _WORDS = re.compile(r"\s*\S+")
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class FileAnnotations:
     """What else is changed in the entries of tools that take files."""
 
     argument: tuple[Callable[[RawMap], RawMap], ...] = ()            # the schema of a file argument, one after another
     tool: Callable[[RawMap, tuple[str, ...]], RawMap] | None = None  # the entry, with the paths of file arguments
 
 
-_NONE = Marks()
+_NONE = FileAnnotations()
 
 
-class Describer:
+class ToolDescriber:
     """Rewrites the entries of one server's tool list. Built for each list; holds what does not change within it."""
 
     def __init__(
-        self, config: Config, server: Server, file_arguments: Mapping[str, tuple[str, ...]], *, marks: Marks = _NONE
+        self, config: Config, server: Server, file_arguments: Mapping[str, tuple[str, ...]], *,
+        marks: FileAnnotations = _NONE,
     ) -> None:
         self._marks = marks
         self._file_arguments = file_arguments   # dotted paths, by tool
-        self._words = _most_words(config, server)
+        self._words = _max_words(config, server)
         scheme, limit = config.uploads.uri_scheme, config.uploads.data_uri_max_bytes
         tool = own.upload_tool_name(server)
         digest = ", with its digest (data:...;sha256=<hex>;base64,...)," if config.uploads.require_sha256 else ""
@@ -55,7 +56,7 @@ class Describer:
         """Whether some entry may come out different."""
         return self._words is not None or bool(self._file_arguments)
 
-    def described(self, entry: msgspec.Raw) -> msgspec.Raw:
+    def describe(self, entry: msgspec.Raw) -> msgspec.Raw:
         """The entry with its descriptions extended. One that is not of the expected shape stays as it is."""
         try:
             return self._described(entry)
@@ -68,9 +69,9 @@ class Describer:
         if self._words is None and not arguments:
             return entry
         said = _text.decode(tool["description"]) if "description" in tool else ""
-        said = _shortened(said, self._words)
+        said = _shorten(said, self._words)
         if arguments:
-            said = _joined(said, f"{self._of_tool} {', '.join(arguments)}.")
+            said = _append(said, f"{self._of_tool} {', '.join(arguments)}.")
         if said:
             tool["description"] = jsonrpc.raw(said)
         for argument in arguments if "inputSchema" in tool else ():
@@ -84,7 +85,7 @@ class Describer:
         found = jsonrpc.open_object(schema)
         if not path:
             said = _text.decode(found["description"]) if "description" in found else ""
-            found["description"] = jsonrpc.raw(_joined(said, self._of_argument))
+            found["description"] = jsonrpc.raw(_append(said, self._of_argument))
             for change in self._marks.argument:
                 found = change(found)
             return jsonrpc.raw(found)
@@ -104,11 +105,11 @@ def _properties(schema: RawMap) -> RawMap:
     return jsonrpc.open_object(schema["properties"]) if "properties" in schema else {}
 
 
-def _joined(said: str, more: str) -> str:
+def _append(said: str, more: str) -> str:
     return f"{said.rstrip()}\n\n{more}" if said.strip() else more
 
 
-def _most_words(config: Config, server: Server) -> int | None:
+def _max_words(config: Config, server: Server) -> int | None:
     """How many words a description may keep, None for all."""
     shortens = config.core.shorten_descriptions if server.shorten_descriptions is None else server.shorten_descriptions
     if not shortens:
@@ -116,7 +117,7 @@ def _most_words(config: Config, server: Server) -> int | None:
     return server.short_description_max_tokens or config.core.short_description_max_tokens
 
 
-def _shortened(text: str, most: int | None) -> str:
+def _shorten(text: str, most: int | None) -> str:
     """The first `most` words of `text`, a word counted as a token."""
     if most is None:
         return text

@@ -9,7 +9,7 @@ from longshore.shared.crypto.signed_links import Link, Signer
 
 WORKFLOW_URI = "doc://upload_workflow.md"
 AWAIT_DEFAULT_S = 45.0       # clients give a call up after a minute
-AWAIT_MOST_S = 50.0
+AWAIT_MAX_S = 50.0
 WORKFLOW_ENTRY: dict[str, Any] = {
     "uri": WORKFLOW_URI,
     "name": "upload_workflow.md",
@@ -58,7 +58,7 @@ def await_tool(server: Server) -> dict[str, Any]:
             "properties": {
                 "link_id": {"type": "string", "description": "link_id (or upload_url) of the upload link"},
                 "wait_seconds": {
-                    "type": "number", "minimum": 0, "maximum": AWAIT_MOST_S, "default": AWAIT_DEFAULT_S,
+                    "type": "number", "minimum": 0, "maximum": AWAIT_MAX_S, "default": AWAIT_DEFAULT_S,
                     "description": "How long to wait before answering that nothing is there yet",
                 },
             },

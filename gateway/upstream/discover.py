@@ -21,7 +21,7 @@ class _Versions(msgspec.Struct):
 
 async def discover(client: UpstreamClient, headers: dict[str, str], *, timeout_s: float | None) -> jsonrpc.RawMap:
     """The result. Raises UpstreamDown where the upstream refuses, or does not speak the revision; UpstreamTimeout."""
-    asked = {**headers, **modern.headers_of("server/discover"), "Accept": "application/json, text/event-stream"}
+    asked = {**headers, **modern.request_headers("server/discover"), "Accept": "application/json, text/event-stream"}
     try:
         async with asyncio.timeout(timeout_s):
             response, _ = await request(client, asked, "server/discover", {"_meta": OWN_META})

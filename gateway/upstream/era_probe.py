@@ -53,7 +53,7 @@ async def probe_era(client: UpstreamClient, headers: dict[str, str]) -> Era:
 
     Raises NotTold, WantsCredentials, and UpstreamDown or UpstreamTimeout where there is no answer.
     """
-    asked = {**headers, **modern.headers_of("server/discover"), "Accept": "application/json, text/event-stream"}
+    asked = {**headers, **modern.request_headers("server/discover"), "Accept": "application/json, text/event-stream"}
     async with client.exchange("POST", asked, _BODY, timeout_s=_TIMEOUT_S) as answer:
         if answer.status in (401, 403):
             raise CredentialsRequired(f"the upstream server answered server/discover with HTTP status {answer.status}")

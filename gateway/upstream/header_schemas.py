@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from longshore.gateway.wire import tool_lists
-from longshore.gateway.wire.param_headers import Mirrored
+from longshore.gateway.wire.param_headers import MirroredArgument
 from longshore.gateway.wire.tool_lists import Tool
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import LongshoreError
@@ -17,12 +17,12 @@ _MAX_CALLERS = 1_000
 
 @dataclass(slots=True)
 class _Schemas:
-    by_tool: dict[str, list[Mirrored]] = field(default_factory=dict)
+    by_tool: dict[str, list[MirroredArgument]] = field(default_factory=dict)
     asked_s: float = -_MIN_REFRESH_S
 
     def learn(self, tools: Iterable[Tool]) -> list[str]:
         broken = []
-        for name, wanted in tool_lists.mirrored_by(tools):
+        for name, wanted in tool_lists.mirrored_arguments(tools):
             if wanted:
                 self.by_tool[name] = wanted
             else:
@@ -44,7 +44,7 @@ class HeaderSchemas:
         self._by_caller: OrderedDict[str, _Schemas] = OrderedDict()
         self._refreshing = asyncio.Lock()
 
-    def of(self, tool: str, caller: str) -> list[Mirrored]:
+    def of(self, tool: str, caller: str) -> list[MirroredArgument]:
         """What the tool wants mirrored; nothing where it wants nothing or is not known."""
         known = self._by_caller.get(caller, self._shared) if caller else self._shared
         return known.by_tool.get(tool, [])

@@ -81,6 +81,6 @@ async def read_response(answer: UpstreamResponse, request_id: str, max_bytes: in
     parser = sse.Parser(max_bytes)
     async for chunk in answer.chunks():
         for event in parser.feed(chunk):
-            if jsonrpc.answers(event.data, request_id):
+            if jsonrpc.is_response_to(event.data, request_id):
                 return event.data
     raise UpstreamDown("the upstream server ended its stream without an answer")

@@ -43,7 +43,7 @@ async def list_modern(client: UpstreamClient, extra: dict[str, str]) -> ToolList
     found = await discover(client, headers, timeout_s=TIMEOUT_S)
     if "tools" not in jsonrpc.open_object(found.get("capabilities", msgspec.Raw(b"{}"))):
         return ToolListing([])
-    return ToolListing(await _tools(client, headers | modern.headers_of("tools/list"), {"_meta": OWN_META}))
+    return ToolListing(await _tools(client, headers | modern.request_headers("tools/list"), {"_meta": OWN_META}))
 
 
 async def list_legacy(client: UpstreamClient, extra: dict[str, str]) -> ToolListing:

@@ -21,8 +21,8 @@ UPDATED = "notifications/resources/updated"
 OWN_RESOURCES = b'{"jsonrpc":"2.0","method":"notifications/resources/list_changed"}'
 OWN_RESOURCES_EVENT = sse.event(OWN_RESOURCES)
 _LISTS = {"toolsListChanged": TOOLS, "promptsListChanged": PROMPTS, "resourcesListChanged": RESOURCES}
-_MOST_URIS = 1_000
-_MOST_BYTES = 64 * 1024      # of a notification that is handed on as it is; of a larger one only what counts
+_MAX_URIS = 1_000
+_MAX_BYTES = 64 * 1024      # of a notification that is handed on as it is; of a larger one only what counts
 
 
 class _Params(msgspec.Struct):
@@ -35,7 +35,7 @@ class _Message(msgspec.Struct):
     params: _Params | None = None
 
 
-class _Asked(msgspec.Struct):
+class _Filter(msgspec.Struct):
     uris: list[str] = msgspec.field(default_factory=list, name="resourceSubscriptions")
     tools: bool | None = msgspec.field(default=None, name="toolsListChanged")
     prompts: bool | None = msgspec.field(default=None, name="promptsListChanged")
@@ -43,7 +43,7 @@ class _Asked(msgspec.Struct):
 
 
 class _Listen(msgspec.Struct):
-    notifications: _Asked
+    notifications: _Filter
 
 
 class _Request(msgspec.Struct):
@@ -64,14 +64,14 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Wants:
+class ChangeFilter:
     """What a listener wants to be told."""
 
     lists: frozenset[str]    # methods of notifications
     uris: frozenset[str] = frozenset()
     any_uri: bool = False    # whatever is subscribed to
 
-    def admits(self, change: Change) -> bool:
+    def accepts(self, change: Change) -> bool:
         """Whether the listener wants this one. A server may name a part of what was subscribed to."""
         if change.method != UPDATED:
             return change.method in self.lists
@@ -80,16 +80,16 @@ class Wants:
             for end, char in enumerate(change.uri) if char in "/?#"
         )
 
-    def anything(self) -> list[Change]:
+    def all_changes(self) -> list[Change]:
         """All that it may be told, for when something may have been missed."""
         lists = [Change(method, "", _plain(method)) for method in sorted(self.lists)]
         return lists + [Change(UPDATED, uri, _plain(UPDATED, uri)) for uri in sorted(self.uris)]
 
 
-OWN = Change(RESOURCES, "", OWN_RESOURCES)     # of what longshore has itself
+OWN_CHANGE = Change(RESOURCES, "", OWN_RESOURCES)     # of what longshore has itself
 
 
-def change_of(data: bytes) -> Change | None:
+def parse_change(data: bytes) -> Change | None:
     """The change that a message tells of, None for any other message."""
     if b"list_changed" not in data and b"resources\\/" not in data and b"resources/updated" not in data:
         return None
@@ -100,31 +100,31 @@ def change_of(data: bytes) -> Change | None:
     if message.id is not msgspec.UNSET:
         return None
     if message.method in _LISTS.values():
-        return Change(message.method, "", data if len(data) <= _MOST_BYTES else _plain(message.method))
+        return Change(message.method, "", data if len(data) <= _MAX_BYTES else _plain(message.method))
     uri = message.params.uri if message.params is not None else None
-    if message.method != UPDATED or not isinstance(uri, str) or not 0 < len(uri) <= _MOST_BYTES:
+    if message.method != UPDATED or not isinstance(uri, str) or not 0 < len(uri) <= _MAX_BYTES:
         return None
-    return Change(UPDATED, uri, data if len(data) <= 2 * _MOST_BYTES else _plain(UPDATED, uri))
+    return Change(UPDATED, uri, data if len(data) <= 2 * _MAX_BYTES else _plain(UPDATED, uri))
 
 
-def updated(uri: str) -> bytes:
+def resource_updated(uri: str) -> bytes:
     """The notification that a resource was updated."""
     return _plain(UPDATED, uri)
 
 
-def wanted(body: bytes) -> Wants:
+def parse_filter(body: bytes) -> ChangeFilter:
     """What a `subscriptions/listen` asks for. Raises InvalidParams."""
     try:
         asked = _requests.decode(body).params.notifications
     except (msgspec.DecodeError, RecursionError):
         raise InvalidParams("params.notifications must say which notifications are wanted") from None
-    if len(asked.uris) > _MOST_URIS:
-        raise InvalidParams(f"one listener names {_MOST_URIS} resources at most")
+    if len(asked.uris) > _MAX_URIS:
+        raise InvalidParams(f"one listener names {_MAX_URIS} resources at most")
     flags = {TOOLS: asked.tools, PROMPTS: asked.prompts, RESOURCES: asked.resources}
-    return Wants(frozenset(method for method, is_wanted in flags.items() if is_wanted), frozenset(asked.uris))
+    return ChangeFilter(frozenset(method for method, is_wanted in flags.items() if is_wanted), frozenset(asked.uris))
 
 
-def filter_of(wants: Wants) -> dict[str, Any]:
+def encode_filter(wants: ChangeFilter) -> dict[str, Any]:
     """The filter that asks for this."""
     said: dict[str, Any] = {name: True for name, method in _LISTS.items() if method in wants.lists}
     if wants.uris:
@@ -132,15 +132,15 @@ def filter_of(wants: Wants) -> dict[str, Any]:
     return said
 
 
-def acknowledged(listen_id: MessageId, honoured: Wants) -> bytes:
+def acknowledgement(listen_id: MessageId, honoured: ChangeFilter) -> bytes:
     """The first message to a listener of the stateless revision: what it will be told."""
-    params = {"_meta": {SUBSCRIPTION_KEY: listen_id}, "notifications": filter_of(honoured)}
+    params = {"_meta": {SUBSCRIPTION_KEY: listen_id}, "notifications": encode_filter(honoured)}
     return msgspec.json.encode(
         {"jsonrpc": "2.0", "method": _ACKNOWLEDGED, "params": params}
     )
 
 
-def acknowledging_resources(data: bytes) -> bytes | None:
+def with_resources_acknowledged(data: bytes) -> bytes | None:
     """An acknowledgement of a server's, the list of resources added to what it promises; None for any other message."""
     if b"acknowledged" not in data:
         return None
@@ -154,18 +154,18 @@ def acknowledging_resources(data: bytes) -> bytes | None:
     return jsonrpc.close_object(message)
 
 
-def ended(listen_id: MessageId) -> bytes:
+def end_of_stream(listen_id: MessageId) -> bytes:
     """The result that ends a stream of changes in good order."""
-    end = result_fields.own("subscriptions/listen", {"_meta": {SUBSCRIPTION_KEY: listen_id}})
+    end = result_fields.own_result("subscriptions/listen", {"_meta": {SUBSCRIPTION_KEY: listen_id}})
     return jsonrpc.result(listen_id, end)
 
 
-def tagged(change: Change, listen_id: MessageId) -> bytes:
+def to_modern(change: Change, listen_id: MessageId) -> bytes:
     """The notification as one for a listener of the stateless revision."""
     return _with_meta(change.data, {SUBSCRIPTION_KEY: jsonrpc.raw(listen_id)})
 
 
-def untagged(change: Change) -> bytes:
+def to_legacy(change: Change) -> bytes:
     """The notification as one of the session era."""
     return _with_meta(change.data, {})
 

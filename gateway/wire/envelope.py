@@ -12,7 +12,7 @@ import msgspec
 from longshore.shared.errors import BadRequest, ParseError
 
 # Revisions that begin with `initialize`; a version header that names another asks for the stateless wire.
-HANDSHAKE_VERSIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"})
+LEGACY_VERSIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"})
 # Everything but brackets that count: strings, closed or not, and what stands between them. Possessive, and matching
 # whatever comes: a body made for it would otherwise cost quadratic time, or memory of a hundred times its size.
 _NOT_NESTING = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.?)*+"?)++', re.DOTALL)
@@ -56,7 +56,7 @@ class Envelope(msgspec.Struct, frozen=True):
     name: str = ""           # params.name
     uri: str = ""            # params.uri
     cursor: str = ""         # params.cursor
-    stateless: bool = False  # `_meta` names a protocol version, as only the stateless revision does
+    has_modern_meta: bool = False  # `_meta` names a protocol version, as only the stateless revision does
     traceparent: str = ""    # the trace that `_meta` names
 
 

@@ -11,18 +11,18 @@ import msgspec
 
 from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.envelope import MessageId
-from longshore.gateway.wire.introduction import Declared
+from longshore.gateway.wire.introduction import Capabilities
 from longshore.shared.errors import InputMissing, MissingCapability, UpstreamDown
 
-MOST_QUESTIONS = 16          # of one round
+MAX_REQUESTS = 16          # of one round
 METHODS = frozenset({"tools/call", "prompts/get", "resources/read"})   # that may ask, as the revision has it
-_KIND = b'"input_required"'
+_RESULT_TYPE = b'"input_required"'
 _MODES_SINCE = "2025-11-25"
 _MALFORMED = "the upstream server asks for input in a way that cannot be understood"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class InputRequest:
     """One request of the server's to the client."""
 
     method: str
@@ -33,7 +33,7 @@ class Question:
         """Whether it sends the user to a page instead of showing a form."""
         return self.method == "elicitation/create" and bytes(self.params.get("mode", b"")) == b'"url"'
 
-    def needs(self) -> Declared:
+    def required_capability(self) -> Capabilities:
         """The capability that the client must have declared."""
         if self.method == "elicitation/create":
             return {"elicitation": {"url": {}} if self.is_url else {"form": {}}}
@@ -43,30 +43,30 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class InputRequired:
     """What one answer of the server's wants. Without questions it wants to be asked again."""
 
-    questions: dict[str, Question]       # by the server's own keys
+    requests: dict[str, InputRequest]       # by the server's own keys
     state: msgspec.Raw | None            # to be given back as it is
 
-    def check(self, declared: Declared) -> None:
+    def check(self, declared: Capabilities) -> None:
         """Raise MissingCapability for what a client cannot be asked that declared this."""
-        lacking: Declared = {}
-        for question in self.questions.values():
-            for name, parts in question.needs().items():
+        lacking: Capabilities = {}
+        for question in self.requests.values():
+            for name, parts in question.required_capability().items():
                 if name not in declared or not parts.keys() <= declared[name].keys():
                     lacking.setdefault(name, {}).update(parts)
         if lacking:
             raise MissingCapability(lacking)
 
 
-class _Asked(msgspec.Struct):
+class _Request(msgspec.Struct):
     method: str
     params: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class _Result(msgspec.Struct):
-    requests: dict[str, _Asked] | None = msgspec.field(default=None, name="inputRequests")
+    requests: dict[str, _Request] | None = msgspec.field(default=None, name="inputRequests")
     state: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw, name="requestState")
 
 
@@ -79,35 +79,35 @@ _results = msgspec.json.Decoder(_Result)
 _answers = msgspec.json.Decoder(_Answer)
 
 
-def wanted(response: bytes) -> Wanted | None:
+def parse(response: bytes) -> InputRequired | None:
     """What the server's response wants, None for one that answers. Raises UpstreamDown for questions that no client
     of the session era has an answer to."""
-    if _KIND not in response:
+    if _RESULT_TYPE not in response:
         return None
     result = jsonrpc.open_object(response).get("result")
-    if result is None or bytes(jsonrpc.open_object(result).get("resultType", b"")) != _KIND:
+    if result is None or bytes(jsonrpc.open_object(result).get("resultType", b"")) != _RESULT_TYPE:
         return None
     try:
         found = _results.decode(result)
     except msgspec.DecodeError:
         raise UpstreamDown(_MALFORMED) from None
     questions = {
-        key: Question(asked.method, jsonrpc.open_object(asked.params)) for key, asked in (found.requests or {}).items()
+        key: InputRequest(one.method, jsonrpc.open_object(one.params)) for key, one in (found.requests or {}).items()
     }
     state = msgspec.Raw(bytes(found.state)) if bytes(found.state) else None
     if not questions and state is None:
         raise UpstreamDown(_MALFORMED)
-    if len(questions) > MOST_QUESTIONS:
-        raise UpstreamDown(f"the upstream server asks more than {MOST_QUESTIONS} questions at once")
-    if any(question.method not in _ASKED for question in questions.values()):
+    if len(questions) > MAX_REQUESTS:
+        raise UpstreamDown(f"the upstream server asks more than {MAX_REQUESTS} questions at once")
+    if any(question.method not in _LEGACY_METHODS for question in questions.values()):
         raise UpstreamDown("the upstream server asks for something that clients with a session do not have")
-    return Wanted(questions, state)
+    return InputRequired(questions, state)
 
 
-_ASKED = frozenset({"elicitation/create", "sampling/createMessage", "roots/list"})
+_LEGACY_METHODS = frozenset({"elicitation/create", "sampling/createMessage", "roots/list"})
 
 
-def request(question: Question, message_id: str, protocol: str) -> bytes:
+def legacy_request(question: InputRequest, message_id: str, protocol: str) -> bytes:
     """The question as a request of the session era's, under an id of the gateway's own."""
     params = dict(question.params)
     if question.is_url:
@@ -118,17 +118,17 @@ def request(question: Question, message_id: str, protocol: str) -> bytes:
     return jsonrpc.close_object(message | ({"params": jsonrpc.raw(params)} if params else {}))
 
 
-def completed(message_id: str) -> bytes:
+def elicitation_complete(message_id: str) -> bytes:
     """The notification that what a URL led to is done (MCP 2025-11-25 client/elicitation §Completion Notifications)."""
     return _notification("notifications/elicitation/complete", {"elicitationId": message_id})
 
 
-def withdrawn(message_id: str, reason: str) -> bytes:
+def cancelled(message_id: str, reason: str) -> bytes:
     """The notification that a question needs no answer any more."""
     return _notification("notifications/cancelled", {"requestId": message_id, "reason": reason})
 
 
-def answer(question: Question, response: bytes) -> msgspec.Raw:
+def input_response(question: InputRequest, response: bytes) -> msgspec.Raw:
     """What the server is told of the client's response. Raises InputMissing where it is no answer."""
     try:
         said = _answers.decode(response)
@@ -146,29 +146,29 @@ def is_accepted(said: msgspec.Raw) -> bool:
     return bytes(jsonrpc.open_object(said).get("action", b"")) == b'"accept"'
 
 
-def without_input(body: bytes) -> bytes:
+def without_retry_fields(body: bytes) -> bytes:
     """The request as a client of the session era may send it, which never says what it was not asked."""
     if b"inputResponses" not in body and b"requestState" not in body:
         return body
     message = jsonrpc.open_object(body)
     params = jsonrpc.open_object(message.get("params", msgspec.Raw(b"{}")))
-    kept = {name: value for name, value in params.items() if name not in _OF_A_RETRY}
+    kept = {name: value for name, value in params.items() if name not in _RETRY_FIELDS}
     return jsonrpc.close_object(message | {"params": jsonrpc.raw(kept)}) if len(kept) < len(params) else body
 
 
-_OF_A_RETRY = ("inputResponses", "requestState")
+_RETRY_FIELDS = ("inputResponses", "requestState")
 
 
-def again(body: bytes, message_id: MessageId, asked: Wanted, answers: dict[str, msgspec.Raw]) -> bytes:
+def retry(body: bytes, message_id: MessageId, required: InputRequired, answers: dict[str, msgspec.Raw]) -> bytes:
     """The request `body` once more under another id, with the answers to what was `asked`, and its state."""
     message = jsonrpc.open_object(body)
     params = jsonrpc.open_object(message["params"])
-    for name in _OF_A_RETRY:
+    for name in _RETRY_FIELDS:
         params.pop(name, None)
     if answers:
         params["inputResponses"] = jsonrpc.raw(answers)
-    if asked.state is not None:
-        params["requestState"] = asked.state
+    if required.state is not None:
+        params["requestState"] = required.state
     return jsonrpc.close_object(message | {"id": jsonrpc.raw(message_id), "params": jsonrpc.raw(params)})
 
 

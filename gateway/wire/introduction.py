@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-_WITH_MODES = "2025-11-25"   # of elicitation, and with tools in sampling
+_MODES_SINCE = "2025-11-25"   # of elicitation, and with tools in sampling
 # Of what a client declares beside elicitation, sampling and roots, what needs nothing but what passes through anyway.
-_EXTENSIONS = frozenset({"io.modelcontextprotocol/ui"})
+_PASSED_EXTENSIONS = frozenset({"io.modelcontextprotocol/ui"})
 _EMPTY = msgspec.Raw(b"{}")
 
-Declared = dict[str, Any]
+Capabilities = dict[str, Any]
 
 
 class _Capabilities(msgspec.Struct):
@@ -36,14 +36,14 @@ _capabilities = msgspec.json.Decoder(_Capabilities)
 
 
 @dataclass(frozen=True, slots=True)
-class Introduction:
+class DeclaredClient:
     """Who a client is and what it can do."""
 
     info: msgspec.Raw        # b"" when it did not say
-    capabilities: Declared   # in the words of the stateless revision
+    capabilities: Capabilities   # in the words of the stateless revision
 
 
-def introduction(init_params: bytes, protocol: str, *, can_be_asked: bool) -> Introduction:
+def parse_initialize(init_params: bytes, protocol: str, *, accepts_requests: bool) -> DeclaredClient:
     """What the client of these `initialize` parameters is, in a session of the revision `protocol`.
 
     One that cannot be asked, for want of a stream, declares nothing that is asked of clients.
@@ -52,19 +52,19 @@ def introduction(init_params: bytes, protocol: str, *, can_be_asked: bool) -> In
         init = _inits.decode(init_params)
         said = _capabilities.decode(init.capabilities)
     except msgspec.DecodeError:
-        return Introduction(msgspec.Raw(), {})
-    found: Declared = {}
+        return DeclaredClient(msgspec.Raw(), {})
+    found: Capabilities = {}
     if said.experimental:
         found["experimental"] = said.experimental
-    if passing := {name: value for name, value in (said.extensions or {}).items() if name in _EXTENSIONS}:
+    if passing := {name: value for name, value in (said.extensions or {}).items() if name in _PASSED_EXTENSIONS}:
         found["extensions"] = passing
-    if can_be_asked:
-        found |= _asked(said, has_modes=protocol >= _WITH_MODES)
-    return Introduction(msgspec.Raw(bytes(init.client_info)), found)
+    if accepts_requests:
+        found |= _input_capabilities(said, has_modes=protocol >= _MODES_SINCE)
+    return DeclaredClient(msgspec.Raw(bytes(init.client_info)), found)
 
 
-def _asked(said: _Capabilities, *, has_modes: bool) -> Declared:
-    found: Declared = {}
+def _input_capabilities(said: _Capabilities, *, has_modes: bool) -> Capabilities:
+    found: Capabilities = {}
     if said.elicitation is not None:
         modes = {name: said.elicitation[name] for name in ("form", "url") if name in said.elicitation}
         found["elicitation"] = modes if has_modes and modes else {"form": {}}

@@ -80,7 +80,7 @@ def is_request(data: bytes) -> bool:
     return isinstance(head.method, str) and head.id is not msgspec.UNSET
 
 
-def answers(data: bytes, request_id: MessageId) -> bool:
+def is_response_to(data: bytes, request_id: MessageId) -> bool:
     """Whether `data` is the response to the request of this id."""
     try:
         head = _head.decode(data)

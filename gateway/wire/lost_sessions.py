@@ -5,14 +5,14 @@ Servers that are adapters themselves report the loss of the session behind them 
 
 import re
 
-_SAYS = re.compile(rb"\bsession (?:id )?(?:\w+ ){0,2}?(?:terminated|not found|expired|closed|invalid|unknown)\b|"
+_LOST = re.compile(rb"\bsession (?:id )?(?:\w+ ){0,2}?(?:terminated|not found|expired|closed|invalid|unknown)\b|"
                    rb"(?:unknown|invalid|terminated|expired|no such|missing) session\b", re.IGNORECASE)
 _IS_ERROR = re.compile(rb'"isError"\s*:\s*true')
-_MOST_BYTES = 4096           # an error that says more than this is about something else
+_MAX_BYTES = 4096           # an error that says more than this is about something else
 
 
-def says_so(body: bytes) -> bool:
+def is_lost_session(body: bytes) -> bool:
     """Whether `body`, a whole answer to a tool call (JSON, or one event), is such an error and nothing else."""
-    if not 0 < len(body) <= _MOST_BYTES or b"notifications/" in body:
+    if not 0 < len(body) <= _MAX_BYTES or b"notifications/" in body:
         return False
-    return _IS_ERROR.search(body) is not None and _SAYS.search(body) is not None
+    return _IS_ERROR.search(body) is not None and _LOST.search(body) is not None

@@ -10,7 +10,7 @@ import msgspec
 from multidict import MultiMapping
 
 from longshore.gateway.wire import header_values, jsonrpc
-from longshore.gateway.wire.envelope import HANDSHAKE_VERSIONS, Envelope, Kind
+from longshore.gateway.wire.envelope import LEGACY_VERSIONS, Envelope, Kind
 from longshore.shared.errors import BadRequest, HeaderMismatch, InvalidParams, UnsupportedVersion
 
 VERSION = "2026-07-28"
@@ -27,13 +27,13 @@ WORKSPACE_KEY = "io.longshore/workspace"
 VERSION_HEADER = "MCP-Protocol-Version"
 METHOD_HEADER = "Mcp-Method"
 NAME_HEADER = "Mcp-Name"
-_MIRRORS = (VERSION_HEADER, METHOD_HEADER, NAME_HEADER)
+_MIRRORED_HEADERS = (VERSION_HEADER, METHOD_HEADER, NAME_HEADER)
 
 HEADER_MISMATCH = -32020
 MISSING_CAPABILITY = -32021
 UNSUPPORTED_VERSION = -32022
 
-_LAST_HANDSHAKE = max(HANDSHAKE_VERSIONS)
+_LAST_LEGACY = max(LEGACY_VERSIONS)
 
 
 class _Meta(msgspec.Struct):
@@ -59,22 +59,22 @@ class ModernRequest:
 
     capabilities: msgspec.Raw    # of the client, an object
     workspace: str               # "" when it names none
-    mirrors: dict[str, str]      # the headers that mirror the body whatever it asks for, as they came
+    mirrored_headers: dict[str, str]      # the headers that mirror the body whatever it asks for, as they came
 
 
 def is_modern(envelope: Envelope, version_header: str | None) -> bool:
     """Whether a message is of the stateless revision, or of a later one."""
     if version_header is not None and is_modern_version(version_header):
         return True
-    return envelope.stateless or envelope.method == "server/discover"
+    return envelope.has_modern_meta or envelope.method == "server/discover"
 
 
 def is_modern_version(version: str) -> bool:
     """Whether `version` is of the stateless era: later than all that begin with `initialize`."""
-    return version not in HANDSHAKE_VERSIONS and version > _LAST_HANDSHAKE
+    return version not in LEGACY_VERSIONS and version > _LAST_LEGACY
 
 
-def declared(body: bytes) -> bytes:
+def declared_capabilities(body: bytes) -> bytes:
     """The capabilities that a checked request says its client has."""
     return bytes(_meta_of(body).capabilities)
 
@@ -97,7 +97,7 @@ def name_of(method: str, params: Envelope) -> str:
     return params.uri if method == "resources/read" else ""
 
 
-def headers_of(method: str, *, name: str = "") -> dict[str, str]:
+def request_headers(method: str, *, name: str = "") -> dict[str, str]:
     """The headers that mirror any request: `name` is `params.name` or `params.uri` where `Mcp-Name` carries it."""
     headers = {VERSION_HEADER: VERSION, METHOD_HEADER: header_values.encode(method)}
     if name:
@@ -113,7 +113,7 @@ def parse_request(envelope: Envelope, body: bytes, headers: MultiMapping[str]) -
     """
     if envelope.kind is Kind.RESPONSE:
         raise BadRequest("this revision has no responses from clients; send the request again with inputResponses")
-    mirrors = _mirrors(headers)
+    mirrors = _mirrored_headers(headers)
     if envelope.kind is Kind.NOTIFICATION:
         _check_version(mirrors.get(VERSION_HEADER, ""))
         return ModernRequest(msgspec.Raw(b"{}"), "", mirrors)
@@ -155,10 +155,10 @@ def _check_version(version: str) -> None:
         raise UnsupportedVersion(requested=version, supported=SUPPORTED)
 
 
-def _mirrors(headers: MultiMapping[str]) -> dict[str, str]:
+def _mirrored_headers(headers: MultiMapping[str]) -> dict[str, str]:
     """The mirroring headers. One that is there twice would be read two ways."""
     found: dict[str, str] = {}
-    for name in _MIRRORS:
+    for name in _MIRRORED_HEADERS:
         values = headers.getall(name, ())
         if len(values) > 1:
             raise HeaderMismatch(f"the header {name} is there twice")

@@ -25,7 +25,7 @@ _MAPS = ("patternProperties", "dependentSchemas", "$defs", "definitions")
 
 
 @dataclass(frozen=True, slots=True)
-class Mirrored:
+class MirroredArgument:
     """One argument that travels in a header too."""
 
     path: tuple[str, ...]    # the properties that lead to it
@@ -33,12 +33,12 @@ class Mirrored:
     is_integer: bool = False
 
 
-def mirrored(schema: Any) -> list[Mirrored] | None:
+def mirrored_arguments(schema: Any) -> list[MirroredArgument] | None:
     """The arguments that `schema`, a tool's `inputSchema`, wants mirrored; None when it breaks a rule, and clients
     must not use the tool."""
-    found: list[Mirrored] = []
+    found: list[MirroredArgument] = []
     seen: set[str] = set()
-    for path, node in positions(schema):
+    for path, node in subschemas(schema):
         if KEY not in node:
             continue
         token, kind = node[KEY], node.get("type")
@@ -47,26 +47,26 @@ def mirrored(schema: Any) -> list[Mirrored] | None:
         if not isinstance(kind, str) or kind not in _TYPES or token.lower() in seen:
             return None
         seen.add(token.lower())
-        found.append(Mirrored(path, PREFIX + token, is_integer=kind == "integer"))
+        found.append(MirroredArgument(path, PREFIX + token, is_integer=kind == "integer"))
     return found
 
 
-def of(wanted: Iterable[Mirrored], arguments: Mapping[str, Any]) -> dict[str, str]:
+def headers_of(mirrored: Iterable[MirroredArgument], arguments: Mapping[str, Any]) -> dict[str, str]:
     """The headers of a call with these arguments; none for one that is absent, null or no scalar."""
     headers = {}
-    for one in wanted:
-        text = _text(_at(arguments, one.path))
+    for one in mirrored:
+        text = _text(_argument_at(arguments, one.path))
         if text is not None:
             headers[one.header] = header_values.encode(text)
     return headers
 
 
-def check(wanted: Iterable[Mirrored], arguments: Mapping[str, Any], headers: MultiMapping[str]) -> None:
+def check(mirrored: Iterable[MirroredArgument], arguments: Mapping[str, Any], headers: MultiMapping[str]) -> None:
     """Raise HeaderMismatch unless the headers say what the arguments do: each that is given is there once and the
     same, and no other is there (MCP 2026-07-28 basic/transports/streamable-http §Server Behavior for Custom Headers).
     """
-    for one in wanted:
-        values, value = headers.getall(one.header, ()), _at(arguments, one.path)
+    for one in mirrored:
+        values, value = headers.getall(one.header, ()), _argument_at(arguments, one.path)
         expected = _text(value)
         if not values:
             if expected is not None:
@@ -94,7 +94,7 @@ def _is_number(said: str, value: Any) -> bool:
 _DECIMAL = re.compile(r"(-?[0-9]+)(?:\.0+)?")
 
 
-def _at(arguments: Any, path: tuple[str, ...]) -> Any:
+def _argument_at(arguments: Any, path: tuple[str, ...]) -> Any:
     for name in path:
         if not isinstance(arguments, Mapping):
             return None
@@ -113,7 +113,7 @@ def _text(value: Any) -> str | None:
         return None
 
 
-def positions(schema: Any) -> Iterator[tuple[tuple[str, ...] | None, dict[str, Any]]]:
+def subschemas(schema: Any) -> Iterator[tuple[tuple[str, ...] | None, dict[str, Any]]]:
     """Every schema in `schema` with the properties that lead to it, None where something else does."""
     left: list[tuple[tuple[str, ...] | None, Any]] = [((), schema)]
     while left:

@@ -35,17 +35,17 @@ def token_of(body: bytes) -> MessageId:
     return token if isinstance(token, str | int) and not isinstance(token, bool) else None
 
 
-def renamed(data: bytes, token: MessageId, now: MessageId) -> bytes | None:
+def with_token(data: bytes, token: MessageId, new: MessageId) -> bytes | None:
     """A notification as the client knows it that sent its request again with another token: None where it is about
     the progress of a request that wants to hear of none."""
-    if token == now or b"notifications/progress" not in data:
+    if token == new or b"notifications/progress" not in data:
         return data
     message = jsonrpc.open_object(data)
     if bytes(message.get("method", msgspec.Raw())) != b'"notifications/progress"':
         return data
-    if now is None:
+    if new is None:
         return None
     params = jsonrpc.open_object(message["params"])
-    params["progressToken"] = jsonrpc.raw(now)
+    params["progressToken"] = jsonrpc.raw(new)
     message["params"] = jsonrpc.raw(params)
     return jsonrpc.close_object(message)

@@ -18,21 +18,21 @@ _OURS = {"name": "longshore", "version": running_version()}
 _PRIVATE = {"ttlMs": 0, "cacheScope": "private"}
 
 
-def head(method: str) -> dict[str, Any]:
+def modern_fields(method: str) -> dict[str, Any]:
     """The fields of a result to `method` that is the gateway's own or has something of a caller in it."""
     return {"resultType": "complete", **(_PRIVATE if method in CACHEABLE else {})}
 
 
-def own(method: str, value: dict[str, Any]) -> dict[str, Any]:
+def own_result(method: str, value: dict[str, Any]) -> dict[str, Any]:
     """The result `value` to `method`, which the gateway made all by itself and says so."""
-    return {**head(method), **value, "_meta": {SERVER_INFO_KEY: _OURS, **value.get("_meta", {})}}
+    return {**modern_fields(method), **value, "_meta": {SERVER_INFO_KEY: _OURS, **value.get("_meta", {})}}
 
 
-def completed(result: jsonrpc.RawMap, method: str, server_info: bytes = b"") -> jsonrpc.RawMap:
+def to_modern(result: jsonrpc.RawMap, method: str, server_info: bytes = b"") -> jsonrpc.RawMap:
     """A result of a server of the session era, as one of this revision; `server_info` is what the server said of
     itself, b"" for nothing."""
-    kept = {name: jsonrpc.raw(value) for name, value in head(method).items()} | {
-        name: value for name, value in result.items() if name not in _SET
+    kept = {name: jsonrpc.raw(value) for name, value in modern_fields(method).items()} | {
+        name: value for name, value in result.items() if name not in _MODERN_FIELDS
     }
     if server_info:
         meta = jsonrpc.open_object(kept.get("_meta", msgspec.Raw(b"{}")))
@@ -40,15 +40,15 @@ def completed(result: jsonrpc.RawMap, method: str, server_info: bytes = b"") -> 
     return kept
 
 
-_SET = frozenset({"resultType", *_PRIVATE})
+_MODERN_FIELDS = frozenset({"resultType", *_PRIVATE})
 
 
-def kept_private(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
+def as_private(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
     """`result` with something of a caller put in: kept by nobody else, and not beyond the next look."""
     return result | {name: jsonrpc.raw(value) for name, value in _PRIVATE.items()}
 
 
-def discovered(initialized: jsonrpc.RawMap, *, tells: bool) -> dict[str, Any]:
+def discover_result(initialized: jsonrpc.RawMap, *, has_subscriptions: bool) -> dict[str, Any]:
     """The result of `server/discover` for a server whose `initialize` result this is.
 
     Without tasks, which have no meaning over a bridge, and where nobody `tells` of changes, without subscriptions and
@@ -57,10 +57,10 @@ def discovered(initialized: jsonrpc.RawMap, *, tells: bool) -> dict[str, Any]:
     found = jsonrpc.open_object(initialized.get("capabilities", jsonrpc.raw({})))
     found.pop("tasks", None)
     for name in ("tools", "prompts", "resources"):
-        if name in found and not tells:
-            kept = {key: value for key, value in jsonrpc.open_object(found[name]).items() if key not in _PUSHED}
-            found[name] = jsonrpc.raw(kept)
-    said: dict[str, Any] = {**head("server/discover"), "supportedVersions": ["2026-07-28"], "capabilities": found}
+        if name in found and not has_subscriptions:
+            flags = jsonrpc.open_object(found[name]).items()
+            found[name] = jsonrpc.raw({key: value for key, value in flags if key not in _SUBSCRIPTION_FLAGS})
+    said = {**modern_fields("server/discover"), "supportedVersions": ["2026-07-28"], "capabilities": found}
     if "instructions" in initialized:
         said["instructions"] = initialized["instructions"]
     if "serverInfo" in initialized:
@@ -68,4 +68,4 @@ def discovered(initialized: jsonrpc.RawMap, *, tells: bool) -> dict[str, Any]:
     return said
 
 
-_PUSHED = frozenset({"listChanged", "subscribe"})
+_SUBSCRIPTION_FLAGS = frozenset({"listChanged", "subscribe"})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from longshore.shared.errors import UpstreamDown
 
 # A CR that ends the buffer may be half of a CRLF: its LF then leads the next event, where it is harmless.
-_MOST_ID_BYTES = 1024
+_MAX_ID_BYTES = 1024
 _EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 
 
@@ -72,7 +72,7 @@ def id_of(source: bytes, before: str) -> str:
     for line in source.splitlines():
         if line == b"id" or line.startswith(b"id:"):
             value = line[3:].removeprefix(b" ")
-            if len(value) <= _MOST_ID_BYTES and all(0x20 <= byte < 0x7F for byte in value):
+            if len(value) <= _MAX_ID_BYTES and all(0x20 <= byte < 0x7F for byte in value):
                 before = value.decode()
     return before
 

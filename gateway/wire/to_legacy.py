@@ -11,11 +11,11 @@ from longshore.gateway.wire.envelope import MessageId
 from longshore.shared.errors import InvalidParams, MissingCapability, NotFound
 
 # Of the session era alone, or of this revision alone: a server of the other knows nothing of it.
-FOREIGN = frozenset({
+LEGACY_ONLY_METHODS = frozenset({
     "initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe",
     "tasks/get", "tasks/result", "tasks/list", "tasks/cancel",
 })
-_OF_THE_HOP = (
+_HOP_META = (
     modern.PROTOCOL_KEY, modern.CAPABILITIES_KEY, modern.CLIENT_INFO_KEY, modern.LOG_LEVEL_KEY, modern.WORKSPACE_KEY,
 )
 _LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
@@ -26,10 +26,10 @@ class TranslationContext:
     """What an answer is translated with."""
 
     server_info: bytes = b""     # JSON, what the server said of itself
-    takes_urls: bool = False     # the client opens pages
+    accepts_urls: bool = False     # the client opens pages
 
 
-NO_HOP = TranslationContext()
+NO_CONTEXT = TranslationContext()
 
 
 class SideMessage(Enum):
@@ -37,7 +37,7 @@ class SideMessage(Enum):
 
     FORWARD = "forward"
     DROP = "drop"
-    ASK = "ask"                  # a request of the server's: it waits for an answer
+    REQUEST = "ask"                  # a request of the server's: it waits for an answer
 
 
 
@@ -59,7 +59,7 @@ def request(body: bytes, message_id: MessageId) -> bytes:
     message = jsonrpc.open_object(body)
     params = jsonrpc.open_object(message["params"])
     meta = jsonrpc.open_object(params["_meta"])
-    for key in _OF_THE_HOP:
+    for key in _HOP_META:
         meta.pop(key, None)
     if meta:
         params["_meta"] = jsonrpc.raw(meta)
@@ -80,12 +80,12 @@ def log_level(body: bytes) -> str:
     raise InvalidParams(f"{modern.LOG_LEVEL_KEY} must be one of {', '.join(_LEVELS)}")
 
 
-def says_enough(level: str, wanted: str) -> bool:
+def covers_level(level: str, required: str) -> bool:
     """Whether a session of this level, "" for none, says all that is wanted."""
-    return level != "" and _LEVELS.index(level) <= _LEVELS.index(wanted)
+    return level != "" and _LEVELS.index(level) <= _LEVELS.index(required)
 
 
-def response(data: bytes, message_id: MessageId, method: str, hop: TranslationContext = NO_HOP) -> bytes:
+def response(data: bytes, message_id: MessageId, method: str, context: TranslationContext = NO_CONTEXT) -> bytes:
     """The server's answer, as one of the stateless revision to the request of this id.
 
     Where the server wants a page opened first, the client is asked to if it takes pages. Raises MissingCapability
@@ -96,11 +96,11 @@ def response(data: bytes, message_id: MessageId, method: str, hop: TranslationCo
     if "result" in message:
         result = jsonrpc.open_object(message["result"])
         if method == "tools/list":
-            result = tool_lists.cleaned(result)
-        message["result"] = jsonrpc.raw(result_fields.completed(result, method, hop.server_info))
+            result = tool_lists.without_broken_keys(result)
+        message["result"] = jsonrpc.raw(result_fields.to_modern(result, method, context.server_info))
     elif "error" in message:
-        if method in inputs.METHODS and (asked := url_required.wanted(message["error"])) is not None:
-            if not hop.takes_urls:
+        if method in inputs.METHODS and (asked := url_required.input_required(message["error"])) is not None:
+            if not context.accepts_urls:
                 raise MissingCapability({"elicitation": {"url": {}}})
             del message["error"]
             return jsonrpc.close_object(message | {"result": jsonrpc.raw(asked)})
@@ -148,7 +148,7 @@ def side_message(data: bytes, level: str) -> SideMessage:
     if message.method is None:
         return SideMessage.DROP                        # an answer to somebody else
     if message.id is not msgspec.UNSET:
-        return SideMessage.ASK
+        return SideMessage.REQUEST
     if message.method == "notifications/message":
         said = message.params.level if message.params is not None else None
         wanted = level and said in _LEVELS and _LEVELS.index(said) >= _LEVELS.index(level)

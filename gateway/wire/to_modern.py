@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 from longshore.gateway.wire import jsonrpc, modern, tool_lists
-from longshore.gateway.wire.envelope import HANDSHAKE_VERSIONS
-from longshore.gateway.wire.introduction import Introduction
+from longshore.gateway.wire.envelope import LEGACY_VERSIONS
+from longshore.gateway.wire.introduction import DeclaredClient
 from longshore.shared.errors import InvalidParams, NotFound, UpstreamDown
 
-_OF_THE_HOP = (modern.PROTOCOL_KEY, modern.CAPABILITIES_KEY, modern.CLIENT_INFO_KEY, modern.LOG_LEVEL_KEY)
-_OF_THE_REVISION = ("resultType", "ttlMs", "cacheScope")
-_LAST = max(HANDSHAKE_VERSIONS)
+_HOP_META = (modern.PROTOCOL_KEY, modern.CAPABILITIES_KEY, modern.CLIENT_INFO_KEY, modern.LOG_LEVEL_KEY)
+_MODERN_FIELDS = ("resultType", "ttlMs", "cacheScope")
+_LAST = max(LEGACY_VERSIONS)
 _EMPTY = msgspec.Raw(b"{}")
 LEVELS = frozenset({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"})
 
@@ -43,10 +43,10 @@ def agreed_version(init_params: bytes) -> str:
         asked = _inits.decode(init_params).protocol
     except msgspec.DecodeError:
         return _LAST
-    return asked if isinstance(asked, str) and asked in HANDSHAKE_VERSIONS else _LAST
+    return asked if isinstance(asked, str) and asked in LEGACY_VERSIONS else _LAST
 
 
-def request(body: bytes, client: Introduction, *, log_level: str = "", traceparent: str = "") -> bytes:
+def request(body: bytes, client: DeclaredClient, *, log_level: str = "", traceparent: str = "") -> bytes:
     """The request with all that a server of the stateless revision has to be told each time.
 
     `traceparent` names the work under way, where it is traced and the client says nothing of a trace.
@@ -54,7 +54,7 @@ def request(body: bytes, client: Introduction, *, log_level: str = "", tracepare
     message = jsonrpc.open_object(body)
     params = jsonrpc.open_object(message.get("params", _EMPTY))
     meta = jsonrpc.open_object(params.get("_meta", _EMPTY))
-    for key in _OF_THE_HOP:
+    for key in _HOP_META:
         meta.pop(key, None)
     capabilities = jsonrpc.raw(client.capabilities)
     meta |= {modern.PROTOCOL_KEY: jsonrpc.raw(modern.VERSION), modern.CAPABILITIES_KEY: capabilities}
@@ -81,7 +81,7 @@ def response(data: bytes, method: str) -> bytes:
     return jsonrpc.close_object(message)
 
 
-def initialized(discovered: jsonrpc.RawMap, version: str) -> dict[str, Any]:
+def initialize_result(discovered: jsonrpc.RawMap, version: str) -> dict[str, Any]:
     """The result of `initialize` for a server whose `server/discover` result this is.
 
     Its notices of changed lists and subscriptions come on the session's standing stream.
@@ -102,14 +102,14 @@ def _result(result: jsonrpc.RawMap, method: str) -> jsonrpc.RawMap:
     kind = result.get("resultType")
     if kind is not None and bytes(kind) != b'"complete"':
         raise UpstreamDown("the upstream server answered with a kind of result that this client's revision has not")
-    kept = {name: value for name, value in result.items() if name not in _OF_THE_REVISION}
+    kept = {name: value for name, value in result.items() if name not in _MODERN_FIELDS}
     if "_meta" in kept:
         meta = jsonrpc.open_object(kept["_meta"])
         if meta.pop(modern.SERVER_INFO_KEY, None) is not None:
             kept["_meta"] = jsonrpc.raw(meta)
             if not meta:
                 del kept["_meta"]
-    return tool_lists.usable(kept) if method == "tools/list" else kept
+    return tool_lists.without_broken_tools(kept) if method == "tools/list" else kept
 
 
 def _error(data: msgspec.Raw, method: str) -> jsonrpc.RawMap:
@@ -119,7 +119,7 @@ def _error(data: msgspec.Raw, method: str) -> jsonrpc.RawMap:
     except msgspec.DecodeError:
         return {}
     if error.code == modern.MISSING_CAPABILITY and method == "tools/call":
-        needs = f"this tool needs something that cannot be asked of the client here: {_wanted(error)}"
+        needs = f"this tool needs something that cannot be asked of the client here: {_required_capabilities(error)}"
         return {"result": jsonrpc.raw(_tool_error(needs))}
     if error.code == InvalidParams.code and method == "resources/read" and b'"uri"' in bytes(error.data):
         parts = jsonrpc.open_object(data)
@@ -132,7 +132,7 @@ def _tool_error(text: str) -> jsonrpc.RawMap:
     return {"content": jsonrpc.raw([{"type": "text", "text": text}]), "isError": msgspec.Raw(b"true")}
 
 
-def _wanted(error: _Error) -> str:
+def _required_capabilities(error: _Error) -> str:
     try:
         named = sorted(msgspec.json.decode(error.data, type=_Required).capabilities)
     except msgspec.DecodeError:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from longshore.gateway.wire import jsonrpc, param_headers
-from longshore.gateway.wire.param_headers import Mirrored
+from longshore.gateway.wire.param_headers import MirroredArgument
 
 _KEY = param_headers.KEY.encode()
 
@@ -32,12 +32,12 @@ _tool = msgspec.json.Decoder(Tool)
 _entries = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def mirrored_by(tools: Iterable[Tool]) -> Iterator[tuple[str, list[Mirrored] | None]]:
+def mirrored_arguments(tools: Iterable[Tool]) -> Iterator[tuple[str, list[MirroredArgument] | None]]:
     """What each tool wants mirrored; None for one that clients must not use."""
-    return ((tool.name, param_headers.mirrored(tool.schema)) for tool in tools)
+    return ((tool.name, param_headers.mirrored_arguments(tool.schema)) for tool in tools)
 
 
-def tools_in(result: bytes) -> list[Tool]:
+def parse_page(result: bytes) -> list[Tool]:
     """The tools of one page; none where it is malformed, which is for others to say."""
     try:
         return _page.decode(result).tools
@@ -45,19 +45,19 @@ def tools_in(result: bytes) -> list[Tool]:
         return []
 
 
-def usable(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
+def without_broken_tools(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
     """A page without the tools that a client must not use, which this gateway is to an upstream of the revision."""
-    return _with_broken(result, lambda _entry, _tool: [])
+    return _replace_broken(result, lambda _entry, _tool: [])
 
 
-def cleaned(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
+def without_broken_keys(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
     """A page of a server of the session era, to which the key means nothing: it goes where it breaks a rule, so that
     clients of the revision may use the tool."""
-    return _with_broken(result, lambda entry, tool: [_without_key(entry, tool)])
+    return _replace_broken(result, lambda entry, tool: [_without_key(entry, tool)])
 
 
-def _with_broken(
-    result: jsonrpc.RawMap, instead: Callable[[msgspec.Raw, Tool], list[msgspec.Raw]]
+def _replace_broken(
+    result: jsonrpc.RawMap, replacement: Callable[[msgspec.Raw, Tool], list[msgspec.Raw]]
 ) -> jsonrpc.RawMap:
     listed = bytes(result.get("tools", b""))
     if _KEY not in listed:
@@ -66,8 +66,8 @@ def _with_broken(
         kept: list[msgspec.Raw] = []
         for entry in _entries.decode(listed):
             tool = _tool.decode(entry) if _KEY in bytes(entry) else None
-            if tool is not None and param_headers.mirrored(tool.schema) is None:
-                kept += instead(entry, tool)
+            if tool is not None and param_headers.mirrored_arguments(tool.schema) is None:
+                kept += replacement(entry, tool)
             else:
                 kept.append(entry)
     except (msgspec.DecodeError, RecursionError):
@@ -76,6 +76,6 @@ def _with_broken(
 
 
 def _without_key(entry: msgspec.Raw, tool: Tool) -> msgspec.Raw:
-    for _, schema in param_headers.positions(tool.schema):
+    for _, schema in param_headers.subschemas(tool.schema):
         schema.pop(param_headers.KEY, None)
     return jsonrpc.raw(jsonrpc.open_object(entry) | {"inputSchema": jsonrpc.raw(tool.schema)})

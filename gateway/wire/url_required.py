@@ -36,7 +36,7 @@ _errors = msgspec.json.Decoder(_Error)
 _datas = msgspec.json.Decoder(_Data)
 
 
-def wanted(error: msgspec.Raw) -> dict[str, Any] | None:
+def input_required(error: msgspec.Raw) -> dict[str, Any] | None:
     """The result that asks the client to open the pages of this error; None for any other, or one that names none.
 
     Without a state: once the user agreed, the client sends its request again, and the server knows what it waits for.
@@ -55,7 +55,7 @@ def wanted(error: msgspec.Raw) -> dict[str, Any] | None:
     return {"resultType": "input_required", "inputRequests": asked} if asked else None
 
 
-def is_refused(responses: Mapping[str, msgspec.Raw]) -> bool:
+def is_declined(responses: Mapping[str, msgspec.Raw]) -> bool:
     """Whether the user did not agree to open one of the pages: the server would only ask again."""
     return any(
         name.startswith(_KEY) and bytes(jsonrpc.open_object(said).get("action", b"")) != _ACCEPTED

@@ -15,7 +15,7 @@ from longshore.gateway.mcp.input_requests.request_state import RequestState, ver
 from longshore.gateway.mcp.input_requests.suspended_call import Request, Resumed, SuspendableCall
 from longshore.gateway.mcp.input_requests.suspended_calls import SuspendedCalls
 from longshore.gateway.mcp.sessions.end_watcher import SessionEndWatcher
-from longshore.gateway.wire.inputs import Takes
+from longshore.gateway.wire.inputs import InputCapabilities
 from longshore.shared.clock import now_ms
 from longshore.shared.config import Sessions
 from longshore.shared.crypto.sealed_tokens import Sealer
@@ -36,7 +36,7 @@ _CALLER = Caller("scope", "server", "principal")
 _BODY = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ask"}}'
 _QUESTION = b'{"jsonrpc":"2.0","id":%d,"method":"elicitation/create","params":{"message":"?"}}'
 _SEALER = Sealer(["a secret that is long enough to seal with"], "asking")
-_TAKES = Takes(form=True)
+_TAKES = InputCapabilities(form=True)
 
 
 @pytest.fixture(scope="module")

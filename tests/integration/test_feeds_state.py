@@ -8,7 +8,7 @@ import pytest
 
 from longshore.gateway.mcp.subscriptions.subscriber import Subscriber
 from longshore.gateway.mcp.subscriptions.upstream_feed import Feed, FeedOwner, Source
-from longshore.gateway.wire.changes import Wants
+from longshore.gateway.wire.changes import ChangeFilter
 from longshore.shared.errors import SessionGone, StoreDown, TooMany
 from longshore.shared.messaging.pubsub import RESYNC, Event, Publisher
 from longshore.shared.state.feeds import FeedStore
@@ -152,7 +152,7 @@ async def test_what_is_wanted_lasts_as_long_as_somebody_claims_the_stream(state:
 async def test_what_is_wanted_is_said_again_after_redis_may_have_forgotten_it(state: State) -> None:
     scope, [one] = await state.open_session(), _gateways(state, "again")
     feed = Feed(scope, one, Publisher(state.link, state.keys))
-    feed.listeners[Subscriber(Wants(frozenset(), frozenset({"a"})))] = _no_stream
+    feed.listeners[Subscriber(ChangeFilter(frozenset(), frozenset({"a"})))] = _no_stream
     await feed.say_wants()
     await state.link.call("DEL", state.keys.feed_wants(scope))
 
@@ -168,7 +168,7 @@ async def test_what_could_not_be_said_of_what_is_wanted_is_said_later() -> None:
         async with opened_state(lost.address) as state:
             scope, [one] = await state.open_session(), _gateways(state, "later")
             feed = Feed(scope, one, Publisher(state.link, state.keys))
-            feed.listeners[Subscriber(Wants(frozenset(), frozenset({"a"})))] = _no_stream
+            feed.listeners[Subscriber(ChangeFilter(frozenset(), frozenset({"a"})))] = _no_stream
             lost.kill()
             with pytest.raises(StoreDown):
                 await feed.say_wants()

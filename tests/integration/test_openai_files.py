@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from longshore.gateway.files.fetching import Guard
+from longshore.gateway.files.fetching import FetchPolicy
 from longshore.gateway.files.public_addresses import is_public
 from tests.fixtures.file_host import NAME, FileHost, broken, endless, file_host, redirect, silent, whole
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry
@@ -30,7 +30,7 @@ async def host(tmp_path: Path) -> AsyncIterator[FileHost]:
 
 @asynccontextmanager
 async def _client(
-    backing: Backing, upstream: ScriptedUpstream, guard: Guard, *adapters: dict[str, Any]
+    backing: Backing, upstream: ScriptedUpstream, guard: FetchPolicy, *adapters: dict[str, Any]
 ) -> AsyncIterator[Client]:
     """A client in front of a tool that answers with what it reads at each path it was given."""
 
@@ -198,8 +198,8 @@ async def test_a_name_that_leads_elsewhere_by_the_time_of_the_connection_is_refu
 async def test_as_shipped_no_address_of_this_machine_is_reached(
     shared_backing: Backing, upstream: ScriptedUpstream, host: FileHost
 ) -> None:
-    assert Guard().is_allowed is is_public
-    async with _client(shared_backing, upstream, Guard()) as client:
+    assert FetchPolicy().is_allowed is is_public
+    async with _client(shared_backing, upstream, FetchPolicy()) as client:
         urls = [host.url("/a.bin", name) for name in ("127.0.0.1", "localhost", "[::1]", "0x7f000001")]
         answers = [await client.call("read", {"path": _file(url)}) for url in urls]
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import pytest
 
-from longshore.gateway.files.announced import Announced, target_of
+from longshore.gateway.files.announced_upload import AnnouncedUpload, encode_target
 from longshore.shared import ids
 from longshore.shared.config import Config
 from longshore.shared.crypto.signed_links import Link, Signer
@@ -245,18 +245,18 @@ async def test_links_that_are_not_this_file_s_are_refused(shared_backing: Backin
     async with connected(_config(shared_backing, upstream)) as client:
         descriptor = (await client.result("files/authorizeUpload", facts_of(_CONTENT)))["upload"]
         url, signer = descriptor["url"], Signer(["s" * 32])
-        file = Announced(file_id=ids.new_id(), name="", media_type="", size_bytes=None, sha256="")
+        file = AnnouncedUpload(file_id=ids.new_id(), name="", media_type="", size_bytes=None, sha256="")
         link = Link(
-            purpose="upload", server="files", scope=client.session_id, target=target_of(file), nonce=file.file_id,
+            purpose="upload", server="files", scope=client.session_id, target=encode_target(file), nonce=file.file_id,
             expires_s=1_000_000_000,
         )
         plain = await client.upload_url()
         urls = [
-            f"{url.partition('/announced/')[0]}/announced/{target_of(file)}?{urlencode(signer.query(link))}",
+            f"{url.partition('/announced/')[0]}/announced/{encode_target(file)}?{urlencode(signer.query(link))}",
             _changed(url, scope=ids.new_session_id()),
             _changed(url, expires=str(2**36)),
             _changed(url, sig="x"),
-            f"{url.partition('/announced/')[0]}/announced/{target_of(file)}?{url.partition('?')[2]}",
+            f"{url.partition('/announced/')[0]}/announced/{encode_target(file)}?{url.partition('?')[2]}",
             f"{url.partition('/announced/')[0]}/announced/x?{plain.partition('?')[2]}",
             f"{plain.partition('?')[0]}?{url.partition('?')[2]}",
             url.partition("?")[0],

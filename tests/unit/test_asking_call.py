@@ -3,7 +3,7 @@
 import pytest
 
 from longshore.gateway.mcp.input_requests.suspended_call import Ended, Request, SuspendableCall
-from longshore.gateway.wire.inputs import NOTHING
+from longshore.gateway.wire.inputs import NO_INPUT
 from longshore.shared.errors import CallLost
 from longshore.shared.state.sessions import Caller
 
@@ -14,7 +14,7 @@ def _call() -> SuspendableCall:
     async def reply(_: bytes) -> None:
         """Nothing is asked."""
 
-    return SuspendableCall(Request(Caller("scope", "s1", "me"), "tools/call", b"{}"), NOTHING, reply)
+    return SuspendableCall(Request(Caller("scope", "s1", "me"), "tools/call", b"{}"), NO_INPUT, reply)
 
 
 async def test_a_listener_gets_an_answer_of_any_size() -> None:

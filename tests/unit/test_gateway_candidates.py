@@ -21,7 +21,7 @@ def _said(**result: Any) -> ToolResult:
 
 
 def _in_text(*texts: str, locator: OutputLocator = _BUILT_IN) -> list[str]:
-    return candidates.located(_said(content=[{"type": "text", "text": text} for text in texts]), locator)
+    return candidates.by_locator(_said(content=[{"type": "text", "text": text} for text in texts]), locator)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_every_text_block_is_searched_and_no_other() -> None:
         {"type": "text", "text": "/data/c.png"},
     ])
 
-    assert candidates.located(said, _BUILT_IN) == ["/data/a.png", "/data/c.png"]
+    assert candidates.by_locator(said, _BUILT_IN) == ["/data/a.png", "/data/c.png"]
 
 
 def test_twenty_paths_are_enough() -> None:
@@ -143,7 +143,7 @@ def test_configured_expressions(expressions: tuple[str, ...], text: str, expecte
 def test_structured_keys(key: str | None, structured: Any, expected: list[str]) -> None:
     locator = OutputLocator(mode="structured", output_path_key=key)
 
-    assert candidates.located(_said(structuredContent=structured), locator) == expected
+    assert candidates.by_locator(_said(structuredContent=structured), locator) == expected
 
 
 @pytest.mark.parametrize("mode", ["none", "embedded"])
@@ -161,7 +161,7 @@ def test_embedded_files_come_in_order() -> None:
         {"type": "resource_link", "uri": "file:///a", "name": "a"},
     ])
 
-    found = embedded.parts(said.blocks)
+    found = embedded.embedded_files(said.blocks)
 
     assert [(part.media_type, part.name) for part in found] == [
         ("image/png", ""), ("audio/wav", ""), ("x/y", "b c.bin"), ("text/plain", "t.txt"),
@@ -171,7 +171,7 @@ def test_embedded_files_come_in_order() -> None:
 
 @pytest.mark.parametrize("data", ["a", "a===", "aGk=\n!", "ü"])
 def test_broken_base64_is_told(data: str) -> None:
-    (part,) = embedded.parts(_said(content=[{"type": "image", "data": data}]).blocks)
+    (part,) = embedded.embedded_files(_said(content=[{"type": "image", "data": data}]).blocks)
 
     with pytest.raises(ArtifactMissing, match="base64"):
         part.decode()
@@ -189,15 +189,15 @@ def test_broken_base64_is_told(data: str) -> None:
 def test_a_block_of_another_shape_keeps_nothing_else_from_being_read(block: Any) -> None:
     said = _said(content=[block, {"type": "text", "text": "/data/a.png"}], isError=True)
 
-    assert embedded.parts(said.blocks) == []
-    assert candidates.located(said, _BUILT_IN) == ["/data/a.png"]
+    assert embedded.embedded_files(said.blocks) == []
+    assert candidates.by_locator(said, _BUILT_IN) == ["/data/a.png"]
     assert said.is_error
 
 
 def test_a_uri_that_is_none_costs_the_name_alone() -> None:
     said = _said(content=[{"type": "resource", "resource": {"uri": "http://[x", "blob": "aGk="}}])
 
-    (part,) = embedded.parts(said.blocks)
+    (part,) = embedded.embedded_files(said.blocks)
 
     assert (part.name, part.decode()) == ("", b"hi")
 
@@ -214,22 +214,22 @@ def test_hostile_results_hold_no_file(result: bytes) -> None:
     said = ToolResult.decode(result)
 
     assert (said.blocks, said.is_error) == ([], False)
-    assert candidates.located(said, OutputLocator(mode="structured", output_path_key="path")) == []
+    assert candidates.by_locator(said, OutputLocator(mode="structured", output_path_key="path")) == []
 
 
 def test_paths_anywhere_in_structured_content_come_where_the_locator_s_lead_to_nothing() -> None:
     said = _said(structuredContent={"n": [1, {"deep": "/a"}], "url": "https://x/y.png", "path": "/b", "f": "file:///c"})
 
-    assert candidates.elsewhere(said, OutputLocator(mode="structured", output_path_key="path")) == ["/a", "/b", "/c"]
-    assert candidates.elsewhere(said, OutputLocator(mode="none")) == []
+    assert candidates.other_paths(said, OutputLocator(mode="structured", output_path_key="path")) == ["/a", "/b", "/c"]
+    assert candidates.other_paths(said, OutputLocator(mode="none")) == []
 
 
 def test_later_expressions_are_for_where_the_first_that_matches_leads_to_nothing() -> None:
     locator = OutputLocator(mode="regex", output_path_regexes=("never", r"A=(\S+)", r"B=(\S+)"))
     said = _said(content=[{"type": "text", "text": "B=/b A=/a"}], structuredContent={"c": "/c"})
 
-    assert candidates.located(said, locator) == ["/a"]
-    assert candidates.elsewhere(said, locator) == ["/b", "/c"]
+    assert candidates.by_locator(said, locator) == ["/a"]
+    assert candidates.other_paths(said, locator) == ["/b", "/c"]
 
 
 def test_deep_and_wide_structured_content_is_searched_within_bounds() -> None:
@@ -238,8 +238,9 @@ def test_deep_and_wide_structured_content_is_searched_within_bounds() -> None:
         deep = [deep]
     said = _said(structuredContent={"many": ["x"] * 20_000, "late": "/late"})
 
-    assert candidates.elsewhere(said, OutputLocator(mode="structured")) == []
-    assert candidates.elsewhere(_said(structuredContent={"deep": deep}), OutputLocator(mode="structured")) == ["/late"]
+    assert candidates.other_paths(said, OutputLocator(mode="structured")) == []
+    said = _said(structuredContent={"deep": deep})
+    assert candidates.other_paths(said, OutputLocator(mode="structured")) == ["/late"]
 
 
 def test_paths_of_our_layout_lead_below_our_root() -> None:

@@ -122,7 +122,7 @@ def test_adapters_are_found_by_tool() -> None:
     producer = adapters.by_tool["write"].producer
     assert producer is not None
     assert producer.output_path_argument == "out"
-    assert (adapters.takes_uploads, adapters.exposes_artifacts) == (True, True)
+    assert (adapters.accepts_uploads, adapters.exposes_artifacts) == (True, True)
 
 
 def test_features_that_are_off_leave_no_adapters() -> None:
@@ -130,6 +130,6 @@ def test_features_that_are_off_leave_no_adapters() -> None:
     no_artifacts = Adapters.of(_SERVER, uploads=True, artifacts=False, expose=True)
 
     assert sorted(no_uploads.by_tool) == ["both", "write"]
-    assert (no_uploads.takes_uploads, no_uploads.exposes_artifacts) == (False, False)
+    assert (no_uploads.accepts_uploads, no_uploads.exposes_artifacts) == (False, False)
     assert sorted(no_artifacts.by_tool) == ["both", "read"]
-    assert (no_artifacts.takes_uploads, no_artifacts.exposes_artifacts) == (True, False)
+    assert (no_artifacts.accepts_uploads, no_artifacts.exposes_artifacts) == (True, False)

@@ -24,7 +24,7 @@ def _attached(
     result: dict[str, Any] | bytes, shown: Presentation = _SHOWN, record: ArtifactRecord = _RECORD
 ) -> dict[str, Any]:
     opened = jsonrpc.open_object(result if isinstance(result, bytes) else msgspec.json.encode(result))
-    results.attach(opened, [(record, shown)])
+    results.attach_artifacts(opened, [(record, shown)])
     decoded: dict[str, Any] = msgspec.json.decode(jsonrpc.close_object(opened))
     return decoded
 

@@ -19,7 +19,7 @@ def _object(**properties: Any) -> dict[str, Any]:
 
 
 def _found(value: Any, schema: dict[str, Any]) -> list[Any]:
-    return [slot.key for slot in structured.slots(value, schema, 50)]
+    return [slot.key for slot in structured.replaceable_texts(value, schema, 50)]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_what_was_valid_stays_valid(value: Any, schema: Any) -> None:
     validator = jsonschema.Draft202012Validator(root)
     was_valid = validator.is_valid(value)
 
-    for slot in structured.slots(value, root, 50):
+    for slot in structured.replaceable_texts(value, root, 50):
         slot.fill("short")
 
     assert validator.is_valid(value) or not was_valid

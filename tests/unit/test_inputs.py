@@ -9,33 +9,33 @@ from hypothesis import strategies as st
 from mcp_types import InputRequiredResult
 
 from longshore.gateway.wire import inputs, progress
-from longshore.gateway.wire.inputs import Takes
+from longshore.gateway.wire.inputs import InputCapabilities
 from longshore.shared.errors import InvalidParams
 
 _FORM = {"message": "Who?", "requestedSchema": {"type": "object", "properties": {}}}
-_ALL = Takes(True, True, True, True, True, True)
+_ALL = InputCapabilities(True, True, True, True, True, True)
 
 
-def _taken(capabilities: Any) -> Takes:
-    return inputs.taken(msgspec.Raw(msgspec.json.encode(capabilities)))
+def _taken(capabilities: Any) -> InputCapabilities:
+    return inputs.parse_capabilities(msgspec.Raw(msgspec.json.encode(capabilities)))
 
 
 @pytest.mark.parametrize(("capabilities", "takes"), [
-    ({}, Takes()),
-    ({"extensions": {"a/b": {}}, "experimental": {}}, Takes()),
-    ({"elicitation": {}}, Takes(form=True)),
-    ({"elicitation": {"url": {}}}, Takes(url=True)),
-    ({"elicitation": {"form": {}, "url": {}}}, Takes(form=True, url=True)),
-    ({"sampling": {}}, Takes(sampling=True)),
-    ({"sampling": {"tools": {}, "context": {}}}, Takes(sampling=True, tools=True, context=True)),
-    ({"roots": {"listChanged": True}}, Takes(roots=True)),
+    ({}, InputCapabilities()),
+    ({"extensions": {"a/b": {}}, "experimental": {}}, InputCapabilities()),
+    ({"elicitation": {}}, InputCapabilities(form=True)),
+    ({"elicitation": {"url": {}}}, InputCapabilities(url=True)),
+    ({"elicitation": {"form": {}, "url": {}}}, InputCapabilities(form=True, url=True)),
+    ({"sampling": {}}, InputCapabilities(sampling=True)),
+    ({"sampling": {"tools": {}, "context": {}}}, InputCapabilities(sampling=True, tools=True, context=True)),
+    ({"roots": {"listChanged": True}}, InputCapabilities(roots=True)),
 ])
-def test_what_a_client_declares_is_what_it_takes(capabilities: Any, takes: Takes) -> None:
+def test_what_a_client_declares_is_what_it_takes(capabilities: Any, takes: InputCapabilities) -> None:
     found = _taken(capabilities)
 
     assert found == takes
-    assert found.any == bool(found.key) == bool(found.declared())
-    assert _taken(found.declared()) == takes
+    assert found.any == bool(found.key) == bool(found.encode())
+    assert _taken(found.encode()) == takes
 
 
 @pytest.mark.parametrize("capabilities", [7, [], {"elicitation": 7}, {"sampling": []}, {"roots": "all"}])
@@ -44,8 +44,8 @@ def test_something_else_is_no_declaration(capabilities: Any) -> None:
         _taken(capabilities)
 
 
-@given(one=st.builds(Takes, *[st.booleans()] * 6), other=st.builds(Takes, *[st.booleans()] * 6))
-def test_only_the_same_declarations_have_the_same_key(one: Takes, other: Takes) -> None:
+@given(one=st.builds(InputCapabilities, *[st.booleans()] * 6), other=st.builds(InputCapabilities, *[st.booleans()] * 6))
+def test_only_the_same_declarations_have_the_same_key(one: InputCapabilities, other: InputCapabilities) -> None:
     assert (one.key == other.key) == (one == other)
 
 
@@ -56,7 +56,7 @@ def test_only_the_same_declarations_have_the_same_key(one: Takes, other: Takes) 
 def test_a_client_that_takes_nothing_has_every_request_refused(method: str, params: Any, code: int) -> None:
     message = {"jsonrpc": "2.0", "id": 5, "method": method, **({} if params is None else {"params": params})}
 
-    answer = inputs.answered_here(msgspec.json.encode(message), inputs.NOTHING)
+    answer = inputs.own_response(msgspec.json.encode(message), inputs.NO_INPUT)
 
     assert answer is not None
     decoded = msgspec.json.decode(answer)
@@ -74,15 +74,15 @@ def test_questions_are_what_the_revision_says_they_are() -> None:
     ]
     messages = [msgspec.json.encode({"jsonrpc": "2.0", "id": n, **one}) for n, one in enumerate(asked)]
 
-    assert [inputs.answered_here(message, _ALL) for message in messages] == [None] * 4
-    questions = {f"{n}": inputs.question(message) for n, message in enumerate(messages)}
-    result = msgspec.json.decode(inputs.required(questions, "s"))["result"]
+    assert [inputs.own_response(message, _ALL) for message in messages] == [None] * 4
+    questions = {f"{n}": inputs.parse_request(message) for n, message in enumerate(messages)}
+    result = msgspec.json.decode(inputs.input_required(questions, "s"))["result"]
 
     assert [one["method"] for one in result["inputRequests"].values()] == [one["method"] for one in asked]
     assert result["inputRequests"]["0"]["params"] == _FORM
     assert "elicitationId" not in result["inputRequests"]["1"]["params"]
     assert InputRequiredResult.model_validate(result).request_state == "s"
-    answer = msgspec.json.decode(inputs.answer(questions["1"], msgspec.Raw(b'{"action":"accept"}')))
+    answer = msgspec.json.decode(inputs.client_response(questions["1"], msgspec.Raw(b'{"action":"accept"}')))
     assert answer == {"jsonrpc": "2.0", "id": 1, "result": {"action": "accept"}}
 
 
@@ -96,15 +96,16 @@ def test_a_call_is_the_same_in_every_round() -> None:
     later = _call(
         inputResponses={"1": {}}, requestState="s", arguments={"b": [1, 2], "a": 1}, _meta={"progressToken": 2}
     )
-    found = inputs.again(later)
+    found = inputs.parse_retry(later)
 
-    assert inputs.again(first) is None
+    assert inputs.parse_retry(first) is None
     assert found is not None
     assert (found.state, set(found.responses)) == ("s", {"1"})
     assert b"inputResponses" not in found.body
-    assert inputs.digest("tools/call", first) == inputs.digest("tools/call", found.body)
-    assert inputs.digest("tools/call", first) != inputs.digest("tools/call", _call(arguments={"a": 1, "b": [2, 1]}))
-    assert inputs.digest("tools/call", first) != inputs.digest("prompts/get", first)
+    assert inputs.call_digest("tools/call", first) == inputs.call_digest("tools/call", found.body)
+    other = _call(arguments={"a": 1, "b": [2, 1]})
+    assert inputs.call_digest("tools/call", first) != inputs.call_digest("tools/call", other)
+    assert inputs.call_digest("tools/call", first) != inputs.call_digest("prompts/get", first)
 
 
 def test_progress_is_told_under_the_token_of_the_request_that_waits() -> None:
@@ -115,9 +116,9 @@ def test_progress_is_told_under_the_token_of_the_request_that_waits() -> None:
 
     assert progress.token_of(_call(_meta={"progressToken": "one"})) == "one"
     assert progress.token_of(_call()) is None
-    assert progress.renamed(progressed, "one", "one") is progressed
-    assert progress.renamed(progressed, "one", None) is None
-    assert progress.renamed(other, "one", None) is other
-    moved = progress.renamed(progressed, "one", 2)
+    assert progress.with_token(progressed, "one", "one") is progressed
+    assert progress.with_token(progressed, "one", None) is None
+    assert progress.with_token(other, "one", None) is other
+    moved = progress.with_token(progressed, "one", 2)
     assert moved is not None
     assert msgspec.json.decode(moved)["params"] == {"progressToken": 2, "progress": 0.5}

@@ -6,7 +6,7 @@ import pytest
 from longshore.gateway.mcp.subscriptions.subscriber import Subscriber
 from longshore.gateway.upstream.header_schemas import HeaderSchemas
 from longshore.gateway.wire import changes
-from longshore.gateway.wire.changes import Wants
+from longshore.gateway.wire.changes import ChangeFilter
 from longshore.gateway.wire.tool_lists import Tool
 from longshore.shared.errors import UpstreamDown
 
@@ -16,11 +16,11 @@ async def _nothing() -> None:
 
 
 async def test_a_listener_that_has_ended_may_be_told_any_number_of_changes() -> None:
-    listener = Subscriber(Wants(frozenset(), any_uri=True))
+    listener = Subscriber(ChangeFilter(frozenset(), any_uri=True))
     await listener.keep_up(_nothing())
 
     for number in range(1_000):
-        change = changes.change_of(changes.updated(f"sea://{number}"))
+        change = changes.parse_change(changes.resource_updated(f"sea://{number}"))
         assert change is not None
         listener.on_event(change)
 

@@ -50,7 +50,7 @@ def _expected(message: dict[str, Any]) -> Envelope | None:
     stateless = isinstance(meta, dict) and meta.get(_PROTOCOL) is not None
     if not has_id:
         return Envelope(Kind.NOTIFICATION, None, method)
-    return Envelope(Kind.REQUEST, identity, method, **named, stateless=stateless)
+    return Envelope(Kind.REQUEST, identity, method, **named, has_modern_meta=stateless)
 
 
 def _shown(envelope: Envelope) -> Envelope:

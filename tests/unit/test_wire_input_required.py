@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longshore.gateway.wire import input_required
-from longshore.gateway.wire.input_required import Question, Wanted
+from longshore.gateway.wire.input_required import InputRequest, InputRequired
 from longshore.shared.errors import InputMissing, MissingCapability, UpstreamDown
 
 _FORM: dict[str, Any] = {"method": "elicitation/create", "params": {"message": "who?", "requestedSchema": {}}}
@@ -23,14 +23,14 @@ def _response(**result: Any) -> bytes:
     return msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "result": {"resultType": "input_required", **result}})
 
 
-def _wanted(**result: Any) -> Wanted:
-    found = input_required.wanted(_response(**result))
+def _wanted(**result: Any) -> InputRequired:
+    found = input_required.parse(_response(**result))
     assert found is not None
     return found
 
 
-def _question(asked: dict[str, Any]) -> Question:
-    return _wanted(inputRequests={"a": asked}).questions["a"]
+def _question(asked: dict[str, Any]) -> InputRequest:
+    return _wanted(inputRequests={"a": asked}).requests["a"]
 
 
 @given(st.text(st.characters(codec="utf-8")), st.dictionaries(st.text(st.characters(codec="utf-8")), _json))
@@ -39,8 +39,8 @@ def test_state_and_answers_go_back_as_they_are_with_the_request_as_it_was(state:
     asked = _wanted(inputRequests={"ключ": _FORM}, requestState=state)
     response = msgspec.json.encode({"jsonrpc": "2.0", "id": "q", "result": answer})
 
-    said = input_required.answer(asked.questions["ключ"], response)
-    again = msgspec.json.decode(input_required.again(msgspec.json.encode(body), "r", asked, {"ключ": said}))
+    said = input_required.input_response(asked.requests["ключ"], response)
+    again = msgspec.json.decode(input_required.retry(msgspec.json.encode(body), "r", asked, {"ключ": said}))
 
     assert again["id"] == "r"
     assert again["params"].pop("inputResponses") == {"ключ": answer}
@@ -50,9 +50,9 @@ def test_state_and_answers_go_back_as_they_are_with_the_request_as_it_was(state:
 
 def test_each_round_has_its_own_input_alone() -> None:
     body = msgspec.json.encode({"jsonrpc": "2.0", "id": 4, "method": "tools/call", "params": {"name": "e"}})
-    first = input_required.again(body, 5, _wanted(requestState="one"), {"a": msgspec.Raw(b"{}")})
+    first = input_required.retry(body, 5, _wanted(requestState="one"), {"a": msgspec.Raw(b"{}")})
 
-    second = msgspec.json.decode(input_required.again(first, 6, _wanted(inputRequests={"b": _FORM}), {}))
+    second = msgspec.json.decode(input_required.retry(first, 6, _wanted(inputRequests={"b": _FORM}), {}))
 
     assert second["params"] == {"name": "e"}
 
@@ -63,7 +63,7 @@ def test_each_round_has_its_own_input_alone() -> None:
     b'{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"input_required","data":"input_required"}}',
 ])
 def test_a_result_that_only_speaks_of_it_is_a_result(response: bytes) -> None:
-    assert input_required.wanted(response) is None
+    assert input_required.parse(response) is None
 
 
 @pytest.mark.parametrize("result", [
@@ -73,7 +73,7 @@ def test_a_result_that_only_speaks_of_it_is_a_result(response: bytes) -> None:
 ])
 def test_what_cannot_be_understood_is_the_servers_fault(result: dict[str, Any]) -> None:
     with pytest.raises(UpstreamDown):
-        input_required.wanted(_response(**result))
+        input_required.parse(_response(**result))
 
 
 @pytest.mark.parametrize(("asked", "declared", "lacks"), [
@@ -101,7 +101,7 @@ def test_what_a_client_lacks_is_said_as_the_revision_says_it(
 def test_a_form_names_its_mode_only_to_clients_that_know_modes() -> None:
     form = _question({**_FORM, "params": {**_FORM["params"], "mode": "form"}})
 
-    newer, older = (msgspec.json.decode(input_required.request(form, "q", version))["params"]
+    newer, older = (msgspec.json.decode(input_required.legacy_request(form, "q", version))["params"]
                     for version in ("2025-11-25", "2025-06-18"))
 
     assert newer["mode"] == "form"
@@ -109,8 +109,8 @@ def test_a_form_names_its_mode_only_to_clients_that_know_modes() -> None:
 
 
 def test_a_url_has_the_id_that_its_end_names() -> None:
-    asked = msgspec.json.decode(input_required.request(_question(_URL), "longshore-x", "2025-11-25"))
-    done = msgspec.json.decode(input_required.completed("longshore-x"))
+    asked = msgspec.json.decode(input_required.legacy_request(_question(_URL), "longshore-x", "2025-11-25"))
+    done = msgspec.json.decode(input_required.elicitation_complete("longshore-x"))
 
     assert asked["params"] == {**_URL["params"], "elicitationId": "longshore-x"}
     assert done["params"] == {"elicitationId": asked["params"]["elicitationId"]}
@@ -122,7 +122,7 @@ def test_a_url_has_the_id_that_its_end_names() -> None:
 ])
 def test_a_response_that_is_no_answer_is_told_apart(response: bytes) -> None:
     with pytest.raises(InputMissing):
-        input_required.answer(_question(_FORM), response)
+        input_required.input_response(_question(_FORM), response)
 
 
 @pytest.mark.parametrize(("params", "kept"), [
@@ -132,4 +132,4 @@ def test_a_response_that_is_no_answer_is_told_apart(response: bytes) -> None:
 def test_input_that_was_not_asked_for_is_left_out(params: dict[str, Any], kept: dict[str, Any]) -> None:
     body = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
 
-    assert msgspec.json.decode(input_required.without_input(body))["params"] == kept
+    assert msgspec.json.decode(input_required.without_retry_fields(body))["params"] == kept

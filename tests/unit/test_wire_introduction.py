@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from longshore.gateway.wire.introduction import introduction
+from longshore.gateway.wire.introduction import parse_initialize
 
 
 def _params(capabilities: Any, **more: Any) -> bytes:
@@ -26,13 +26,13 @@ def _params(capabilities: Any, **more: Any) -> bytes:
 def test_capabilities_are_declared_as_far_as_the_revision_has_them(
     protocol: str, said: dict[str, Any], told: dict[str, Any]
 ) -> None:
-    assert introduction(_params(said), protocol, can_be_asked=True).capabilities == told
+    assert parse_initialize(_params(said), protocol, accepts_requests=True).capabilities == told
 
 
 def test_a_client_that_cannot_be_asked_declares_nothing_that_is_asked() -> None:
     said: dict[str, Any] = {"elicitation": {}, "sampling": {}, "roots": {}, "experimental": {"x": {}}}
 
-    found = introduction(_params(said), "2025-11-25", can_be_asked=False)
+    found = parse_initialize(_params(said), "2025-11-25", accepts_requests=False)
 
     assert found.capabilities == {"experimental": {"x": {}}}
 
@@ -40,11 +40,11 @@ def test_a_client_that_cannot_be_asked_declares_nothing_that_is_asked() -> None:
 def test_who_the_client_is_keeps_its_bytes() -> None:
     params = b'{"clientInfo": {"name":"a",  "x":1.0}, "capabilities": {}}'
 
-    assert bytes(introduction(params, "2025-11-25", can_be_asked=True).info) == b'{"name":"a",  "x":1.0}'
+    assert bytes(parse_initialize(params, "2025-11-25", accepts_requests=True).info) == b'{"name":"a",  "x":1.0}'
 
 
 @pytest.mark.parametrize("params", [b"", b"[]", b"{", b'{"capabilities": []}', b'{"capabilities": {"roots": 1}}'])
 def test_parameters_that_say_nothing_declare_nothing(params: bytes) -> None:
-    found = introduction(params, "2025-11-25", can_be_asked=True)
+    found = parse_initialize(params, "2025-11-25", accepts_requests=True)
 
     assert (bytes(found.info), found.capabilities) == (b"", {})

@@ -65,7 +65,7 @@ def test_what_is_no_object_is_the_upstreams_fault(body: bytes) -> None:
     ],
 )
 def test_a_response_answers_the_request_of_exactly_its_id(data: bytes, request_id: MessageId, expected: bool) -> None:
-    assert jsonrpc.answers(data, request_id) is expected
+    assert jsonrpc.is_response_to(data, request_id) is expected
 
 
 @pytest.mark.parametrize("request_id", ["", "1", 0, 1, -(2**63), 2**64, 10**30, None], ids=repr)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from longshore.gateway.wire.lost_sessions import says_so
+from longshore.gateway.wire.lost_sessions import is_lost_session
 
 
 def _error(text: str) -> bytes:
@@ -17,8 +17,8 @@ def _error(text: str) -> bytes:
     ],
 )
 def test_a_lost_session_is_told_in_many_words(text: str) -> None:
-    assert says_so(_error(text))
-    assert says_so(b"event: message\r\ndata: " + _error(text) + b"\r\n\r\n")
+    assert is_lost_session(_error(text))
+    assert is_lost_session(b"event: message\r\ndata: " + _error(text) + b"\r\n\r\n")
 
 
 @pytest.mark.parametrize(
@@ -32,4 +32,4 @@ def test_a_lost_session_is_told_in_many_words(text: str) -> None:
 )
 def test_other_errors_are_none(body: bytes) -> None:
     """Also where a tool said that it was at work before: it may have done something."""
-    assert not says_so(body)
+    assert not is_lost_session(body)

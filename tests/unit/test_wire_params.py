@@ -21,10 +21,10 @@ def test_arguments_are_mirrored_as_the_schema_says() -> None:
         "count": {"type": "integer", "x-mcp-header": "Count"},
         "absent": {"type": "string", "x-mcp-header": "Absent"},
     }}
-    wanted = param_headers.mirrored(schema)
+    wanted = param_headers.mirrored_arguments(schema)
     assert wanted is not None
 
-    headers = param_headers.of(wanted, {"region": " eu", "deep": {"dry": True}, "count": 7, "absent": None})
+    headers = param_headers.headers_of(wanted, {"region": " eu", "deep": {"dry": True}, "count": 7, "absent": None})
 
     assert headers == {"Mcp-Param-Region": "=?base64?IGV1?=", "Mcp-Param-Dry": "true", "Mcp-Param-Count": "7"}
 
@@ -43,10 +43,10 @@ def test_arguments_are_mirrored_as_the_schema_says() -> None:
     ],
 )
 def test_a_schema_that_breaks_a_rule_mirrors_nothing(schema: Any) -> None:
-    assert param_headers.mirrored(schema) is None
+    assert param_headers.mirrored_arguments(schema) is None
 
 
-_WANTED = param_headers.mirrored({"type": "object", "properties": {
+_WANTED = param_headers.mirrored_arguments({"type": "object", "properties": {
     "region": _REGION,
     "count": {"type": "integer", "x-mcp-header": "Count"},
     "deep": {"type": "object", "properties": {"dry": {"type": "boolean", "x-mcp-header": "Dry"}}},
@@ -110,7 +110,7 @@ _SCALARS = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.t
 
 @given(st.fixed_dictionaries({}, optional={"region": _SCALARS, "count": _SCALARS}))
 def test_what_is_mirrored_from_arguments_agrees_with_them(arguments: dict[str, Any]) -> None:
-    param_headers.check(_WANTED, arguments, CIMultiDict(param_headers.of(_WANTED, arguments)))
+    param_headers.check(_WANTED, arguments, CIMultiDict(param_headers.headers_of(_WANTED, arguments)))
 
 
 _GOOD = {"name": "good", "inputSchema": {"type": "object", "properties": {"region": _REGION}}}

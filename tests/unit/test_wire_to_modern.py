@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longshore.gateway.wire import result_fields, to_legacy, to_modern
-from longshore.gateway.wire.introduction import Introduction
+from longshore.gateway.wire.introduction import DeclaredClient
 from longshore.gateway.wire.jsonrpc import open_object, raw
 from longshore.shared.errors import UpstreamDown
 
-_NOBODY = Introduction(msgspec.Raw(), {})
+_NOBODY = DeclaredClient(msgspec.Raw(), {})
 _keys = st.text(st.characters(codec="utf-8"), max_size=8).filter(lambda key: not key.startswith("io."))
 _values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(codec="utf-8"), max_size=8),
@@ -33,7 +33,7 @@ def test_a_request_there_and_back_is_the_same(params: dict[str, Any], meta: dict
 @given(_members, st.sampled_from(["tools/call", "tools/list", "resources/read"]))
 def test_a_result_there_and_back_is_the_same(result: dict[str, Any], method: str) -> None:
     said = {key: value for key, value in result.items() if key not in ("resultType", "ttlMs", "cacheScope", "_meta")}
-    completed = result_fields.completed(open_object(msgspec.json.encode(said)), method)
+    completed = result_fields.to_modern(open_object(msgspec.json.encode(said)), method)
     message = msgspec.json.encode({"jsonrpc": "2.0", "id": 4, "result": completed})
 
     assert msgspec.json.decode(to_modern.response(message, method))["result"] == said

@@ -15,7 +15,7 @@ def _error(data: Any, code: int = -32042) -> msgspec.Raw:
 
 
 def test_pages_become_questions_without_their_ids() -> None:
-    found = url_required.wanted(_error({"elicitations": [_PAGE, {**_PAGE, "elicitationId": "e2", "url": "https://b"}]}))
+    found = url_required.input_required(_error({"elicitations": [_PAGE, {**_PAGE, "elicitationId": "e2", "url": "https://b"}]}))
 
     asked = {"mode": "url", "message": "log in"}
     assert found == {"resultType": "input_required", "inputRequests": {
@@ -30,7 +30,7 @@ def test_pages_become_questions_without_their_ids() -> None:
     msgspec.Raw(b"[]"), msgspec.Raw(b'{"code":-32042}'),
 ])
 def test_an_error_that_names_no_page_asks_nothing(error: msgspec.Raw) -> None:
-    assert url_required.wanted(error) is None
+    assert url_required.input_required(error) is None
 
 
 @pytest.mark.parametrize(("responses", "is_refused"), [
@@ -40,4 +40,4 @@ def test_an_error_that_names_no_page_asks_nothing(error: msgspec.Raw) -> None:
 def test_a_user_who_does_not_agree_is_told_apart(responses: dict[str, Any], is_refused: bool) -> None:
     given = {key: msgspec.Raw(msgspec.json.encode(said)) for key, said in responses.items()}
 
-    assert url_required.is_refused(given) is is_refused
+    assert url_required.is_declined(given) is is_refused

@@ -88,7 +88,7 @@ async def _send(request: web.Request, passage: RequestSlot, record: FileRecord) 
         response.headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{record.size_bytes}"
     response.headers["Content-Type"] = record.media_type
     response.content_length = span.end - span.start
-    fd = await stored.opened(blobs, request.app[FILES], record)
+    fd = await stored.open_file(blobs, request.app[FILES], record)
     try:
         context_of(request).head_sent = True
         await response.prepare(request)

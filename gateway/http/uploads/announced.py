@@ -4,7 +4,7 @@ from aiohttp import web
 
 from longshore.gateway.appkeys import BLOBS
 from longshore.gateway.files import sep_2631
-from longshore.gateway.files.announced import Announced, of_target
+from longshore.gateway.files.announced_upload import AnnouncedUpload, decode_target
 from longshore.gateway.http.uploads.authorization import authorize, counted
 from longshore.gateway.http.uploads.form import check_fits, serve
 from longshore.gateway.http.uploads.incoming import Received, display_name, say_continue
@@ -21,7 +21,7 @@ async def put(request: web.Request) -> web.StreamResponse:
         check_raw(request)
         target = request.match_info["file"]
         grant = await authorize(request, server, target=target)
-        file = of_target(target)
+        file = decode_target(target)
         if file.size_bytes is not None and request.content_length not in (None, file.size_bytes):
             raise sep_2631.size_differs(file.size_bytes, request.content_length or 0)
         check_fits(request, request.content_length)
@@ -32,7 +32,7 @@ async def put(request: web.Request) -> web.StreamResponse:
         return await serve(request, server, grant, receive)
 
 
-async def _receive(request: web.Request, received: list[Received], file: Announced) -> None:
+async def _receive(request: web.Request, received: list[Received], file: AnnouncedUpload) -> None:
     staged = ids.new_id()
     entry = Received(
         id=file.file_id, writer_name=staged, writer=request.app[BLOBS].writer(staged), name=display_name(file.name),

@@ -42,7 +42,7 @@ async def finish(exchange: Exchange, pending: Pending, response: bytes) -> tuple
         why = "; ".join(found.refusals) or "its answer names none"
         raise ArtifactMissing(f"the tool ran, but no file of its could be captured: {why}")
     pending.settled = True
-    results.attach(result, await _presented(exchange, pending, found.records), found.refusals)
+    results.attach_artifacts(result, await _presented(exchange, pending, found.records), found.refusals)
     message["result"] = jsonrpc.raw(result)
     return jsonrpc.close_object(message), found.records
 
@@ -63,7 +63,7 @@ async def _presented(
 
 async def _content(exchange: Exchange, record: ArtifactRecord) -> bytes:
     app = exchange.request.app
-    fd = await stored.opened(app[BLOBS], app[FILES], record)
+    fd = await stored.open_file(app[BLOBS], app[FILES], record)
     return await app[BLOBS].run(_read_all, fd)
 
 

@@ -54,8 +54,8 @@ async def search(exchange: Exchange, pending: Pending, said: ToolResult) -> Foun
 def _paths(exchange: Exchange, pending: Pending, said: ToolResult) -> list[Candidate]:
     locator = pending.producer.output_locator
     is_sure = locator.mode == "structured" or bool(locator.output_path_regexes)
-    named = [(path, False) for path in candidates.located(said, locator)]
-    named += [(path, True) for path in candidates.elsewhere(said, locator)]
+    named = [(path, False) for path in candidates.by_locator(said, locator)]
+    named += [(path, True) for path in candidates.other_paths(said, locator)]
     return [
         Candidate(
             source="located", path=as_ours(exchange, path), name=PurePosixPath(path).name, artifact_id=ids.new_id(),
@@ -71,9 +71,9 @@ def _carried(pending: Pending, said: ToolResult) -> Sequence[Embedded | Linked]:
         case "none":
             return []
         case "embedded":
-            return embedded.parts_with_links(said.blocks)
+            return embedded.embedded_and_linked(said.blocks)
         case _:
-            return embedded.parts(said.blocks)
+            return embedded.embedded_files(said.blocks)
 
 
 async def _finalised(exchange: Exchange, pending: Pending, places: list[Candidate], *, is_last: bool) -> Found:

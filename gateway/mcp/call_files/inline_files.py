@@ -10,7 +10,7 @@ from longshore.gateway.appkeys import BLOBS, QUEUE
 from longshore.gateway.auth.client_address import client_address
 from longshore.gateway.auth.rate_limiter import RATE_LIMITER, RequestSlot
 from longshore.gateway.files import data_uris, openai_files
-from longshore.gateway.files.data_uris import Inline
+from longshore.gateway.files.data_uris import InlineFile
 from longshore.gateway.files.fetching import FETCHER
 from longshore.gateway.files.handles import handle_of, upload_handle
 from longshore.gateway.files.openai_files import RemoteFile
@@ -87,9 +87,9 @@ def _remote(exchange: Exchange, given: dict[str, Any], adapter: UploadConsumer) 
     return openai_files.find(given, adapter) if exchange.config.files.openai_file_params else []
 
 
-def _checked(exchange: Exchange, uri: str) -> Inline:
+def _checked(exchange: Exchange, uri: str) -> InlineFile:
     limit = min(exchange.config.uploads.data_uri_max_bytes, exchange.config.uploads.max_file_bytes)
-    if limit > 0 and data_uris.least_bytes(uri) <= limit:
+    if limit > 0 and data_uris.min_bytes(uri) <= limit:
         file = data_uris.decode(uri)
         if not file.sha256 and exchange.config.uploads.require_sha256:
             raise ToolInputError("a data: URI needs its digest here: data:<media type>;sha256=<64 hex digits>;base64,…")
@@ -114,7 +114,7 @@ async def _uploaded(exchange: Exchange, stages: list[_Stage]) -> list[UploadReco
     return outcome.records
 
 
-def _inline(exchange: Exchange, file: Inline) -> _Stage:
+def _inline(exchange: Exchange, file: InlineFile) -> _Stage:
     async def stage(name: str) -> StagedFile:
         writer = exchange.request.app[BLOBS].writer(name)
         try:
@@ -151,7 +151,7 @@ def _fetched(exchange: Exchange, files: list[RemoteFile], passage: RequestSlot) 
 async def _fetch(exchange: Exchange, file: RemoteFile, name: str, writer: BlobWriter, bounds: _Bounds) -> StagedFile:
     try:
         said = await exchange.request.app[FETCHER].fetch(
-            file.download_url, writer.write, most_bytes=bounds.most_bytes, within_s=bounds.until_s - monotonic_s()
+            file.download_url, writer.write, max_bytes=bounds.most_bytes, timeout_s=bounds.until_s - monotonic_s()
         )
         size_bytes, sha256 = await writer.finish()
     except BaseException:

@@ -67,7 +67,7 @@ def _aside(exchange: Exchange, uri: str, request_id: str) -> Exchange:
     if stateless is not None:
         if not stateless.is_translated:
             params["_meta"] = _meta_of(exchange.body)
-        headers = {} if stateless.is_translated else modern.headers_of(_METHOD, name=uri)
+        headers = {} if stateless.is_translated else modern.request_headers(_METHOD, name=uri)
         stateless = Stateless(headers, request_id, stateless.is_translated)
     body = jsonrpc.close_object({
         "jsonrpc": jsonrpc.raw("2.0"), "id": jsonrpc.raw(request_id), "method": jsonrpc.raw(_METHOD),

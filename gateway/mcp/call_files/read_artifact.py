@@ -32,7 +32,7 @@ async def send(
     `head` are fields that the client's revision has in a result.
     """
     blobs, files = request.app[BLOBS], request.app[FILES]
-    fd = await stored.opened(blobs, files, record)
+    fd = await stored.open_file(blobs, files, record)
     try:
         if record.size_bytes <= _AT_ONCE_BYTES:
             body = b"".join([part async for part in _parts(blobs, fd, record, uri, message_id, head)])
@@ -53,7 +53,7 @@ async def whole(request: web.Request, record: ArtifactRecord, uri: str, message_
     blobs, files = request.app[BLOBS], request.app[FILES]
     if record.size_bytes > _MOST_WHOLE_BYTES:
         raise TooLarge(f"files of more than {_MOST_WHOLE_BYTES} bytes are not read within a batch; ask for it alone")
-    fd = await stored.opened(blobs, files, record)
+    fd = await stored.open_file(blobs, files, record)
     try:
         return b"".join([part async for part in _parts(blobs, fd, record, uri, message_id, {})])
     finally:

@@ -95,7 +95,7 @@ def kept(exchange: Exchange, carried: RetryState, response: bytes) -> bytes:
 
 
 def _digest(exchange: Exchange) -> bytes:
-    return inputs.digest(exchange.envelope.method, exchange.body)
+    return inputs.call_digest(exchange.envelope.method, exchange.body)
 
 
 def _text(raw: msgspec.Raw) -> str:

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from longshore.gateway.appkeys import CONFIG, SIGNER
 from longshore.gateway.auth.client_address import base_url
-from longshore.gateway.files.announced import Announced, target_of
+from longshore.gateway.files.announced_upload import AnnouncedUpload, encode_target
 from longshore.gateway.request_context import SESSION_HEADER
 from longshore.gateway.tools.own import UploadLink
 from longshore.shared import ids
@@ -37,9 +37,9 @@ def upload_link(request: web.Request, caller: Caller, *, ttl_s: int) -> UploadLi
     )
 
 
-def announced_url(request: web.Request, caller: Caller, file: Announced, *, ttl_s: int) -> SignedUrl:
+def announced_url(request: web.Request, caller: Caller, file: AnnouncedUpload, *, ttl_s: int) -> SignedUrl:
     """A one-time link for the one file that was announced. Nothing is stored until it is used."""
-    target = target_of(file)
+    target = encode_target(file)
     link = Link(
         purpose="upload", server=caller.server, scope=caller.session_id, target=target, nonce=file.file_id,
         expires_s=int(now_s()) + ttl_s,

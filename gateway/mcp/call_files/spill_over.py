@@ -11,7 +11,7 @@ import msgspec
 from longshore.gateway.appkeys import BLOBS, FILES, QUEUE
 from longshore.gateway.files import results, spill, structured
 from longshore.gateway.files.blocks import UNREADABLE
-from longshore.gateway.files.spill import Large
+from longshore.gateway.files.spill import LargeValue
 from longshore.gateway.mcp.call_files import attach_outputs
 from longshore.gateway.mcp.exchange import Exchange, lease_id
 from longshore.gateway.mcp.sessions.leases import LEASES
@@ -48,7 +48,7 @@ async def spilled(
     await spilling.structured_of(result)
     if not spilling.has_changed:
         return response
-    spill.put(result, spilling.blocks, spilling.kept)
+    spill.set_content(result, spilling.blocks, spilling.kept)
     message["result"] = jsonrpc.raw(result)
     return jsonrpc.close_object(message)
 
@@ -68,7 +68,7 @@ class _Spilling:
     async def take(self, blocks: Sequence[msgspec.Raw]) -> None:
         """Take over the blocks of the content, or what stands for them."""
         for raw in blocks:
-            found = spill.large(raw, self._limit_bytes)
+            found = spill.large_block(raw, self._limit_bytes)
             record, is_new = (None, False) if found is None else await self._record(found)
             if found is None or record is None:
                 self.blocks.append(raw)
@@ -76,7 +76,7 @@ class _Spilling:
             self.has_changed = True
             shown = attach_outputs.shown(self._exchange, record)
             linked = shown if is_new else replace(shown, has_links=False, file=None)
-            self.blocks += spill.stand_ins(record, linked, found.preview)
+            self.blocks += spill.replacement_blocks(record, linked, found.preview)
 
     async def structured_of(self, result: RawMap) -> None:
         """Replace structured content by where it is kept, or, where the tool has an output schema, long texts in it
@@ -87,23 +87,23 @@ class _Spilling:
             return
         if (schema := monitor.outputs.get(tool)) is not None:
             result["structuredContent"] = await self._with_short_texts(raw, schema)
-        elif (record := await self._linked(spill.structured(raw, tool))) is not None:
+        elif (record := await self._linked(spill.large_structured(raw, tool))) is not None:
             shown = attach_outputs.shown(self._exchange, record)
-            result["structuredContent"] = jsonrpc.raw(results.meta_of(record, shown))
+            result["structuredContent"] = jsonrpc.raw(results.describe_artifact(record, shown))
 
     async def _with_short_texts(self, raw: msgspec.Raw, schema: dict[str, Any]) -> msgspec.Raw:
         try:
             value = msgspec.json.decode(raw)
         except UNREADABLE:
             return raw
-        slots = list(structured.slots(value, schema, self._limit_bytes))
+        slots = list(structured.replaceable_texts(value, schema, self._limit_bytes))
         for slot in slots:
-            found = spill.text(slot.text)
+            found = spill.large_text(slot.text)
             if (record := await self._linked(found)) is not None:
-                slot.fill(spill.stand_in(record, attach_outputs.shown(self._exchange, record), found.preview))
+                slot.fill(spill.replacement_text(record, attach_outputs.shown(self._exchange, record), found.preview))
         return jsonrpc.raw(value) if slots else raw
 
-    async def _linked(self, found: Large) -> ArtifactRecord | None:
+    async def _linked(self, found: LargeValue) -> ArtifactRecord | None:
         """The artifact, with a block that leads there, where no other does."""
         record, is_new = await self._record(found)
         if record is not None:
@@ -112,7 +112,7 @@ class _Spilling:
             self.blocks += results.link_blocks(record, attach_outputs.shown(self._exchange, record))
         return record
 
-    async def _record(self, found: Large) -> tuple[ArtifactRecord | None, bool]:
+    async def _record(self, found: LargeValue) -> tuple[ArtifactRecord | None, bool]:
         """The artifact of these bytes, and whether it is a new one. None when there is no room for it."""
         alike = [record for record in self._known if record.size_bytes == len(found.data)]
         sha256 = hashlib.sha256(found.data).hexdigest() if alike else ""
@@ -125,7 +125,7 @@ class _Spilling:
         new = await _kept(self._exchange, found)
         if new is not None:
             self._known.append(new)
-            self.kept.append(results.meta_of(new, attach_outputs.shown(self._exchange, new)))
+            self.kept.append(results.describe_artifact(new, attach_outputs.shown(self._exchange, new)))
         return new, new is not None
 
 
@@ -138,7 +138,7 @@ class _Spilling:
             await exchange.request.app[LEASES].use(exchange.caller.session_id, lease, ids_of_call)
 
 
-async def _kept(exchange: Exchange, found: Large) -> ArtifactRecord | None:
+async def _kept(exchange: Exchange, found: LargeValue) -> ArtifactRecord | None:
     """The artifact of one block; None when there is no room for it."""
     app, scope, artifact_id = exchange.request.app, exchange.caller.session_id, ids.new_id()
     staged = f"{artifact_id}.spilled"

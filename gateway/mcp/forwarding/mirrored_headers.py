@@ -13,7 +13,7 @@ from longshore.gateway.mcp.exchange import Exchange, upstream_headers
 from longshore.gateway.upstream import tool_listing
 from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.wire import modern, param_headers, tool_lists
-from longshore.gateway.wire.param_headers import Mirrored
+from longshore.gateway.wire.param_headers import MirroredArgument
 from longshore.gateway.wire.tool_lists import Tool
 from longshore.shared.errors import HeaderMismatch, InvalidParams, LongshoreError, ToolInputError
 
@@ -58,13 +58,13 @@ async def check(exchange: Exchange) -> None:
 
 def learn(exchange: Exchange, result: bytes) -> None:
     """Take over what a page of the upstream's tools says."""
-    exchange.mount.monitor.headers.learn(tool_lists.tools_in(result), _whose(exchange))
+    exchange.mount.monitor.headers.learn(tool_lists.parse_page(result), _whose(exchange))
 
 
 def build(exchange: Exchange, body: bytes) -> dict[str, str]:
     """The headers that the tool wants of the call `body`. Raises ToolInputError for an argument that fits into none."""
     wanted = _wanted(exchange)
-    headers = param_headers.of(wanted, _arguments_of(body)) if wanted else {}
+    headers = param_headers.headers_of(wanted, _arguments_of(body)) if wanted else {}
     for one in wanted:
         if len(headers.get(one.header, "")) > _MOST_BYTES:
             raise ToolInputError(
@@ -98,7 +98,7 @@ async def retry_after_mismatch(exchange: Exchange, answer: UpstreamResponse, bod
     return build(exchange, body) != before
 
 
-def _wanted(exchange: Exchange) -> list[Mirrored]:
+def _wanted(exchange: Exchange) -> list[MirroredArgument]:
     return exchange.mount.monitor.headers.of(exchange.envelope.name, _whose(exchange))
 
 

@@ -94,7 +94,7 @@ async def _into(
     """Hand the messages of the answer to a batch. The response that is returned goes nowhere."""
     if not answer.is_stream:
         body = await answer.read()
-        if answer.status != 200 and not jsonrpc.answers(body, exchange.envelope.id):
+        if answer.status != 200 and not jsonrpc.is_response_to(body, exchange.envelope.id):
             raise UpstreamDown(f"the upstream server answered with HTTP status {answer.status}")
         exchange.answered = True
         await sink.send(await change(body) if change is not None and answer.status == 200 else body)
@@ -103,7 +103,7 @@ async def _into(
     async with aclosing(_chunks(exchange, answer)) as chunks:
         async for chunk in chunks:
             for event in parser.feed(chunk):
-                if jsonrpc.answers(event.data, exchange.asked_id):
+                if jsonrpc.is_response_to(event.data, exchange.asked_id):
                     data = await change(event.data) if change is not None else event.data
                     exchange.answered = True
                     await sink.send(data)
@@ -249,7 +249,7 @@ async def _events(exchange: Exchange, answer: UpstreamResponse, change: Change) 
             if not (chunk := await anext(chunks, b"")):
                 break
             for event in parser.feed(chunk):
-                if jsonrpc.answers(event.data, exchange.asked_id):
+                if jsonrpc.is_response_to(event.data, exchange.asked_id):
                     data = await change(event.data)
                     yield _Event(event.source if data is event.data else event.with_data(data), data)
                 elif on_side_message(exchange, event.data):
@@ -321,7 +321,7 @@ def error_message(context: RequestContext, err: LongshoreError) -> bytes:
         context.is_modern and isinstance(err, MissingCapability)    # for which that revision has an error of its own
     ):
         failure = jsonrpc.tool_failure(err)
-        said = result_fields.own("tools/call", failure) if context.is_modern else failure
+        said = result_fields.own_result("tools/call", failure) if context.is_modern else failure
         return jsonrpc.result(context.message_id, said)
     # The stateless revision has no code of its own for what is not there.
     no_such = context.is_modern and isinstance(err, NotFound) and err.code == NotFound.code

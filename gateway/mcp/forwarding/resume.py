@@ -40,7 +40,7 @@ class _Told:
             pause_ms = sse.retry_of(event.source)
             if pause_ms is not None:
                 self.pause_s = min(max(pause_ms / 1000, _LEAST_S), _MOST_S)
-            self.is_answered = self.is_answered or jsonrpc.answers(event.data, self._request_id)
+            self.is_answered = self.is_answered or jsonrpc.is_response_to(event.data, self._request_id)
         return b"".join(sources)
 
 

@@ -131,7 +131,7 @@ class sent:  # noqa: N801  (used like a function: `async with sent(…) as answe
             return False
         # A server that refuses does so at once; one that works is waited for no longer than that takes.
         try:
-            return lost_sessions.says_so(await answer.peek_body(_AT_ONCE_S))
+            return lost_sessions.is_lost_session(await answer.peek_body(_AT_ONCE_S))
         except BaseException as err:
             await self.__aexit__(type(err), err, None)
             raise

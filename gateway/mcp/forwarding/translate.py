@@ -35,12 +35,12 @@ def on_side_message(exchange: Exchange, data: bytes) -> bool:
     if stateless is None or not stateless.is_translated:
         return True
     found = to_legacy.side_message(data, stateless.log_level)
-    if found is to_legacy.SideMessage.ASK:
+    if found is to_legacy.SideMessage.REQUEST:
         asking = stateless.asking
-        answer = asking.ask(data) if asking is not None else inputs.answered_here(data, inputs.NOTHING)
+        answer = asking.ask(data) if asking is not None else inputs.own_response(data, inputs.NO_INPUT)
         if answer is not None:
             exchange.spawn(_told(exchange, answer), name="refuse_request")
-    elif found is to_legacy.SideMessage.DROP and changes.change_of(data) is not None:
+    elif found is to_legacy.SideMessage.DROP and changes.parse_change(data) is not None:
         exchange.spawn(_hand_on(exchange, data), name="hand_on_change")
     return found is to_legacy.SideMessage.FORWARD
 

@@ -92,7 +92,7 @@ async def stream_to_client(request: web.Request, source: OutputSource, message: 
                 return await outgoing.end(error_message(context, err))
             if isinstance(heard, Ended):
                 is_message = heard.headers.get("Content-Type", _JSON).startswith(_JSON)
-                body = inputs.renamed(heard.body, message.id) if is_message else heard.body
+                body = inputs.with_id(heard.body, message.id) if is_message else heard.body
                 if outgoing is not None:
                     refused = UpstreamDown(f"the upstream server answered with HTTP status {heard.status}")
                     return await outgoing.end(body if is_message else error_message(context, refused))

@@ -16,7 +16,7 @@ from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
 from longshore.gateway.mcp.replies.reply import Outlet
 from longshore.gateway.mcp.sessions.end_watcher import SESSION_ENDS
 from longshore.gateway.wire import input_required
-from longshore.gateway.wire.input_required import Wanted
+from longshore.gateway.wire.input_required import InputRequired
 from longshore.shared.errors import InputMissing, LongshoreError, SessionGone
 from longshore.shared.ids import is_id
 from longshore.shared.messaging.mailboxes import Mailbox
@@ -62,7 +62,7 @@ async def waiting(exchange: Exchange, until_s: float) -> AsyncIterator[ClientWai
 
 
 async def ask(
-    exchange: Exchange, outlet: Outlet, asked: Wanted, until_s: float
+    exchange: Exchange, outlet: Outlet, asked: InputRequired, until_s: float
 ) -> tuple[dict[str, msgspec.Raw], list[str]]:
     """What the client answers, by the server's keys, and the ids of the questions that led to a URL, where
     the user agreed.
@@ -80,20 +80,21 @@ async def ask(
                 app[SESSION_ENDS].watch(session_id, partial(wait.fail, _gone())),
             ):
                 put: dict[str, Mailbox] = {}
-                for key, question in asked.questions.items():
+                for key, question in asked.requests.items():
                     box = put[key] = await boxes.enter_async_context(app[MAILBOXES].open(session_id, ttl_ms=ttl_ms))
                     open_ids.add(_PREFIX + box.id)
-                    await outlet.say(input_required.request(question, _PREFIX + box.id, exchange.session.protocol))
+                    protocol = exchange.session.protocol
+                    await outlet.say(input_required.legacy_request(question, _PREFIX + box.id, protocol))
                 responses = await asyncio.gather(*(_taken(box, open_ids) for box in put.values()))
         except LongshoreError as err:
             await _withdraw(outlet, open_ids, err.reason)
             raise
     found = {
-        key: input_required.answer(question, response)
-        for (key, question), response in zip(asked.questions.items(), responses, strict=True)
+        key: input_required.input_response(question, response)
+        for (key, question), response in zip(asked.requests.items(), responses, strict=True)
     }
     return found, [
-        _PREFIX + put[key].id for key, question in asked.questions.items()
+        _PREFIX + put[key].id for key, question in asked.requests.items()
         if question.is_url and input_required.is_accepted(found[key])
     ]
 
@@ -119,7 +120,7 @@ async def _taken(box: Mailbox, open_ids: set[str]) -> bytes:
 async def _withdraw(outlet: Outlet, open_ids: set[str], reason: str) -> None:
     with suppress(ConnectionError):      # it has left: there is nobody to tell
         for message_id in open_ids:
-            await outlet.say(input_required.withdrawn(message_id, reason))
+            await outlet.say(input_required.cancelled(message_id, reason))
 
 
 async def deliver(exchange: Exchange) -> None:

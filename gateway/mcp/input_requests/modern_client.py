@@ -19,7 +19,7 @@ from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS
 from longshore.gateway.upstream.client import FORWARDED_HEADERS
 from longshore.gateway.wire import inputs, progress, to_legacy
 from longshore.gateway.wire.envelope import Envelope
-from longshore.gateway.wire.inputs import Again, Takes
+from longshore.gateway.wire.inputs import InputCapabilities, Retry
 from longshore.shared.clock import now_ms
 from longshore.shared.errors import CallLost, InvalidState, LongshoreError, StoreDown
 from longshore.shared.state.sessions import Caller
@@ -29,7 +29,7 @@ _BOX_MS = 60_000             # renewed while somebody listens
 _encode = msgspec.msgpack.Encoder().encode
 
 
-async def begin(exchange: Exchange, handle: Handle, takes: Takes) -> web.StreamResponse:
+async def begin(exchange: Exchange, handle: Handle, takes: InputCapabilities) -> web.StreamResponse:
     """A call of a client that takes questions: `handle` runs beside the request, and may outlive it."""
     request, context = exchange.request, exchange.context
     assert exchange.stateless is not None
@@ -61,7 +61,7 @@ async def with_standing_stream(exchange: Exchange, handle: Handle) -> web.Stream
 
 
 async def resume(
-    request: web.Request, caller: Caller, message: Envelope, again: Again, takes: Takes
+    request: web.Request, caller: Caller, message: Envelope, again: Retry, takes: InputCapabilities
 ) -> web.StreamResponse:
     """A request that brings answers, to whichever gateway it came.
 
@@ -69,7 +69,7 @@ async def resume(
     """
     parked = request.app[SUSPENDED_CALLS]
     state = verified(
-        parked.sealer, again.state, caller, inputs.digest(message.method, again.body), now_ms()
+        parked.sealer, again.state, caller, inputs.call_digest(message.method, again.body), now_ms()
     )
     responses = {key: bytes(given) for key, given in again.responses.items()}
     now = Resumed(takes, progress.token_of(again.body), responses)

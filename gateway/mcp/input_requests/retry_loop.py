@@ -19,7 +19,7 @@ from longshore.gateway.mcp.replies.reply import Outlet
 from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.wire import input_required, jsonrpc, sse
 from longshore.gateway.wire.envelope import MessageId
-from longshore.gateway.wire.input_required import Wanted
+from longshore.gateway.wire.input_required import InputRequired
 from longshore.shared.errors import InputMissing, LongshoreError, MissingCapability, UpstreamDown, UpstreamTimeout
 
 MOST_ROUNDS = 10             # as the official clients of the revision have it
@@ -38,7 +38,7 @@ async def answered(
     call = _Call(exchange, outlet, within_s, change)
     cancellations.begin(exchange.caller.session_id, exchange.asked_id, call)
     try:
-        return await call.run(input_required.without_input(body))
+        return await call.run(input_required.without_retry_fields(body))
     except LongshoreError as err:
         return await outlet.fail(err)
     finally:
@@ -69,7 +69,7 @@ class _Call:
             response = await self._sent(body, asked_id)
             if isinstance(response, web.StreamResponse):
                 return response
-            asked = input_required.wanted(response)
+            asked = input_required.parse(response)
             if asked is None:
                 await self._tell_done()
                 return await self._outlet.end(await self._change(_under(response, self._exchange.asked_id)))
@@ -98,7 +98,7 @@ class _Call:
         parser = sse.Parser(MAX_EVENT_BYTES)
         async for chunk in answer.chunks():
             for event in parser.feed(chunk):
-                if jsonrpc.answers(event.data, asked_id):
+                if jsonrpc.is_response_to(event.data, asked_id):
                     with suppress(LongshoreError):       # so that the connection can be used again
                         await answer.peek_body(_AT_ONCE_S)
                     return event.data
@@ -106,7 +106,7 @@ class _Call:
                     await self._outlet.say(event.data, event.source)
         raise UpstreamDown("the upstream server ended its stream without an answer")
 
-    async def _with_input(self, body: bytes, asked_id: MessageId, asked: Wanted) -> bytes:
+    async def _with_input(self, body: bytes, asked_id: MessageId, asked: InputRequired) -> bytes:
         exchange = self._exchange
         client, _ = await legacy_session_requests.client_introduction(exchange)
         try:
@@ -116,20 +116,20 @@ class _Call:
             raise
         began_s = _now_s()
         until_s = began_s + exchange.config.sessions.input_wait_seconds
-        if not asked.questions:
+        if not asked.requests:
             async with legacy_client.waiting(exchange, until_s):
                 await asyncio.sleep(self._pause_s)
             self._pause_s = min(2 * self._pause_s, _PAUSES_S[1])
-            return input_required.again(body, asked_id, asked, {})
+            return input_required.retry(body, asked_id, asked, {})
         with exchange.request.app[SUSPENDED_CALLS].reserve_slot(exchange.caller.principal):
             answers, links = await legacy_client.ask(exchange, self._outlet, asked, until_s)
         self._waited_s += _now_s() - began_s
         self._links += links
-        return input_required.again(body, asked_id, asked, answers)
+        return input_required.retry(body, asked_id, asked, answers)
 
     async def _tell_done(self) -> None:
         for message_id in self._links:
-            await self._outlet.say(input_required.completed(message_id))
+            await self._outlet.say(input_required.elicitation_complete(message_id))
 
     def _left(self) -> float | None:
         """What is left of the upstream's time, which stands still while the client is asked."""
@@ -143,7 +143,7 @@ class _Call:
 
 def _under(response: bytes, message_id: MessageId) -> bytes:
     """The response under the client's own id."""
-    if jsonrpc.answers(response, message_id):
+    if jsonrpc.is_response_to(response, message_id):
         return response
     return jsonrpc.close_object(jsonrpc.open_object(response) | {"id": jsonrpc.raw(message_id)})
 

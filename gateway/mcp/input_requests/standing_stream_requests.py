@@ -33,5 +33,5 @@ async def route(way: UpstreamContext, data: bytes, reply: Reply) -> None:
             if (refusal := call.ask(data)) is not None:
                 await reply(refusal)
             return
-        if (refusal := inputs.answered_here(data, inputs.NOTHING)) is not None:
+        if (refusal := inputs.own_response(data, inputs.NO_INPUT)) is not None:
             await reply(refusal)

@@ -13,7 +13,7 @@ import msgspec
 
 from longshore.gateway.upstream.client import UpstreamExchange
 from longshore.gateway.wire import inputs, progress
-from longshore.gateway.wire.inputs import ServerRequest, Takes
+from longshore.gateway.wire.inputs import InputCapabilities, ServerRequest
 from longshore.shared import ids
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import CallLost, LongshoreError
@@ -66,7 +66,8 @@ class SuspendableCall:
     """A running call. `reply` hands an answer of the client's to the server."""
 
     def __init__(
-        self, request: "Request", takes: Takes, reply: Callable[[bytes], Awaitable[None]], *, quiet_s: float = _QUIET_S
+        self, request: "Request", takes: InputCapabilities, reply: Callable[[bytes], Awaitable[None]], *,
+        quiet_s: float = _QUIET_S,
     ) -> None:
         self.id = ids.new_id()
         self.caller = request.caller
@@ -98,7 +99,7 @@ class SuspendableCall:
     @property
     def digest(self) -> bytes:
         """What it asks for."""
-        return inputs.digest(self._request.method, self._request.body)
+        return inputs.call_digest(self._request.method, self._request.body)
 
     # The call's side.
 
@@ -110,7 +111,7 @@ class SuspendableCall:
 
     async def say(self, data: bytes) -> None:
         """A notification for the client, lost while it is not there. Waits while it is slow."""
-        said = progress.renamed(data, self._token, self._token_now)
+        said = progress.with_token(data, self._token, self._token_now)
         if said is None:
             return
         while self._is_heard and (len(self._said) >= _MOST_SAID or self._said_bytes > _MOST_SAID_BYTES):
@@ -123,12 +124,12 @@ class SuspendableCall:
 
     def ask(self, data: bytes) -> bytes | None:
         """A request of the server's: the answer to it where it is not for the client, else None."""
-        if (refusal := inputs.answered_here(data, self.takes)) is not None:
+        if (refusal := inputs.own_response(data, self.takes)) is not None:
             return refusal
         if len(self._open) >= _MOST_OPEN:
-            return inputs.too_many(data)
+            return inputs.too_many_error(data)
         self._count += 1
-        self._open[f"{self._count}"] = inputs.question(data)
+        self._open[f"{self._count}"] = inputs.parse_request(data)
         self._changed.set()
         return None
 
@@ -193,7 +194,7 @@ class SuspendableCall:
         if self.is_over:
             return True
         answered = [
-            inputs.answer(one, msgspec.Raw(now.responses[key]))
+            inputs.client_response(one, msgspec.Raw(now.responses[key]))
             for key, one in self._open.items() if key in now.responses
         ]
         self._open = {key: one for key, one in self._open.items() if key not in now.responses}
@@ -214,7 +215,7 @@ class SuspendableCall:
 class Resumed(msgspec.Struct, frozen=True, array_like=True):
     """What a client's next request for the same call brings, and where what it is told goes."""
 
-    takes: Takes
+    takes: InputCapabilities
     token: str | int | float | None      # for progress
     responses: dict[str, bytes]          # JSON, by the keys of the questions
     box: str = ""                        # the mailbox in another gateway that hears the rest; "": in this one

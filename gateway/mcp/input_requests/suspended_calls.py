@@ -80,7 +80,7 @@ class SuspendedCalls:
         try:
             heard = await call.heard()
             if isinstance(heard, Asked):
-                return Ended(inputs.required(heard.questions, await self._park(call)))
+                return Ended(inputs.input_required(heard.questions, await self._park(call)))
         except LongshoreError as err:
             self.cancel(call, str(err))
             raise

@@ -74,7 +74,7 @@ def _asked(body: bytes) -> tuple[str, float, str | int | None]:
         nonce = parse_qs(nonce[:_LONGEST_LINK].partition("?")[2]).get("nonce", [""])[0]
     if not is_id(nonce):
         raise ToolInputError("link_id is no id of an upload link; pass link_id or upload_url of the upload link")
-    return nonce, min(max(asked.wait_seconds, 0.0), own.AWAIT_MOST_S), params.meta.progress_token
+    return nonce, min(max(asked.wait_seconds, 0.0), own.AWAIT_MAX_S), params.meta.progress_token
 
 
 async def _result(exchange: Exchange, nonce: str, wait_s: float, tell: _Tell) -> dict[str, Any]:

@@ -23,7 +23,7 @@ async def discover(exchange: Exchange) -> web.StreamResponse:
         if changed is response:
             return response
         message = jsonrpc.open_object(changed)
-        message["result"] = jsonrpc.raw(result_fields.kept_private(jsonrpc.open_object(message["result"])))
+        message["result"] = jsonrpc.raw(result_fields.as_private(jsonrpc.open_object(message["result"])))
         return jsonrpc.close_object(message)
 
     async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
@@ -50,8 +50,9 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
 def _standing(exchange: Exchange) -> Standing:
     """The stream, with longshore's own resources told on it where it has any and the client wants to know."""
     listen_id = exchange.envelope.id
-    farewell = sse.event(changes.ended(listen_id))
-    if not exchange.mount.adapters.exposes_artifacts or changes.RESOURCES not in changes.wanted(exchange.body).lists:
+    farewell = sse.event(changes.end_of_stream(listen_id))
+    lists = changes.parse_filter(exchange.body).lists
+    if not exchange.mount.adapters.exposes_artifacts or changes.RESOURCES not in lists:
         return Standing(farewell)
-    notice = sse.event(changes.tagged(changes.OWN, listen_id))
+    notice = sse.event(changes.to_modern(changes.OWN_CHANGE, listen_id))
     return Standing(farewell, exchange.caller.session_id, notice, Acknowledgement())

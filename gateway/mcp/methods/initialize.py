@@ -76,7 +76,7 @@ async def _from_discovery(exchange: Exchange) -> web.StreamResponse:
     headers = upstream_headers(exchange.request, mount, "")
     headers.pop("Last-Event-ID", None)
     response = await discover(mount.client, headers, timeout_s=exchange.within_s)
-    said = jsonrpc.result(exchange.envelope.id, to_modern.initialized(response, to_modern.agreed_version(params)))
+    said = jsonrpc.result(exchange.envelope.id, to_modern.initialize_result(response, to_modern.agreed_version(params)))
     found = capabilities.negotiated(said)
     if found is None:
         raise UpstreamDown("the upstream server's answer to server/discover is malformed")
@@ -98,7 +98,7 @@ async def _settle(
 ) -> bytes:
     app, mount, caller = exchange.request.app, exchange.mount, exchange.caller
     params, flags = _params_of(exchange.body), found.flags + (capabilities.SESSIONS if upstream_id else "")
-    if exchange.config.files.sep_2631 and sep_2631.fetches_files(_capabilities_of(params)):
+    if exchange.config.files.sep_2631 and sep_2631.client_fetches(_capabilities_of(params)):
         flags += capabilities.FILES
     await app[SESSIONS].create(
         SessionStart(

@@ -17,7 +17,7 @@ from longshore.gateway.mcp.replies.own_results import own_result
 from longshore.gateway.request_context import SESSION_HEADER
 from longshore.gateway.wire import jsonrpc, modern, to_modern
 from longshore.gateway.wire.envelope import Kind
-from longshore.gateway.wire.introduction import Introduction, introduction
+from longshore.gateway.wire.introduction import DeclaredClient, parse_initialize
 from longshore.shared import tracing
 from longshore.shared.errors import InvalidParams, MethodNotFound
 
@@ -74,7 +74,7 @@ async def to_modern_request(exchange: Exchange, body: bytes) -> tuple[dict[str, 
     message = exchange.envelope
     came = exchange.upstream_headers()
     headers = {name: value for name, value in came.items() if name.lower() not in _DROPPED}
-    headers |= modern.headers_of(message.method, name=modern.name_of(message.method, message))
+    headers |= modern.request_headers(message.method, name=modern.name_of(message.method, message))
     if message.method == "tools/call":
         headers |= mirrored_headers.build(exchange, body)
     headers["Accept"] = "application/json, text/event-stream"
@@ -83,10 +83,10 @@ async def to_modern_request(exchange: Exchange, body: bytes) -> tuple[dict[str, 
     )
 
 
-async def client_introduction(exchange: Exchange) -> tuple[Introduction, str]:
+async def client_introduction(exchange: Exchange) -> tuple[DeclaredClient, str]:
     """What the session's client is, and the log level that it set, "" for none."""
     init_params, log_level = await exchange.request.app[SESSIONS].client_settings(exchange.caller.session_id)
-    return introduction(init_params, exchange.session.protocol, can_be_asked=exchange.can_be_asked), log_level
+    return parse_initialize(init_params, exchange.session.protocol, accepts_requests=exchange.can_be_asked), log_level
 
 
 async def _cancel(exchange: Exchange, asked: str | int) -> None:

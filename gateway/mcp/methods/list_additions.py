@@ -49,5 +49,5 @@ class Additions:
         result[self.name] = jsonrpc.raw([*(map(self.each, theirs) if self.each else theirs), *ours])
         if is_last and self.next_cursor is not None:
             result["nextCursor"] = jsonrpc.raw(self.next_cursor)
-        message["result"] = jsonrpc.raw(result_fields.kept_private(result) if self.is_private else result)
+        message["result"] = jsonrpc.raw(result_fields.as_private(result) if self.is_private else result)
         return jsonrpc.close_object(message)

@@ -23,7 +23,7 @@ from longshore.gateway.mcp.methods import file_transfer
 from longshore.gateway.mcp.methods.list_additions import Additions, Each
 from longshore.gateway.mcp.replies.own_results import in_revision, own_result
 from longshore.gateway.tools import own
-from longshore.gateway.tools.describe import Describer, Marks
+from longshore.gateway.tools.describe import FileAnnotations, ToolDescriber
 from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.jsonrpc import RawMap
 from longshore.shared.errors import InvalidParams, NotFound
@@ -36,29 +36,29 @@ _CURSOR = "longshore-artifacts:"
 async def tools(exchange: Exchange) -> web.StreamResponse:
     """`tools/list`: the upstream's pages, the helper tools at the end of the last."""
     mount = exchange.mount
-    ours = own.helper_tools(mount.server) if mount.adapters.takes_uploads else []
+    ours = own.helper_tools(mount.server) if mount.adapters.accepts_uploads else []
     if ours and capabilities.TOOLS not in exchange.session.flags:
         return own_result(exchange, {"tools": ours})
-    describer = Describer(
+    describer = ToolDescriber(
         exchange.config, mount.server, mount.adapters.file_arguments(), marks=_marks(exchange)
     )
-    each = describer.described if describer.changes_any else None
+    each = describer.describe if describer.changes_any else None
     return await _with_ours(exchange, "tools", ours, next_cursor=None, each=each)
 
 
-def _marks(exchange: Exchange) -> Marks:
+def _marks(exchange: Exchange) -> FileAnnotations:
     """How the schemas of file arguments say so to programs."""
     config, request = exchange.config, exchange.request
     changes: list[Callable[[RawMap], RawMap]] = []
     if file_transfer.accepts_uploads(request, exchange.mount):
         changes.append(partial(
-            sep_2631.annotated, max_bytes=config.uploads.max_file_bytes, upload=file_transfer.is_secure(request),
+            sep_2631.with_schema_key, max_bytes=config.uploads.max_file_bytes, upload=file_transfer.is_secure(request),
             # A data: URI of a client that knows the draft alone has no digest in it.
             inline=config.uploads.data_uri_max_bytes > 0 and not config.uploads.require_sha256,
         ))
     if config.files.openai_file_params:
-        changes.append(openai_files.widened)
-    return Marks(tuple(changes), openai_files.listed if config.files.openai_file_params else None)
+        changes.append(openai_files.accept_file_object)
+    return FileAnnotations(tuple(changes), openai_files.with_file_params if config.files.openai_file_params else None)
 
 
 async def resources(exchange: Exchange) -> web.StreamResponse:
@@ -68,7 +68,7 @@ async def resources(exchange: Exchange) -> web.StreamResponse:
         entries, next_cursor = await _own_resources(exchange, after="")
         if capabilities.RESOURCES in exchange.session.flags:
             return await _with_ours(exchange, "resources", entries, next_cursor=next_cursor)
-        if not (exchange.mount.adapters.takes_uploads or exchange.mount.adapters.exposes_artifacts):
+        if not (exchange.mount.adapters.accepts_uploads or exchange.mount.adapters.exposes_artifacts):
             return await _with_ours(exchange, "resources", [], next_cursor=None)
     else:
         entries, next_cursor = await _own_resources(exchange, after=cursor.removeprefix(_CURSOR))
@@ -82,7 +82,7 @@ async def templates(exchange: Exchange) -> web.StreamResponse:
     """`resources/templates/list`: the upstream's pages, then how URIs of artifacts are made."""
     if not exchange.mount.adapters.exposes_artifacts:
         return await upstreams(exchange)
-    ours = [results.template(exchange.config.artifacts.uri_scheme)]
+    ours = [results.resource_template(exchange.config.artifacts.uri_scheme)]
     if capabilities.RESOURCES in exchange.session.flags:
         return await _with_ours(exchange, "resourceTemplates", ours, next_cursor=None)
     return own_result(exchange, {"resourceTemplates": ours})
@@ -91,7 +91,7 @@ async def templates(exchange: Exchange) -> web.StreamResponse:
 async def read(exchange: Exchange) -> web.StreamResponse:
     """`resources/read`: artifacts and the workflow document from here, everything else from the upstream."""
     uri, config, adapters = exchange.envelope.uri, exchange.config, exchange.mount.adapters
-    if uri == own.WORKFLOW_URI and adapters.takes_uploads:
+    if uri == own.WORKFLOW_URI and adapters.accepts_uploads:
         text = own.workflow_text(config, exchange.mount.server)
         contents = [{"uri": uri, "mimeType": "text/markdown", "text": text}]
         return own_result(exchange, {"contents": contents})
@@ -99,7 +99,7 @@ async def read(exchange: Exchange) -> web.StreamResponse:
         record = await _artifact_at(exchange, uri)
         offers = file_transfer.offers_downloads(exchange.request, exchange.mount)
         if exchange.fetches_files and offers and not _is_file(uri):
-            return own_result(exchange, {"contents": [sep_2631.file_backed(uri, record)]})
+            return own_result(exchange, {"contents": [sep_2631.resource_contents(uri, record)]})
         if exchange.sink is not None:
             body = await read_artifact.whole(exchange.request, record, uri, exchange.envelope.id)
             return web.Response(body=body, content_type="application/json")
@@ -121,7 +121,7 @@ def _is_file(uri: str) -> bool:
 def is_ours(exchange: Exchange) -> bool:
     """Whether a `resources/read` is answered from here."""
     uri, adapters = exchange.envelope.uri, exchange.mount.adapters
-    return (uri == own.WORKFLOW_URI and adapters.takes_uploads) or (
+    return (uri == own.WORKFLOW_URI and adapters.accepts_uploads) or (
         adapters.exposes_artifacts and handles.begins_with(uri, (exchange.config.artifacts.uri_scheme,))
     )
 
@@ -142,7 +142,7 @@ async def _artifact_at(exchange: Exchange, uri: str) -> ArtifactRecord:
 async def _own_resources(exchange: Exchange, *, after: str) -> tuple[list[dict[str, Any]], str | None]:
     """One page of our entries, and the cursor of the next. `after` is the last artifact id of the page before."""
     adapters, scheme = exchange.mount.adapters, exchange.config.artifacts.uri_scheme
-    entries: list[dict[str, Any]] = [own.WORKFLOW_ENTRY] if adapters.takes_uploads and not after else []
+    entries: list[dict[str, Any]] = [own.WORKFLOW_ENTRY] if adapters.accepts_uploads and not after else []
     if not adapters.exposes_artifacts:
         return entries, None
     records = sorted(
@@ -152,7 +152,7 @@ async def _own_resources(exchange: Exchange, *, after: str) -> tuple[list[dict[s
     )
     start = next((index + 1 for index, record in enumerate(records) if record.id == after), 0)
     page = records[start:start + _PAGE]
-    entries += [results.describe(record, handles.artifact_uri(scheme, record)) for record in page]
+    entries += [results.resource_entry(record, handles.artifact_uri(scheme, record)) for record in page]
     more = start + _PAGE < len(records)
     return entries, f"{_CURSOR}{page[-1].id}" if more else None
 

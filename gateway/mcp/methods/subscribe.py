@@ -23,7 +23,7 @@ from longshore.gateway.mcp.subscriptions.upstream_feed import Opener
 from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import context_of
 from longshore.gateway.wire import changes, sse
-from longshore.gateway.wire.changes import Change, Wants
+from longshore.gateway.wire.changes import Change, ChangeFilter
 from longshore.shared import ids
 from longshore.shared.errors import InvalidParams, SlowListener
 from longshore.shared.state.sessions import Caller, OpenSession
@@ -56,14 +56,14 @@ class _Outgoing:
 async def listen(exchange: Exchange) -> web.StreamResponse:
     """`subscriptions/listen` in front of a session-era upstream, which is listened to in the scope's own session."""
     listen_id, mount = exchange.envelope.id, exchange.mount
-    asked = changes.wanted(exchange.body)
-    theirs = _honoured(asked, exchange.session.flags) if _has_session(mount) else Wants(frozenset())
+    asked = changes.parse_filter(exchange.body)
+    theirs = _honoured(asked, exchange.session.flags) if _has_session(mount) else ChangeFilter(frozenset())
     ours = frozenset({changes.RESOURCES}) & asked.lists if mount.adapters.exposes_artifacts else frozenset[str]()
-    honoured = Wants(theirs.lists | ours, theirs.uris)
+    honoured = ChangeFilter(theirs.lists | ours, theirs.uris)
     way = UpstreamContext(exchange.request, mount, exchange.holder)
     outgoing = _Outgoing(
-        scope=exchange.caller.session_id, of_change=lambda change: changes.tagged(change, listen_id),
-        first=changes.acknowledged(listen_id, honoured), last=changes.ended(listen_id),
+        scope=exchange.caller.session_id, of_change=lambda change: changes.to_modern(change, listen_id),
+        first=changes.acknowledgement(listen_id, honoured), last=changes.end_of_stream(listen_id),
     )
     opener = legacy_source.opener(way) if theirs.lists or theirs.uris else None
     return await _stream(way, Subscriber(honoured), opener, outgoing)
@@ -71,10 +71,10 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
 
 async def listen_to_us(exchange: Exchange) -> web.StreamResponse:
     """`subscriptions/listen` in front of a server that has no such method: longshore's own changes alone."""
-    listen_id, ours = exchange.envelope.id, Wants(frozenset({changes.RESOURCES}))
+    listen_id, ours = exchange.envelope.id, ChangeFilter(frozenset({changes.RESOURCES}))
     outgoing = _Outgoing(
-        scope=exchange.caller.session_id, of_change=lambda change: changes.tagged(change, listen_id),
-        first=changes.acknowledged(listen_id, ours), last=changes.ended(listen_id),
+        scope=exchange.caller.session_id, of_change=lambda change: changes.to_modern(change, listen_id),
+        first=changes.acknowledgement(listen_id, ours), last=changes.end_of_stream(listen_id),
     )
     way = UpstreamContext(exchange.request, exchange.mount, exchange.caller)
     return await _stream(way, Subscriber(ours), None, outgoing)
@@ -85,9 +85,9 @@ def _has_session(mount: Mount) -> bool:
     return mount.server.sessionless_clients == "per_principal"
 
 
-def _honoured(asked: Wants, flags: str) -> Wants:
+def _honoured(asked: ChangeFilter, flags: str) -> ChangeFilter:
     told = frozenset(method for method, flag in capabilities.TELLS.items() if flag in flags)
-    return Wants(asked.lists & told, asked.uris if capabilities.SUBSCRIBE in flags else frozenset())
+    return ChangeFilter(asked.lists & told, asked.uris if capabilities.SUBSCRIBE in flags else frozenset())
 
 
 async def stand(
@@ -99,8 +99,8 @@ async def stand(
     if not (tells or mount.adapters.exposes_artifacts):
         raise web.HTTPMethodNotAllowed("GET", ["POST", "DELETE"])
     way = UpstreamContext(request, mount, caller)
-    listener = Subscriber(Wants(frozenset(capabilities.TELLS), any_uri=True))
-    outgoing = _Outgoing(caller.session_id, changes.untagged, headers=headers, waits=False)
+    listener = Subscriber(ChangeFilter(frozenset(capabilities.TELLS), any_uri=True))
+    outgoing = _Outgoing(caller.session_id, changes.to_legacy, headers=headers, waits=False)
     return await _stream(way, listener, modern_source.opener(way) if tells else None, outgoing)
 
 
@@ -108,8 +108,8 @@ async def stand_alone(
     request: web.Request, mount: Mount, caller: Caller, headers: dict[str, str]
 ) -> web.StreamResponse:
     """GET of a session whose upstream has no standing stream: what changes of longshore's own is told there."""
-    listener = Subscriber(Wants(frozenset({changes.RESOURCES})))
-    outgoing = _Outgoing(caller.session_id, changes.untagged, headers=headers)
+    listener = Subscriber(ChangeFilter(frozenset({changes.RESOURCES})))
+    outgoing = _Outgoing(caller.session_id, changes.to_legacy, headers=headers)
     return await _stream(UpstreamContext(request, mount, caller), listener, None, outgoing)
 
 
@@ -123,7 +123,7 @@ async def watch(exchange: Exchange) -> web.StreamResponse:
     if not 0 < len(uri) <= _MOST_URI_CHARS:
         raise InvalidParams("params.uri must name a resource")
     app, session_id = exchange.request.app, exchange.caller.session_id
-    async with app[FEEDS].joined(session_id, Subscriber(Wants(frozenset())), None) as feed:
+    async with app[FEEDS].joined(session_id, Subscriber(ChangeFilter(frozenset())), None) as feed:
         is_wanted = exchange.envelope.method == "resources/subscribe"
         count, is_listened = await app[FEED_STORE].watch(session_id, uri, watch=is_wanted)
         if is_listened:

@@ -38,9 +38,9 @@ async def call(exchange: Exchange) -> web.StreamResponse:
     """One tool call, counted and timed."""
     exchange.context.in_tool_call = True
     adapters, name = exchange.mount.adapters, exchange.envelope.name
-    if adapters.takes_uploads and name == own.upload_tool_name(exchange.mount.server):
+    if adapters.accepts_uploads and name == own.upload_tool_name(exchange.mount.server):
         return await _upload_link(exchange)
-    if adapters.takes_uploads and name == own.await_tool_name(exchange.mount.server):
+    if adapters.accepts_uploads and name == own.await_tool_name(exchange.mount.server):
         return await await_upload.await_upload(exchange)
     if exchange.stateless is not None:
         await mirrored_headers.check(exchange)
@@ -63,7 +63,7 @@ def is_ours(exchange: Exchange) -> bool:
     """Whether the call is of a tool of ours."""
     server = exchange.mount.server
     names = (own.upload_tool_name(server), own.await_tool_name(server))
-    return exchange.mount.adapters.takes_uploads and exchange.envelope.name in names
+    return exchange.mount.adapters.accepts_uploads and exchange.envelope.name in names
 
 
 def _label(exchange: Exchange) -> str:
@@ -127,7 +127,7 @@ async def _used(exchange: Exchange, ids: list[str]) -> list[FileRecord]:
     app, lease = exchange.request.app, lease_id(exchange.context, exchange.envelope)
     records = await app[LEASES].use(exchange.caller.session_id, lease, ids)
     for record in records:
-        await stored.check(app[BLOBS], app[FILES], record)
+        await stored.check_exists(app[BLOBS], app[FILES], record)
     return records
 
 

@@ -16,4 +16,4 @@ def own_result(exchange: Exchange, value: dict[str, Any]) -> web.Response:
 
 def in_revision(exchange: Exchange, value: dict[str, Any]) -> dict[str, Any]:
     """The result `value` of ours, with the fields that the client's revision wants in it."""
-    return value if exchange.stateless is None else result_fields.own(exchange.envelope.method, value)
+    return value if exchange.stateless is None else result_fields.own_result(exchange.envelope.method, value)

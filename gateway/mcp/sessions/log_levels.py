@@ -26,7 +26,7 @@ async def ensure(exchange: Exchange) -> None:
     if not wanted or not upstream_id:
         return
     sessions = exchange.request.app[SESSIONS]
-    if to_legacy.says_enough(await sessions.upstream_level(session_id, upstream_id), wanted):
+    if to_legacy.covers_level(await sessions.upstream_level(session_id, upstream_id), wanted):
         return
     with suppress(LongshoreError, TimeoutError):
         async with asyncio.timeout(_WITHIN_S):

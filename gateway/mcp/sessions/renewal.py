@@ -89,7 +89,7 @@ async def _without_session(mount: Mount, headers: dict[str, str], init_params: b
     """What a session is over an upstream of the stateless revision alone."""
     result = await discover(mount.client, headers, timeout_s=_WITHIN_S)
     version = to_modern.agreed_version(init_params)
-    found = capabilities.flags_of(jsonrpc.result("", to_modern.initialized(result, version)))
+    found = capabilities.flags_of(jsonrpc.result("", to_modern.initialize_result(result, version)))
     return NewUpstreamSession("", version, found + capabilities.MODERN)
 
 

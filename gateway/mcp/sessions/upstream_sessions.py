@@ -16,22 +16,22 @@ from longshore.gateway.mcp.exchange import Begin, Exchange, open_session
 from longshore.gateway.mcp.sessions import renewal
 from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.upstream import rpc
-from longshore.gateway.wire.inputs import Takes
+from longshore.gateway.wire.inputs import InputCapabilities
 from longshore.shared import ids
 from longshore.shared.state.renewal import OpenNew
 
 Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
 
-def init_params(takes: Takes) -> bytes:
+def init_params(takes: InputCapabilities) -> bytes:
     """What longshore begins such a session with."""
     return msgspec.json.encode({
-        "protocolVersion": "2025-11-25", "capabilities": takes.declared(),
+        "protocolVersion": "2025-11-25", "capabilities": takes.encode(),
         "clientInfo": {"name": "longshore", "version": "1"},
     })
 
 
-async def within(exchange: Exchange, takes: Takes, handle: Handle) -> web.StreamResponse:
+async def within(exchange: Exchange, takes: InputCapabilities, handle: Handle) -> web.StreamResponse:
     """The call by `handle`, in the session that the configuration wants for it."""
     if exchange.mount.server.sessionless_clients == "per_call":
         return await _its_own(exchange, takes, handle)
@@ -44,7 +44,7 @@ async def within(exchange: Exchange, takes: Takes, handle: Handle) -> web.Stream
     return await handle(exchange)
 
 
-async def _held_beside(exchange: Exchange, takes: Takes, handle: Handle) -> web.StreamResponse:
+async def _held_beside(exchange: Exchange, takes: InputCapabilities, handle: Handle) -> web.StreamResponse:
     """In the upstream session that a record beside the scope's has, which the call holds too."""
     request, holder = exchange.request, exchange.holder
     lease = "" if exchange.envelope.method == "subscriptions/listen" else ids.new_id()     # which holds a stream
@@ -63,7 +63,7 @@ async def _held_beside(exchange: Exchange, takes: Takes, handle: Handle) -> web.
         leases.release(holder.session_id, lease)
 
 
-async def _its_own(exchange: Exchange, takes: Takes, handle: Handle) -> web.StreamResponse:
+async def _its_own(exchange: Exchange, takes: InputCapabilities, handle: Handle) -> web.StreamResponse:
     """In an upstream session of its own, which is ended after it."""
     new = await renewal.opened(exchange.request, exchange.mount, OpenNew(init_params(takes), ""))
     exchange.session = replace(

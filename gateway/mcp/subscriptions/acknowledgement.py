@@ -22,7 +22,7 @@ class Acknowledgement:
                 continue
             out = b""
             for event in parser.feed(chunk):
-                more = None if self.is_out else changes.acknowledging_resources(event.data)
+                more = None if self.is_out else changes.with_resources_acknowledged(event.data)
                 out += event.source if more is None else event.with_data(more)
                 self.is_out = self.is_out or more is not None
             if self.is_out:

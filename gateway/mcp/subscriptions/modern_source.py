@@ -80,9 +80,9 @@ class ModernSource:
     async def _read(self, reading: Reading, uris: frozenset[str]) -> None:
         came = upstream_headers(self._way.request, self._way.mount, "")
         headers = {name: value for name, value in came.items() if name.lower() not in _DROPPED}
-        headers |= modern.headers_of(_LISTEN) | {"Accept": "application/json, text/event-stream"}
+        headers |= modern.request_headers(_LISTEN) | {"Accept": "application/json, text/event-stream"}
         listen_id = f"longshore-{ids.new_id()}"
-        params = {"_meta": OWN_META, "notifications": changes.filter_of(changes.Wants(_LISTS, uris))}
+        params = {"_meta": OWN_META, "notifications": changes.encode_filter(changes.ChangeFilter(_LISTS, uris))}
         body = _encode({"jsonrpc": "2.0", "id": listen_id, "method": _LISTEN, "params": params})
         with suppress(LongshoreError):       # it is over then, which its owner sees
             async with self._way.mount.client.exchange("POST", headers, body, is_long_lived=True) as answer:
@@ -94,7 +94,7 @@ class ModernSource:
                 parser = sse.Parser(MAX_EVENT_BYTES)
                 async for chunk in answer.chunks():
                     for event in parser.feed(chunk):
-                        if jsonrpc.answers(event.data, listen_id):
+                        if jsonrpc.is_response_to(event.data, listen_id):
                             return
                         if event.data and not await publish(self._way, event.data):
                             reading.begun.set()      # the acknowledgement comes first

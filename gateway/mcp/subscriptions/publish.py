@@ -30,7 +30,7 @@ class UpstreamContext:
 
 async def publish(way: UpstreamContext, data: bytes) -> bool:
     """Whether a message tells of a change, which is handed on then. Raises StoreDown."""
-    change = changes.change_of(data)
+    change = changes.parse_change(data)
     if change is None:
         return False
     app, scope = way.request.app, way.caller.session_id

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 
-from longshore.gateway.wire.changes import Change, Wants
+from longshore.gateway.wire.changes import Change, ChangeFilter
 from longshore.shared.errors import SlowListener
 
 _MOST_WAITING = 256
@@ -12,7 +12,7 @@ _MOST_WAITING = 256
 class Subscriber:
     """What one client wants to be told. It falls behind when more waits for it than it takes."""
 
-    def __init__(self, wants: Wants) -> None:
+    def __init__(self, wants: ChangeFilter) -> None:
         self.wants = wants
         self._waiting: dict[Change, None] = {}      # in the order in which they came
         self._wake = asyncio.Event()
@@ -22,7 +22,7 @@ class Subscriber:
 
     def on_event(self, change: Change) -> None:
         """Let it know, if it wants to. What waits already is not said twice."""
-        if self._is_behind or not self.wants.admits(change) or change in self._waiting:
+        if self._is_behind or not self.wants.accepts(change) or change in self._waiting:
             return
         if len(self._waiting) >= _MOST_WAITING:
             self._is_behind = True

@@ -71,15 +71,15 @@ class Feed:
 
     def hear(self, event: Event) -> None:
         """One word of this scope."""
-        if event.kind == CHANGE and (change := changes.change_of(event.data)) is not None:
+        if event.kind == CHANGE and (change := changes.parse_change(event.data)) is not None:
             self._tell(change)
         elif event.kind == RESOURCES:
-            self._tell(changes.OWN)
+            self._tell(changes.OWN_CHANGE)
         elif event.kind == RESYNC:
             self._uris = None                # Redis may have forgotten it
             self.look.set()
             for listener in self.listeners:
-                for change in listener.wants.anything():
+                for change in listener.wants.all_changes():
                     listener.on_event(change)
         elif event.kind == ENDED:
             for listener in self.listeners:
@@ -180,7 +180,7 @@ class Feed:
     async def _tell_missed(self) -> None:
         await self._news.publish(Event(RESYNC, self.scope))
         for uri in sorted((await self._store.subscriptions(self.scope)).watched):
-            await self._news.publish(Event(CHANGE, self.scope, changes.updated(uri)))
+            await self._news.publish(Event(CHANGE, self.scope, changes.resource_updated(uri)))
 
     async def _serve(self, source: Source) -> tuple[bytes, bool]:
         """Keep the stream at what is wanted until it ends. What is subscribed to, and whether it is still ours."""

@@ -7,10 +7,10 @@ import msgspec
 
 from longshore.shared.errors import Forbidden
 
-_MOST_CHARS = 2_000
+_MAX_CHARS = 2_000
 
 
-class Announced(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class AnnouncedUpload(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One file, not sent yet."""
 
     file_id: str             # of the record that it will become
@@ -21,18 +21,18 @@ class Announced(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(Announced)
+_decoder = msgspec.msgpack.Decoder(AnnouncedUpload)
 
 
-def target_of(file: Announced) -> str:
+def encode_target(file: AnnouncedUpload) -> str:
     """The file as what a link opens, safe in a path."""
     return urlsafe_b64encode(_encode(file)).rstrip(b"=").decode()
 
 
-def of_target(text: str) -> Announced:
+def decode_target(text: str) -> AnnouncedUpload:
     """The file behind a target whose signature holds. Raises Forbidden."""
     try:
-        if len(text) > _MOST_CHARS:
+        if len(text) > _MAX_CHARS:
             raise ValueError
         return _decoder.decode(urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
     except (Error, ValueError, msgspec.DecodeError):
