@@ -77,7 +77,7 @@ from longshore.shared.state.files import FileStore
 from longshore.shared.state.grants import GrantStore
 from longshore.shared.state.limits import LimitStore
 from longshore.shared.state.queue import Queue
-from longshore.shared.state.quota import LEAST_GRACE_S, FileLimits
+from longshore.shared.state.quota import MIN_GRACE_S, FileLimits
 from longshore.shared.state.renewal import RenewalStore
 from longshore.shared.state.reservations import ReservationStore
 from longshore.shared.state.resumable import ResumableStore
@@ -138,11 +138,11 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     app[FAILED_ATTEMPTS] = FailedAttemptLimiter(config.limits.failed_credentials_per_minute, store)
     grants = app[GRANTS] = GrantStore(scripts, keys)
     waits = app[UPLOAD_WAITS] = UploadWatcher(address, keys, grants, tasks)
-    life_s = max(config.storage.orphan_sweeper_grace_seconds, LEAST_GRACE_S)  # then the sweeper takes the bytes
+    life_s = max(config.storage.orphan_sweeper_grace_seconds, MIN_GRACE_S)  # then the sweeper takes the bytes
     app[RESUMABLE] = ResumableStore(scripts, link, keys, ttl_ms=life_s * 1000)
     app[WORKERS] = Workers(scripts, link, keys)
     queue = app[QUEUE] = Queue(scripts, link, keys, new_id(), tasks, on_enqueued=app[METRICS].job_enqueued)
-    queue.listen(address)
+    queue.subscribe(address)
     secret = config.signing_secret_setting() or await signing_secret(link, keys)
     app[SIGNER] = Signer([secret, *config.former_signing_secrets()])
     yield

@@ -298,9 +298,9 @@ class OverQuota(Refused):
     status = 507
     reason = "over_quota"
 
-    def __init__(self, *, wanted_bytes: int, used_bytes: int, budget_bytes: int) -> None:
+    def __init__(self, *, size_bytes: int, used_bytes: int, budget_bytes: int) -> None:
         super().__init__(
-            f"{wanted_bytes} bytes do not fit: {used_bytes} of {budget_bytes} are in use and cannot give way; "
+            f"{size_bytes} bytes do not fit: {used_bytes} of {budget_bytes} are in use and cannot give way; "
             "send less, or wait for running calls and uploads to end"
         )
 
@@ -308,9 +308,9 @@ class OverQuota(Refused):
 class TooManyArtifacts(OverQuota):
     """The scope has as many artifacts as it may, and calls use those that could give way."""
 
-    def __init__(self, *, most: int) -> None:
+    def __init__(self, *, limit: int) -> None:
         Refused.__init__(
-            self, f"{most} artifacts are the limit of a session, and running calls use those that are there; "
+            self, f"{limit} artifacts are the limit of a session, and running calls use those that are there; "
             "wait for one to end"
         )
 

@@ -10,8 +10,8 @@ from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import StoreDown
 from longshore.shared.jobs import Payload, Sweep
 from longshore.shared.metrics import WorkerMetrics
-from longshore.shared.state.periodic import Periodic
-from longshore.shared.state.workers import BEAT_EVERY_S, Workers
+from longshore.shared.state.periodic import PeriodicJobs
+from longshore.shared.state.workers import HEARTBEAT_EVERY_S, Workers
 from longshore.storage_worker.arq_worker import WakeWorker
 from longshore.storage_worker.reconcile_trigger import ReconcileTrigger
 
@@ -30,8 +30,8 @@ class Heartbeat:
     """Runs beside the worker until it is cancelled."""
 
     def __init__(
-        self, worker: WakeWorker, workers: Workers, periodic: Periodic, metrics: WorkerMetrics, jobs: Sequence[Every],
-        awakening: ReconcileTrigger,
+        self, worker: WakeWorker, workers: Workers, periodic: PeriodicJobs, metrics: WorkerMetrics,
+        jobs: Sequence[Every], awakening: ReconcileTrigger,
     ) -> None:
         self._worker = worker
         self._workers = workers
@@ -47,10 +47,10 @@ class Heartbeat:
                 await self._beat()
             except StoreDown:
                 log.warning("heartbeat_missed")
-            await asyncio.sleep(BEAT_EVERY_S)
+            await asyncio.sleep(HEARTBEAT_EVERY_S)
 
     async def _beat(self) -> None:
-        beat = await self._workers.beat(self._worker.worker_id, self._worker.running)
+        beat = await self._workers.heartbeat(self._worker.worker_id, self._worker.running)
         if beat.lost:
             self._metrics.jobs_lost.inc(beat.lost)
         await self._awakening.begin()

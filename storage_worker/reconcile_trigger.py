@@ -2,7 +2,7 @@
 
 from longshore.shared.config import ReconciliationMode
 from longshore.shared.jobs import Reconcile
-from longshore.shared.state.periodic import Periodic
+from longshore.shared.state.periodic import PeriodicJobs
 from longshore.shared.state.reconciliation import ReconciliationStore
 
 _WAVE_MS = 60_000            # workers that start together cause one pass
@@ -11,7 +11,7 @@ _WAVE_MS = 60_000            # workers that start together cause one pass
 class ReconcileTrigger:
     """One worker's part in it: any of them may ask for the pass, and one does it."""
 
-    def __init__(self, mode: ReconciliationMode, store: ReconciliationStore, periodic: Periodic) -> None:
+    def __init__(self, mode: ReconciliationMode, store: ReconciliationStore, periodic: PeriodicJobs) -> None:
         self._mode = mode
         self._store = store
         self._periodic = periodic

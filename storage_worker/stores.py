@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longshore.shared.config import Config
-from longshore.shared.state.due import Due
+from longshore.shared.state.due import DueIndex
 from longshore.shared.state.expiry import ExpiryStore
 from longshore.shared.state.files import FileStore
 from longshore.shared.storage.blobs import Blobs
@@ -24,7 +24,7 @@ class Stores:
 
     blobs: Blobs
     files: FileStore
-    due: Due
+    due: DueIndex
     expiry: ExpiryStore
     policy: CleanupPolicy
 

@@ -24,10 +24,10 @@ from longshore.shared.redis.address import RedisAddress, configured_address
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Scripts
 from longshore.shared.redis.subscription import Subscription
-from longshore.shared.state.due import Due
+from longshore.shared.state.due import DueIndex
 from longshore.shared.state.expiry import ExpiryStore
 from longshore.shared.state.files import FileStore
-from longshore.shared.state.periodic import Periodic
+from longshore.shared.state.periodic import PeriodicJobs
 from longshore.shared.state.quota import FileLimits
 from longshore.shared.state.reconciliation import ReconciliationStore
 from longshore.shared.state.sessions import SessionLimits
@@ -104,7 +104,7 @@ async def running_worker(
         worker = _worker(scripts, keys, address, [*_functions(runner), reconciling], metrics)
         workers = Workers(scripts, link, keys)
         stack.push_async_callback(_leave, workers, worker.worker_id)
-        periodic = Periodic(scripts, keys)
+        periodic = PeriodicJobs(scripts, keys)
         awakening = ReconcileTrigger(config.state_persistence.reconciliation.mode, found, periodic)
         heartbeat = Heartbeat(worker, workers, periodic, metrics, _periodic_jobs(config), awakening)
         _ = tasks.start(heartbeat.run(), name="heartbeat")
@@ -127,7 +127,7 @@ async def _stores(config: Config, scripts: Scripts, link: RedisLink, keys: Keys,
     await blobs.prepare()
     limits = SessionLimits.of(config.sessions)
     return Stores(
-        blobs=blobs, files=FileStore(scripts, link, keys, FileLimits.of(config)), due=Due(scripts, keys),
+        blobs=blobs, files=FileStore(scripts, link, keys, FileLimits.of(config)), due=DueIndex(scripts, keys),
         expiry=ExpiryStore(scripts, link, keys, limits), policy=policy_of(config),
     )
 
@@ -159,7 +159,7 @@ def _periodic_jobs(config: Config) -> list[Every]:
 
 async def _leave(workers: Workers, worker_id: str) -> None:
     try:
-        await workers.leave(worker_id)
+        await workers.deregister(worker_id)
     except StoreDown:
         return  # the heartbeat lapses by itself
 

@@ -57,7 +57,7 @@ class FailedAttemptLimiter:
             self._levels.popitem(last=False)
         try:
             with contextlib.suppress(StoreDown):
-                await self._store.admit([self._subject(name)], kind="other", place="")
+                await self._store.admit([self._subject(name)], kind="other", slot="")
         except RateLimited as err:
             self._wait(name, float(err.retry_after_s))
 

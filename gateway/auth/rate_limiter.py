@@ -52,13 +52,13 @@ class RateLimiter:
             yield found
             return
         try:
-            await self.store.admit(found.subjects, kind=kind, place=found.place)
+            await self.store.admit(found.subjects, kind=kind, slot=found.place)
             self._running[found.place] = found
             yield found
         finally:
             self._running.pop(found.place, None)
             if found.place:
-                self.store.free(found.subjects, kind=kind, place=found.place)
+                self.store.release(found.subjects, kind=kind, slot=found.place)
             if found.size_bytes:
                 with contextlib.suppress(StoreDown):  # then they are not counted: the transfer is over
                     await self.store.charge(found.subjects, found.size_bytes)
@@ -69,7 +69,7 @@ class RateLimiter:
             await asyncio.sleep(_RENEW_EVERY_S)
             for passage in [passage for passage in self._running.values() if passage.place]:
                 with contextlib.suppress(StoreDown):
-                    await self.store.renew(passage.subjects, kind=passage.kind, place=passage.place)
+                    await self.store.renew(passage.subjects, kind=passage.kind, slot=passage.place)
 
     def _subjects(self, principal: str, address: str) -> list[Subject]:
         found: list[Subject] = []

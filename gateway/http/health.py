@@ -45,7 +45,7 @@ async def healthz(request: web.Request) -> web.StreamResponse:
 
 async def _redis(request: web.Request) -> tuple[bool, int]:
     try:
-        return True, await request.app[WORKERS].live()
+        return True, await request.app[WORKERS].count_live()
     except StoreDown:
         return request.app[REDIS].is_open, 0
 

@@ -17,6 +17,6 @@ async def rate_limited(
     """Run the block as one request of `principal`, or of whoever owns the session `scope`. Raises RateLimited."""
     limiter = request.app[RATE_LIMITER]
     if scope and limiter.limits.per_principal.is_on:
-        principal = await limiter.store.owner(scope)
+        principal = await limiter.store.session_principal(scope)
     async with limiter.slot(kind, principal=principal, address=address_of(request)) as passage:
         yield passage

@@ -61,10 +61,10 @@ class EraCache:
                 self._refused.popitem(last=False)
             raise
         except EraUnknown:
-            self._store.keep(upstream, UNKNOWN, for_ms=int(self._pause_s(server) * 1000))
+            self._store.save(upstream, UNKNOWN, ttl_ms=int(self._pause_s(server) * 1000))
             raise
         self._failures.pop(server, None)
-        self._store.keep(upstream, era)
+        self._store.save(upstream, era)
         return _learn(monitor, era, from_other_gateway=False)
 
     def _pause_s(self, server: str) -> float:

@@ -138,7 +138,7 @@ def purge(*, yes: _Flag = False, config: Path | None = None) -> None:
 
     async def work(operator: _Operator) -> None:
         ended = 0
-        for views in (operator.inspector.live(), operator.inspector.resting()):
+        for views in (operator.inspector.live(), operator.inspector.expired()):
             async for view in views:
                 try:
                     await operator.end(view)
@@ -152,7 +152,7 @@ def purge(*, yes: _Flag = False, config: Path | None = None) -> None:
 
 
 async def _warn_without_workers(operator: _Operator) -> None:
-    if not await operator.workers.live():
+    if not await operator.workers.count_live():
         complain("no worker is alive: the files go when one is, within a day or with its sweep")
 
 

@@ -23,7 +23,7 @@ class DueItem:
     file_id: str             # "" of a session
 
 
-class Due:
+class DueIndex:
     """Reads the indexes of what falls due. One round trip a method; may raise StoreDown."""
 
     def __init__(self, scripts: Scripts, keys: Keys) -> None:

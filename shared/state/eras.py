@@ -23,6 +23,6 @@ class EraStore:
             return ""
         return found.decode() if found is not None else ""
 
-    def keep(self, upstream: str, era: str, *, for_ms: int = _KEPT_MS) -> None:
+    def save(self, upstream: str, era: str, *, ttl_ms: int = _KEPT_MS) -> None:
         """Let every gateway know. Does not wait."""
-        self._link.send_nowait("SET", self._keys.era(upstream), era, "PX", for_ms)
+        self._link.send_nowait("SET", self._keys.era(upstream), era, "PX", ttl_ms)

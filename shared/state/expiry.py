@@ -20,13 +20,13 @@ _end_decoder = msgspec.msgpack.Decoder(tuple[str, str, str])
 class Expiry(Enum):
     """What became of a session that was due."""
 
-    STAYS = 0                # used again, held by a call or a stream, or not live
-    RESTS = 1                # it may be revived until its tombstone falls due
+    KEPT = 0                # used again, held by a call or a stream, or not live
+    EXPIRED = 1                # it may be revived until its tombstone falls due
     ENDED = 2                # for good; its files are to be unlinked
 
 
 @dataclass(frozen=True, slots=True)
-class Expired:
+class ExpiryResult:
     """What became of it, and whose server it was of where that is not that it stays."""
 
     outcome: Expiry
@@ -52,7 +52,7 @@ class ExpiryStore:
         self._limits = limits
         self._events = Publisher(link, keys)
 
-    async def expire(self, session_id: str) -> Expired:
+    async def expire(self, session_id: str) -> ExpiryResult:
         """Expire the session if it is due by Redis' clock and nothing holds it. Safe to repeat.
 
         What waits in it still, at a gateway that could not renew its lease, is told.
@@ -67,8 +67,8 @@ class ExpiryStore:
             ],
             [session_id, limits.idle_ttl_ms, int(limits.allow_revival), limits.tombstone_ttl_ms],
         )
-        expired = Expired(Expiry(done), server.decode())
-        if expired.outcome is not Expiry.STAYS:
+        expired = ExpiryResult(Expiry(done), server.decode())
+        if expired.outcome is not Expiry.KEPT:
             self._events.publish_nowait(Event(ENDED, session_id))
         return expired
 
@@ -85,7 +85,7 @@ class ExpiryStore:
         )
         return bool(removed)
 
-    async def take_upstream_ends(self, most: int) -> list[UpstreamSession]:
+    async def take_upstream_ends(self, limit: int) -> list[UpstreamSession]:
         """Take at most `most` upstream sessions to end. Whoever takes one ends it, or nobody does: best effort."""
-        taken = await self._link.call("LPOP", self._keys.upstream_end(), most)
+        taken = await self._link.call("LPOP", self._keys.upstream_end(), limit)
         return [UpstreamSession(*_end_decoder.decode(entry)) for entry in taken or ()]

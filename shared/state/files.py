@@ -72,7 +72,7 @@ class FileStore:
         if not reserved:
             raise _session_gone()
 
-    async def hold_pending(self, scope: str, artifact_id: str, *, grace_ms: int) -> None:
+    async def renew_pending(self, scope: str, artifact_id: str, *, grace_ms: int) -> None:
         """Let the grace time of a reserved id begin anew: its tool still works. Nothing for one that is not reserved
         any more."""
         await self._scripts.run(
@@ -98,7 +98,7 @@ class FileStore:
             ],
             [
                 scope, _or_any(limits.session_bytes), _or_any(limits.total_bytes), _or_any(limits.session_artifacts),
-                "u" if limits.uploads_go_first else "a", keys.files(""), keys.used_bytes(""), keys.uses(""),
+                "u" if limits.evicts_uploads_first else "a", keys.files(""), keys.used_bytes(""), keys.uses(""),
                 keys.dropped(""), reservation,
                 *(field for record in records for field in _fields(record, limits, ttl_ms)),
             ],
@@ -113,10 +113,10 @@ class FileStore:
             Commit([], evicted=_decoded(rest[0]), is_done=False) if status == 3
             else Commit(_decoded(rest[0]), evicted=_decoded(rest[1]))
         )
-        self._tell((*done.stored, *done.evicted))
+        self._notify((*done.stored, *done.evicted))
         return done
 
-    def _tell(self, records: Sequence[FileRecord]) -> None:
+    def _notify(self, records: Sequence[FileRecord]) -> None:
         """Have those who listen know whose resources are others now."""
         for changed in {record.scope for record in records if isinstance(record, ArtifactRecord) and record.expose}:
             self._notices.schedule(changed)
@@ -137,7 +137,7 @@ class FileStore:
         """One file, touching nothing. Raises FileGone."""
         return (await self._use(scope, [file_id], (_TOUCH_NOTHING, _TOUCH_NOTHING), ""))[0]
 
-    async def found(self, scope: str, ids: Sequence[str]) -> list[FileRecord]:
+    async def find(self, scope: str, ids: Sequence[str]) -> list[FileRecord]:
         """The files of `ids` that have a record, in order, expired or not; touching nothing."""
         found = await self._link.call("HMGET", self._keys.files(scope), *ids) if ids else []
         return _decoded([data for data in found if data is not None])
@@ -155,13 +155,13 @@ class FileStore:
             raise FileGone(ids[missing - 1])
         return _decoded(found)
 
-    async def hold(self, scope: str, lease: str, ids: Sequence[str]) -> None:
+    async def renew_uses(self, scope: str, lease: str, ids: Sequence[str]) -> None:
         """Prolong a running call's hold on files that it uses."""
         if ids:
             members = [f"{file_id}:{lease}" for file_id in ids]
             await self._scripts.run(_RENEW, [self._keys.uses(scope)], [self._limits.lease_ms, *members])
 
-    def free(self, scope: str, lease: str, ids: Sequence[str]) -> None:
+    def release_uses(self, scope: str, lease: str, ids: Sequence[str]) -> None:
         """The call uses its files no more. Does not wait; safe to repeat."""
         if ids:
             self._link.send_nowait("ZREM", self._keys.uses(scope), *(f"{file_id}:{lease}" for file_id in ids))
@@ -197,12 +197,12 @@ class FileStore:
             await self._scripts.run(_DROP_PENDING, [self._keys.due()], [scope, artifact_id, int(only_due)])
         )
 
-    async def known(self, scope: str, ids: Sequence[str]) -> list[bool]:
+    async def which_exist(self, scope: str, ids: Sequence[str]) -> list[bool]:
         """Of each id whether a file of it is there, expired or not, or pending."""
         known = await self._scripts.run(_KNOWN, [self._keys.files(scope), self._keys.due()], [scope, *ids])
         return [flag == 1 for flag in known]
 
-    async def used(self, scope: str) -> UsedBytes:
+    async def used_bytes(self, scope: str) -> UsedBytes:
         """What the counters say."""
         mine, total = await self._link.call("MGET", self._keys.used_bytes(scope), self._keys.used_total())
         return UsedBytes(scope=int(mine or 0), total=int(total or 0))
@@ -231,9 +231,9 @@ def _or_any(limit: int | None) -> int:
 
 def _no_room(records: Sequence[FileRecord], limit: int, used: Reply, budget: Reply) -> OverQuota:
     if limit == 3:
-        return TooManyArtifacts(most=budget)
+        return TooManyArtifacts(limit=budget)
     wanted_bytes = sum(record.size_bytes for record in records)
-    return OverQuota(wanted_bytes=wanted_bytes, used_bytes=used, budget_bytes=budget)
+    return OverQuota(size_bytes=wanted_bytes, used_bytes=used, budget_bytes=budget)
 
 
 def _session_gone() -> SessionGone:

@@ -42,7 +42,7 @@ class GrantStore:
         args: list[Arg] = [server, ttl_ms + _REMEMBER_MS, scope, _MOST_OF_BATCH if batch else 0]
         (status,) = await self._scripts.run(_CLAIM, keys, args)
         if status > 1:
-            _ = await self.use_of(nonce)      # an upload of its batch may have lapsed
+            _ = await self.link_use(nonce)      # an upload of its batch may have lapsed
             (status,) = await self._scripts.run(_CLAIM, keys, args)
         if status == 1:
             raise Forbidden("the session that this upload link was made for has ended; ask for a new link")
@@ -56,18 +56,18 @@ class GrantStore:
         for good. Safe to repeat."""
         await self._scripts.run(_SPEND, [self._keys.grant(nonce)], [self._keys.wake_uploads(), nonce, *file_ids])
 
-    async def give_back(self, nonce: str, *, capability: str = "") -> None:
+    async def release(self, nonce: str, *, capability: str = "") -> None:
         """Open the link again: the transfer failed and left nothing. Once for each transfer of a batch; with the
         `capability` of a resumable upload that was begun, safe to repeat."""
         args = [self._keys.wake_uploads(), nonce, capability]
         await self._scripts.run(_GIVE_BACK, [self._keys.grant(nonce)], args)
 
-    async def hold(self, nonce: str, capability: str) -> None:
+    async def keep_place(self, nonce: str, capability: str) -> None:
         """The file of a resumable upload is about to become visible: from now on only `give_back` opens its place in
         the batch again, however the upload ends."""
         await self._scripts.run(_HOLD, [self._keys.grant(nonce)], [capability])
 
-    async def use_of(self, nonce: str) -> LinkUse:
+    async def link_use(self, nonce: str) -> LinkUse:
         """What became of the link; remembered for an hour past its own end. Resumable uploads that lapsed are as if
         they had never begun."""
         state, scope, files, still_open = await self._scripts.run(

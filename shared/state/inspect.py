@@ -13,7 +13,7 @@ from longshore.shared.redis.scripts import Script, Scripts
 _SNAPSHOT = Script("session_snapshot")
 _PAGE = Script("page_sessions")
 
-_AT_ONCE = 100               # sessions a page: what is asked is answered before anybody notices
+_PAGE_SIZE = 100               # sessions a page: what is asked is answered before anybody notices
 
 
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +74,7 @@ class Inspector:
         missing."""
         now_ms = await self.now_ms()
         last: tuple[bytes | str, bytes | str] = ("", "")
-        while page := await self._scripts.run(_PAGE, [self._keys.sessions()], [*last, _AT_ONCE]):
+        while page := await self._scripts.run(_PAGE, [self._keys.sessions()], [*last, _PAGE_SIZE]):
             ids = [name.decode() for name in page[::2]]
             for view in await asyncio.gather(*map(self.session, ids)):
                 if view is not None and view.state == "live" and view.created_ms <= now_ms:
@@ -83,12 +83,12 @@ class Inspector:
                 return
             last = (page[-1], page[-2])
 
-    async def resting(self) -> AsyncIterator[SessionView]:
+    async def expired(self) -> AsyncIterator[SessionView]:
         """Sessions that have expired and may be revived, in no order; one may come twice."""
         cursor = b"0"
         while True:
             cursor, found = await self._link.call(
-                "ZSCAN", self._keys.due(), cursor, "MATCH", "t:*", "COUNT", 10 * _AT_ONCE
+                "ZSCAN", self._keys.due(), cursor, "MATCH", "t:*", "COUNT", 10 * _PAGE_SIZE
             )
             ids = [member.decode().partition(":")[2] for member in found[::2]]
             for view in await asyncio.gather(*map(self.session, ids)):

@@ -28,7 +28,7 @@ class Subject:
     """Somebody whom a request counts for. The digest is of the principal or address, which stays unknown to Redis."""
 
     digest: str
-    whom: str                # in words: "this caller"
+    phrase: str                # in words: "this caller"
     limit: Limit
 
     def arguments(self, kind: Kind) -> list[int]:
@@ -47,14 +47,14 @@ class LimitStore:
         self._link = link
         self._keys = keys
 
-    async def admit(self, subjects: Sequence[Subject], *, kind: Kind, place: str) -> None:
+    async def admit(self, subjects: Sequence[Subject], *, kind: Kind, slot: str) -> None:
         """Let one request in, holding `place` where places are limited. Raises RateLimited, StoreDown."""
         names = [
             name for subject in subjects
             for name in (self._keys.limit(subject.digest), self._keys.places(subject.digest, kind))
         ]
         numbers = [number for subject in subjects for number in subject.arguments(kind)]
-        full, *rest = await self._scripts.run(_ADMIT, names, [place, _LEASE_MS, *numbers])
+        full, *rest = await self._scripts.run(_ADMIT, names, [slot, _LEASE_MS, *numbers])
         if full:
             wait_ms, which = rest
             words = _WORDS[full].format(whom=subjects[which - 1].whom, kind=kind)
@@ -67,17 +67,17 @@ class LimitStore:
             [size_bytes, *(subject.limit.bytes_per_hour or 0 for subject in subjects)],
         )
 
-    async def renew(self, subjects: Sequence[Subject], *, kind: Kind, place: str) -> None:
+    async def renew(self, subjects: Sequence[Subject], *, kind: Kind, slot: str) -> None:
         """Keep a place that is still needed. Raises StoreDown."""
         names = [self._keys.places(subject.digest, kind) for subject in subjects]
-        await self._scripts.run(_RENEW, names, [place, _LEASE_MS])
+        await self._scripts.run(_RENEW, names, [slot, _LEASE_MS])
 
-    def free(self, subjects: Sequence[Subject], *, kind: Kind, place: str) -> None:
+    def release(self, subjects: Sequence[Subject], *, kind: Kind, slot: str) -> None:
         """Give a place back. Does not wait, so that a cancelled request gives back too."""
         for subject in subjects:
-            self._link.send_nowait("ZREM", self._keys.places(subject.digest, kind), place)
+            self._link.send_nowait("ZREM", self._keys.places(subject.digest, kind), slot)
 
-    async def owner(self, session_id: str) -> str:
+    async def session_principal(self, session_id: str) -> str:
         """The principal of a session, "" when it is nobody's. Raises StoreDown."""
         found = await self._link.call("HGET", self._keys.session(session_id), "principal")
         return found.decode() if found else ""

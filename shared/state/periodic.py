@@ -9,7 +9,7 @@ from longshore.shared.state.queue import envelope, job_name
 _ENQUEUE_PERIODIC = Script("enqueue_periodic")
 
 
-class Periodic:
+class PeriodicJobs:
     """Typed access to the script that enqueues periodic jobs."""
 
     def __init__(self, scripts: Scripts, keys: Keys) -> None:

@@ -78,11 +78,11 @@ class Queue:
         self._waiting: dict[str, asyncio.Future[_Result]] = {}
         self._subscription: Subscription | None = None
 
-    def listen(self, address: RedisAddress) -> Subscription:
+    def subscribe(self, address: RedisAddress) -> Subscription:
         """Begin to receive outcomes. Without it, or while it is down, they are found a second later."""
         self._subscription = Subscription(
             address, [self._keys.wake_gateway(self._gateway_id)], self._tasks,
-            on_message=self._pushed, on_ready=self._look_at_all,
+            on_message=self._on_result, on_ready=self._fetch_all,
         )
         return self._subscription
 
@@ -135,25 +135,25 @@ class Queue:
         while not future.done() and (left_s := deadline_s - monotonic_s()) > 0:
             await asyncio.wait([future], timeout=min(left_s, _LOOK_EVERY_S))
             if not future.done():
-                await self._look(job_id)
+                await self._fetch_result(job_id)
         if not future.done():
             await self._withdraw(job_id)
         if future.done():
             return future.result()
         raise WorkerDown("no storage worker finished in time; try again shortly")
 
-    async def _look(self, job_id: str) -> None:
+    async def _fetch_result(self, job_id: str) -> None:
         """Fetch a result whose push was lost; a Redis that is down now is asked again later."""
         try:
             stored = await self._link.call("GET", self._keys.job_result(job_id))
         except StoreDown:
             return
         if stored is not None:
-            self._pushed(stored)
+            self._on_result(stored)
 
-    def _look_at_all(self) -> None:
+    def _fetch_all(self) -> None:
         for job_id in self._waiting:
-            _ = self._tasks.start(self._look(job_id), name="look_for_result")
+            _ = self._tasks.start(self._fetch_result(job_id), name="look_for_result")
 
     async def _withdraw(self, job_id: str) -> None:
         keys = self._keys
@@ -169,9 +169,9 @@ class Queue:
         except StoreDown:
             return  # it expires by itself
         if status == 2:
-            self._pushed(rest[0])
+            self._on_result(rest[0])
 
-    def _pushed(self, message: bytes) -> None:
+    def _on_result(self, message: bytes) -> None:
         try:
             result = _result_decoder.decode(message)
         except msgspec.MsgspecError:

@@ -6,7 +6,7 @@ from longshore.shared.config import Config
 from longshore.shared.errors import OverQuota
 from longshore.shared.records import ArtifactRecord, FileRecord
 
-LEAST_GRACE_S = 60           # a job that brings a file in may take so long from the file to its record
+MIN_GRACE_S = 60           # a job that brings a file in may take so long from the file to its record
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class FileLimits:
     session_bytes: int | None = None
     total_bytes: int | None = None
     session_artifacts: int | None = None
-    uploads_go_first: bool = True    # where room must be made
+    evicts_uploads_first: bool = True    # where room must be made
     lease_ms: int = 60_000           # how long a call holds its files, unless it renews that
 
     @classmethod
@@ -30,7 +30,7 @@ class FileLimits:
             session_bytes=config.sessions.max_total_session_size,
             total_bytes=config.storage.max_size,
             session_artifacts=config.artifacts.max_per_session,
-            uploads_go_first=config.sessions.eviction_policy == "lru_uploads_then_artifacts",
+            evicts_uploads_first=config.sessions.eviction_policy == "lru_uploads_then_artifacts",
         )
 
     @property
@@ -42,11 +42,11 @@ class FileLimits:
         """How long `record` lives from its last use on; 0: as long as its session."""
         return self.artifact_ttl_ms if isinstance(record, ArtifactRecord) else self.upload_ttl_ms
 
-    def check_possible(self, wanted_bytes: int) -> None:
+    def check_possible(self, size_bytes: int) -> None:
         """Raises OverQuota for more bytes than fit even when everything else is evicted. Pure: asks nobody."""
         for budget in self.budgets:
-            if budget is not None and wanted_bytes > budget:
-                raise OverQuota(wanted_bytes=wanted_bytes, used_bytes=0, budget_bytes=budget)
+            if budget is not None and size_bytes > budget:
+                raise OverQuota(size_bytes=size_bytes, used_bytes=0, budget_bytes=budget)
 
 
 NO_LIMITS = FileLimits()

@@ -71,18 +71,18 @@ class ReconciliationStore:
         """The last pass, as `last_pass` has it."""
         return await last_pass(self._link, self._keys)
 
-    async def publish(self, result: Reconciled) -> None:
+    async def save(self, result: Reconciled) -> None:
         """Tell gateways and workers."""
         await self._link.call("SET", self._keys.reconciliation(), encode(result))
 
-    async def hint(self, scope: str) -> Hint | None:
+    async def session_hint(self, scope: str) -> Hint | None:
         """What is known of this session; None: nothing."""
         state, server = await self._link.call("HMGET", self._keys.session(scope), "state", "server")
         if state is None or server is None:
             return None
         return Hint(server=server.decode(), is_open=state in (b"live", b"expired"))
 
-    async def restore(self, scope: str, server: str, records: Sequence[FileRecord], *, rest_ms: int) -> int | None:
+    async def restore(self, scope: str, server: str, records: Sequence[FileRecord], *, tombstone_ms: int) -> int | None:
         """Make `records` visible and charge their bytes, beyond any limit: they are on the volume already.
 
         Those that are there stay as they are. A session that is unknown rests for `rest_ms`, bound to nobody.
@@ -96,7 +96,7 @@ class ReconciliationStore:
                 keys.upload_ends(), keys.artifact_ends(),
             ],
             [
-                scope, server, UNKNOWN_UPSTREAM, _INIT_PARAMS, rest_ms,
+                scope, server, UNKNOWN_UPSTREAM, _INIT_PARAMS, tombstone_ms,
                 *(field for record in records for field in self._fields(record)),
             ],
         )

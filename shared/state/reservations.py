@@ -25,7 +25,7 @@ class ReservationStore:
         self._limits = limits
 
     @property
-    def is_on(self) -> bool:
+    def is_enabled(self) -> bool:
         """Whether any budget of bytes is set: else there is nothing to reserve."""
         return self._limits.session_bytes is not None or self._limits.total_bytes is not None
 
@@ -34,7 +34,7 @@ class ReservationStore:
         """How often an upload that runs is to renew."""
         return self._limits.lease_ms / 3000
 
-    async def reserve(self, scope: str, size_bytes: int, *, for_ms: int | None = None) -> str:
+    async def reserve(self, scope: str, size_bytes: int, *, ttl_ms: int | None = None) -> str:
         """Set `size_bytes` aside, for so long in place of a lease, and name the reservation. Raises OverQuota where
         they fit neither beside what calls use and others have reserved nor in place of other files; StoreDown."""
         keys, limits = self._keys, self._limits
@@ -46,20 +46,20 @@ class ReservationStore:
                 keys.artifact_ends(),
             ],
             [
-                name, size_bytes, for_ms or limits.lease_ms, *(-1 if most is None else most for most in limits.budgets),
+                name, size_bytes, ttl_ms or limits.lease_ms, *(-1 if most is None else most for most in limits.budgets),
                 keys.files(""), keys.uses(""),
             ],
         )
         if status == 2:
             _, used, budget = why
-            raise OverQuota(wanted_bytes=size_bytes, used_bytes=used, budget_bytes=budget)
+            raise OverQuota(size_bytes=size_bytes, used_bytes=used, budget_bytes=budget)
         return name
 
     async def renew(self, scope: str, name: str) -> None:
         """Keep a reservation whose upload still runs. Raises StoreDown."""
         await self._scripts.run(_RENEW, self._sets(scope), [name, self._limits.lease_ms])
 
-    def give_back(self, scope: str, name: str) -> None:
+    def release(self, scope: str, name: str) -> None:
         """End a reservation, if its commit has not. Does not wait, so that a cancelled upload gives back too."""
         for key in self._sets(scope):
             self._link.send_nowait("ZREM", key, name)

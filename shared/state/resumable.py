@@ -44,7 +44,7 @@ class Progress:
     upload: ResumableUpload
     offset: int              # bytes that are on disk
     is_done: bool            # the file is visible
-    is_written: bool = False # somebody writes, or did until just now
+    has_writer: bool = False # somebody writes, or did until just now
 
 
 class ResumableStore:
@@ -56,13 +56,13 @@ class ResumableStore:
         self._keys = keys
         self.ttl_ms = ttl_ms     # life after the last byte
 
-    async def begin(self, capability: str, upload: ResumableUpload) -> None:
+    async def create(self, capability: str, upload: ResumableUpload) -> None:
         """Remember a new upload, with the link that let it in as well. Its file is there already."""
         keys = [self._keys.resumable(capability), self._keys.grant(upload.nonce)]
         args: list[Arg] = [encode(upload), self.ttl_ms, capability if upload.nonce else "", upload.file_id]
         await self._scripts.run(_BEGIN, keys, args)
 
-    async def look(self, capability: str) -> Progress:
+    async def get(self, capability: str) -> Progress:
         """Where the upload is. Raises NotFound."""
         record, offset, done, writer = await self._link.call(
             "HMGET", self._keys.resumable(capability), "record", "offset", "done", "writer"
@@ -71,10 +71,10 @@ class ResumableStore:
             raise NotFound(_GONE)
         return Progress(_decode(record), int(offset), done is not None, writer is not None)
 
-    async def take(self, capability: str, *, writer: str, offset: int | None, for_ms: int) -> Progress:
+    async def acquire(self, capability: str, *, writer: str, offset: int | None, lease_ms: int) -> Progress:
         """Become the only writer for so long, at this offset or wherever the upload is; a finished one is just
         looked at. Raises NotFound, OffsetConflict, UploadBusy; SessionGone for a writer at an offset alone."""
-        args: list[Arg] = [writer, -1 if offset is None else offset, for_ms, self._keys.session_prefix]
+        args: list[Arg] = [writer, -1 if offset is None else offset, lease_ms, self._keys.session_prefix]
         status, *rest = await self._scripts.run(_TAKE, [self._keys.resumable(capability)], args)
         if status == 0:
             raise NotFound(_GONE)
@@ -89,17 +89,17 @@ class ResumableStore:
         return Progress(_decode(rest[0]), int(rest[1]), bool(rest[2]))
 
     async def advance(
-        self, capability: str, *, writer: str, offset: int, for_ms: int = 0, is_done: bool = False
+        self, capability: str, *, writer: str, offset: int, lease_ms: int = 0, is_done: bool = False
     ) -> None:
         """Note how far the upload has come on disk, and go on writing for so long or end. UploadBusy when the
         writer is another by now: then nothing more may be written."""
         keys = [self._keys.resumable(capability), self._keys.reserved_total()]
-        args: list[Arg] = [writer, offset, for_ms, self.ttl_ms, int(is_done), self._keys.reserved("")]
+        args: list[Arg] = [writer, offset, lease_ms, self.ttl_ms, int(is_done), self._keys.reserved("")]
         (noted,) = await self._scripts.run(_ADVANCE, keys, args)
         if not noted:
             raise UploadBusy("another request has taken this upload over, or it was terminated")
 
-    async def drop(self, capability: str) -> None:
+    async def delete(self, capability: str) -> None:
         """Forget the upload; its writer alone may ask for that."""
         await self._link.call("DEL", self._keys.resumable(capability))
 

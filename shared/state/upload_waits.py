@@ -32,7 +32,7 @@ class UploadWatcher:
             _ = await self._listening().wait_ready(_READY_S)
             while True:
                 changed.clear()
-                yield await self._grants.use_of(nonce)
+                yield await self._grants.link_use(nonce)
                 try:
                     async with asyncio.timeout(_LOOK_EVERY_S):
                         _ = await changed.wait()

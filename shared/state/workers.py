@@ -10,13 +10,13 @@ from longshore.shared.redis.scripts import Script, Scripts
 _BEAT = Script("beat_worker")
 _LIVE = Script("live_workers")
 
-BEAT_EVERY_S = 1.0
+HEARTBEAT_EVERY_S = 1.0
 _LAPSE_MS = 5_000            # a worker that was silent for so long counts as gone
 CLAIM_MS = 6_000             # a job whose worker was silent for so long passes to another
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class HeartbeatReply:
     """What a worker learns when it says that it lives."""
 
     queued: int              # jobs in the queue, running ones included
@@ -31,7 +31,7 @@ class Workers:
         self._link = link
         self._keys = keys
 
-    async def beat(self, worker_id: str, running: Sequence[str] = ()) -> Beat:
+    async def heartbeat(self, worker_id: str, running: Sequence[str] = ()) -> HeartbeatReply:
         """Say that `worker_id` lives and go on holding the jobs it runs. Raises StoreDown."""
         keys = self._keys
         queued, lost = await self._scripts.run(
@@ -39,12 +39,12 @@ class Workers:
             [keys.workers(), keys.queue()],
             [worker_id, _LAPSE_MS, CLAIM_MS, keys.job_claims, *running],
         )
-        return Beat(queued=queued, lost=lost)
+        return HeartbeatReply(queued=queued, lost=lost)
 
-    async def leave(self, worker_id: str) -> None:
+    async def deregister(self, worker_id: str) -> None:
         """Say that `worker_id` ends."""
         await self._link.call("ZREM", self._keys.workers(), worker_id)
 
-    async def live(self) -> int:
+    async def count_live(self) -> int:
         """How many workers live. Raises StoreDown."""
         return int(await self._scripts.run(_LIVE, [self._keys.workers()], []))

@@ -104,10 +104,10 @@ async def _end_file(stores: Stores, item: DueItem) -> _Ended:
 async def _end_session(stores: Stores, session_id: str) -> _Ended:
     expired = await stores.expiry.expire(session_id)
     match expired.outcome:
-        case Expiry.RESTS:
+        case Expiry.EXPIRED:
             return "tombstoned_sessions", 1, expired.server
         case Expiry.ENDED:
             await unlink_scope(stores, session_id)
             return "expired_sessions", 1, expired.server
-        case Expiry.STAYS:
+        case Expiry.KEPT:
             return "expired_sessions", 0, ""

@@ -46,7 +46,7 @@ async def finalise_artifact(stores: Stores, order: FinaliseArtifact) -> Artifact
 
 async def _committed(stores: Stores, order: FinaliseArtifact) -> ArtifactDone | None:
     """What an earlier run has committed, which it did with all of it at once."""
-    found = await stores.files.found(order.scope, _ids(order))
+    found = await stores.files.find(order.scope, _ids(order))
     records = [record for record in found if isinstance(record, ArtifactRecord)]
     return ArtifactDone(record=records[0], more=records[1:]) if records else None
 
@@ -89,14 +89,14 @@ async def _tidy(stores: Stores, order: FinaliseArtifact, found: OutputCollector,
     is_reserved = any(candidate.source == "injected" for candidate in order.candidates)
     lost = {*found.captured, *([order.artifact_id] if is_reserved else [])} - kept
     if lost:
-        lost -= {record.id for record in await stores.files.found(order.scope, list(lost))}   # by a run beside this one
+        lost -= {record.id for record in await stores.files.find(order.scope, list(lost))}   # by a run beside this one
     await _forget(stores, order, lost)
 
 
 async def _undo(stores: Stores, order: FinaliseArtifact) -> None:
     """Leave nothing of the order but what an earlier run committed: a session that rests keeps its files."""
     await _discard_staged(stores, order)
-    kept = {record.id for record in await stores.files.found(order.scope, _ids(order))}
+    kept = {record.id for record in await stores.files.find(order.scope, _ids(order))}
     await _forget(stores, order, {*_ids(order)} - kept)
 
 

@@ -50,7 +50,7 @@ async def _record(stores: Stores, order: FinaliseUpload, file: StagedFile) -> Up
 
 async def _undo(stores: Stores, order: FinaliseUpload) -> None:
     """Unlink the files of the request, except those that an earlier run committed."""
-    known = await stores.files.known(order.scope, [file.id for file in order.files])
+    known = await stores.files.which_exist(order.scope, [file.id for file in order.files])
     places = [staging_parts(file.staged_name) for file in order.files]
     places += [_target(order, file) for file, there in zip(order.files, known, strict=True) if not there]
     await stores.blobs.discard(*places)

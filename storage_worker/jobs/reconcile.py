@@ -54,24 +54,24 @@ class _Pass:
 
     async def run(self) -> None:
         begun_ms = now_ms()
-        await self.store.publish(Reconciled(begun_ms=begun_ms))
+        await self.store.save(Reconciled(begun_ms=begun_ms))
         counts: Counter[str] = Counter()
         strays = walk(self.stores.blobs.folders)
         while found := await self.stores.blobs.run(_next, strays):
             for scope, mine in _by_scope(found).items():
                 counts += await self._scope(scope, mine)
-        await self.store.publish(Reconciled(begun_ms=begun_ms, finished_ms=now_ms(), **counts))
+        await self.store.save(Reconciled(begun_ms=begun_ms, finished_ms=now_ms(), **counts))
         log.info("reconciled", **counts)
 
     async def _scope(self, scope: str, found: list[UnrecordedFile]) -> Counter[str]:
         """Restore what has no record among `found`, all of one scope. What is just coming in is passed over."""
         whole = [stray for stray in found if stray.file_id]
         counts = Counter(ambiguous=len(found) - len(whole))
-        known = await self.stores.files.known(scope, [stray.file_id for stray in whole]) if whole else []
+        known = await self.stores.files.which_exist(scope, [stray.file_id for stray in whole]) if whole else []
         lost = [stray for stray, there in zip(whole, known, strict=True) if not there]
         if not lost:
             return counts
-        hint = await self.store.hint(scope)
+        hint = await self.store.session_hint(scope)
         settled_ns = self.before_ns if hint is None else self.before_ns - _GRACE_NS
         lost = [stray for stray in lost if stray.changed_ns < settled_ns]
         server = self.attribution.server_of(hint)
@@ -93,7 +93,7 @@ class _Pass:
         if found is None:
             return "ambiguous"
         record = _record(stray, server, found, expose=self.attribution.expose)
-        done = await self.store.restore(stray.scope, server, [record], rest_ms=self.attribution.rest_ms)
+        done = await self.store.restore(stray.scope, server, [record], tombstone_ms=self.attribution.rest_ms)
         if done is None:
             return "ended"  # meanwhile
         return "restored_uploads" if stray.top == UPLOADS else "restored_artifacts"

@@ -8,7 +8,7 @@ from itertools import islice
 import structlog
 
 from longshore.shared.jobs import CycleDone, Sweep
-from longshore.shared.state.quota import LEAST_GRACE_S
+from longshore.shared.state.quota import MIN_GRACE_S
 from longshore.storage_worker.job_runner import job
 from longshore.storage_worker.stores import Stores
 from longshore.storage_worker.sweeping.expired_entries import ExpiredEntry, walk
@@ -27,7 +27,7 @@ async def sweep(stores: Stores, _order: Sweep) -> CycleDone:
     and asks Redis about each, so that its memory does not grow with what exists. Repeatable: what is gone
     is not found again. Raises Unavailable.
     """
-    grace_ns = max(stores.policy.orphan_grace_s, LEAST_GRACE_S) * 1_000_000_000
+    grace_ns = max(stores.policy.orphan_grace_s, MIN_GRACE_S) * 1_000_000_000
     leftovers = walk(stores.blobs.folders, await stores.blobs.stamp_ns() - grace_ns)
     removed = 0
     while found := await stores.blobs.run(_next, leftovers):
@@ -49,7 +49,7 @@ async def _unknown(stores: Stores, found: list[ExpiredEntry]) -> list[tuple[str,
         by_scope[leftover.scope].append(leftover)
     unknown = [leftover.parts for leftover in by_scope.pop("", [])]
     asked = await asyncio.gather(
-        *(stores.files.known(scope, [leftover.file_id for leftover in mine]) for scope, mine in by_scope.items())
+        *(stores.files.which_exist(scope, [leftover.file_id for leftover in mine]) for scope, mine in by_scope.items())
     )
     for mine, known in zip(by_scope.values(), asked, strict=True):
         unknown += [leftover.parts for leftover, there in zip(mine, known, strict=True) if not there]

@@ -106,13 +106,14 @@ class Crowd:
         if self.calls:
             call = self.calls.pop(number % len(self.calls))
             self.sessions.release_call(call.caller.session_id, call.lease)
-            self.world.state.files.free(call.caller.session_id, call.lease, [record.id for record in call.held])
+            self.world.state.files.release_uses(call.caller.session_id, call.lease, [record.id for record in call.held])
 
     async def renew(self, number: int, _size: int) -> None:
         if self.calls:
             call = self.calls[number % len(self.calls)]
             await self.sessions.renew_call(call.caller.session_id, call.lease)
-            await self.world.state.files.hold(call.caller.session_id, call.lease, [record.id for record in call.held])
+            held = [record.id for record in call.held]
+            await self.world.state.files.renew_uses(call.caller.session_id, call.lease, held)
             call.left_ms = MINUTE_MS if call.left_ms > 0 else 0
 
     async def upload(self, number: int, size: int) -> None:
@@ -128,7 +129,7 @@ class Crowd:
             await self._job(lambda: self._finalise_upload(order), size)
         finally:
             if size % 4:
-                self.reservations.give_back(scope, reservation)
+                self.reservations.release(scope, reservation)
 
     async def _finalise_upload(self, order: FinaliseUpload) -> None:
         done = await finalise_upload.work(self.world.stores, order)
@@ -248,7 +249,7 @@ class Crowd:
             artifacts[record.scope] += isinstance(record, ArtifactRecord)
             assert self.world.root.joinpath(*parts_of(record)).stat().st_size == record.size_bytes
         for caller in self.callers:
-            used = await self.world.state.files.used(caller.session_id)
+            used = await self.world.state.files.used_bytes(caller.session_id)
             assert (used.scope, used.total) == (mine[caller.session_id], sum(mine.values()))
             assert used.scope <= (FILES.session_bytes or 0)
             assert used.total <= (FILES.total_bytes or 0)
@@ -277,7 +278,7 @@ class Crowd:
         age(self.world.root)
         await self.world.sweep()
         assert files_below(self.world.root) == []
-        assert (await self.world.state.files.used("none")).total == 0
+        assert (await self.world.state.files.used_bytes("none")).total == 0
         assert await self.world.state.ends() == {}
         assert await self._due() == []
         assert await self.world.state.link.call("EXISTS", self.world.state.keys.reserved_total()) == 0

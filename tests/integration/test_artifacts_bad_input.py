@@ -264,4 +264,4 @@ async def test_an_injected_path_that_changes_meanwhile_leads_nowhere_else(world:
         if isinstance(outcome, ArtifactDone):
             assert {record.size_bytes for record in (outcome.record, *outcome.more)} == {len("mine")}
         else:    # what is moved in after the folder was given up stays the tool's
-            assert await call.state.files.known(call.scope, [call.artifact_id]) == [False]
+            assert await call.state.files.which_exist(call.scope, [call.artifact_id]) == [False]

@@ -101,7 +101,7 @@ async def _is_there(made: Deployment, call: _Call) -> bool:
         content = made.world.root.joinpath(*parts_of(record)).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (record.size_bytes, record.sha256)
     assert sorted(record.sha256 for record in records) in ([], call.digests)
-    assert (await made.world.state.files.used(call.order.scope)).scope == sum(r.size_bytes for r in records)
+    assert (await made.world.state.files.used_bytes(call.order.scope)).scope == sum(r.size_bytes for r in records)
     return bool(records)
 
 

@@ -49,7 +49,7 @@ async def test_due_files_go_with_their_bytes_and_the_others_stay(world: World) -
 
     assert removed == {"removed_uploads": 2, "removed_artifacts": 1}
     assert files_below(world.root) == sorted(place(record) for record in kept)
-    assert await world.state.files.used(scope) == UsedBytes(12, 12)
+    assert await world.state.files.used_bytes(scope) == UsedBytes(12, 12)
     assert await world.cycle() == {}
 
 
@@ -71,7 +71,7 @@ async def test_workers_that_clean_up_at_once_count_each_file_once(world: World) 
     cycles = await asyncio.gather(*(world.cycle() for _ in range(4)))
 
     assert sum(cycle.get("removed_uploads", 0) for cycle in cycles) == 60
-    assert await world.state.files.used(world.scope) == UsedBytes(0, 0)
+    assert await world.state.files.used_bytes(world.scope) == UsedBytes(0, 0)
     assert files_below(world.root) == []
 
 
@@ -95,7 +95,7 @@ async def test_a_file_that_is_used_while_clean_up_runs_is_either_kept_or_gone(wo
         os.close(await world.stores.blobs.open_read(parts_of(record)))
     while await world.cycle():
         pass
-    assert (await world.state.files.used(world.scope)).scope == 2 * len(used)
+    assert (await world.state.files.used_bytes(world.scope)).scope == 2 * len(used)
 
 
 async def test_files_that_a_call_uses_outlast_their_end(world: World) -> None:
@@ -140,7 +140,7 @@ async def test_a_tombstone_takes_both_kinds_of_files_and_their_ends_with_it(worl
 
     assert removed
     assert ends == [f"{other}:{kept.id}"]
-    assert await world.state.files.used(world.scope) == UsedBytes(scope=0, total=7)
+    assert await world.state.files.used_bytes(world.scope) == UsedBytes(scope=0, total=7)
     assert files_below(world.root) == [place(kept)]
 
 
@@ -177,7 +177,7 @@ async def test_records_whose_file_is_gone_are_found(world: World) -> None:
     cycles = [await world.cycle() for _ in range(2)]
 
     assert cycles == [{"removed_dangling_upload_records": 1, "removed_dangling_artifact_records": 1}, {}]
-    assert await world.state.files.used(world.scope) == UsedBytes(200, 200)
+    assert await world.state.files.used_bytes(world.scope) == UsedBytes(200, 200)
     assert len(await world.state.ends()) == 2
 
 
@@ -192,7 +192,7 @@ async def test_a_cycle_looks_at_a_few_records_and_the_next_at_others(world: Worl
         found.append((await world.cycle())["removed_dangling_upload_records"])
 
     assert max(found) <= 500
-    assert await world.state.files.used(world.scope) == UsedBytes(0, 0)
+    assert await world.state.files.used_bytes(world.scope) == UsedBytes(0, 0)
 
 
 async def test_workers_that_look_for_lost_files_at_once_count_each_once(world: World) -> None:
@@ -204,7 +204,7 @@ async def test_workers_that_look_for_lost_files_at_once_count_each_once(world: W
         cycles.append(more)
 
     assert sum(cycle.get("removed_dangling_upload_records", 0) for cycle in cycles) == 400
-    assert await world.state.files.used(world.scope) == UsedBytes(0, 0)
+    assert await world.state.files.used_bytes(world.scope) == UsedBytes(0, 0)
 
 
 async def test_a_volume_that_is_not_mounted_costs_no_record(world: World) -> None:
@@ -385,4 +385,4 @@ async def test_files_of_a_newer_longshore_are_left_to_it_and_cleaned_up_all_the_
     late = await world.cycle()
 
     assert (early, late) == ({}, {"removed_uploads": 1})
-    assert await state.files.used(world.scope) == UsedBytes(5, 5)
+    assert await state.files.used_bytes(world.scope) == UsedBytes(5, 5)

@@ -41,7 +41,7 @@ async def test_racing_commits_of_one_batch_charge_it_once(state: State) -> None:
     stored = await asyncio.gather(*(state.files.commit(scope, records, ttl_ms=LONG_MS) for _ in range(20)))
 
     assert all(commit.stored == records for commit in stored)
-    assert await state.files.used(scope) == UsedBytes(scope=300, total=300)
+    assert await state.files.used_bytes(scope) == UsedBytes(scope=300, total=300)
 
 
 async def test_a_second_commit_returns_what_the_first_one_stored(state: State) -> None:
@@ -52,7 +52,7 @@ async def test_a_second_commit_returns_what_the_first_one_stored(state: State) -
     stored = await state.files.commit(scope, [upload_record(scope, size_bytes=99, file_id="f" * 22)], ttl_ms=LONG_MS)
 
     assert stored.stored == [first]
-    assert await state.files.used(scope) == UsedBytes(scope=10, total=10)
+    assert await state.files.used_bytes(scope) == UsedBytes(scope=10, total=10)
 
 
 @pytest.mark.parametrize("ended", [True, False])
@@ -67,7 +67,7 @@ async def test_a_session_that_is_not_live_takes_no_file(state: State, ended: boo
     with pytest.raises(SessionGone):
         await state.files.allocate_pending(scope, new_id(), grace_ms=LONG_MS)
 
-    assert await state.files.used(scope) == UsedBytes(scope=0, total=0)
+    assert await state.files.used_bytes(scope) == UsedBytes(scope=0, total=0)
     assert await state.link.call("EXISTS", state.keys.files(scope), state.keys.due()) == 0
     assert await state.ends() == {}
 
@@ -86,8 +86,8 @@ async def test_racing_commits_and_drops_leave_exact_counts(state: State) -> None
     kept = [record for record in records if record.size_bytes % 2 == 0]
     for scope in scopes:
         mine = sum(record.size_bytes for record in kept if record.scope == scope)
-        assert (await state.files.used(scope)).scope == mine
-    assert (await state.files.used(scopes[0])).total == sum(record.size_bytes for record in kept)
+        assert (await state.files.used_bytes(scope)).scope == mine
+    assert (await state.files.used_bytes(scopes[0])).total == sum(record.size_bytes for record in kept)
 
 
 async def test_the_last_drop_leaves_nothing_behind(state: State) -> None:
@@ -98,7 +98,7 @@ async def test_the_last_drop_leaves_nothing_behind(state: State) -> None:
     dropped = await state.files.drop(scope, record.id)
 
     assert dropped
-    assert await state.files.used(scope) == UsedBytes(scope=0, total=0)
+    assert await state.files.used_bytes(scope) == UsedBytes(scope=0, total=0)
     keys = state.keys
     assert await state.link.call("EXISTS", keys.files(scope), keys.used_bytes(scope)) == 0
     assert await state.ends() == {}
@@ -207,7 +207,7 @@ async def test_racing_expiries_drop_a_due_file_once(state: State) -> None:
     dropped = await asyncio.gather(*(state.files.drop(scope, record.id, only_due=True) for _ in range(20)))
 
     assert sum(dropped) == 1
-    assert await state.files.used(scope) == UsedBytes(scope=0, total=0)
+    assert await state.files.used_bytes(scope) == UsedBytes(scope=0, total=0)
 
 
 async def test_a_file_that_is_not_due_is_not_expired(state: State) -> None:
@@ -232,7 +232,7 @@ async def test_a_due_file_stays_while_a_call_uses_it(state: State) -> None:
     assert usable == [record, artifact]
     assert expired == [False, False, True]
     assert await state.due.batch(10) == []  # looked at again when the lease ends
-    state.files.free(scope, "call", [record.id, artifact.id])
+    state.files.release_uses(scope, "call", [record.id, artifact.id])
     with pytest.raises(FileGone):
         await state.files.get(scope, other.id)
 
@@ -255,7 +255,7 @@ async def test_a_due_file_in_use_is_looked_at_again_when_the_last_lease_ends(ser
         assert dropped == [False, False, True]
         assert set(ends) == {f"{scope}:{record.id}", f"{scope}:{neighbour.id}"}
         assert all(590_000 < end - now_ms <= 600_000 for end in ends.values())
-        assert await short.files.used(scope) == UsedBytes(200, 200)
+        assert await short.files.used_bytes(scope) == UsedBytes(200, 200)
 
 
 async def test_a_file_that_is_lost_is_dropped_though_a_call_uses_it(state: State) -> None:
@@ -267,7 +267,7 @@ async def test_a_file_that_is_lost_is_dropped_though_a_call_uses_it(state: State
     assert await state.files.drop(scope, record.id)
 
     assert await state.ends() == {}
-    assert await state.files.used(scope) == UsedBytes(0, 0)
+    assert await state.files.used_bytes(scope) == UsedBytes(0, 0)
 
 
 async def test_a_file_is_free_when_the_last_call_that_uses_it_ends(state: State) -> None:
@@ -280,7 +280,7 @@ async def test_a_file_is_free_when_the_last_call_that_uses_it_ends(state: State)
     usable = []
     for number in range(3):
         usable.append(await state.files.get(scope, record.id) == record)
-        state.files.free(scope, f"call{number}", [record.id])
+        state.files.release_uses(scope, f"call{number}", [record.id])
 
     assert usable == [True, True, True]
     assert await state.link.call("EXISTS", state.keys.uses(scope)) == 0
@@ -298,7 +298,7 @@ async def test_a_dead_gateway_holds_its_files_no_longer_than_its_lease(server: R
 
         async with asyncio.timeout(20):
             while not await state.files.drop(scope, left.id, only_due=True):
-                await state.files.hold(scope, "alive", [held.id])
+                await state.files.renew_uses(scope, "alive", [held.id])
                 await asyncio.sleep(0.05)
 
         assert await state.files.get(scope, held.id) == held
@@ -307,7 +307,7 @@ async def test_a_dead_gateway_holds_its_files_no_longer_than_its_lease(server: R
 async def test_a_hold_that_was_lost_is_not_taken_again(state: State) -> None:
     scope = await state.open_session()
 
-    await state.files.hold(scope, "late", ["file"])
+    await state.files.renew_uses(scope, "late", ["file"])
 
     assert await state.link.call("EXISTS", state.keys.uses(scope)) == 0
 
@@ -320,7 +320,7 @@ async def test_a_pending_artifact_is_invisible_and_known(state: State) -> None:
     assert await state.files.list_artifacts(scope) == []
     with pytest.raises(FileGone):
         await state.files.get(scope, artifact_id)
-    assert await state.files.known(scope, [artifact_id, "other"]) == [True, False]
+    assert await state.files.which_exist(scope, [artifact_id, "other"]) == [True, False]
 
 
 async def test_a_commit_ends_the_reservation(state: State) -> None:
@@ -343,7 +343,7 @@ async def test_only_what_is_reserved_is_prolonged(state: State) -> None:
     await state.files.drop_pending(scope, given_up)
 
     for artifact_id in (record.id, given_up, "kept"):
-        await state.files.hold_pending(scope, artifact_id, grace_ms=LONG_MS)
+        await state.files.renew_pending(scope, artifact_id, grace_ms=LONG_MS)
 
     assert await state.files.drop_pending(scope, "kept", only_due=True) is False
     due = [member for member in await state.link.call("ZRANGE", state.keys.due(), 0, -1) if member.startswith(b"p:")]

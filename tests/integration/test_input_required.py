@@ -532,7 +532,7 @@ async def _end_session(clients: Pair, backing: Backing, way: str) -> None:
         with Redis.from_url(backing.redis_url) as redis:
             redis.delete(f"longshore:leases:{session_id}")
         async with asyncio.timeout(20):
-            while (await app[EXPIRY].expire(session_id)).outcome is Expiry.STAYS:
+            while (await app[EXPIRY].expire(session_id)).outcome is Expiry.KEPT:
                 await asyncio.sleep(0.05)
     else:
         client: Client = getattr(clients, way)

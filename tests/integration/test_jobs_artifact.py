@@ -32,7 +32,7 @@ async def test_a_file_at_the_injected_path_is_kept_where_it_is(world: World) -> 
     assert record.source_tool == "shoot"
     assert world.stored(record) == PNG
     assert await world.state.files.get(world.scope, world.artifact_id) == record
-    assert await world.state.files.used(world.scope) == UsedBytes(len(PNG), len(PNG))
+    assert await world.state.files.used_bytes(world.scope) == UsedBytes(len(PNG), len(PNG))
 
 
 async def test_a_file_that_the_tool_names_is_copied_and_its_own_stays(world: World) -> None:
@@ -316,7 +316,7 @@ async def test_running_again_returns_what_was_captured(world: World) -> None:
     again = await world.captured(*candidates)
 
     assert first == again
-    assert (await world.state.files.used(world.scope)).scope == len(PNG)
+    assert (await world.state.files.used_bytes(world.scope)).scope == len(PNG)
     assert len(files_below(world.root)) == 1
 
 
@@ -343,7 +343,7 @@ async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up(world: Wo
     second = await world.captured(candidates[source])
 
     assert (second.name, second.stored_name, second.sha256) == (first.name, first.stored_name, first.sha256)
-    assert (await world.state.files.used(world.scope)).scope == len(PNG)
+    assert (await world.state.files.used_bytes(world.scope)).scope == len(PNG)
     assert len(files_below(world.root)) == 1
 
 
@@ -372,7 +372,7 @@ async def test_runs_at_once_make_one_artifact(world: World, source: str, attempt
     records = await asyncio.gather(*(world.captured(candidates[source]) for _ in range(4)))
 
     assert len({(record.id, record.stored_name) for record in records}) == 1
-    assert (await world.state.files.used(world.scope)).scope == len(content)
+    assert (await world.state.files.used_bytes(world.scope)).scope == len(content)
     assert files_below(world.root) == ["/".join(artifact_parts(world.scope, world.artifact_id, "shot.png"))]
 
 

@@ -43,12 +43,12 @@ def _made(world: World, *names: str) -> list[Candidate]:
 
 async def _all_is_stored(world: World, done: ArtifactDone) -> bool:
     records = [done.record, *done.more]
-    kept = await world.state.files.found(world.scope, [record.id for record in records])
+    kept = await world.state.files.find(world.scope, [record.id for record in records])
     size_bytes = sum(record.size_bytes for record in records)
     below = [name for name in files_below(world.root) if name.startswith("artifacts/")]
     return (
         kept == records and len(below) == len(records)
-        and await world.state.files.used(world.scope) == UsedBytes(size_bytes, size_bytes)
+        and await world.state.files.used_bytes(world.scope) == UsedBytes(size_bytes, size_bytes)
         and all(len(world.stored(record)) == record.size_bytes for record in records)
     )
 
@@ -167,7 +167,7 @@ async def test_a_reservation_that_no_file_needs_goes(world: World) -> None:
     done = await _done(world, order)
 
     assert _names(done) == ["a.txt"]
-    assert await world.state.files.known(world.scope, [world.artifact_id]) == [False]
+    assert await world.state.files.which_exist(world.scope, [world.artifact_id]) == [False]
     assert not world.folder.exists()
 
 

@@ -56,7 +56,7 @@ async def _run(world: World, order: FinaliseUpload) -> UploadsDone:
 
 
 async def _nothing_is_left(world: World) -> bool:
-    used = await world.state.files.used(world.scope)
+    used = await world.state.files.used_bytes(world.scope)
     listed = await world.state.link.call("EXISTS", world.state.keys.files(world.scope), world.state.keys.due())
     return not files_below(world.root) and used == UsedBytes(0, 0) and listed == 0 and not await world.state.ends()
 
@@ -69,7 +69,7 @@ async def test_a_batch_becomes_visible_with_its_bytes_charged(world: World) -> N
     assert [record.media_type for record in done.records] == ["text/plain", "image/png"]
     assert [record.sha256 for record in done.records] == [file.sha256 for file in order.files]
     assert await world.state.files.use(world.scope, [f.id for f in order.files], ttl_ms=1) == done.records
-    assert await world.state.files.used(world.scope) == UsedBytes(scope=19, total=19)
+    assert await world.state.files.used_bytes(world.scope) == UsedBytes(scope=19, total=19)
     for record in done.records:
         content = world.root.joinpath(*upload_parts(world.scope, record.id, record.stored_name)).read_bytes()
         assert sha256(content) == record.sha256
@@ -81,7 +81,7 @@ async def test_running_again_changes_nothing(world: World) -> None:
     runs = [await _run(world, order) for _ in range(3)]
 
     assert runs[0] == runs[1] == runs[2]
-    assert (await world.state.files.used(world.scope)).scope == 6
+    assert (await world.state.files.used_bytes(world.scope)).scope == 6
 
 
 async def test_two_runs_at_once_change_nothing(world: World) -> None:
@@ -90,7 +90,7 @@ async def test_two_runs_at_once_change_nothing(world: World) -> None:
 
         await asyncio.gather(_run(world, order), _run(world, order), _run(world, order))
 
-    assert (await world.state.files.used(world.scope)).scope == 200
+    assert (await world.state.files.used_bytes(world.scope)).scope == 200
     assert len(files_below(world.root)) == 20
 
 
@@ -104,7 +104,7 @@ async def test_a_run_that_was_broken_off_after_moving_is_taken_up(world: World) 
     done = await _run(world, order)
 
     assert len(done.records) == 2
-    assert (await world.state.files.used(world.scope)).scope == 6
+    assert (await world.state.files.used_bytes(world.scope)).scope == 6
 
 
 async def test_a_run_after_one_of_its_files_was_dropped_commits_nothing_anew(world: World) -> None:
@@ -117,8 +117,8 @@ async def test_a_run_after_one_of_its_files_was_dropped_commits_nothing_anew(wor
         await _run(world, order)
 
     kept = done.records[1]
-    assert await world.state.files.known(world.scope, [file.id for file in order.files]) == [False, True]
-    assert await world.state.files.used(world.scope) == UsedBytes(7, 7)
+    assert await world.state.files.which_exist(world.scope, [file.id for file in order.files]) == [False, True]
+    assert await world.state.files.used_bytes(world.scope) == UsedBytes(7, 7)
     assert files_below(world.root) == ["/".join(upload_parts(world.scope, kept.id, kept.stored_name))]
 
 
@@ -162,7 +162,7 @@ async def test_a_session_that_ends_between_two_runs_does_not_lose_what_was_commi
         await _run(world, order)
 
     assert len(files_below(world.root)) == 1
-    assert (await world.state.files.used(world.scope)).scope == 3
+    assert (await world.state.files.used_bytes(world.scope)).scope == 3
 
 
 @pytest.mark.parametrize("field, value", [("staged_name", "../x"), ("stored_name", "../../x"), ("stored_name", "")])

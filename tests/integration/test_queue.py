@@ -130,7 +130,7 @@ async def test_a_job_is_not_begun_after_its_caller_stopped_waiting(state: State,
             while await state.link.call("ZCARD", state.keys.queue()):
                 await asyncio.sleep(0.01)
 
-        assert (await state.files.used(scope)).scope == 0
+        assert (await state.files.used_bytes(scope)).scope == 0
         assert files_below(tmp_path) == [f"staging/{order.files[0].staged_name}"]
 
 

@@ -68,7 +68,7 @@ async def test_a_beating_worker_keeps_its_claim(state: State) -> None:
         await queue.enqueue(Cleanup(), job_id="job")
     await _claim(state, "alive", 1, claim_ms=1_000)
 
-    beat = await state.workers.beat("alive", ["job"])
+    beat = await state.workers.heartbeat("alive", ["job"])
     await asyncio.sleep(1.1)
 
     assert beat.lost == 0
@@ -82,7 +82,7 @@ async def test_a_beat_does_not_take_back_a_claim_that_passed_on(state: State) ->
     await asyncio.sleep(0.05)
     assert await _claim(state, "other", 1) == [b"job"]
 
-    beat = await state.workers.beat("late", ["job"])
+    beat = await state.workers.heartbeat("late", ["job"])
 
     assert beat.lost == 1
     assert await state.link.call("GET", state.keys.job_claim("job")) == b"other"
@@ -104,13 +104,13 @@ async def test_the_end_that_a_late_worker_reports_is_not_taken(state: State) -> 
 
 
 async def test_lapsed_workers_are_not_counted(state: State) -> None:
-    await state.workers.beat("one")
-    await state.workers.beat("two")
+    await state.workers.heartbeat("one")
+    await state.workers.heartbeat("two")
     await state.link.call("ZADD", state.keys.workers(), 1, "dead")
 
-    assert await state.workers.live() == 2
-    await state.workers.leave("one")
-    assert await state.workers.live() == 1
+    assert await state.workers.count_live() == 2
+    await state.workers.deregister("one")
+    assert await state.workers.count_live() == 1
 
 
 async def test_a_periodic_job_is_enqueued_once_an_interval(state: State) -> None:

@@ -42,7 +42,7 @@ async def _one_by_one(world: World, records: Sequence[FileRecord]) -> None:
 
 async def _left(world: World, records: Sequence[FileRecord]) -> list[int]:
     """Which of `records` are there still, by their position."""
-    known = [await world.state.files.known(record.scope, [record.id]) for record in records]
+    known = [await world.state.files.which_exist(record.scope, [record.id]) for record in records]
     return [n for n, (there,) in enumerate(known) if there]
 
 
@@ -58,7 +58,7 @@ def _mixed(scope: str) -> list[FileRecord]:
 async def test_the_kind_and_then_the_use_decide_what_gives_way(
     world: Opened, uploads_go_first: bool, wanted: int, gone: list[int]
 ) -> None:
-    async with world(FileLimits(session_bytes=60, uploads_go_first=uploads_go_first)) as w:
+    async with world(FileLimits(session_bytes=60, evicts_uploads_first=uploads_go_first)) as w:
         files = _mixed(w.scope)
         await _one_by_one(w, files)
         new = upload_record(w.scope, size_bytes=wanted)
@@ -69,7 +69,7 @@ async def test_the_kind_and_then_the_use_decide_what_gives_way(
         assert stored == [new]
         kept = [record for n, record in enumerate(files) if n not in gone]
         assert files_below(w.root) == sorted(map(place, [*kept, new]))
-        assert await w.state.files.used(w.scope) == UsedBytes(60, 60)
+        assert await w.state.files.used_bytes(w.scope) == UsedBytes(60, 60)
         assert len(await w.state.ends()) == len(kept) + 1
 
 
@@ -121,7 +121,7 @@ async def test_a_batch_that_does_not_fit_leaves_everything_as_it_was(world: Open
             await w.state.files.commit(w.scope, [upload_record(w.scope, size_bytes=size) for size in (30, 1)])
 
         assert await _left(w, files) == [0, 1, 2]
-        assert await w.state.files.used(w.scope) == UsedBytes(30, 30)
+        assert await w.state.files.used_bytes(w.scope) == UsedBytes(30, 30)
 
 
 async def test_the_whole_storage_makes_room_in_any_session(world: Opened) -> None:
@@ -138,8 +138,8 @@ async def test_the_whole_storage_makes_room_in_any_session(world: Opened) -> Non
 
         assert await _left(w, files) == [0, 3]
         assert files_below(w.root) == sorted(map(place, [files[0], files[3], new]))
-        assert [(await w.state.files.used(scope)).scope for scope in scopes] == [10, 0, 20, 10]
-        assert (await w.state.files.used(w.scope)).total == 40
+        assert [(await w.state.files.used_bytes(scope)).scope for scope in scopes] == [10, 0, 20, 10]
+        assert (await w.state.files.used_bytes(w.scope)).total == 40
         assert await w.state.link.call("EXISTS", w.state.keys.used_bytes(scopes[1])) == 0
 
 
@@ -152,7 +152,7 @@ async def test_a_large_file_replaces_thousands_of_small_ones(world: Opened) -> N
         stored = await commit(w.stores, w.scope, [upload_record(w.scope, size_bytes=2500)])
 
         assert len(stored) == 1
-        assert await w.state.files.used(w.scope) == UsedBytes(2500, 2500)
+        assert await w.state.files.used_bytes(w.scope) == UsedBytes(2500, 2500)
         assert len(await w.state.ends()) == 1
 
 
@@ -197,17 +197,17 @@ async def test_racing_commits_never_pass_a_limit(world: Opened) -> None:
                 await w.state.files.use(scope, [record.id], lease=f"call{number}")
             except (OverQuota, FileGone):
                 return
-            used = await w.state.files.used(scope)
+            used = await w.state.files.used_bytes(scope)
             artifacts = await w.state.files.list_artifacts(scope)
             seen.append(used.scope <= 1000 and used.total <= 3000 and len(artifacts) <= 5)
-            w.state.files.free(scope, f"call{number}", [record.id])
+            w.state.files.release_uses(scope, f"call{number}", [record.id])
 
         await asyncio.gather(*map(one, range(200)))
 
         assert seen
         assert all(seen)
-        total = (await w.state.files.used(w.scope)).total
-        assert total == sum([(await w.state.files.used(scope)).scope for scope in scopes])
+        total = (await w.state.files.used_bytes(w.scope)).total
+        assert total == sum([(await w.state.files.used_bytes(scope)).scope for scope in scopes])
 
 
 async def test_a_commit_that_is_repeated_evicts_once(world: Opened) -> None:
@@ -234,10 +234,10 @@ async def test_jobs_that_run_again_while_their_files_give_way_leave_no_record_wi
             assert [end for end in ends if isinstance(end, BaseException) and not isinstance(end, NotFound)] == []
 
         ids = [order.files[0].id for order in orders]
-        left = [n for n, known in enumerate(await made.state.files.known(made.scope, ids)) if known]
+        left = [n for n, known in enumerate(await made.state.files.which_exist(made.scope, ids)) if known]
         records = await made.state.files.use(made.scope, [ids[n] for n in left])
         assert files_below(made.root) == sorted(place(record) for record in records)
-        assert await made.state.files.used(made.scope) == UsedBytes(10 * len(left), 10 * len(left))
+        assert await made.state.files.used_bytes(made.scope) == UsedBytes(10 * len(left), 10 * len(left))
 
 
 async def test_an_empty_file_fits_where_nothing_else_does(world: Opened) -> None:
@@ -254,7 +254,7 @@ async def test_sizes_that_no_file_has_are_refused(world: Opened, size_bytes: int
         with pytest.raises(BadRequest, match="bytes"):
             await w.state.files.commit(w.scope, [upload_record(w.scope, size_bytes=size_bytes)])
 
-        assert await w.state.files.used(w.scope) == UsedBytes(0, 0)
+        assert await w.state.files.used_bytes(w.scope) == UsedBytes(0, 0)
 
 
 async def test_an_upload_over_the_quota_leaves_nothing(world: Opened) -> None:
@@ -265,7 +265,7 @@ async def test_an_upload_over_the_quota_leaves_nothing(world: Opened) -> None:
             await finalise_upload.work(w.stores, order)
 
         assert files_below(w.root) == []
-        assert await w.state.files.used(w.scope) == UsedBytes(0, 0)
+        assert await w.state.files.used_bytes(w.scope) == UsedBytes(0, 0)
 
 
 async def test_an_artifact_over_the_quota_leaves_nothing(world: Opened) -> None:
@@ -283,7 +283,7 @@ async def test_an_artifact_over_the_quota_leaves_nothing(world: Opened) -> None:
             await finalise_artifact.work(w.stores, order)
 
         assert files_below(w.root) == []
-        assert await w.state.files.known(w.scope, [artifact_id]) == [False]
+        assert await w.state.files.which_exist(w.scope, [artifact_id]) == [False]
         assert source.exists()
 
 

@@ -127,7 +127,7 @@ async def test_files_of_a_lost_redis_are_whole_records_again(world: World) -> No
     picture = await world.state.files.get(scope, artifact)
     assert isinstance(picture, ArtifactRecord)
     assert (picture.media_type, picture.is_utf8, picture.expose) == ("image/png", False, True)
-    used = await world.state.files.used(scope)
+    used = await world.state.files.used_bytes(scope)
     assert used.scope == used.total == 7 + len(_PNG)
 
 
@@ -139,7 +139,7 @@ async def test_a_session_that_is_unknown_rests_until_somebody_comes_or_it_is_for
 
     assert await world.field(scope, "state") == b"expired"
     assert await world.field(scope, "principal") == b""
-    assert (await world.state.expiry.expire(scope)).outcome is Expiry.STAYS
+    assert (await world.state.expiry.expire(scope)).outcome is Expiry.KEPT
     due = int(await world.state.link.call("ZSCORE", world.state.keys.due(), f"t:{scope}"))
     clock = await world.state.link.call("TIME")
     assert 50_000 < due - int(clock[0]) * 1000 <= 61_000
@@ -152,7 +152,7 @@ async def test_a_session_that_is_forgotten_takes_its_restored_files_along(world:
 
     assert await world.state.expiry.remove_tombstone(scope)
 
-    used = await world.state.files.used(scope)
+    used = await world.state.files.used_bytes(scope)
     assert (used.scope, used.total) == (0, 0)
 
 
@@ -289,7 +289,7 @@ async def test_passes_side_by_side_restore_and_charge_once(world: World) -> None
     ))
 
     assert len(results) == 4
-    used = [await world.state.files.used(scope) for scope in scopes]
+    used = [await world.state.files.used_bytes(scope) for scope in scopes]
     assert [one.scope for one in used] == [6 * (10 + len(_PNG))] * 5
     assert used[0].total == 30 * (10 + len(_PNG))
 
@@ -355,7 +355,7 @@ async def test_workers_that_start_on_an_empty_redis_restore_first_and_sweep_then
                     await asyncio.sleep(0.05)
 
             assert last.restored_uploads == 50
-            assert all(await world.state.files.known(scope, ids))
+            assert all(await world.state.files.which_exist(scope, ids))
             assert len(files_below(root)) == 50
 
 
@@ -381,4 +381,4 @@ async def test_a_restored_session_is_the_operator_s_to_end(world: World) -> None
     ended = await sessions.end(Caller(scope, "s1", ""), reason="the operator ended it")
 
     assert ended.upstream_id == ""
-    assert (await world.state.files.used(scope)).total == 0
+    assert (await world.state.files.used_bytes(scope)).total == 0

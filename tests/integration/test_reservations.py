@@ -36,7 +36,7 @@ def _store(world: World, limits: FileLimits) -> ReservationStore:
 
 async def _fits(store: ReservationStore, scope: str, size_bytes: int) -> bool:
     try:
-        store.give_back(scope, await store.reserve(scope, size_bytes))
+        store.release(scope, await store.reserve(scope, size_bytes))
     except OverQuota:
         return False
     return True
@@ -53,7 +53,7 @@ async def test_racing_reservations_never_pass_a_limit(world: Opened, limits: Fil
         held = [end for end in ends if isinstance(end, str)]
         is_full = not await _fits(stores[0], made.scope, 1)
         for name in held:
-            stores[1].give_back(made.scope, name)
+            stores[1].release(made.scope, name)
         await other.state.link.call("PING")
 
         assert len(held) == 10
@@ -83,7 +83,7 @@ async def test_racing_uploads_count_once_whether_reserved_or_committed(world: Op
         taken = await asyncio.gather(*(upload() for _ in range(30)))
 
         assert 1 <= sum(taken) <= 10
-        used = await made.state.files.used(scope)
+        used = await made.state.files.used_bytes(scope)
         assert used == UsedBytes(sum(taken) * 100, sum(taken) * 100)
         assert await _fits(store, scope, 1000 - used.scope)
         assert not await _fits(store, scope, 1000 - used.scope + 1)
@@ -99,7 +99,7 @@ async def test_what_would_give_way_is_room_and_what_calls_use_is_not(world: Open
 
         too_much = await _fits(store, made.scope, 701)
         name = await store.reserve(made.scope, 700)
-        kept = await files.known(made.scope, [idle.id])
+        kept = await files.which_exist(made.scope, [idle.id])
         done = await files.commit(made.scope, [upload_record(made.scope, size_bytes=700)], reservation=name)
 
         assert not too_much
@@ -119,7 +119,7 @@ async def test_a_commit_takes_no_room_that_is_set_aside_for_another(world: Opene
         done = await files.commit(made.scope, [upload_record(made.scope, size_bytes=800)], reservation=name)
 
         assert done.evicted == []
-        assert await files.used(made.scope) == UsedBytes(1000, 1000)
+        assert await files.used_bytes(made.scope) == UsedBytes(1000, 1000)
 
 
 async def test_the_whole_budget_is_shared_and_a_sessions_own_is_not(world: Opened) -> None:
@@ -165,6 +165,6 @@ async def test_renewing_brings_nothing_back(world: Opened) -> None:
 
 async def test_where_nothing_is_limited_nothing_is_reserved(world: Opened) -> None:
     async with world(FileLimits()) as made:
-        assert not _store(made, FileLimits()).is_on
-        assert _store(made, _SESSION).is_on
-        assert _store(made, _TOTAL).is_on
+        assert not _store(made, FileLimits()).is_enabled
+        assert _store(made, _SESSION).is_enabled
+        assert _store(made, _TOTAL).is_enabled

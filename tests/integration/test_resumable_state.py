@@ -47,7 +47,7 @@ async def _begun(store: ResumableStore, scope: str, reservation: str = "") -> st
     upload = ResumableUpload(
         file_id=new_id(), scope=scope, server="s", name="n", media_type="", size_bytes=100, reservation=reservation
     )
-    await store.begin(capability, upload)
+    await store.create(capability, upload)
     return capability
 
 
@@ -55,7 +55,7 @@ async def test_exactly_one_of_fifty_writers_gets_an_upload(stores: list[Resumabl
     capability = await _begun(stores[0], scope)
 
     outcomes = await asyncio.gather(
-        *(stores[n % 2].take(capability, writer=new_id(), offset=0, for_ms=_FOR_MS) for n in range(50)),
+        *(stores[n % 2].acquire(capability, writer=new_id(), offset=0, lease_ms=_FOR_MS) for n in range(50)),
         return_exceptions=True,
     )
 
@@ -67,29 +67,29 @@ async def test_a_writer_that_says_nothing_is_followed_by_another_and_may_not_go_
     stores: list[ResumableStore], scope: str
 ) -> None:
     capability = await _begun(stores[0], scope)
-    await stores[0].take(capability, writer="first", offset=0, for_ms=1)
+    await stores[0].acquire(capability, writer="first", offset=0, lease_ms=1)
     async with asyncio.timeout(20):
         while True:
             try:
-                await stores[1].take(capability, writer="second", offset=0, for_ms=_FOR_MS)
+                await stores[1].acquire(capability, writer="second", offset=0, lease_ms=_FOR_MS)
                 break
             except UploadBusy:
                 await asyncio.sleep(0.001)
 
     with pytest.raises(UploadBusy):
-        await stores[0].advance(capability, writer="first", offset=50, for_ms=_FOR_MS)
+        await stores[0].advance(capability, writer="first", offset=50, lease_ms=_FOR_MS)
     await stores[1].advance(capability, writer="second", offset=10)
-    assert (await stores[0].look(capability)).offset == 10
+    assert (await stores[0].get(capability)).offset == 10
     with pytest.raises(OffsetConflict, match="byte 10"):
-        await stores[0].take(capability, writer="third", offset=0, for_ms=_FOR_MS)
+        await stores[0].acquire(capability, writer="third", offset=0, lease_ms=_FOR_MS)
 
 
 async def test_a_finished_upload_is_only_looked_at(stores: list[ResumableStore], scope: str) -> None:
     capability = await _begun(stores[0], scope)
-    await stores[0].take(capability, writer="w", offset=0, for_ms=_FOR_MS)
+    await stores[0].acquire(capability, writer="w", offset=0, lease_ms=_FOR_MS)
     await stores[0].advance(capability, writer="w", offset=100, is_done=True)
 
-    found = await stores[1].take(capability, writer="x", offset=None, for_ms=_FOR_MS)
+    found = await stores[1].acquire(capability, writer="x", offset=None, lease_ms=_FOR_MS)
 
     assert (found.is_done, found.offset) == (True, 100)
     with pytest.raises(UploadBusy):
@@ -99,12 +99,12 @@ async def test_a_finished_upload_is_only_looked_at(stores: list[ResumableStore],
 async def test_what_is_dropped_is_gone(stores: list[ResumableStore], scope: str) -> None:
     capability = await _begun(stores[0], scope)
 
-    await stores[0].drop(capability)
+    await stores[0].delete(capability)
 
     with pytest.raises(NotFound):
-        await stores[1].look(capability)
+        await stores[1].get(capability)
     with pytest.raises(NotFound):
-        await stores[1].take(capability, writer="w", offset=0, for_ms=_FOR_MS)
+        await stores[1].acquire(capability, writer="w", offset=0, lease_ms=_FOR_MS)
 
 
 async def test_no_bytes_are_taken_for_a_session_that_has_ended(
@@ -115,8 +115,8 @@ async def test_no_bytes_are_taken_for_a_session_that_has_ended(
     await states[0].end_session(scope)
 
     with pytest.raises(SessionGone):
-        await stores[1].take(capability, writer="w", offset=0, for_ms=_FOR_MS)
-    assert (await stores[1].take(capability, writer="w", offset=None, for_ms=_FOR_MS)).offset == 0
+        await stores[1].acquire(capability, writer="w", offset=0, lease_ms=_FOR_MS)
+    assert (await stores[1].acquire(capability, writer="w", offset=None, lease_ms=_FOR_MS)).offset == 0
 
 
 async def test_what_is_set_aside_for_an_upload_lives_as_long_as_it_does(
@@ -124,13 +124,13 @@ async def test_what_is_set_aside_for_an_upload_lives_as_long_as_it_does(
 ) -> None:
     """New bytes prolong both; a short reservation beside it shortens nothing."""
     room = ReservationStore(states[0].scripts, states[0].link, states[0].keys, FileLimits(session_bytes=1000))
-    name = await room.reserve(scope, 100, for_ms=20_000)
+    name = await room.reserve(scope, 100, ttl_ms=20_000)
     capability = await _begun(stores[0], scope, name)
-    await stores[0].take(capability, writer="w", offset=0, for_ms=_FOR_MS)
+    await stores[0].acquire(capability, writer="w", offset=0, lease_ms=_FOR_MS)
 
     before = await _lapses_ms(states[0], scope, name)
-    await stores[0].advance(capability, writer="w", offset=1, for_ms=_FOR_MS)
-    await room.reserve(scope, 10, for_ms=1_000)
+    await stores[0].advance(capability, writer="w", offset=1, lease_ms=_FOR_MS)
+    await room.reserve(scope, 10, ttl_ms=1_000)
 
     assert 0 < before[0] <= 20_000 < before[0] + 10_000
     after = await _lapses_ms(states[0], scope, name)

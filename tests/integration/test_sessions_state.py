@@ -294,12 +294,12 @@ async def test_the_end_gives_every_byte_back(state: State) -> None:
     for caller in (one, two):
         records = [upload_record(caller.session_id, size_bytes=size) for size in (1, 10, 100)]
         await state.files.commit(caller.session_id, records, ttl_ms=60_000)
-    assert await state.files.used(one.session_id) == UsedBytes(scope=111, total=222)
+    assert await state.files.used_bytes(one.session_id) == UsedBytes(scope=111, total=222)
 
     await store.end(one, reason="done")
 
-    assert await state.files.used(one.session_id) == UsedBytes(scope=0, total=111)
-    assert await state.files.used(two.session_id) == UsedBytes(scope=111, total=111)
+    assert await state.files.used_bytes(one.session_id) == UsedBytes(scope=0, total=111)
+    assert await state.files.used_bytes(two.session_id) == UsedBytes(scope=111, total=111)
     members = await state.link.call("ZRANGE", state.keys.due(), 0, -1)
     assert not [member for member in members if one.session_id.encode() in member]
 
@@ -316,7 +316,7 @@ async def test_files_that_race_the_end_are_charged_or_refused_but_never_both(sta
             return_exceptions=True,
         )
 
-        assert await state.files.used(scope) == UsedBytes(scope=0, total=0)
+        assert await state.files.used_bytes(scope) == UsedBytes(scope=0, total=0)
         assert await state.link.call("EXISTS", state.keys.files(scope)) == 0
 
 

@@ -71,11 +71,11 @@ async def test_a_batch_is_complete_when_none_of_it_is_open(state: State) -> None
         await store.claim(nonce, scope=scope, server="s1", ttl_ms=_TTL_MS, batch=True)
 
     await asyncio.gather(*(store.spend(nonce, ["f" * 22]) for _ in range(5)))
-    await store.give_back(nonce)
-    assert not (await store.use_of(nonce)).is_complete
+    await store.release(nonce)
+    assert not (await store.link_use(nonce)).is_complete
     await store.spend(nonce, ["g" * 22])
 
-    used = await store.use_of(nonce)
+    used = await store.link_use(nonce)
     assert (used.is_complete, used.scope, used.file_ids) == (True, scope, ("f" * 22, "g" * 22))
 
 
@@ -84,7 +84,7 @@ async def test_a_batch_that_is_given_back_whole_is_a_fresh_link(state: State) ->
     for _ in range(2):
         await store.claim(nonce, scope=scope, server="s1", ttl_ms=_TTL_MS, batch=True)
     for _ in range(2):
-        await store.give_back(nonce)
+        await store.release(nonce)
 
     await _claim(store, nonce, scope)
 
@@ -119,8 +119,8 @@ async def test_a_link_in_use_says_so(state: State) -> None:
 async def test_a_link_that_is_given_back_goes_to_exactly_one_again(state: State, other: State) -> None:
     scope, nonce, stores = await state.open_session(), new_id(), [_store(state), _store(other)]
     await _claim(stores[0], nonce, scope)
-    await stores[0].give_back(nonce)
-    await stores[0].give_back(nonce)
+    await stores[0].release(nonce)
+    await stores[0].release(nonce)
 
     outcomes = await asyncio.gather(*(_claim(stores[n % 2], nonce, scope) for n in range(50)), return_exceptions=True)
 
@@ -156,7 +156,7 @@ async def test_a_link_that_nobody_used_is_nowhere(state: State) -> None:
     before = set(await state.link.call("KEYS", "*"))
 
     await _claim(store, nonce, scope)
-    await store.give_back(nonce)
+    await store.release(nonce)
 
     assert set(await state.link.call("KEYS", "*")) == before
 
@@ -168,7 +168,7 @@ async def _begun(state: State, nonce: str, scope: str) -> tuple[str, str]:
     upload = ResumableUpload(
         file_id=file_id, scope=scope, server="s1", name="a", media_type="", size_bytes=3, nonce=nonce
     )
-    await ResumableStore(state.scripts, state.link, state.keys, ttl_ms=_TTL_MS).begin(capability, upload)
+    await ResumableStore(state.scripts, state.link, state.keys, ttl_ms=_TTL_MS).create(capability, upload)
     return capability, file_id
 
 
@@ -179,12 +179,12 @@ async def test_an_upload_of_a_batch_that_lapsed_is_given_back(state: State, othe
     await stores[0].spend(nonce, [file_id])
     await state.link.call("DEL", state.keys.resumable(lapsed[0]), state.keys.resumable(finished))
 
-    seen = await asyncio.gather(*(stores[n % 2].use_of(nonce) for n in range(20)))
+    seen = await asyncio.gather(*(stores[n % 2].link_use(nonce) for n in range(20)))
 
     assert {(use.is_complete, use.file_ids) for use in seen} == {(False, (file_id,))}
     assert await state.link.call("HMGET", state.keys.grant(nonce), "begun", "open") == [b"2", b"1"]
     await state.link.call("DEL", state.keys.resumable(going_on[0]))
-    assert (await stores[0].use_of(nonce)).is_complete
+    assert (await stores[0].link_use(nonce)).is_complete
 
 
 async def test_a_batch_that_lapsed_altogether_was_never_begun(state: State) -> None:
@@ -196,7 +196,7 @@ async def test_a_batch_that_lapsed_altogether_was_never_begun(state: State) -> N
 
     await _claim(store, nonce, scope)
 
-    assert (await store.use_of(nonce)).scope == scope
+    assert (await store.link_use(nonce)).scope == scope
 
 
 async def test_a_full_batch_takes_another_upload_in_place_of_one_that_lapsed(state: State) -> None:
@@ -218,7 +218,7 @@ async def test_an_upload_that_was_terminated_is_given_back_once(state: State) ->
     await _begun(state, nonce, scope)
     await state.link.call("DEL", state.keys.resumable(capability))
 
-    await asyncio.gather(*(store.give_back(nonce, capability=capability) for _ in range(5)), store.use_of(nonce))
+    await asyncio.gather(*(store.release(nonce, capability=capability) for _ in range(5)), store.link_use(nonce))
 
     assert await state.link.call("HMGET", state.keys.grant(nonce), "begun", "open") == [b"1", b"1"]
 
@@ -227,17 +227,17 @@ async def test_an_upload_whose_end_is_unknown_is_never_given_back_by_itself(stat
     """Its file may be there: another upload in its place could be one too many."""
     scope, nonce, store = await state.open_session(), new_id(), _store(state)
     capability, _ = await _begun(state, nonce, scope)
-    await store.hold(nonce, capability)
+    await store.keep_place(nonce, capability)
     await state.link.call("DEL", state.keys.resumable(capability))
 
     with pytest.raises(Forbidden, match="in use"):
         await _claim(store, nonce, scope)
-    await store.give_back(nonce, capability=capability)
+    await store.release(nonce, capability=capability)
 
     await _claim(store, nonce, scope)
 
 
 async def test_holding_makes_no_link(state: State) -> None:
-    await _store(state).hold(nonce := new_id(), new_session_id())
+    await _store(state).keep_place(nonce := new_id(), new_session_id())
 
     assert await state.link.call("EXISTS", state.keys.grant(nonce)) == 0

@@ -96,7 +96,7 @@ def _size(records: Sequence[FileRecord]) -> int:
 
 
 async def _counted(state: State, scope: str) -> int:
-    return (await state.files.used(scope)).scope
+    return (await state.files.used_bytes(scope)).scope
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ async def test_jobs_of_a_killed_worker_complete_on_another(server: RedisServer, 
         for order, outcome in zip(orders, outcomes, strict=True):
             assert await _is_whole(state, root, order, outcome)
         records = [record for outcome in outcomes for record in _records(outcome)]
-        assert (await state.files.used("none")).total == _size(records)
+        assert (await state.files.used_bytes("none")).total == _size(records)
 
 
 async def test_a_worker_that_is_told_to_stop_lets_its_jobs_end(server: RedisServer, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ async def test_a_worker_that_is_told_to_stop_lets_its_jobs_end(server: RedisServ
 
         outcomes = await asyncio.gather(*runs)
         assert status == 0
-        assert await state.workers.live() == 0
+        assert await state.workers.count_live() == 0
         for order, outcome in zip(orders, outcomes, strict=True):
             assert await _is_whole(state, root, order, outcome)
 

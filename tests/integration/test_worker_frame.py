@@ -75,7 +75,7 @@ async def test_a_refusal_is_not_tried_again(state: State, tmp_path: Path) -> Non
     async def work(_stores: Stores, _order: Cleanup) -> CycleDone:
         nonlocal runs
         runs += 1
-        raise OverQuota(wanted_bytes=2, used_bytes=3, budget_bytes=4)
+        raise OverQuota(size_bytes=2, used_bytes=3, budget_bytes=4)
 
     async with _working(state, tmp_path, work) as queue:
         with pytest.raises(OverQuota, match="2 bytes do not fit"):

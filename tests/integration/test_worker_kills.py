@@ -75,7 +75,7 @@ async def _world(server: RedisServer, tmp_path: Path) -> AsyncIterator[World]:
     async with opened_world(server.address, tmp_path / "root") as world:
         # Workers reconcile a storage with a Redis that knows nothing of it: then there would be no orphans.
         reconciliation = ReconciliationStore(world.state.scripts, world.state.link, world.state.keys, NO_LIMITS)
-        await reconciliation.publish(Reconciled(begun_ms=1, finished_ms=1))
+        await reconciliation.save(Reconciled(begun_ms=1, finished_ms=1))
         yield world
 
 
@@ -140,7 +140,7 @@ async def test_a_clean_up_that_was_killed_is_gone_on_with(server: RedisServer, t
 
         await _killed_at(world, tmp_path, _periodic(Cleanup(), is_done), is_time)
 
-        assert await world.state.files.used(world.scope) == UsedBytes(5, 5)
+        assert await world.state.files.used_bytes(world.scope) == UsedBytes(5, 5)
         age(world.root)
         await world.sweep()  # what the first one had no time to unlink
         assert files_below(world.root) == [place(record) for record in kept]
@@ -199,7 +199,7 @@ async def test_an_upload_whose_worker_was_killed_while_it_evicted_is_finished(
         done = await _killed_at(world, tmp_path, _once(order), is_time, "0", "300", str(_MANY))
 
         assert isinstance(done, UploadsDone)
-        assert await world.state.files.used(world.scope) == UsedBytes(_MANY, _MANY)
+        assert await world.state.files.used_bytes(world.scope) == UsedBytes(_MANY, _MANY)
         age(world.root)
         await world.sweep()
         assert files_below(world.root) == [place(done.records[0])]
@@ -250,7 +250,7 @@ async def _is_exact(world: World) -> None:
     ids = [file_id.decode() for file_id in await link.call("HKEYS", keys.files(world.scope))]
     records = [await world.state.files.get(world.scope, file_id) for file_id in ids]
     size = sum(record.size_bytes for record in records)
-    assert await world.state.files.used(world.scope) == UsedBytes(size, size)
+    assert await world.state.files.used_bytes(world.scope) == UsedBytes(size, size)
     age(world.root)
     await world.sweep()
     parts = [upload_parts(record.scope, record.id, record.stored_name) for record in records]

@@ -12,7 +12,7 @@ from longshore.shared.state.files import FileGone
     "err",
     [
         NotFound("gone"), SessionGone("ended"), DiskFull("full"), StoreDown("down"), WorkerDown("late"),
-        OverQuota(wanted_bytes=3, used_bytes=2, budget_bytes=4),
+        OverQuota(size_bytes=3, used_bytes=2, budget_bytes=4),
     ],
 )
 def test_an_error_arrives_as_the_class_that_left(err: LongshoreError) -> None:

@@ -104,7 +104,7 @@ class Appending:
         """Say that we still write, and how far we are on disk. Raises UploadBusy when another has taken over."""
         if keep:
             self._noted = await writer.flush()
-        await self._store.advance(self._capability, writer=self._token, offset=self._noted, for_ms=WRITE_MS)
+        await self._store.advance(self._capability, writer=self._token, offset=self._noted, lease_ms=WRITE_MS)
         self._noted_s = monotonic_s()
 
     async def _flushed(self, writer: PartWriter, checksum: Checksum) -> int:
@@ -150,14 +150,14 @@ async def _finish(
     app: web.Application, capability: str, token: str, upload: ResumableUpload, order: FinaliseUpload, sha256: str
 ) -> None:
     store, size = app[RESUMABLE], upload.size_bytes
-    await store.advance(capability, writer=token, offset=size, for_ms=WRITE_MS)
+    await store.advance(capability, writer=token, offset=size, lease_ms=WRITE_MS)
     keeper = app[TASKS].start(_keep(store, capability, token, size), name="keep_resumable")
     try:
         sha256 = sha256 or await app[BLOBS].sha256(*_places(upload))
         if upload.sha256 not in ("", sha256):
             raise BadRequest("the sha256 of the file does not match what arrived; upload it again")
         if upload.nonce:
-            await app[GRANTS].hold(upload.nonce, capability)
+            await app[GRANTS].keep_place(upload.nonce, capability)
         _ = await app[QUEUE].run(_with_digest(order, sha256), timeout_s=_FINALISE_S)
     except (WorkerDown, StoreDown):
         keeper.cancel()
@@ -179,7 +179,7 @@ async def _keep(store: ResumableStore, capability: str, token: str, offset: int)
     while True:
         await asyncio.sleep(_TICK_S)
         with contextlib.suppress(LongshoreError):
-            await store.advance(capability, writer=token, offset=offset, for_ms=WRITE_MS)
+            await store.advance(capability, writer=token, offset=offset, lease_ms=WRITE_MS)
 
 
 def _places(upload: ResumableUpload) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -203,15 +203,15 @@ def _order(upload: ResumableUpload) -> FinaliseUpload:
 
 async def discard(app: web.Application, capability: str, upload: ResumableUpload) -> None:
     """Leave nothing of an upload whose writer we are; its link opens another in its place."""
-    await app[RESUMABLE].drop(capability)
+    await app[RESUMABLE].delete(capability)
     if upload.reservation:
-        app[RESERVATIONS].give_back(upload.scope, upload.reservation)
+        app[RESERVATIONS].release(upload.scope, upload.reservation)
     await app[BLOBS].discard(layout.staging_parts(upload.file_id))
     if upload.nonce:
-        await app[GRANTS].give_back(upload.nonce, capability=capability)
+        await app[GRANTS].release(upload.nonce, capability=capability)
 
 
 async def take(request: web.Request, capability: str, *, offset: int | None) -> tuple[str, Progress]:
     """Become the writer: its token, and where the upload is. Raises NotFound, OffsetConflict, UploadBusy."""
     token = ids.new_id()
-    return token, await request.app[RESUMABLE].take(capability, writer=token, offset=offset, for_ms=WRITE_MS)
+    return token, await request.app[RESUMABLE].acquire(capability, writer=token, offset=offset, lease_ms=WRITE_MS)

@@ -102,7 +102,7 @@ async def claimed(request: web.Request, grant: Grant, server: str) -> AsyncItera
         raise
     except BaseException:
         if "finalising" not in context_of(request).counts:
-            await request.app[GRANTS].give_back(grant.nonce)
+            await request.app[GRANTS].release(grant.nonce)
         raise
     await consume(request.app, grant.nonce, server, made)
 

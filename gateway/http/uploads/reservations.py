@@ -25,7 +25,7 @@ def declared_bytes(request: web.Request) -> int | None:
 async def set_aside(request: web.Request, scope: str, size_bytes: int, *, for_ms: int) -> str:
     """Hold room for so long, whatever becomes of the request; the name of what is held, as `reserved` has it."""
     store = request.app[RESERVATIONS]
-    return await store.reserve(scope, size_bytes, for_ms=for_ms) if size_bytes and store.is_on else ""
+    return await store.reserve(scope, size_bytes, ttl_ms=for_ms) if size_bytes and store.is_enabled else ""
 
 
 @asynccontextmanager
@@ -35,7 +35,7 @@ async def reserved(request: web.Request, scope: str, size_bytes: int | None) -> 
     "" where no budget is set or the size is unknown: then the commit alone decides. Raises OverQuota, StoreDown.
     """
     store = request.app[RESERVATIONS]
-    if not size_bytes or not store.is_on:
+    if not size_bytes or not store.is_enabled:
         yield ""
         return
     name = await store.reserve(scope, size_bytes)
@@ -44,7 +44,7 @@ async def reserved(request: web.Request, scope: str, size_bytes: int | None) -> 
         yield name
     finally:
         keeper.cancel()
-        store.give_back(scope, name)
+        store.release(scope, name)
 
 
 async def _keep(store: ReservationStore, scope: str, name: str) -> None:

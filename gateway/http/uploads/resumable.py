@@ -169,13 +169,13 @@ async def _begin(request: web.Request, grant: Grant, upload: ResumableUpload) ->
         reservation = await set_aside(request, grant.scope, upload.size_bytes, for_ms=store.ttl_ms)
         await blobs.create_staged(upload.file_id)
         known = msgspec.structs.replace(upload, scope=grant.scope, nonce=grant.nonce, reservation=reservation)
-        await store.begin(capability, known)
+        await store.create(capability, known)
     except BaseException:
         if reservation:
-            request.app[RESERVATIONS].give_back(grant.scope, reservation)
+            request.app[RESERVATIONS].release(grant.scope, reservation)
         await blobs.discard(layout.staging_parts(upload.file_id))
         if grant.nonce:
-            await request.app[GRANTS].give_back(grant.nonce)
+            await request.app[GRANTS].release(grant.nonce)
         raise
     return capability
 
@@ -186,7 +186,7 @@ async def _found(request: web.Request, server: str) -> Progress:
     gone = NotFound("no upload is under way at this address; it may have expired: begin again")
     if not is_id(capability):
         raise gone
-    progress = await request.app[RESUMABLE].look(capability)
+    progress = await request.app[RESUMABLE].get(capability)
     if progress.upload.server != server:
         raise gone
     if request.headers.get(SESSION_HEADER) not in (None, progress.upload.scope):

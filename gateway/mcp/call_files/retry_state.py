@@ -68,7 +68,7 @@ async def opened(exchange: Exchange, params: jsonrpc.RawMap) -> RetryState | Non
         raise InvalidState("this requestState is not of this caller and this request; make the call again without it")
     if found.expires_ms <= now_ms():
         raise InvalidState("this requestState has expired; make the call again without it")
-    if found.artifact_id and await exchange.request.app[FILES].found(scope, [found.artifact_id]):
+    if found.artifact_id and await exchange.request.app[FILES].find(scope, [found.artifact_id]):
         raise InvalidState("the call of this requestState has ended; make the call again without it")
     if found.has_state:
         params["requestState"] = jsonrpc.raw(state)

@@ -42,7 +42,7 @@ class Leases:
         if lease:
             del self._running[lease]
             self._sessions.release_call(session_id, lease)
-            self._files.free(session_id, lease, self._used.pop(lease, ()))
+            self._files.release_uses(session_id, lease, self._used.pop(lease, ()))
             self._reserved.pop(lease, None)
 
     async def use(self, session_id: str, lease: str, ids: Sequence[str]) -> list[FileRecord]:
@@ -81,9 +81,9 @@ class Leases:
         """Renew what runs, once."""
         held = [self._sessions.renew_call(session_id, lease) for lease, session_id in self._running.items()]
         held += [self._sessions.renew_stream(session_id, lease) for lease, session_id in self._streams.items()]
-        held += [self._files.hold(self._running[lease], lease, ids) for lease, ids in self._used.items()]
+        held += [self._files.renew_uses(self._running[lease], lease, ids) for lease, ids in self._used.items()]
         held += [
-            self._files.hold_pending(self._running[lease], artifact_id, grace_ms=grace_ms)
+            self._files.renew_pending(self._running[lease], artifact_id, grace_ms=grace_ms)
             for lease, (artifact_id, grace_ms) in self._reserved.items()
         ]
         for start in range(0, len(held), _AT_ONCE):
