@@ -65,8 +65,8 @@ def _description(key: KeySchema) -> str:
     if key.key_class is KeyClass.SUPERSEDED:
         return f"{key.options.description} Not needed: {key.options.superseded_by}."
     if key.options.not_yet:
-        return f"{key.options.description} Later: {', '.join(map(show, key.options.not_yet))}."
-    also = f" Also taken: {', '.join(f'`{show(value)}`' for value in key.off)}." if key.off else ""
+        return f"{key.options.description} Not available yet: {', '.join(map(show, key.options.not_yet))}."
+    also = f" Also accepted: {', '.join(f'`{show(value)}`' for value in key.off)}." if key.off else ""
     return key.options.description + also
 
 

@@ -1,4 +1,4 @@
-"""What `longshore check` shows."""
+"""Output of `longshore check`: the effective configuration, with secrets masked."""
 
 import re
 from pathlib import Path
@@ -47,7 +47,7 @@ def _parse(text: str) -> Config:
     return parse_config(text, environ={})
 
 
-def test_what_is_shown_loads_to_the_same_configuration() -> None:
+def test_the_output_loads_to_the_same_configuration() -> None:
     config = _parse(_OPEN)
 
     assert _parse(render_effective(config)) == config
@@ -60,7 +60,7 @@ def test_no_secret_is_shown() -> None:
     assert len(re.findall(r"\*{8}", shown)) == 8
 
 
-def test_what_has_no_effect_is_said_behind_the_configuration() -> None:
+def test_keys_without_effect_are_listed_after_the_configuration() -> None:
     shown = render_effective(parse_config(_FULL, environ=_SECRETS))
 
     comments = [line for line in shown.splitlines() if line.startswith("# ")]
@@ -68,7 +68,7 @@ def test_what_has_no_effect_is_said_behind_the_configuration() -> None:
     assert comments[2].startswith("# LONGSHORE_REDIS_URL is set and wins: redis://:")
 
 
-def test_a_feature_that_is_off_is_not_shown_as_if_it_were_on(tmp_path: Path) -> None:
+def test_keys_of_features_that_are_not_available_are_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(_OPEN)
 

@@ -1,4 +1,4 @@
-"""Questions whose answer takes more than one key: inheritance, the Redis URL, secrets, prefixes."""
+"""Values derived from several keys: inheritance, the Redis URL, secrets, prefixes."""
 
 from urllib.parse import unquote, urlsplit
 
@@ -43,7 +43,7 @@ def _config(redis: Redis | None = None, **core: object) -> Config:
     "core, server, adapter, expected",
     [(60, None, None, 60.0), (60, 5, None, 5.0), (60, 5, 2, 2.0), (None, None, None, None), (None, 5, None, 5.0)],
 )
-def test_the_nearest_timeout_counts(
+def test_the_timeout_of_the_adapter_precedes_that_of_the_server_and_of_core(
     core: int | None, server: int | None, adapter: int | None, expected: float | None
 ) -> None:
     config = _config(defaults=Defaults(tool_call_timeout_seconds=core))
@@ -52,7 +52,7 @@ def test_the_nearest_timeout_counts(
     assert config.tool_timeout_s(_server(ToolDefaults(tool_call_timeout_seconds=server)), consumer) == expected
 
 
-def test_a_call_without_an_adapter_has_its_server_s_timeout() -> None:
+def test_a_call_without_an_adapter_has_the_timeout_of_its_server() -> None:
     server = _server(ToolDefaults(tool_call_timeout_seconds=7))
 
     assert _config().tool_timeout_s(server) == 7.0
@@ -68,7 +68,7 @@ def test_a_call_without_an_adapter_has_its_server_s_timeout() -> None:
         (True, True, True, False, False),
     ],
 )
-def test_the_nearest_word_on_raw_output_counts(
+def test_raw_output_is_set_by_the_adapter_else_the_server_else_core(
     core: bool | None, server: bool | None, overrides: bool | None, own: bool | None, expected: bool
 ) -> None:
     config = _config(defaults=Defaults(allow_raw_output=core))
@@ -108,19 +108,19 @@ def test_a_server_is_found_by_its_id() -> None:
         (Redis(url="unix:///run/r.sock?db=1"), "unix:///run/r.sock?db=1"),
     ],
 )
-def test_the_redis_url_comes_from_its_parts_or_as_a_whole(redis: Redis | None, url: str | None) -> None:
+def test_the_redis_url_is_built_from_its_parts_or_configured(redis: Redis | None, url: str | None) -> None:
     assert _config(redis).redis_url() == url
 
 
 @pytest.mark.parametrize("redis", [None, Redis(host="h"), Redis(url="redis://other")])
-def test_the_variable_wins(redis: Redis | None) -> None:
+def test_the_redis_url_of_the_environment_takes_precedence(redis: Redis | None) -> None:
     config = msgspec.structs.replace(_config(redis), redis_url_variable="unix:///run/r.sock")
 
     assert config.redis_url() == "unix:///run/r.sock"
 
 
 @given(user=st.text(min_size=1), password=st.text(min_size=1))
-def test_any_login_survives_the_way_into_the_url(user: str, password: str) -> None:
+def test_the_redis_url_encodes_any_user_and_password(user: str, password: str) -> None:
     url = _config(Redis(host="h", username=user, password=password)).redis_url()
 
     assert url is not None
@@ -141,7 +141,7 @@ def test_links_are_signed_with_the_secret_else_the_token(auth: Auth, secret: str
     assert _config(auth=auth).signing_secret_setting() == secret
 
 
-def test_every_secret_is_known() -> None:
+def test_secrets_include_those_in_urls() -> None:
     config = msgspec.structs.replace(
         _config(
             Redis(host="h", password="redis123"),
@@ -157,7 +157,7 @@ def test_every_secret_is_known() -> None:
     assert {"p@ss1234", "p%40ss1234", "query12", "variable1"} <= known
 
 
-def test_headers_that_may_carry_credentials_are_known_by_name() -> None:
+def test_secret_headers_are_those_that_may_carry_credentials() -> None:
     named = ClientHeaders(passthrough=("X-Tenant",), required=("X-Team",))
     upstream = Upstream(url=_URL, static_headers={"X-Key": "static123"}, client_headers=named)
     config = msgspec.structs.replace(

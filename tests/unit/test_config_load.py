@@ -1,4 +1,4 @@
-"""Loading a file: what it may contain, every fault at once, and the rules that take more than one key."""
+"""Loading of configuration files: faults, variables, YAML features, and checks that involve several keys."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ def load(tmp_path: Path) -> "Loader":
 
 
 class Loader:
-    """Writes a text to a file and loads it."""
+    """Writes text to a file and loads it."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -100,7 +100,7 @@ def test_every_fault_is_reported_at_once_with_its_line_and_path(load: Loader) ->
         ("core: {\"a\\nb\": 1}", "'a\\nb'"),
     ],
 )
-def test_a_fault_says_what_is_allowed_and_what_is_near(load: Loader, text: str, said: str) -> None:
+def test_a_fault_names_the_accepted_values_and_the_most_similar_name(load: Loader, text: str, said: str) -> None:
     (fault,) = load.faults(text + _SERVER)
 
     assert said in str(fault)
@@ -143,14 +143,14 @@ _CHARACTERS = st.characters(exclude_categories=["Cs"])
 
 
 @given(text=st.lists(st.sampled_from(_PIECES) | _CHARACTERS, max_size=40).map("".join))
-def test_any_other_text_is_refused_with_its_faults(text: str) -> None:
+def test_any_text_that_is_not_a_configuration_is_refused_with_faults(text: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         parse_config(text, environ={})
 
     assert refusal.value.faults
 
 
-def test_aliases_cannot_blow_up(load: Loader) -> None:
+def test_expanded_aliases_are_limited(load: Loader) -> None:
     lines = ["a0: &a0 [x,x,x,x,x,x,x,x,x,x]"]
     lines += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
 
@@ -175,7 +175,7 @@ def test_files_that_cannot_be_read_are_faults(tmp_path: Path) -> None:
         assert said in str(refusal.value)
 
 
-def test_values_keep_what_is_written_whatever_yaml_thinks_of_it(load: Loader) -> None:
+def test_values_keep_their_text_regardless_of_yaml_types(load: Loader) -> None:
     config = load("""\
         \ufeffcore:
           auth: {token: 0123, signing_secret: yes}
@@ -194,7 +194,7 @@ def test_values_keep_what_is_written_whatever_yaml_thinks_of_it(load: Loader) ->
     assert config.servers[0].upstream.static_headers == {"X-Version": "1.10", "X-Empty": ""}
 
 
-def test_variables_fill_keys_of_any_kind(load: Loader, tmp_path: Path) -> None:
+def test_variables_work_in_keys_of_any_type(load: Loader, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("s3cret\n")
 
@@ -226,7 +226,7 @@ def test_a_secret_from_a_variable_is_in_no_message(load: Loader) -> None:
     assert "hünter2" not in str(other)
 
 
-def test_merges_bring_keys_in_and_own_keys_win(load: Loader) -> None:
+def test_merged_keys_yield_to_own_keys(load: Loader) -> None:
     config = load("""\
         servers:
           - &first
@@ -243,7 +243,7 @@ def test_merges_bring_keys_in_and_own_keys_win(load: Loader) -> None:
     assert config.servers[1].tool_defaults.tool_call_timeout_seconds == 5
 
 
-def test_the_alias_of_a_key_is_taken_and_both_are_refused(load: Loader) -> None:
+def test_the_alias_of_a_key_is_accepted_and_both_names_at_once_are_refused(load: Loader) -> None:
     adapter = "    adapters:\n      - {{type: artifact_producer, tools: [t], output_path_argument: p, {} }}\n"
 
     config = load(_SERVER + adapter.format("include_raw_output: true"))
@@ -281,7 +281,7 @@ _PRODUCER = "    adapters: [{type: artifact_producer, tools: [t], output_locator
         ("uploads: {require_sha256: true}\nfiles: {openai_file_params: true}" + _SERVER, "files.openai_file_params"),
     ],
 )
-def test_keys_that_contradict_each_other_are_refused(load: Loader, text: str, path: str) -> None:
+def test_contradictory_keys_are_refused(load: Loader, text: str, path: str) -> None:
     (fault,) = load.faults(text)
 
     assert fault.path == path
@@ -303,18 +303,18 @@ def test_keys_that_contradict_each_other_are_refused(load: Loader, text: str, pa
         "core: {trusted_proxies: [10.0.0.0/8]}\nfiles: {sep_2631: true}",
     ],
 )
-def test_keys_that_agree_are_taken(load: Loader, text: str) -> None:
+def test_consistent_keys_are_accepted(load: Loader, text: str) -> None:
     assert load(text + _SERVER).servers[0].id == "a"
 
 
-def test_a_wrong_redis_variable_is_a_fault_that_hides_it(load: Loader) -> None:
+def test_an_invalid_redis_variable_is_a_fault_without_its_value(load: Loader) -> None:
     (fault,) = load.faults(_SERVER, {"LONGSHORE_REDIS_URL": "http://u:hunter2@h"})
 
     assert "LONGSHORE_REDIS_URL" in fault.text
     assert "hunter2" not in fault.text
 
 
-def test_processes_of_their_own_need_a_redis_that_can_be_shared(load: Loader) -> None:
+def test_separate_processes_require_a_shared_redis(load: Loader) -> None:
     private = load(_SERVER)
     named = load(_SERVER, {"LONGSHORE_REDIS_URL": "redis://h"})
     configured = load("state_persistence: {type: redis, redis: {host: h}}" + _SERVER)
@@ -325,7 +325,7 @@ def test_processes_of_their_own_need_a_redis_that_can_be_shared(load: Loader) ->
         require_shared_redis(private)
 
 
-def test_the_file_is_the_argument_else_the_variable_else_the_one_here() -> None:
+def test_the_file_is_the_argument_else_the_variable_else_config_yaml() -> None:
     environ = {"MCP_ADAPTER_CONFIG": "/etc/a.yaml"}
 
     assert find_config(Path("b.yaml"), environ=environ) == Path("b.yaml")

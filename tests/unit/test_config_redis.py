@@ -1,4 +1,4 @@
-"""Keys that say which Redis: what may stand together, and the address that comes of it."""
+"""Keys of the Redis server: combinations that are accepted, and the resulting address."""
 
 from pathlib import Path
 
@@ -32,14 +32,14 @@ def _load(text: str, **environ: str) -> Config:
         ("{type: redis, redis: {sentinel: {master_name: m}}}", f"{_REDIS}.host"),
     ],
 )
-def test_a_shared_redis_is_named_once_and_never_wiped(state: str, path: str) -> None:
+def test_a_second_address_and_a_refresh_of_a_shared_redis_are_refused(state: str, path: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         _load(f"state_persistence: {state}" + _SERVER)
 
     assert [fault.path for fault in refusal.value.faults] == [path]
 
 
-def test_sentinels_take_the_place_of_a_host() -> None:
+def test_sentinels_replace_the_host() -> None:
     hosts = "[s1, 's2:1', '[::1]:2', '::1']"
     config = _load(f"state_persistence: {{type: redis, redis: {{db: 2, sentinel: {{hosts: {hosts}}}}}}}" + _SERVER)
 
@@ -56,7 +56,7 @@ def _address(redis: str, **environ: str) -> RedisAddress:
     return configured_address(_load(f"state_persistence: {{type: redis, redis: {redis}}}" + _SERVER, **environ))
 
 
-def test_every_key_arrives_in_the_address() -> None:
+def test_the_address_contains_every_key() -> None:
     keys = "{host: h, port: 1, db: 3, username: u, password: 'p:/@', tls: true, ca_file: /ca.pem, ping_seconds: 2}"
 
     assert _address(keys) == RedisAddress(
@@ -77,19 +77,19 @@ def test_every_key_arrives_in_the_address() -> None:
         ("{sentinel: {hosts: [s]}, tls: true}", True, False),
     ],
 )
-def test_which_ways_are_encrypted_and_verified(redis: str, tls: bool, insecure: bool) -> None:
+def test_the_address_uses_tls_and_verifies_certificates_as_configured(redis: str, tls: bool, insecure: bool) -> None:
     address = _address(redis)
 
     assert (address.tls, address.tls_insecure) == (tls, insecure)
 
 
-def test_the_variable_wins_over_sentinels() -> None:
+def test_the_variable_takes_precedence_over_sentinels() -> None:
     address = _address("{sentinel: {hosts: [s]}, ping_seconds: 1}", LONGSHORE_REDIS_URL="redis://other:7/1")
 
     assert address == RedisAddress(host="other", port=7, db=1, ping_s=1.0)
 
 
-def test_the_secrets_of_sentinels_are_known_as_such() -> None:
+def test_the_password_of_sentinels_is_a_secret() -> None:
     config = _load("state_persistence: {redis: {sentinel: {password: hunter22}}}" + _SERVER)
 
     assert "hunter22" in config.secrets()

@@ -13,7 +13,7 @@ from longshore.shared.config import ConfigError, reference
 from longshore.shared.config.keys import Key, KeyClass
 from longshore.shared.config.load import parse_config
 from longshore.shared.config.schema import KEYS, REQUIRED, ROOT, KeySchema, SectionSchema, derive_schema
-from longshore.shared.config.text_types import Text
+from longshore.shared.config.text_types import Sha256, Text
 from longshore.shared.config.value_types import (
     Boolean,
     ByteSize,
@@ -95,12 +95,12 @@ def test_a_key_that_a_server_overrides_has_the_type_and_class_of_the_key_in_core
 
 _OPTIONAL = [key for key in KEYS if key.default is not REQUIRED]
 _WORKING = [key for key in _OPTIONAL if key.key_class is KeyClass.WORKS]
-_ABSENT = [key for key in KEYS if key.key_class is KeyClass.LATER]
-_OLD = [key for key in KEYS if key.key_class is KeyClass.SUPERSEDED]
+_MISSING = [key for key in KEYS if key.key_class is KeyClass.LATER]
+_SUPERSEDED = [key for key in KEYS if key.key_class is KeyClass.SUPERSEDED]
 
 
 def _file(key: KeySchema, value: object) -> str:
-    """A file that names `key` alone besides what is required."""
+    """A file with `key` and the required keys."""
     server: dict[str, object] = {"id": "a", "mount_path": "/mcp/a", "upstream": {"url": "http://u/mcp"}}
     document: dict[str, object] = {"servers": [server]}
     *parents, name = key.path.split(".")
@@ -112,8 +112,8 @@ def _file(key: KeySchema, value: object) -> str:
         if parent == "servers[]":
             level = server
         elif parent.startswith("adapters["):
-            kind = parent.removeprefix("adapters[").removesuffix("]")
-            level["adapters"] = [{"type": kind, "tools": ["t"]} | _needed(kind)]
+            tag = parent.removeprefix("adapters[").removesuffix("]")
+            level["adapters"] = [{"type": tag, "tools": ["t"]} | _required(tag)]
             level = level["adapters"][0]  # type: ignore[index]
         elif parent == "tokens[]":
             level["tokens"] = [{"name": "n", "token_sha256": "0" * 64, "token": "t"}]
@@ -124,11 +124,11 @@ def _file(key: KeySchema, value: object) -> str:
     return yaml.safe_dump(document)
 
 
-def _needed(kind: str) -> dict[str, object]:
-    return {"file_path_argument": "path"} if kind == "upload_consumer" else {"output_path_argument": "path"}
+def _required(tag: str) -> dict[str, object]:
+    return {"file_path_argument": "path"} if tag == "upload_consumer" else {"output_path_argument": "path"}
 
 
-def _spelled(key: KeySchema, value: Value | object) -> object:
+def _written(key: KeySchema, value: Value | object) -> object:
     if isinstance(key.value_type, FileMode):
         return f"{value:04o}"
     return list(value) if isinstance(value, tuple) else value
@@ -136,16 +136,16 @@ def _spelled(key: KeySchema, value: Value | object) -> object:
 
 @pytest.mark.parametrize("key", _OPTIONAL, ids=lambda key: key.path)
 def test_the_default_of_every_key_can_be_written(key: KeySchema) -> None:
-    config = parse_config(_file(key, _spelled(key, key.default)), environ={})
+    config = parse_config(_file(key, _written(key, key.default)), environ={})
 
     expected = [] if key.key_class is KeyClass.WORKS else [key.key_class.value]
     assert [notice.kind for notice in config.notices] == expected
 
 
-@pytest.mark.parametrize("key", _ABSENT, ids=lambda key: key.path)
-def test_what_turns_an_absent_feature_off_is_taken_with_a_notice(key: KeySchema) -> None:
+@pytest.mark.parametrize("key", _MISSING, ids=lambda key: key.path)
+def test_a_value_that_turns_a_missing_feature_off_is_accepted_with_a_notice(key: KeySchema) -> None:
     for value in key.off:
-        config = parse_config(_file(key, _spelled(key, value)), environ={})
+        config = parse_config(_file(key, _written(key, value)), environ={})
 
         assert [notice.kind for notice in config.notices] == ["later"]
         assert config.notices[0].path == key.path.replace("[]", "[0]")
@@ -153,21 +153,20 @@ def test_what_turns_an_absent_feature_off_is_taken_with_a_notice(key: KeySchema)
 
 
 def _other(key: KeySchema) -> object:
-    """A value of the key's kind that is neither its default nor turns it off."""
-    kind = key.value_type
-    if isinstance(kind, Choice):
-        return next(word for word in kind.options if word != key.default and word not in key.off)
-    if isinstance(kind, Boolean):
+    """A valid value of the key that is neither its default nor turns a feature off."""
+    if isinstance(key.value_type, Choice):
+        return next(option for option in key.value_type.options if option not in (key.default, *key.off))
+    if isinstance(key.value_type, Boolean):
         return key.default is not True and True not in key.off
     values: dict[type[ValueType], object] = {Integer: 4, ByteSize: 4, Ratio: 0.5, MapOf: {"x-a": "b"}, ListOf: ["x"]}
-    return values.get(type(kind), "http://x/y")
+    return values.get(type(key.value_type), "http://x/y")
 
 
-_ASKING = [key for key in _ABSENT if not {True, False} <= {key.default, *key.off}]
+_REFUSED = [key for key in _MISSING if not {True, False} <= {key.default, *key.off}]
 
 
-@pytest.mark.parametrize("key", _ASKING, ids=lambda key: key.path)
-def test_asking_for_an_absent_feature_is_refused_and_names_what_is_taken(key: KeySchema) -> None:
+@pytest.mark.parametrize("key", _REFUSED, ids=lambda key: key.path)
+def test_a_value_that_needs_a_missing_feature_is_refused_with_the_accepted_values(key: KeySchema) -> None:
     with pytest.raises(ConfigError) as refusal:
         parse_config(_file(key, _other(key)), environ={})
 
@@ -178,8 +177,8 @@ def test_asking_for_an_absent_feature_is_refused_and_names_what_is_taken(key: Ke
     assert show(key.default) in fault.text
 
 
-@pytest.mark.parametrize("key", _OLD, ids=lambda key: key.path)
-def test_a_superseded_key_is_taken_with_one_warning_that_names_what_replaces_it(key: KeySchema) -> None:
+@pytest.mark.parametrize("key", _SUPERSEDED, ids=lambda key: key.path)
+def test_a_superseded_key_is_accepted_with_one_notice_that_names_the_replacement(key: KeySchema) -> None:
     config = parse_config(_file(key, _other(key)), environ={})
 
     (notice,) = config.notices
@@ -187,14 +186,16 @@ def test_a_superseded_key_is_taken_with_one_warning_that_names_what_replaces_it(
     assert key.options.superseded_by in notice.text
 
 
-_UNFIT: dict[type[ValueType], str] = {Integer: "many", Boolean: "perhaps", ByteSize: "big", Choice: "?", FileMode: "9"}
-_STRICT = [key for key in (*_WORKING, *_OLD) if type(key.value_type) in _UNFIT]
+_INVALID: dict[type[ValueType], str] = {
+    Integer: "many", Boolean: "perhaps", ByteSize: "big", Choice: "?", FileMode: "9",
+}
+_VALIDATED = [key for key in (*_WORKING, *_SUPERSEDED) if type(key.value_type) in _INVALID]
 
 
-@pytest.mark.parametrize("key", _STRICT, ids=lambda key: key.path)
-def test_a_value_that_does_not_fit_is_refused_and_names_what_is_allowed(key: KeySchema) -> None:
+@pytest.mark.parametrize("key", _VALIDATED, ids=lambda key: key.path)
+def test_an_invalid_value_is_refused_with_the_accepted_values(key: KeySchema) -> None:
     with pytest.raises(ConfigError) as refusal:
-        parse_config(_file(key, _UNFIT[type(key.value_type)]), environ={})
+        parse_config(_file(key, _INVALID[type(key.value_type)]), environ={})
 
     (fault,) = refusal.value.faults
     assert fault.line > 0
@@ -202,7 +203,7 @@ def test_a_value_that_does_not_fit_is_refused_and_names_what_is_allowed(key: Key
 
 
 @pytest.mark.parametrize("key", _WORKING, ids=lambda key: key.path)
-def test_null_is_taken_only_where_the_table_says_so(key: KeySchema) -> None:
+def test_null_is_accepted_in_nullable_keys_only(key: KeySchema) -> None:
     takes_null = key.value_type.nullable or isinstance(key.value_type, ListOf | MapOf)
 
     if takes_null:
@@ -210,6 +211,18 @@ def test_null_is_taken_only_where_the_table_says_so(key: KeySchema) -> None:
         return
     with pytest.raises(ConfigError, match="must not be null"):
         parse_config(_file(key, None), environ={})
+
+
+_SECRETS = [key for key in KEYS if key.options.secret and not isinstance(key.value_type, Sha256)]
+
+
+@pytest.mark.parametrize("key", _SECRETS, ids=lambda key: key.path)
+def test_the_value_of_every_secret_key_is_among_the_secrets(key: KeySchema) -> None:
+    values: dict[type[ValueType], object] = {MapOf: {"x-a": "hunter22"}, ListOf: ["hunter22"]}
+
+    config = parse_config(_file(key, values.get(type(key.value_type), "hunter22")), environ={})
+
+    assert "hunter22" in config.secrets()
 
 
 def test_the_documentation_names_every_key_with_its_class() -> None:

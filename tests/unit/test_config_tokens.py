@@ -1,4 +1,4 @@
-"""Named tokens in the configuration: what is taken, what is refused, and what is never shown."""
+"""Named tokens in the configuration: accepted, refused and masked."""
 
 import hashlib
 from textwrap import indent
@@ -21,7 +21,7 @@ def _load(tokens: str, auth: str = "enabled: true") -> Config:
     return parse_config(text, environ={"ADA": "of-ada"})
 
 
-def test_tokens_have_names_and_servers_and_come_from_variables() -> None:
+def test_tokens_have_names_and_servers_and_may_come_from_variables() -> None:
     config = _load('- {name: ada, token: "${ADA}", servers: [a]}\n- {name: bob, token_sha256: "' + "AB" * 32 + '"}')
 
     assert config.core.auth.tokens == (
@@ -29,7 +29,7 @@ def test_tokens_have_names_and_servers_and_come_from_variables() -> None:
     )
 
 
-def test_two_at_once_are_one_name_with_a_token_and_the_digest_of_another() -> None:
+def test_an_entry_may_have_a_token_and_the_digest_of_another() -> None:
     config = _load("- {name: ada, token: new-one, token_sha256: " + _HASH + "}")
 
     assert (config.core.auth.tokens[0].token, config.core.auth.tokens[0].token_sha256) == ("new-one", _HASH)
@@ -50,7 +50,7 @@ def test_two_at_once_are_one_name_with_a_token_and_the_digest_of_another() -> No
         ("- {name: ada, token: x1, sever: a}", "tokens[0].sever", "did you mean servers"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_without_repeating_the_token(tokens: str, path: str, text: str) -> None:
+def test_invalid_entries_are_refused_without_repeating_the_token(tokens: str, path: str, text: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         _load(tokens)
 
@@ -62,18 +62,18 @@ def test_what_cannot_be_meant_is_refused_without_repeating_the_token(tokens: str
     assert _HASH not in str(refusal.value)
 
 
-def test_a_named_token_does_not_take_the_name_or_the_value_of_the_one_token() -> None:
+def test_a_named_token_cannot_have_the_name_or_value_of_the_single_token() -> None:
     for entry in ("- {name: token, token: x1}", "- {name: ada, token: the-one}"):
         with pytest.raises(ConfigError, match=r"same as at core\.auth\.token"):
             _load(entry, auth="{enabled: true, token: the-one}".strip("{}").replace(", ", "\n    "))
 
 
-def test_auth_needs_some_way_in() -> None:
+def test_enabled_auth_requires_a_credential() -> None:
     with pytest.raises(ConfigError, match=r"core\.auth\.tokens"):
         parse_config(f"core: {{auth: {{enabled: true, tokens: []}}}}\n{_SERVERS}", environ={})
 
 
-def test_tokens_are_masked_and_known_as_secrets() -> None:
+def test_tokens_are_masked_and_are_secrets() -> None:
     config = _load("- {name: ada, token: secret-one, token_sha256: " + _HASH + "}")
 
     shown = render_effective(config)

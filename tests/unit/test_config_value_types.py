@@ -1,4 +1,4 @@
-"""Kinds of value: what each takes, what it makes of it, what it refuses."""
+"""Value types: parsing, normalisation and refusal of text."""
 
 from ipaddress import ip_network
 
@@ -46,7 +46,7 @@ def test_a_size_is_its_number_times_its_unit(number: int, unit: str, gap: str) -
 
 
 @given(text=st.text(max_size=12))
-def test_any_text_is_a_size_or_a_bad_value(text: str) -> None:
+def test_any_text_is_a_size_or_an_invalid_value(text: str) -> None:
     try:
         size = parse_size(text)
     except InvalidValue:
@@ -55,17 +55,17 @@ def test_any_text_is_a_size_or_a_bad_value(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1X", "Mi", "1i", "1 0", "1.5", "0.0001Ki", "1e3", "1KiBB", "٣", "1_000"])
-def test_what_is_not_a_size_is_refused(text: str) -> None:
+def test_text_that_is_not_a_size_is_refused(text: str) -> None:
     with pytest.raises(InvalidValue):
         parse_size(text)
 
 
-def test_a_fraction_counts_where_it_is_a_whole_number_of_bytes() -> None:
+def test_a_fraction_is_accepted_if_it_is_a_whole_number_of_bytes() -> None:
     assert (parse_size("1.5Ki"), parse_size("0.5MB")) == (1536, 500_000)
 
 
 @pytest.mark.parametrize(
-    "kind, text, value",
+    "value_type, text, value",
     [
         (Integer(), " 12 ", 12),
         (Integer(), "1_000", 1000),
@@ -101,12 +101,12 @@ def test_a_fraction_counts_where_it_is_a_whole_number_of_bytes() -> None:
         (RedisUrl(), "unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"),
     ],
 )
-def test_a_value_is_brought_into_its_one_form(kind: ScalarType, text: str, value: object) -> None:
-    assert kind.read(text) == value
+def test_a_value_is_normalised(value_type: ScalarType, text: str, value: object) -> None:
+    assert value_type.read(text) == value
 
 
 @pytest.mark.parametrize(
-    "kind, text",
+    "value_type, text",
     [
         (Integer(least=1), "0"),
         (Integer(), "-1"),
@@ -165,14 +165,14 @@ def test_a_value_is_brought_into_its_one_form(kind: ScalarType, text: str, value
         (RedisUrl(), "unix://socket"),
     ],
 )
-def test_what_does_not_fit_is_refused_without_being_repeated(kind: ScalarType, text: str) -> None:
+def test_invalid_text_is_refused_without_being_repeated(value_type: ScalarType, text: str) -> None:
     with pytest.raises(InvalidValue) as refusal:
-        kind.read(text)
+        value_type.read(text)
 
     assert len(text) < 8 or text not in str(refusal.value)
 
 
 @pytest.mark.parametrize("text", ["", "null", "~", " "])
-def test_null_may_come_from_a_variable_where_null_is_taken(text: str) -> None:
+def test_a_variable_may_contain_null_in_a_nullable_key(text: str) -> None:
     assert Integer(nullable=True).means_null(text)
     assert not Text(nullable=True).means_null("null")

@@ -1,4 +1,4 @@
-"""`${NAME}`, `${NAME:-default}`, `${file:PATH}` and `$${`."""
+"""Substitution of `${NAME}`, `${NAME:-default}`, `${file:PATH}` and `$${`."""
 
 import pytest
 from hypothesis import given
@@ -56,7 +56,7 @@ def test_references_are_replaced(text: str, value: str) -> None:
         ("${UNSET:-${A}}", "$${"),
     ],
 )
-def test_what_cannot_be_replaced_is_a_fault(text: str, said: str) -> None:
+def test_a_reference_without_a_value_is_invalid(text: str, said: str) -> None:
     variables = _variables(A="one", EMPTY="")
 
     with pytest.raises(InvalidValue) as refusal:
@@ -66,10 +66,10 @@ def test_what_cannot_be_replaced_is_a_fault(text: str, said: str) -> None:
 
 
 @given(value=st.text(min_size=1))
-def test_what_is_put_in_is_not_searched_again(value: str) -> None:
+def test_substitution_is_not_recursive(value: str) -> None:
     assert _variables(A=value).substitute("${A}") == value
 
 
 @given(text=st.text())
-def test_any_text_can_be_written(text: str) -> None:
+def test_any_text_can_be_escaped(text: str) -> None:
     assert _variables().substitute(text.replace("${", "$${")) == text

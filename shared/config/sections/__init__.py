@@ -1,1 +1,1 @@
-"""Sections of the configuration file: each key is stated here, once, as an annotated field."""
+"""Sections of the configuration file. Each key is one annotated field: value type, default, class, description."""

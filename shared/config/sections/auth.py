@@ -1,4 +1,4 @@
-"""The parts of `core` that say who may call: `core.auth` and `core.cors`."""
+"""Sections `core.auth` and `core.cors`: authentication of callers, and origins of web pages."""
 
 from typing import Annotated
 
@@ -14,70 +14,72 @@ _ALGORITHMS = (
 
 
 class NamedToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A static credential of its own principal. At least one of `token` and `token_sha256` is set; both open."""
+    """Static token of one principal. `token`, `token_sha256` or both are set; either is accepted."""
 
-    name: Annotated[str, PrincipalName(), Key(
-        "Whom the token belongs to: the principal that sessions and files are bound to. Unique.")]
-    token: Annotated[str | None, Credential(), Key("The token.", secret=True)] = None
+    name: Annotated[str, PrincipalName(), Key("Principal of the token: sessions and files belong to it. Unique.")]
+    token: Annotated[str | None, Credential(), Key("Token.", secret=True)] = None
     token_sha256: Annotated[str | None, Sha256(), Key(
-        "The SHA-256 of a token in hexadecimal, so that the file need not hold it. Beside `token` that of a second "
-        "one, which opens too: the old one, while callers change over.", secret=True)] = None  # lower-case hex
+        "SHA-256 of a token in hexadecimal, so that the file need not contain the token. If `token` is set too, both "
+        "tokens are accepted, for example during a rotation.", secret=True)] = None  # lower-case hex
     servers: Annotated[tuple[str, ...], ListOf(item=Text(label="the id of a server")), Key(
-        "The servers that it opens; all when empty.")] = ()
+        "Servers that the token gives access to. Empty: all.")] = ()
 
 
 class Introspection(msgspec.Struct, frozen=True, kw_only=True):
-    """Where opaque tokens are looked up (RFC 7662), and as whom. None: they are refused."""
+    """Token introspection (RFC 7662)."""
 
     url: Annotated[str | None, HttpUrl(blank=True), Key(
-        "Where tokens are looked up that are no JWTs (RFC 7662). Null: they are refused.")] = None
-    client_id: Annotated[str | None, Text(blank=True), Key("As which client.")] = None
-    client_secret: Annotated[str | None, Text(blank=True, trim=False), Key("That client's secret.", secret=True)] = None
+        "Introspection endpoint (RFC 7662) for opaque tokens. Null: opaque tokens are refused.")] = None
+    client_id: Annotated[str | None, Text(blank=True), Key(
+        "Client id of longshore at the introspection endpoint.")] = None
+    client_secret: Annotated[str | None, Text(blank=True, trim=False), Key(
+        "Client secret of longshore at the introspection endpoint.", secret=True)] = None
 
 
 class OAuth(msgspec.Struct, frozen=True, kw_only=True):
-    """The authorization server whose tokens are taken. No issuer: none are."""
+    """Authorization server whose access tokens are accepted."""
 
     issuer: Annotated[str | None, HttpUrl(blank=True), Key(
-        "The authorization server whose tokens are taken, exactly as their `iss` has it. Needs "
-        "core.public_base_url.")] = None
+        "Authorization server whose access tokens are accepted, exactly as in their claim `iss`. Requires "
+        "`core.public_base_url`. Null: access tokens are refused.")] = None
     jwks_url: Annotated[str | None, HttpUrl(blank=True), Key(
-        "Where its keys are. Null: where its metadata says.")] = None
+        "URL of the authorization server's JWKS. Null: the one in its metadata.")] = None
     audience: Annotated[tuple[str, ...], Key(
-        "Values of `aud` that are taken besides public_base_url and the URL of the mount.")] = ()
+        "Accepted values of the claim `aud`, in addition to `core.public_base_url` and the URL of the mount.")] = ()
     scopes: Annotated[tuple[str, ...], ListOf(item=OAuthScope()), Key(
-        "Scopes that a token must have for any server; `servers[].required_scopes` adds to them.")] = ()
+        "Scopes that a token must have for every server. `servers[].required_scopes` adds to them.")] = ()
     algorithms: Annotated[tuple[str, ...], ListOf(item=Choice(options=_ALGORITHMS)), Key(
-        "How JWTs may be signed.")] = ("RS256", "PS256", "ES256", "EdDSA")
+        "Accepted signature algorithms of JWTs.")] = ("RS256", "PS256", "ES256", "EdDSA")
     leeway_seconds: Annotated[int, Integer(most=600), Key(
-        "How far the clocks of the server and of longshore may be apart.")] = 30
+        "Accepted clock difference between the authorization server and longshore.")] = 30
     introspection: Introspection = Introspection()
 
 
 class Auth(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may call. When `enabled`, there is at least one way to be let in."""
+    """Section `core.auth`. If `enabled`, at least one kind of credential is configured."""
 
-    enabled: Annotated[bool, Key("Asks every caller for the token.")] = False
+    enabled: Annotated[bool, Key("Requires a credential from every caller.")] = False
     header_name: Annotated[str, HeaderName(), Key(
-        "The header that carries the token. `Authorization: Bearer` is read as well.")] = "X-Mcp-Adapter-Auth-Token"
+        "Header that carries the token. `Authorization: Bearer` is accepted too.")] = "X-Mcp-Adapter-Auth-Token"
     token: Annotated[str | None, Credential(), Key(
-        "The one token of all callers, who are one principal, `token`. Auth needs this, `tokens` or "
-        "`oauth`.", secret=True)] = None
-    signed_upload_ttl_seconds: Annotated[int, POSITIVE, Key("How long a one-time upload link is valid.")] = 120
+        "Single token for all callers, who share the principal `token`. If auth is enabled, this key, `tokens` or "
+        "`oauth` must be set.", secret=True)] = None
+    signed_upload_ttl_seconds: Annotated[int, POSITIVE, Key(
+        "Lifetime of a signed upload link, which is valid for one upload.")] = 120
     signing_secret: Annotated[str | None, Text(trim=False), Key(
-        "Signs links. Null: the token, or a generated secret that all processes share.", secret=True)] = None
+        "Secret that signs links. Null: `token`, or a generated secret that all processes share.", secret=True)] = None
     previous_signing_secrets: Annotated[tuple[str, ...], ListOf(item=Text(trim=False)), Key(
-        "Secrets that `signing_secret` had before, newest first: links that they signed still hold. The last one "
-        "names the scopes of callers that send no session id; without it such callers start anew.", secret=True)] = ()
+        "Former values of `signing_secret`, newest first. Links signed with them stay valid. The last one determines "
+        "the scopes of callers without a session id: without it, they lose access to their files.", secret=True)] = ()
     tokens: tuple[NamedToken, ...] = ()
     oauth: OAuth = OAuth()
 
 
 class Cors(msgspec.Struct, frozen=True, kw_only=True):
-    """Which web pages may call longshore."""
+    """Section `core.cors`."""
 
-    enabled: Annotated[bool, Key("Lets web pages call longshore.")] = False
-    allowed_origins: Annotated[tuple[str, ...], Key("Origins of those pages.")] = ()
-    allowed_methods: Annotated[tuple[str, ...], Key("Methods they may use.")] = ("POST", "GET", "OPTIONS")
-    allowed_headers: Annotated[tuple[str, ...], Key("Headers they may send.")] = ("*",)
-    allow_credentials: Annotated[bool, Key("Whether they may send credentials.")] = False
+    enabled: Annotated[bool, Key("Answers CORS requests of web pages.")] = False
+    allowed_origins: Annotated[tuple[str, ...], Key("Allowed origins.")] = ()
+    allowed_methods: Annotated[tuple[str, ...], Key("Allowed methods.")] = ("POST", "GET", "OPTIONS")
+    allowed_headers: Annotated[tuple[str, ...], Key("Allowed request headers.")] = ("*",)
+    allow_credentials: Annotated[bool, Key("Allows requests with credentials.")] = False

@@ -1,4 +1,4 @@
-"""The `limits` section: how much one caller may ask for. None is no limit."""
+"""Section `limits`: rate and concurrency limits of one principal or one address."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from longshore.shared.config.value_types import POSITIVE, ByteSize
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
-    """What one principal, or one address, may take."""
+    """Limits of one principal or one address."""
 
     requests_per_second: Annotated[int | None, POSITIVE, Key(
         "Requests per second of one principal or address; an IPv6 /64 counts as one address. Null: no limit.")] = None
@@ -25,16 +25,16 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_on(self) -> bool:
-        """Whether anything is limited."""
+        """True if any limit is set."""
         limited = (self.requests_per_second, self.concurrent_calls, self.concurrent_transfers, self.bytes_per_hour)
         return any(limit is not None for limit in limited)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of all gateways together."""
+    """Section `limits`. All gateways share the counts."""
 
     per_principal: Limit = Limit()
     per_address: Limit = Limit()
     failed_credentials_per_minute: Annotated[int | None, POSITIVE, Key(
-        "Wrong credentials from one address. Above that, credentials that have not been good here before are refused "
-        "unseen for a while. Null: no limit.")] = 60
+        "Wrong credentials per minute from one address (IPv6: one /64). Above this rate, longshore refuses credentials "
+        "that have not succeeded before, without a check, for a while. Null: no limit.")] = 60

@@ -1,4 +1,4 @@
-"""The `servers` section: one entry for each upstream MCP server, with its adapters."""
+"""Section `servers`: one entry per upstream MCP server, with its adapters."""
 
 import re
 from typing import Annotated, Literal
@@ -33,30 +33,30 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_]+")
 
 
 class ClientHeaders(msgspec.Struct, frozen=True, kw_only=True):
-    """Which of the caller's headers the upstream needs or may have. Names keep their spelling."""
+    """Headers of the caller that are forwarded to the upstream."""
 
     required: Annotated[tuple[str, ...], ListOf(item=HeaderName()), Key(
-        "Headers that a caller must send; they are passed on. Without them the request is refused.")] = ()
+        "Headers that a caller must send. They are forwarded; without them the request is refused.")] = ()
     passthrough: Annotated[tuple[str, ...], ListOf(item=HeaderName()), Key(
-        "Headers of the caller that are passed on when they are there.")] = ()
+        "Headers of the caller that are forwarded if present.")] = ()
 
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the upstream is and what it is told on every request."""
+    """Endpoint of the upstream and headers of every request to it."""
 
-    url: Annotated[str, HttpUrl(), Key("Where its MCP endpoint is.")]
+    url: Annotated[str, HttpUrl(), Key("URL of the MCP endpoint of the upstream.")]
     transport: Annotated[Literal["streamable_http", "sse"], Key(
-        "How it speaks MCP.", not_yet=("sse",))] = "streamable_http"
-    insecure_tls: Annotated[bool, Key("Does not verify its certificate.")] = False
+        "MCP transport of the upstream.", not_yet=("sse",))] = "streamable_http"
+    insecure_tls: Annotated[bool, Key("Disables verification of the upstream's certificate.")] = False
     static_headers: Annotated[dict[str, str], MapOf(key=HeaderName(), value=Text(blank=True)), Key(
-        "Headers sent to it with every request.", secret=True)] = {}
+        "Headers of every request to the upstream.", secret=True)] = {}
     client_headers: ClientHeaders = ClientHeaders()
     storage_path: Annotated[str | None, FilePath(), Key(
-        "Where it has storage.root mounted. Null: at the same path.")] = None
+        "Path at which the upstream mounts `storage.root`. Null: the same path.")] = None
 
 
 class ServerUpstreamPing(msgspec.Struct, frozen=True, kw_only=True):
-    """Overrides of `core.upstream_ping`. None inherits."""
+    """Overrides of `core.upstream_ping`."""
 
     enabled: Inherited[bool] = None
     interval_seconds: Inherited[int] = None
@@ -67,18 +67,18 @@ class ServerUpstreamPing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolDefaults(msgspec.Struct, frozen=True, kw_only=True):
-    """Overrides of `core.defaults`, of a server or of one adapter. None inherits."""
+    """Overrides of `core.defaults` by a server or an adapter."""
 
     tool_call_timeout_seconds: Annotated[int | None, POSITIVE, Key(
-        "Timeout of a tool call. Null inherits: an adapter's overrides, then the server's tool_defaults, then "
-        "core.defaults.")] = None
+        "Timeout of a tool call. Null inherits: the adapter's `overrides`, then the server's `tool_defaults`, then "
+        "`core.defaults`.")] = None
     allow_raw_output: Annotated[bool | None, Key(
-        "Whether an artifact's bytes go into the tool result too. Null inherits: an adapter's overrides, then the "
-        "server's tool_defaults, then core.defaults.")] = None
+        "Includes the bytes of artifacts in tool results. Null inherits: the adapter's `overrides`, then the server's "
+        "`tool_defaults`, then `core.defaults`.")] = None
 
 
 class ServerToolDescriptionPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Overrides of `core.tool_description_policy`. None inherits."""
+    """Overrides of `core.tool_description_policy`."""
 
     mode: Inherited[DescriptionMode] = None
     max_tool_description_chars: Inherited[int] = None
@@ -86,7 +86,7 @@ class ServerToolDescriptionPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerToolMetadataSanitization(msgspec.Struct, frozen=True, kw_only=True):
-    """Overrides of `core.tool_metadata_sanitization`. None inherits."""
+    """Overrides of `core.tool_metadata_sanitization`."""
 
     mode: Inherited[SanitizationMode] = None
     normalize_unicode: Inherited[bool] = None
@@ -97,7 +97,7 @@ class ServerToolMetadataSanitization(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerToolDefinitionPinning(msgspec.Struct, frozen=True, kw_only=True):
-    """Overrides of `core.tool_definition_pinning`. None inherits."""
+    """Overrides of `core.tool_definition_pinning`."""
 
     mode: Inherited[PinningMode] = None
     block_strategy: Inherited[BlockStrategy] = None
@@ -106,47 +106,48 @@ class ServerToolDefinitionPinning(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UploadConsumer(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="upload_consumer"):
-    """Tools that read an uploaded file.
+    """Tools that read uploaded files.
 
-    Handles in one argument become paths.
+    longshore replaces the handles in one argument by paths.
     """
 
-    tools: Annotated[tuple[str, ...], _TOOL_NAMES, Key("Their names.")]
+    tools: Annotated[tuple[str, ...], _TOOL_NAMES, Key("Names of the tools.")]
     file_path_argument: Annotated[str, DottedPath(), Key(
-        "The argument whose handle, or list of handles, becomes a path.")]
-    uri_scheme: Annotated[str, UriScheme(), Key("What handles in it begin with.")] = "upload://"
-    uri_prefix: Annotated[bool | None, Key("Writes the path as a `file://` URI.")] = None
+        "Argument that contains a handle or a list of handles. longshore replaces them by paths.")]
+    uri_scheme: Annotated[str, UriScheme(), Key("URI scheme of the handles in the argument.")] = "upload://"
+    uri_prefix: Annotated[bool | None, Key("Passes the path as a `file://` URI.")] = None
     overrides: ToolDefaults = ToolDefaults()
 
 
 class OutputLocator(msgspec.Struct, frozen=True, kw_only=True):
-    """How to find the file in a tool's result. The expressions compile; none means the built-in ones."""
+    """Location of the files in a tool result."""
 
     mode: Annotated[Literal["structured", "regex", "embedded", "none"], Key(
-        "Where the result tells what files were written: in its structured content, in its text, or inside "
-        "itself.")] = "none"
+        "Place of the files in a tool result: paths in its structured content, paths in its text, or embedded "
+        "contents.")] = "none"
     output_path_key: Annotated[str | None, DottedPath(), Key(
-        "The key of the structured content; in a list, that of each item. Needed for `structured` without "
-        "output_path_argument.")] = None
+        "Key of the path in the structured content; in a list, key of the path in each item. Required for `structured` "
+        "without `output_path_argument`.")] = None
     output_path_regexes: Annotated[tuple[str, ...], ListOf(item=RegularExpression()), Key(
-        "Tried in order on the text; the matches of the first that has some count, each by its group 1 if it has one. "
-        "Empty: built-in patterns.")] = ()
+        "Expressions that are tried in order on the text. All matches of the first expression that matches count, by "
+        "group 1 if it has one. Empty: built-in expressions.")] = ()
 
 
 class ArtifactProducer(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="artifact_producer"):
-    """Tools that write a file.
+    """Tools that write files.
 
-    The file is captured and offered as an artifact.
+    longshore captures the files and serves them as artifacts.
     """
 
-    tools: Annotated[tuple[str, ...], _TOOL_NAMES, Key("Their names.")]
+    tools: Annotated[tuple[str, ...], _TOOL_NAMES, Key("Names of the tools.")]
     output_path_argument: Annotated[str | None, DottedPath(), Key(
-        "The argument that tells the tool where to write; longshore fills it in.")] = None
+        "Argument with the path that the tool writes to. longshore sets it.")] = None
     output_locator: OutputLocator = OutputLocator()
     persist: Annotated[bool, Key("Keeps the file as an artifact.")] = True
-    expose_as_resource: Annotated[bool, Key("Lists it as an MCP resource.")] = True
+    expose_as_resource: Annotated[bool, Key("Lists the artifact as an MCP resource.")] = True
     allow_raw_output: Annotated[bool | None, Key(
-        "Wins over the adapter's overrides. Also written include_raw_output.", alias="include_raw_output")] = None
+        "Takes precedence over the adapter's `overrides`. `include_raw_output` is another "
+        "name.", alias="include_raw_output")] = None
     overrides: ToolDefaults = ToolDefaults()
 
 
@@ -154,26 +155,27 @@ Adapter = UploadConsumer | ArtifactProducer
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """One upstream MCP server and how it is offered."""
+    """One upstream MCP server, its mount and its adapters."""
 
     id: Annotated[str, ServerId(), Key(
-        "The server's name, unique. Helper tools begin with it, unsafe characters as `_`.")]
+        "Name of the server. Unique. Names of helper tools begin with it; characters other than letters and digits "
+        "become `_`.")]
     mount_path: Annotated[str, UrlPath(), Key(
-        "Where clients find it, such as `/mcp/<id>`; unique.")]  # a leading slash, no trailing one, unique
+        "URL path of the MCP endpoint for clients, such as `/mcp/<id>`. "
+        "Unique.")]  # a leading slash, no trailing one, unique
     upstream: Upstream
     tool_defaults: ToolDefaults = ToolDefaults()
-    disabled_tools: Annotated[tuple[str, ...], ListOf(item=RegularExpression()), Key(
-        "Tools that are hidden.", later=True)] = ()
+    disabled_tools: Annotated[tuple[str, ...], ListOf(item=RegularExpression()), Key("Hidden tools.", later=True)] = ()
     sessionless_clients: Annotated[Literal["per_principal", "per_call", "refuse"], Key(
-        "The upstream session that callers of the stateless revision get where the upstream has sessions: one for "
-        "each principal and workspace, one for each call, or none.")] = "per_principal"
+        "Upstream session of modern clients if the upstream is legacy: one per principal and workspace, one per call, "
+        "or none (the request is refused).")] = "per_principal"
     required_scopes: Annotated[tuple[str, ...], ListOf(item=OAuthScope()), Key(
-        "Scopes that a token of the authorization server must have here, besides core.auth.oauth.scopes.")] = ()
+        "Scopes that an access token must have for this server, in addition to `core.auth.oauth.scopes`.")] = ()
     pass_client_token: Annotated[bool, Key(
-        "Passes the token of the authorization server on as `Authorization`. Only for an upstream that the same token "
-        "is meant for; static tokens never travel.")] = False
+        "Forwards the caller's access token as `Authorization`. Only for an upstream that is an audience of this "
+        "token. Static tokens are never forwarded.")] = False
     spill_over_bytes: Annotated[int | None, ByteSize(), Key(
-        "As artifacts.spill_over_bytes. Null inherits that; 0: never.")] = None
+        "Overrides `artifacts.spill_over_bytes`. Null inherits; 0: never.")] = None
     upstream_ping: ServerUpstreamPing = ServerUpstreamPing()
     code_mode_enabled: Inherited[bool] = None
     shorten_descriptions: Inherited[bool] = None
@@ -185,5 +187,5 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def prefix(self) -> str:
-        """Prefix of the names of this server's helper tools: letters, digits and underscores, none at the edges."""
+        """Prefix of the names of helper tools: letters, digits and inner underscores."""
         return _UNSAFE.sub("_", self.id).strip("_") or "server"

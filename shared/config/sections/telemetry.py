@@ -1,4 +1,4 @@
-"""The `telemetry` section: metrics for Prometheus, and exports by OTLP."""
+"""Section `telemetry`: metrics for Prometheus, and exports over OTLP."""
 
 from typing import Annotated, Literal
 
@@ -10,54 +10,54 @@ from longshore.shared.config.value_types import POSITIVE, MapOf
 
 
 class Prometheus(msgspec.Struct, frozen=True, kw_only=True):
-    """`/metrics` on the admin port."""
+    """Metrics for Prometheus."""
 
-    enabled: Annotated[bool, Key("Serves `/metrics` on the admin listener.")] = True
+    enabled: Annotated[bool, Key("Serves `/metrics` on the admin port.")] = True
 
 
 class Traces(msgspec.Struct, frozen=True, kw_only=True):
-    """Spans of requests and jobs."""
+    """Traces of requests and jobs."""
 
-    sample_ratio: Annotated[float, Key(
-        "The share of requests that are traced where the caller has not decided.")] = 0.05
+    sample_ratio: Annotated[float, Key("Fraction of requests that are traced if the caller has not decided.")] = 0.05
 
 
 class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
-    """What longshore reports about itself, and where to."""
+    """Section `telemetry`."""
 
     prometheus: Prometheus = Prometheus()
-    enabled: Annotated[bool, Key("Exports metrics and traces by OTLP.")] = False
-    transport: Annotated[Literal["grpc", "http"], Key("How.")] = "grpc"
+    enabled: Annotated[bool, Key("Exports metrics and traces over OTLP.")] = False
+    transport: Annotated[Literal["grpc", "http"], Key("OTLP transport.")] = "grpc"
     endpoint: Annotated[str | None, HttpUrl(), Key(
-        "Where to. Null: the collector on this host. Over http `/v1/metrics`, `/v1/traces` and `/v1/logs` below "
-        "it.")] = None
-    logs_endpoint: Annotated[str | None, HttpUrl(), Key("Where logs go. Null: where the rest goes.")] = None
-    insecure: Annotated[bool, Key("Without TLS, over grpc to an address that is not `https:`.")] = True
+        "URL of the collector. Null: the collector on this host. With http, `/v1/metrics`, `/v1/traces` and `/v1/logs` "
+        "are appended.")] = None
+    logs_endpoint: Annotated[str | None, HttpUrl(), Key("URL of the collector of logs. Null: `endpoint`.")] = None
+    insecure: Annotated[bool, Key("Disables TLS for grpc, unless the URL begins with `https:`.")] = True
     ca_file: Annotated[str | None, FilePath(blank=True), Key(
-        "Certificates of the authorities that may vouch for the collector, in PEM.")] = None
+        "PEM file of the certificate authorities that verify the collector's certificate.")] = None
     headers: Annotated[dict[str, str], MapOf(key=HeaderName(any_header=True), value=Text(blank=True)), Key(
-        "Headers of each export.", secret=True)] = {}
-    export_interval_seconds: Annotated[int, POSITIVE, Key("How often metrics are exported.")] = 15
-    export_timeout_seconds: Annotated[int, POSITIVE, Key("How long one export may take.")] = 10
-    max_queue_size: Annotated[int, POSITIVE, Key("Spans that may wait, and log lines.")] = 5000
-    queue_batch_size: Annotated[int, POSITIVE, Key("Spans sent together, and log lines.")] = 256
-    periodic_flush_seconds: Annotated[int, POSITIVE, Key("How often those that wait are sent.")] = 5
-    shutdown_drain_timeout_seconds: Annotated[int, POSITIVE, Key("How long the last export may take in all.")] = 10
-    log_batch_max_queue_size: Annotated[int | None, POSITIVE, Key("Log lines that may wait, if not as many.")] = None
+        "Headers of every export.", secret=True)] = {}
+    export_interval_seconds: Annotated[int, POSITIVE, Key("Interval of metric exports.")] = 15
+    export_timeout_seconds: Annotated[int, POSITIVE, Key("Timeout of one export.")] = 10
+    max_queue_size: Annotated[int, POSITIVE, Key("Maximum number of queued spans, and of queued log lines.")] = 5000
+    queue_batch_size: Annotated[int, POSITIVE, Key("Maximum number of spans, or of log lines, in one export.")] = 256
+    periodic_flush_seconds: Annotated[int, POSITIVE, Key("Interval of span and log exports.")] = 5
+    shutdown_drain_timeout_seconds: Annotated[int, POSITIVE, Key("Total timeout of the last export at shutdown.")] = 10
+    log_batch_max_queue_size: Annotated[int | None, POSITIVE, Key("Overrides `max_queue_size` for log lines.")] = None
     log_batch_max_export_batch_size: Annotated[int | None, POSITIVE, Key(
-        "Log lines sent together, if not as many.")] = None
+        "Overrides `queue_batch_size` for log lines.")] = None
     log_batch_schedule_delay_millis: Annotated[int | None, POSITIVE, Key(
-        "Time between two sendings of log lines, if not the same.")] = None
+        "Overrides `periodic_flush_seconds` for log lines.")] = None
     log_batch_export_timeout_millis: Annotated[int | None, POSITIVE, Key(
-        "How long one sending of log lines may take, if not as long.")] = None
+        "Overrides `export_timeout_seconds` for log lines.")] = None
     drop_on_queue_full: Annotated[bool, Key(
-        "Drops rather than waits.",
-        superseded_by="nothing waits for a collector: what does not fit is dropped and counted")] = True
-    flush_on_shutdown: Annotated[bool, Key("Exports once more at the end.")] = True
+        "Drops items when the queue is full.",
+        superseded_by="nothing waits for the collector: items that do not fit are dropped and counted")] = True
+    flush_on_shutdown: Annotated[bool, Key("Exports once more at shutdown.")] = True
     flush_on_terminate: Annotated[bool, Key(
-        "The same after SIGTERM.",
-        superseded_by="every orderly end is the same: `telemetry.flush_on_shutdown` decides")] = True
+        "Exports once more after SIGTERM.",
+        superseded_by="`telemetry.flush_on_shutdown` applies to every orderly shutdown")] = True
     emit_logs: Annotated[bool, Key("Exports log lines too.")] = False
-    service_name: Annotated[str, Key("The name that exports carry.")] = "longshore"
-    service_namespace: Annotated[str | None, Text(blank=True), Key("Their namespace.")] = None
+    service_name: Annotated[str, Key("Resource attribute `service.name` of exports.")] = "longshore"
+    service_namespace: Annotated[str | None, Text(blank=True), Key(
+        "Resource attribute `service.namespace` of exports.")] = None
     traces: Traces = Traces()
