@@ -6,6 +6,8 @@
 # make test        unit, integration and end-to-end tests
 # make test-all    the same and the slow ones
 # make bench       measure against the direct path
+# make dist        the wheel and the source archive, in dist/
+# make lock        lock the dependencies of pyproject.toml; ARGS goes to `uv pip compile`, as in ARGS=--upgrade
 # make clean       remove what these made
 
 PYTHON ?= python3
@@ -15,7 +17,7 @@ READY := .venv/.ready
 PYTEST := $(PY) -m pytest $(ARGS)
 
 .DEFAULT_GOAL := run
-.PHONY: run dev lint unit test test-all bench clean prepare
+.PHONY: run dev lint unit test test-all bench dist lock clean prepare
 
 run: $(READY)
 	@$(PY) -m longshore up --demo $(ARGS)
@@ -46,6 +48,13 @@ test-all: prepare
 
 bench: $(READY)
 	@$(PY) -m tests.bench $(ARGS)
+
+dist: $(READY)
+	rm -rf dist
+	$(PY) -m hatchling build
+
+lock:
+	@bash requirements/lock.sh "$(PYTHON)" $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* .cache .longshore tests/node/node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -2,11 +2,11 @@
 
 import platform
 import socket
-from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
 from longshore.shared.state.totals import Totals
+from longshore.shared.version import running_version
 
 _SHORT_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
@@ -47,11 +47,3 @@ class ProcessMetrics:
         self.queue_depth.set(totals.queued)
         self.queue_age.set(totals.oldest_due_ms / 1000)
         self.workers.set(totals.workers)
-
-
-def running_version() -> str:
-    """Return the installed version of longshore."""
-    try:
-        return version("longshore")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "unknown"

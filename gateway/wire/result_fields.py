@@ -9,7 +9,7 @@ import msgspec
 
 from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.modern import SERVER_INFO_KEY
-from longshore.shared.process_metrics import running_version
+from longshore.shared.version import running_version
 
 CACHEABLE = frozenset({
     "server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read",

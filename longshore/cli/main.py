@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Coroutine
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,23 +16,17 @@ from longshore.shared.clock import monotonic_s
 from longshore.shared.config import Config, ConfigError
 from longshore.shared.config.load import require_shared_redis
 from longshore.shared.errors import LongshoreError
+from longshore.shared.version import running_version
 
 _BEGUN_S = monotonic_s()
 _log = structlog.get_logger(__name__)
 _INTERNAL = Parameter(show=False)  # how `longshore up` tells its children what it was told
 
 
-def _version() -> str:
-    try:
-        return version("longshore")
-    except PackageNotFoundError:
-        return "unknown (not installed)"
-
-
 app = App(
     name="longshore",
     help="A gateway that makes files work through remote MCP servers.",
-    version=_version,
+    version=running_version,
     help_format="plaintext",
 )
 

@@ -20,7 +20,7 @@ from longshore.shared.otlp import exporters, metrics
 from longshore.shared.otlp.batches import Batches, Bounds
 from longshore.shared.otlp.logs import Line, OtlpHandler
 from longshore.shared.otlp.spans import RecordedSpan, RecordedTraces
-from longshore.shared.process_metrics import running_version
+from longshore.shared.version import running_version
 
 
 class Export:

@@ -10,7 +10,7 @@ import pytest
 
 from longshore.gateway.app import public_runner
 from longshore.shared.metrics import Metrics
-from longshore.shared.process_metrics import running_version
+from longshore.shared.version import running_version
 from tests.fixtures.gateway import ACCEPT, Backing, connected, consumer, entry, producer
 from tests.fixtures.gateway import Client as SessionClient
 from tests.fixtures.modern import Modern

@@ -87,7 +87,7 @@ def test_no_signature_is_overlooked() -> None:
         head = b"\1" * max(row.offset, 0) + row.byte_match
         try:
             told = puremagic.magic_string(head)[0]
-        except puremagic.PureError:
+        except (puremagic.PureError, IndexError):  # the second is how newer versions say that they do not know
             continue                     # it looks at the end from another place
         if len(told.byte_match) > 4 and told.mime_type and not told.mime_type.startswith(("text/", "application/json")):
             assert sniff(head, "x") != "text/plain", (row, told)
