@@ -31,14 +31,16 @@ class _Environment:
     def run(self, program: str, *arguments: str | Path) -> str:
         """Output of one of its programs, which must succeed."""
         argv = [str(self.folder / "bin" / program), *map(str, arguments)]
-        home = {"PATH": os.defpath, "HOME": str(self.folder), "LANG": "C.UTF-8"}
-        settings = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-        return _output(argv, cwd=self.folder, env=home | settings)
+        env = {"PATH": os.defpath, "HOME": str(self.folder), "LANG": "C.UTF-8"}
+        return _output(argv, cwd=self.folder, env=env)
 
-    def install_offline(self, wheel: Path) -> None:
-        """Install `wheel` alone; its dependencies are those of the environment that the tests run in."""
-        _output([sys.executable, "-m", "pip", "--python", str(self.folder), "install", "--quiet", "--no-deps",
-                 "--no-index", "--disable-pip-version-check", str(wheel)])
+    def install(self, *arguments: str | Path) -> None:
+        """Run `pip install` for it, with the settings of this machine."""
+        pip = [sys.executable, "-m", "pip", "--python", str(self.folder), "install", "--quiet"]
+        _output([*pip, *map(str, arguments)])
+
+    def lend_dependencies(self) -> None:
+        """Let it import what is installed where the tests run, except longshore."""
         (self.site_packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
 
 
@@ -77,7 +79,8 @@ def test_the_source_archive_builds_the_same_wheel(archives: Path, tmp_path: Path
 def test_the_command_runs_beside_packages_that_are_called_like_our_folders(
     archives: Path, environment: _Environment
 ) -> None:
-    environment.install_offline(_wheel(archives))
+    environment.install("--no-deps", "--no-index", _wheel(archives))
+    environment.lend_dependencies()
     for name in _NAMESAKES:
         (environment.site_packages / name).mkdir()
         (environment.site_packages / name / "__init__.py").write_text("raise ImportError('not longshore')\n")
@@ -94,8 +97,7 @@ def test_the_command_runs_beside_packages_that_are_called_like_our_folders(
 @pytest.mark.timeout(600)
 def test_the_wheel_alone_is_enough_for_the_demonstration(archives: Path, environment: _Environment) -> None:
     """No Redis on the search path, and PyPI's package `shared` beside it."""
-    environment.run("python", "-m", "ensurepip")
-    environment.run("python", "-m", "pip", "install", "--quiet", _wheel(archives), "shared")
+    environment.install(_wheel(archives), "shared")
     port = free_port()
 
     shown = environment.run("longshore", "up", "--demo", "--once", "--port", str(port), "--data", "data")
