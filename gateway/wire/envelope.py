@@ -163,7 +163,7 @@ def _names(params: Any) -> dict[str, Any]:
     names: dict[str, Any] = {key: params[key] for key in ("name", "uri", "cursor") if isinstance(params.get(key), str)}
     if not isinstance(meta, dict):
         return names
-    names["stateless"] = meta.get("io.modelcontextprotocol/protocolVersion") is not None
+    names["has_modern_meta"] = meta.get("io.modelcontextprotocol/protocolVersion") is not None
     if isinstance(traceparent := meta.get("traceparent"), str):
         names["traceparent"] = traceparent
     return names
