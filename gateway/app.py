@@ -12,7 +12,7 @@ from longshore.gateway import startup
 from longshore.gateway.appkeys import CONFIG, PROCESS_METRICS
 from longshore.gateway.files.fetching import FetchPolicy
 from longshore.gateway.http.admin import admin_app
-from longshore.gateway.http.edge import ORIGINS, add_cors_headers, edge
+from longshore.gateway.http.edge import ORIGINS, add_cors_headers, edge, note_head
 from longshore.gateway.http.origins import Origins
 from longshore.gateway.http.server.idle_connections import drop_silent
 from longshore.gateway.http.server.runner import PublicRunner
@@ -45,6 +45,7 @@ def build(config: Config, metrics: Metrics, guard: FetchPolicy = _GUARD) -> web.
     app[METRICS].streams_of(lambda: streams.count)
     app[LIST_CACHE] = ListCache(config.core.upstream_metadata_cache_ttl_seconds)
     app[ORIGINS] = Origins.of(config)
+    app.on_response_prepare.append(note_head)
     if config.core.cors.enabled:
         app.on_response_prepare.append(add_cors_headers)
     startup.wire(app)

@@ -16,29 +16,12 @@ from longshore.gateway.http.origins import Origins
 from longshore.gateway.http.rate_limits import rate_limited
 from longshore.gateway.http.spans import traced
 from longshore.gateway.http.uploads import page, tus_headers
-from longshore.gateway.mcp.forwarding.relay import error_message
+from longshore.gateway.mcp.replies.errors import error_message, error_status
 from longshore.gateway.metrics import METRICS
 from longshore.gateway.request_context import CONTEXT, GROUPS, MCP_GROUP, CutOff, RequestContext
 from longshore.shared import ids
 from longshore.shared.clock import monotonic_s
-from longshore.shared.errors import (
-    ArtifactMissing,
-    CallLost,
-    FileRefused,
-    InputMissing,
-    LongshoreError,
-    MethodNotAllowed,
-    MethodNotFound,
-    MissingCapability,
-    NotFound,
-    OverQuota,
-    Refused,
-    TooLarge,
-    ToolInputError,
-    Unavailable,
-    UpstreamDown,
-    UpstreamTimeout,
-)
+from longshore.shared.errors import LongshoreError, MethodNotAllowed, NotFound, Refused, TooLarge, Unavailable
 from longshore.shared.state.limits import Kind
 
 log = structlog.get_logger(__name__)
@@ -46,10 +29,6 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ORIGINS = web.AppKey("origins", Origins)
 _encode = msgspec.json.Encoder().encode
-_OF_EXECUTION = (
-    UpstreamDown, UpstreamTimeout, CallLost, ToolInputError, ArtifactMissing, OverQuota, FileRefused,
-    MissingCapability, InputMissing,
-)
 _PUBLIC = frozenset({"health", "upload", "download", "well_known"})   # open, or these check their own credentials
 
 
@@ -78,6 +57,11 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
             if context.trace is not None:
                 context.trace.describe_end(status)
             structlog.contextvars.clear_contextvars()
+
+
+async def note_head(request: web.Request, _response: web.StreamResponse) -> None:
+    """Note that the head of an answer goes out: from then on an error can only cut it off."""
+    request[CONTEXT].head_sent = True
 
 
 async def add_cors_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -169,21 +153,11 @@ def answer_error(context: RequestContext, err: LongshoreError) -> web.Response:
         said = {"detail": str(err), "reason": err.reason} | ({"data": err.details} if err.details else {})
         body, status = _encode(said), err.status
     else:
-        body = error_message(context, err)
-        # A call that was accepted has its failure as its answer: SDK clients hang on a bare 5xx.
-        executed = context.executing and isinstance(err, _OF_EXECUTION) and not (
-            context.is_modern and isinstance(err, MissingCapability)    # which that revision has refused
-        )
-        status = 200 if executed else _status_of(context, err)
+        body, status = error_message(context, err), error_status(context, err)
     headers: dict[str, str] = {}
     if isinstance(err, Unavailable) and status in (429, 503):
         headers["Retry-After"] = str(err.retry_after_s)
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
-
-
-def _status_of(context: RequestContext, err: LongshoreError) -> int:
-    """In the stateless revision, 404 says that there is no such method."""
-    return 400 if context.is_modern and err.status == 404 and not isinstance(err, MethodNotFound) else err.status
 
 
 def _measure(request: web.Request, context: RequestContext, response: web.StreamResponse | None) -> None:

@@ -6,18 +6,27 @@ on one event stream as they come, or in one array to a client that takes no stre
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.mcp.exchange import Exchange, Sink, caller_of, lease_id, may_change_lists, open_session
-from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
-from longshore.gateway.mcp.replies.event_streams import STREAMS
+from longshore.gateway.mcp.exchange import (
+    PLAIN,
+    Exchange,
+    Handle,
+    caller_of,
+    lease_id,
+    may_change_lists,
+    open_session,
+)
+from longshore.gateway.mcp.replies.errors import error_message
+from longshore.gateway.mcp.replies.reply import BatchReply, HttpReply
 from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import RequestContext, context_of
 from longshore.gateway.wire import envelope as wire
-from longshore.gateway.wire import modern, sse
-from longshore.gateway.wire.envelope import Envelope, Kind
+from longshore.gateway.wire import modern
+from longshore.gateway.wire.envelope import Envelope, Kind, MessageId
 from longshore.shared import ids
 from longshore.shared.errors import BadRequest, LongshoreError, ParseError, UnsupportedRevision
 
@@ -25,7 +34,7 @@ _REVISION = "2025-03-26"
 _MOST_MEMBERS = 100
 _decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
-Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
+Send = Callable[[bytes], Awaitable[None]]    # takes the messages of a member
 
 
 async def post(mount: Mount, request: web.Request, body: bytes, handle: Handle) -> web.StreamResponse:
@@ -39,19 +48,25 @@ async def post(mount: Mount, request: web.Request, body: bytes, handle: Handle) 
     members = _members(request, body)
     asked = [member for member, _ in members if member.kind is Kind.REQUEST]
     as_stream = "text/event-stream" in request.headers.get("Accept", "*/*")
-    if not asked:
-        await asyncio.gather(*(_one(mount, request, member, raw, None, handle) for member, raw in members))
-        return web.Response(status=202)
-    if as_stream:
-        return await _streamed(mount, request, members, handle)
     collected: list[bytes] = []
 
     async def collect(message: bytes) -> None:
         collected.append(message)
 
-    sink = Sink(collect, answers_only=True)
-    await asyncio.gather(*(_one(mount, request, member, raw, sink, handle) for member, raw in members))
-    return web.Response(body=b"[" + b",".join(collected) + b"]", content_type="application/json")
+    reply = HttpReply(request, context_of(request))
+    send = collect
+    if asked and as_stream:
+        await reply.start()
+        send = reply.notify
+    try:
+        await asyncio.gather(*(
+            _one(mount, request, member, raw, partial(BatchReply, send, as_stream), handle) for member, raw in members
+        ))
+    finally:
+        reply.close()
+    if not asked:
+        return web.Response(status=202)
+    return await (reply.end() if as_stream else reply.finish(b"[" + b",".join(collected) + b"]"))
 
 
 def _members(request: web.Request, body: bytes) -> list[tuple[Envelope, bytes]]:
@@ -73,48 +88,26 @@ def _members(request: web.Request, body: bytes) -> list[tuple[Envelope, bytes]]:
     return members
 
 
-async def _streamed(
-    mount: Mount, request: web.Request, members: list[tuple[Envelope, bytes]], handle: Handle
-) -> web.StreamResponse:
-    response = web.StreamResponse(headers={**STREAM_HEADERS, "Content-Type": "text/event-stream"})
-    context_of(request).head_sent = True
-    await response.prepare(request)
-    streams = request.app[STREAMS]
-    stream = streams.add(response)
-
-    async def send(message: bytes) -> None:
-        await stream.write(sse.event(message))
-
-    sink = Sink(send, answers_only=False)
-    try:
-        await asyncio.gather(*(_one(mount, request, member, raw, sink, handle) for member, raw in members))
-    finally:
-        streams.remove(stream)
-    await response.write_eof()
-    return response
-
-
 async def _one(
-    mount: Mount, request: web.Request, member: Envelope, raw: bytes, sink: Sink | None, handle: Handle
+    mount: Mount, request: web.Request, member: Envelope, raw: bytes, new_reply: Callable[[MessageId], BatchReply],
+    handle: Handle,
 ) -> None:
-    """One member; whatever goes wrong with it is its own answer."""
+    """Handle one member; whatever goes wrong with it is its own answer."""
     outer = context_of(request)
     context = RequestContext(
         request_id=ids.new_id(), route_group=outer.route_group, server=outer.server, method=member.method,
         message_id=member.id, is_message=True, session_id=outer.session_id, started_s=outer.started_s,
         principal=outer.principal,
     )
-    caller = caller_of(request, mount)
+    caller, reply = caller_of(request, mount), new_reply(member.id)
     try:
         session = await open_session(
             request, caller, lease=lease_id(context, member), may_change_lists=may_change_lists(member)
         )
-        exchange = Exchange(request, mount, caller, session, member, raw, context, sink)
-        response = await handle(exchange)
+        await handle(Exchange(request, mount, caller, session, member, raw, context, reply, PLAIN))
     except LongshoreError as err:
-        if sink is not None and member.kind is Kind.REQUEST:
-            await sink.send(error_message(context, err))
+        if member.kind is Kind.REQUEST:
+            await reply.send(error_message(context, err))
         return
-    if sink is not None and member.kind is Kind.REQUEST and not exchange.answered:
-        body = response.body if isinstance(response, web.Response) else None
-        await sink.send(bytes(body) if isinstance(body, bytes) else b"{}")
+    if member.kind is Kind.REQUEST and not reply.is_finished:
+        await reply.send(error_message(context, LongshoreError("internal error")))

@@ -13,15 +13,19 @@ from longshore.gateway.appkeys import CONFIG, QUEUE, SESSIONS, TASKS
 from longshore.gateway.files import sep_2631
 from longshore.gateway.mcp import batch, capabilities, modern_endpoint
 from longshore.gateway.mcp.exchange import (
+    PLAIN,
     Exchange,
     caller_of,
+    has_lost_upstream,
     lease_id,
     may_change_lists,
     open_session,
     upstream_headers,
 )
-from longshore.gateway.mcp.forwarding.relay import Standing, check_kind, relay, relay_bytes
-from longshore.gateway.mcp.input_requests.retry_loop import answered
+from longshore.gateway.mcp.forwarding.forward import check_kind, forward, relay
+from longshore.gateway.mcp.forwarding.relay_standing import Standing, relay_standing
+from longshore.gateway.mcp.forwarding.to_modern_upstream import ToModern
+from longshore.gateway.mcp.input_requests.retry_loop import forward_with_input
 from longshore.gateway.mcp.methods import (
     discover,
     file_transfer,
@@ -31,9 +35,10 @@ from longshore.gateway.mcp.methods import (
     subscribe,
     tools_call,
 )
+from longshore.gateway.mcp.replies.reply import HttpReply
 from longshore.gateway.mcp.sessions import log_levels
 from longshore.gateway.mcp.sessions.leases import LEASES
-from longshore.gateway.mcp.sessions.renewal import renew, with_upstream
+from longshore.gateway.mcp.sessions.renewal import renew, reopen_upstream
 from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import SESSION_HEADER, VERSION_HEADER, context_of
 from longshore.gateway.upstream import rpc
@@ -88,7 +93,8 @@ async def post(mount: Mount, request: web.Request) -> web.StreamResponse:
     session = await open_session(
         request, caller, lease=lease_id(context, message), may_change_lists=may_change_lists(message)
     )
-    return await _handle(Exchange(request, mount, caller, session, message, body, context))
+    reply = HttpReply(request, context)
+    return await _handle(Exchange(request, mount, caller, session, message, body, context, reply, PLAIN))
 
 
 def _known(method: str) -> str:
@@ -115,39 +121,44 @@ async def _handle(exchange: Exchange) -> web.StreamResponse:
     leases.acquire(exchange.caller.session_id, lease)
     try:
         exchange.context.executing = message.kind is Kind.REQUEST
-        exchange.session = await with_upstream(exchange.request, mount, exchange.caller, exchange.session)
-        _check_era(exchange)
-        if exchange.stateless is not None:
+        if has_lost_upstream(exchange.session):
+            exchange.session = await reopen_upstream(exchange.request, mount, exchange.caller, exchange.session)
+        if exchange.route is PLAIN and capabilities.MODERN in exchange.session.flags:
+            _check_replaced(exchange)
+            exchange.route = ToModern(forward_with_input)
+            if (answer := await legacy_session_requests.answer_locally(exchange)) is not None:
+                return answer
+        if exchange.route.log_level:
             await log_levels.ensure(exchange)
-        if exchange.is_restated and (answer := await legacy_session_requests.answer_locally(exchange)) is not None:
-            return answer
         return await _HANDLERS.get(message.method, passthrough)(exchange)
     except UpstreamDown:
         mount.monitor.needs_probe.set()
         raise
     finally:
         leases.release(exchange.caller.session_id, lease)
+        if exchange.reply.is_started:
+            exchange.reply.close()
 
 
-def _check_era(exchange: Exchange) -> None:
+def _check_replaced(exchange: Exchange) -> None:
     """Raise SessionGone where a session was begun over a server that had none, and one that has them took its place."""
     monitor = exchange.mount.monitor
     is_replaced = monitor.readiness == "ready" and not monitor.is_modern_only
-    if exchange.is_restated and is_replaced and SESSION_HEADER in exchange.request.headers:
+    if is_replaced and SESSION_HEADER in exchange.request.headers:
         raise SessionGone("the upstream server was replaced; start a new session with initialize")
 
 
 async def passthrough(exchange: Exchange) -> web.StreamResponse:
-    """Send the message upstream as it came and stream the answer back as it comes."""
+    """Forward the message as it came and relay the answer as it comes."""
     if exchange.envelope.kind is not Kind.REQUEST:
         return await _one_way(exchange)
-    return await answered(exchange, exchange.body, within_s=exchange.within_s)
+    return await forward(exchange, exchange.body, timeout_s=exchange.timeout_s)
 
 
 async def _one_way(exchange: Exchange) -> web.StreamResponse:
     """An answer or a notification. What it was about is gone with a lost upstream session: nothing to renew."""
     async with exchange.mount.client.exchange(
-        "POST", exchange.upstream_headers(), exchange.body, timeout_s=exchange.within_s
+        "POST", exchange.upstream_headers(), exchange.body, timeout_s=exchange.timeout_s
     ) as answer:
         if answer.status == 404 and exchange.session.upstream_id:
             return web.Response(status=202)
@@ -160,7 +171,9 @@ async def get(mount: Mount, request: web.Request) -> web.StreamResponse:
     if "text/event-stream" not in request.headers.get("Accept", "") and "*/*" not in request.headers.get("Accept", ""):
         raise NotAcceptable("a GET on this path opens an event stream; send Accept: text/event-stream")
     caller = caller_of(request, mount)
-    session = await with_upstream(request, mount, caller, await open_session(request, caller))
+    session = await open_session(request, caller)
+    if has_lost_upstream(session):
+        session = await reopen_upstream(request, mount, caller, session)
     if capabilities.MODERN in session.flags:
         return await subscribe.stand(request, mount, caller, session, _session_head(request, caller))
     upstream_id = session.upstream_id
@@ -170,7 +183,7 @@ async def get(mount: Mount, request: web.Request) -> web.StreamResponse:
             if answer.status != 404 or not upstream_id or not left:
                 if answer.status == 405 and mount.adapters.exposes_artifacts:
                     break
-                check_kind(answer, asked=True)
+                check_kind(answer, is_request=True)
                 return await _stand(request, mount, caller, answer)
         upstream_id = await renew(request, mount, caller, lost=upstream_id)
     return await subscribe.stand_alone(request, mount, caller, _session_head(request, caller))
@@ -184,9 +197,9 @@ async def _stand(
     scope = caller.session_id if mount.adapters.exposes_artifacts else ""
     try:
         await leases.acquire_stream(caller.session_id, lease)
-        return await relay_bytes(
-            request, answer, context_of(request), headers=_session_head(request, caller),
-            standing=Standing(scope=scope, notice=changes.OWN_RESOURCES_EVENT),
+        standing = Standing(scope=scope, notice=changes.OWN_RESOURCES_EVENT)
+        return await relay_standing(
+            HttpReply(request, context_of(request)), answer, standing, _session_head(request, caller)
         )
     finally:
         leases.release_stream(caller.session_id, lease)

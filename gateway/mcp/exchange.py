@@ -1,61 +1,37 @@
-"""One message on its way: what arrived, in which session, and where it goes."""
+"""Exchange: one message of a client on its way, with its session and its route to the upstream."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from aiohttp import web
 
 from longshore.gateway.appkeys import CONFIG, SESSIONS, SIGNER, TASKS
 from longshore.gateway.mcp import capabilities
-from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall
 from longshore.gateway.mcp.list_cache import METHODS
+from longshore.gateway.mcp.replies.reply import Reply
 from longshore.gateway.metrics import METRICS
 from longshore.gateway.mounts import Mount
-from longshore.gateway.request_context import SESSION_HEADER, VERSION_HEADER, RequestContext, context_of, principal_of
-from longshore.gateway.upstream import headers
-from longshore.gateway.upstream.client import UpstreamExchange
+from longshore.gateway.request_context import SESSION_HEADER, RequestContext, context_of, principal_of
+from longshore.gateway.upstream import headers, tool_listing
+from longshore.gateway.upstream.client import UpstreamExchange, UpstreamResponse
+from longshore.gateway.upstream.rpc import notify
+from longshore.gateway.upstream.tool_listing import ToolListing
+from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.envelope import Envelope, Kind, MessageId
 from longshore.shared import log
 from longshore.shared.config import Config
-from longshore.shared.errors import BadRequest, SessionGone, StoreDown
+from longshore.shared.errors import BadRequest, LongshoreError, SessionGone, StoreDown
 from longshore.shared.ids import is_id
 from longshore.shared.state.sessions import Caller, OpenSession
 
 _ACCEPT_BOTH = "application/json, text/event-stream"
+_FIRST_WITH_LINKS = "2025-06-18"      # the revision that brought `resource_link`
 
-
-@dataclass(frozen=True, slots=True)
-class Sink:
-    """Takes the messages of one member of a batch."""
-
-    send: Callable[[bytes], Awaitable[None]]
-    answers_only: bool           # notifications have no place in an array of answers
-
-
-@dataclass(slots=True)
-class Stateless:
-    """How a message of the stateless revision travels on."""
-
-    headers: dict[str, str]      # that mirror the body, for an upstream of the same revision
-    asked_id: MessageId          # under which the upstream knows it
-    is_translated: bool = False  # the upstream is of the session era
-    log_level: str = ""          # of the log messages that the client wants, "" for none
-    fetches_files: bool = False  # the client does so by the file transfer methods
-    asking: SuspendableCall | None = None     # where the server may ask the client in between
-    takes_urls: bool = False     # the user can be sent to a page
-    holder: Caller | None = None # whose record has the upstream session, where it is not the scope's own
-    running: UpstreamExchange | None = None      # that brings the answer
-
-    def run(self, running: UpstreamExchange) -> None:
-        """Wait for the answer here, for as long as the call has time."""
-        self.running = running
-        if self.asking is not None:
-            self.asking.use_timer(running)
-
-    def carry(self, instead: dict[str, str], of: set[str]) -> None:
-        """Let `instead` go for those headers that are named as one `of` these, in lower case."""
-        self.headers = {name: value for name, value in self.headers.items() if name.lower() not in of} | instead
+Handle = Callable[["Exchange"], Awaitable[web.StreamResponse]]
+Change = Callable[[bytes], Awaitable[bytes]]     # of a response
 
 
 @dataclass(slots=True)
@@ -69,9 +45,8 @@ class Exchange:
     envelope: Envelope
     body: bytes
     context: RequestContext
-    sink: Sink | None = None     # where messages go instead of into an answer of their own
-    answered: bool = False       # the sink has the response
-    stateless: Stateless | None = None   # the message is of the stateless revision
+    reply: Reply
+    route: "Route"
 
     @property
     def config(self) -> Config:
@@ -79,58 +54,134 @@ class Exchange:
         return self.request.app[CONFIG]
 
     def use_upstream(self, upstream_id: str) -> None:
-        """Go on with another upstream session: the one before was lost."""
+        """Use another upstream session from now on: the one before was lost."""
         self.session = replace(self.session, upstream_id=upstream_id)
 
     @property
-    def within_s(self) -> float | None:
-        """How long the whole answer may take, None for as long as it does; a tool's own limit goes before this."""
+    def timeout_s(self) -> float | None:
+        """Time for the whole answer, None for no limit; a tool's own limit goes before this."""
         if self.envelope.method in _WAIT_FOR_WORK:
             return None
         return self.config.tool_timeout_s(self.mount.server)
 
     def upstream_headers(self) -> dict[str, str]:
         """Headers for the upstream's side of this session."""
-        found = upstream_headers(self.request, self.mount, self.session.upstream_id)
-        if self.stateless is not None:
-            found |= self.stateless.headers
-            if self.stateless.is_translated:
-                found[VERSION_HEADER] = self.session.protocol
-        return found
+        return self.route.headers(self)
 
     def spawn(self, work: Coroutine[None, None, None], *, name: str) -> None:
         """Do `work` beside the call, and after it."""
         self.request.app[TASKS].spawn(work, name=name)
 
-    @property
-    def is_restated(self) -> bool:
-        """Whether the client has a session and the upstream speaks the stateless revision alone."""
-        return self.stateless is None and capabilities.MODERN in self.session.flags
+    async def answer(self, result: dict[str, Any]) -> web.StreamResponse:
+        """Answer with this result of longshore's own."""
+        body = jsonrpc.result(self.envelope.id, self.route.own_result(self, result))
+        return await self.reply.finish(body)
 
     @property
     def fetches_files(self) -> bool:
-        """Whether the client fetches the files that it is told of, where we speak of files so (files.sep_2631)."""
-        if not self.config.files.sep_2631:
-            return False
-        return capabilities.FILES in self.session.flags if self.stateless is None else self.stateless.fetches_files
+        """True where the client fetches files that results name, and longshore names them so (files.sep_2631)."""
+        return self.config.files.sep_2631 and self.route.fetches_files(self)
 
     @property
-    def can_be_asked(self) -> bool:
-        """Whether something can be asked of the client while this call waits: its answer may be a stream."""
-        if self.sink is not None:
-            return not self.sink.answers_only
-        accept = self.request.headers.get("Accept", "*/*")
-        return "text/event-stream" in accept or "*/*" in accept
+    def session_owner(self) -> Caller:
+        """Caller whose record has the upstream session."""
+        return self.route.session_owner or self.caller
 
     @property
-    def holder(self) -> Caller:
-        """Whose record has the upstream session."""
-        return self.caller if self.stateless is None or self.stateless.holder is None else self.stateless.holder
-
-    @property
-    def asked_id(self) -> MessageId:
+    def upstream_message_id(self) -> MessageId:
         """The id under which the upstream knows the message."""
-        return self.envelope.id if self.stateless is None else self.stateless.asked_id
+        return self.route.message_id(self)
+
+
+class Route:
+    """Route of a message from a client of one era to an upstream of one era, and of the answer back.
+
+    Chosen once for each message. This one is the plain route, from a legacy client to a legacy upstream: bytes pass as
+    they are. The others are in `gateway/mcp/forwarding/`: ModernDirect, ToLegacy and ToModern override what differs.
+    """
+
+    __slots__ = ()
+
+    client_is_modern = False
+    passes_request_state = False     # `requestState` of a modern upstream goes to a modern client as it is
+    translates = False           # responses are not of the client's era as they come
+    defers_head = False          # the HTTP status depends on the response
+    cancels_on_disconnect = False    # a client that closes its connection cancels its call
+    log_level = ""               # of the log messages that the client asked for with this request, "" for none
+    session_owner: Caller | None = None      # whose record has the upstream session, where not the caller's own
+    forward: "Forward | None" = None         # for requests that the upstream may answer with `input_required`
+
+    def headers(self, exchange: Exchange) -> dict[str, str]:
+        """Headers of a request to the upstream."""
+        return upstream_headers(exchange.request, exchange.mount, exchange.session.upstream_id)
+
+    async def request(self, exchange: Exchange, body: bytes) -> tuple[dict[str, str], bytes]:
+        """Headers and body of the request `body`, in the upstream's era."""
+        return self.headers(exchange), body
+
+    def message_id(self, exchange: Exchange) -> MessageId:
+        """The id under which the upstream knows the message."""
+        return exchange.envelope.id
+
+    def started(self, exchange: Exchange, running: UpstreamExchange) -> None:
+        """Note the upstream request that brings the answer, so that it can be cancelled or its time stopped."""
+
+    def ended(self, exchange: Exchange, running: UpstreamExchange) -> None:
+        """Forget it."""
+
+    def cancel(self, exchange: Exchange, reason: str) -> None:
+        """Tell the upstream to stop (MCP 2025-11-25 basic/utilities/cancellation); nobody waits for it."""
+        params = {"requestId": exchange.upstream_message_id, "reason": reason}
+        client, head = exchange.mount.client, exchange.upstream_headers()
+
+        async def cancelled() -> None:
+            with suppress(LongshoreError):  # it did not answer before, either
+                await notify(client, head, "notifications/cancelled", params)
+
+        exchange.spawn(cancelled(), name="cancel_upstream")
+
+    def response(self, exchange: Exchange, data: bytes) -> bytes:
+        """The upstream's response `data` as one of the client's era. Raises UpstreamDown for what is none."""
+        return data
+
+    def status(self, response: bytes) -> int:
+        """HTTP status of the answer that is this response."""
+        return 200
+
+    def on_side_message(self, exchange: Exchange, data: bytes) -> bool:
+        """Handle a message that comes before the response. True where it goes to the client as it is."""
+        return True
+
+    def chunks(self, exchange: Exchange, answer: UpstreamResponse) -> AsyncGenerator[bytes, None]:
+        """The upstream's event stream as it arrives."""
+        return answer.chunks()
+
+    def own_result(self, exchange: Exchange, value: dict[str, Any]) -> dict[str, Any]:
+        """A result of longshore's own, with the fields that the client's revision wants in it."""
+        return value
+
+    def fetches_files(self, exchange: Exchange) -> bool:
+        """True where the client fetches files by the file transfer methods."""
+        return capabilities.FILES in exchange.session.flags
+
+    def has_links(self, exchange: Exchange) -> bool:
+        """True where the client's revision has `resource_link`."""
+        return exchange.session.protocol >= _FIRST_WITH_LINKS
+
+    def use_param_headers(self, params: dict[str, str], names: set[str]) -> None:
+        """Send `params` in place of the client's headers of these `names`, in lower case."""
+
+    async def list_tools(self, exchange: Exchange, head: dict[str, str]) -> ToolListing:
+        """The upstream's tools, asked for in its era."""
+        return await tool_listing.list_legacy(exchange.mount.client, head)
+
+    def aside(self, exchange: Exchange, message_id: str, method: str, params: jsonrpc.RawMap, name: str) -> "Route":
+        """Route of a request of longshore's own beside this one; adds to `params` what its revision wants there."""
+        return self
+
+
+Forward = Callable[..., Awaitable[web.StreamResponse]]
+PLAIN = Route()
 
 
 # What may be hours away, as the revisions have it.
@@ -166,6 +217,13 @@ def caller_of(request: web.Request, mount: Mount) -> Caller:
         session_id = "x" * 16    # not of our making: unknown, not malformed, so that the client starts again
     context_of(request).session_id = session_id
     return Caller(session_id, mount.server.id, principal)
+
+
+def has_lost_upstream(session: OpenSession) -> bool:
+    """True where the upstream had a session for this one, or may have had, and has none now: it was revived."""
+    return not session.upstream_id and (
+        capabilities.SESSIONS in session.flags or capabilities.UNKNOWN in session.flags
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ scope, and within it a workspace where it names one.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,18 +14,24 @@ from aiohttp import web
 from longshore.gateway.appkeys import CONFIG, SIGNER
 from longshore.gateway.files import sep_2631
 from longshore.gateway.mcp import capabilities
+from longshore.gateway.mcp.call_files import transfer_policy
 from longshore.gateway.mcp.exchange import (
     Begin,
     Exchange,
-    Stateless,
+    Handle,
     lease_id,
     may_change_lists,
     open_session,
     upstream_headers,
 )
 from longshore.gateway.mcp.forwarding import mirrored_headers
+from longshore.gateway.mcp.forwarding.modern_direct import ModernDirect
+from longshore.gateway.mcp.forwarding.to_legacy_upstream import ToLegacy
 from longshore.gateway.mcp.input_requests import modern_client
-from longshore.gateway.mcp.methods import file_transfer, lists, subscribe, tools_call
+from longshore.gateway.mcp.input_requests.listen_during_call import standing_stream_open
+from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall
+from longshore.gateway.mcp.methods import lists, subscribe, tools_call
+from longshore.gateway.mcp.replies.reply import HttpReply
 from longshore.gateway.mcp.sessions import renewal, upstream_sessions
 from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import VERSION_HEADER, RequestContext, context_of, principal_of
@@ -48,7 +54,6 @@ WORKSPACE_HEADER = "X-Longshore-Workspace"
 _WORKSPACE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _INIT_PARAMS = upstream_sessions.init_params(inputs.NO_INPUT)
 _BEGIN = Begin(capabilities.UNKNOWN, _INIT_PARAMS)
-Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +113,13 @@ async def _in_era(
         return await _to_session(mount, request, came, handle)
     message, body, caller = came.message, came.body, came.caller
     session = await _open(request, caller, message)
-    exchange = Exchange(
-        request, mount, caller, replace(session, upstream_id="", flags=capabilities.TOOLS + capabilities.RESOURCES),
-        message, modern.without_workspace(body) if came.opened.workspace else body, context_of(request),
-        stateless=Stateless(_mirrors(request, came.opened), message.id, fetches_files=_fetches_files(request, body)),
-    )
-    return await handle(exchange)
+    session = replace(session, upstream_id="", flags=capabilities.TOOLS + capabilities.RESOURCES)
+    if came.opened.workspace:
+        body = modern.without_workspace(body)
+    context = context_of(request)
+    route = ModernDirect(_mirrors(request, came.opened), _fetches_files(request, body))
+    reply = HttpReply(request, context)
+    return await handle(Exchange(request, mount, caller, session, message, body, context, reply, route))
 
 
 def refuse_verb(request: web.Request) -> None:
@@ -143,37 +149,44 @@ async def _to_session(
         _check_agreed(context_of(request), message, again)
         body = again.body        # answers to nothing that waits for them
     context, session = context_of(request), await _open(request, caller, message)
-    asked = f"longshore-{context.request_id}"
-    stateless = Stateless(
-        {}, asked, is_translated=True, log_level=to_legacy.log_level(body),
-        fetches_files=_fetches_files(request, body), takes_urls=takes.url,
+    route = ToLegacy(
+        f"longshore-{context.request_id}", to_legacy.log_level(body), _fetches_files(request, body), takes.url
     )
     if takes.any and policy == "per_principal":
         scope = request.app[SIGNER].scope_of(mount.server.id, caller.principal, came.workspace, declared=takes.key)
-        stateless.holder = replace(caller, session_id=scope)
-    exchange = Exchange(
-        request, mount, caller, session, message, to_legacy.request(body, asked), context, stateless=stateless
-    )
-    within = partial(
-        upstream_sessions.within, takes=takes, handle=partial(modern_client.with_standing_stream, handle=handle)
-    )
-    if message.method == "subscriptions/listen":
-        # A session of one call is not listened in: then it is of longshore's own changes alone.
-        return await (within(exchange) if policy == "per_principal" else subscribe.listen(exchange))
+        route.session_owner = replace(caller, session_id=scope)
+    body, reply = to_legacy.request(body, route.id), HttpReply(request, context)
+    exchange = Exchange(request, mount, caller, session, message, body, context, reply, route)
+    if message.method == "subscriptions/listen" and policy == "per_call":
+        # A session of one call is not listened in: the stream is of longshore's own changes alone.
+        return await subscribe.listen(exchange)
     is_ours = lists.is_ours(exchange) if message.method == "resources/read" else tools_call.is_ours(exchange)
     if takes.any and message.method in inputs.METHODS and not is_ours:
-        return await modern_client.begin(exchange, within, takes)
-    return await within(exchange)
+        return await modern_client.begin(exchange, route, takes, partial(_handle_suspendable, handle))
+    if upstream_sessions.is_open(exchange):
+        return await handle(exchange)
+    async with upstream_sessions.upstream_session(exchange, takes):
+        return await handle(exchange)
+
+
+async def _handle_suspendable(handle: Handle, exchange: Exchange, call: SuspendableCall) -> web.StreamResponse:
+    """Handle the call in its upstream session, on whose standing stream its server may send requests too."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(upstream_sessions.upstream_session(exchange, call.takes))
+        if exchange.session.upstream_id:
+            await stack.enter_async_context(standing_stream_open(exchange, call))
+        return await handle(exchange)
 
 
 async def _check_mirrors(mount: Mount, request: web.Request, came: "Incoming") -> None:
     """Raise HeaderMismatch where a call that waits is gone on with under headers that say other than its arguments."""
     if came.message.method != "tools/call":
         return
-    nowhere, unsent = OpenSession("", "", ""), Stateless({}, came.message.id, is_translated=True)
-    await mirrored_headers.check(
-        Exchange(request, mount, came.caller, nowhere, came.message, came.body, context_of(request), stateless=unsent)
-    )
+    nowhere, context = OpenSession("", "", ""), context_of(request)
+    await mirrored_headers.check(Exchange(
+        request, mount, came.caller, nowhere, came.message, came.body, context, HttpReply(request, context),
+        ToLegacy(""),
+    ))
 
 
 def _check_agreed(context: RequestContext, message: Envelope, again: inputs.Retry) -> None:
@@ -189,7 +202,7 @@ async def _discover(mount: Mount, request: web.Request, message: Envelope) -> we
     found = jsonrpc.result(message.id, result_fields.discover_result(
         initialized, has_subscriptions=mount.server.sessionless_clients == "per_principal"
     ))
-    more = file_transfer.capability(request, mount)
+    more = transfer_policy.capability(request, mount)
     body = capabilities.with_ours(found, mount.adapters, capabilities.flags_of(found), more)
     return web.Response(body=body, content_type="application/json")
 

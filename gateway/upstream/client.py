@@ -191,6 +191,11 @@ class UpstreamExchange:
             self._head_timeout.reschedule(asyncio.get_running_loop().time())
 
     @property
+    def has_timed_out(self) -> bool:
+        """True once its time ran out before its answer was complete."""
+        return isinstance(self._failure, UpstreamTimeout)
+
+    @property
     def remaining_s(self) -> float | None:
         """What is left of its time, None for no end."""
         if self._paused_remaining_s is not None:

@@ -114,30 +114,6 @@ def response(data: bytes, message_id: MessageId, method: str, context: Translati
     return jsonrpc.close_object(message)
 
 
-class _Coded(msgspec.Struct):
-    code: Any = None
-
-
-class _Failed(msgspec.Struct):
-    error: _Coded | None = None
-
-
-_failed = msgspec.json.Decoder(_Failed)
-_STATUS = {
-    -32700: 400, -32600: 400, -32602: 400, modern.HEADER_MISMATCH: 400, modern.MISSING_CAPABILITY: 400,
-    modern.UNSUPPORTED_VERSION: 400, -32601: 404,
-}
-
-
-def status_of(response: bytes) -> int:
-    """The HTTP status that the revision has for a response (MCP 2026-07-28 basic/transports/streamable-http)."""
-    try:
-        error = _failed.decode(response).error
-    except (msgspec.DecodeError, RecursionError):
-        return 200
-    return _STATUS.get(error.code, 200) if error is not None and isinstance(error.code, int) else 200
-
-
 def side_message(data: bytes, level: str) -> SideMessage:
     """What becomes of a message that the server sends while it answers. `level` is of the log messages that the
     client wants, "" for none."""

@@ -9,4 +9,4 @@ def test_every_module_is_listed_with_what_it_promises() -> None:
     document = (REPOSITORY / "docs" / "architecture.md").read_text()
 
     assert document == with_table(document)
-    assert "| `relay` |" in document
+    assert "| `forward` |" in document

@@ -90,7 +90,6 @@ async def _send(request: web.Request, passage: RequestSlot, record: FileRecord) 
     response.content_length = span.end - span.start
     fd = await stored.open_file(blobs, request.app[FILES], record)
     try:
-        context_of(request).head_sent = True
         await response.prepare(request)
         if request.method != "HEAD":
             passage.size_bytes = span.end - span.start

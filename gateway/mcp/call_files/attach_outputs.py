@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from longshore.gateway.appkeys import BLOBS, FILES
 from longshore.gateway.files import handles, results, sep_2631, stored
 from longshore.gateway.files.candidates import ToolResult
-from longshore.gateway.mcp.call_files import signed_urls
+from longshore.gateway.mcp.call_files import signed_urls, transfer_policy
 from longshore.gateway.mcp.call_files.find_outputs import search
 from longshore.gateway.mcp.call_files.reserved_output import Pending
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.mcp.methods import file_transfer
 from longshore.gateway.wire import jsonrpc
 from longshore.shared.errors import ArtifactMissing
 from longshore.shared.records import ArtifactRecord
 
 _MOST_RAW_BYTES = 16 * 1024 * 1024   # of one result
 _COMPLETE = b'"complete"'
-_FIRST_WITH_LINKS = "2025-06-18"      # the revision that brought `resource_link`
 
 
 async def finish(exchange: Exchange, pending: Pending, response: bytes) -> tuple[bytes, list[ArtifactRecord]]:
@@ -75,13 +73,13 @@ def _read_all(fd: int) -> bytes:
 def shown(exchange: Exchange, record: ArtifactRecord, raw: bytes | None = None) -> results.Presentation:
     """How this caller is shown the artifact."""
     config = exchange.config
-    is_fetched = exchange.fetches_files and file_transfer.offers_downloads(exchange.request, exchange.mount)
+    is_fetched = exchange.fetches_files and transfer_policy.offers_downloads(exchange.request, exchange.mount)
     return results.Presentation(
         uri=handles.artifact_uri(config.artifacts.uri_scheme, record),
         download_url=(
             signed_urls.download_url(exchange.request, record) if config.core.allow_artifacts_download else None
         ),
         is_resource=exchange.mount.adapters.exposes_artifacts and record.expose,
-        has_links=exchange.stateless is not None or exchange.session.protocol >= _FIRST_WITH_LINKS,
+        has_links=exchange.route.has_links(exchange),
         raw=raw, file=sep_2631.file_block(record) if is_fetched else None,
     )

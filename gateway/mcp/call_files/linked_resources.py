@@ -7,10 +7,10 @@ import msgspec
 from longshore.gateway.files import embedded
 from longshore.gateway.files.blocks import UNREADABLE, Resource
 from longshore.gateway.files.embedded import Embedded, Linked
-from longshore.gateway.mcp.exchange import Exchange, Stateless
-from longshore.gateway.mcp.forwarding.send import sent
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.forwarding.forward import send
 from longshore.gateway.upstream.rpc import read_response
-from longshore.gateway.wire import jsonrpc, modern
+from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.envelope import Envelope, Kind
 from longshore.shared import ids
 from longshore.shared.errors import ArtifactMissing, TooMany, UpstreamDown, UpstreamTimeout
@@ -36,7 +36,7 @@ async def read(exchange: Exchange, link: Linked) -> list[Embedded]:
     request_id = f"longshore-{ids.new_id()}"
     aside = _aside(exchange, link.uri, request_id)
     try:
-        async with sent(aside, aside.body, within_s=_WITHIN_S) as answer:
+        async with send(aside, aside.body, timeout_s=_WITHIN_S) as answer:
             if answer.status != 200:
                 raise UpstreamDown(f"the upstream server answered with HTTP status {answer.status}")
             found = _response.decode(await read_response(answer, request_id, _MOST_BYTES)).result
@@ -63,22 +63,10 @@ def _file_of(resource: Resource, link: Linked) -> Embedded | None:
 def _aside(exchange: Exchange, uri: str, request_id: str) -> Exchange:
     """A request of the gateway's own within the exchange: the same caller, the same upstream session."""
     params: jsonrpc.RawMap = {"uri": jsonrpc.raw(uri)}
-    stateless = exchange.stateless
-    if stateless is not None:
-        if not stateless.is_translated:
-            params["_meta"] = _meta_of(exchange.body)
-        headers = {} if stateless.is_translated else modern.request_headers(_METHOD, name=uri)
-        stateless = Stateless(headers, request_id, stateless.is_translated)
+    route = exchange.route.aside(exchange, request_id, _METHOD, params, uri)
     body = jsonrpc.close_object({
         "jsonrpc": jsonrpc.raw("2.0"), "id": jsonrpc.raw(request_id), "method": jsonrpc.raw(_METHOD),
         "params": jsonrpc.raw(params),
     })
     envelope = Envelope(Kind.REQUEST, request_id, _METHOD, uri=uri)
-    return replace(exchange, envelope=envelope, body=body, sink=None, stateless=stateless)
-
-
-def _meta_of(body: bytes) -> msgspec.Raw:
-    """What a message of the stateless revision says of its client, without what belongs to that message alone."""
-    meta = jsonrpc.open_object(jsonrpc.open_object(jsonrpc.open_object(body)["params"])["_meta"])
-    meta.pop("progressToken", None)
-    return jsonrpc.raw(meta)
+    return replace(exchange, envelope=envelope, body=body, route=route)

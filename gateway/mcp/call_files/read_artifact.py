@@ -12,7 +12,6 @@ from aiohttp import web
 from longshore.gateway.appkeys import BLOBS, FILES
 from longshore.gateway.files import stored
 from longshore.gateway.files.results import is_text
-from longshore.gateway.request_context import CONTEXT
 from longshore.gateway.wire.envelope import MessageId
 from longshore.shared.errors import TooLarge
 from longshore.shared.records import ArtifactRecord
@@ -38,7 +37,6 @@ async def send(
             body = b"".join([part async for part in _parts(blobs, fd, record, uri, message_id, head)])
             return web.Response(body=body, content_type="application/json")
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        request[CONTEXT].head_sent = True
         await response.prepare(request)
         async for part in _parts(blobs, fd, record, uri, message_id, head):
             await response.write(part)

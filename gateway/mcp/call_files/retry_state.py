@@ -57,7 +57,7 @@ async def opened(exchange: Exchange, params: jsonrpc.RawMap) -> RetryState | Non
     Leaves the server its own state in `params`. Raises InvalidState for what was given to another caller or for
     another request, is too old, or has come to its end.
     """
-    if exchange.stateless is None or exchange.stateless.is_translated:
+    if not exchange.route.passes_request_state:
         return None
     said = _text(params.get("requestState", msgspec.Raw()))
     if not said.startswith(_MARK):

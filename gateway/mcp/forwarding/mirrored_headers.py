@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from longshore.gateway.mcp.exchange import Exchange, upstream_headers
-from longshore.gateway.upstream import tool_listing
 from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.wire import modern, param_headers, tool_lists
 from longshore.gateway.wire.param_headers import MirroredArgument
@@ -76,8 +75,8 @@ def build(exchange: Exchange, body: bytes) -> dict[str, str]:
 
 def rebuild(exchange: Exchange, body: bytes) -> None:
     """Let the headers of a call of this revision go on as the arguments are now."""
-    if exchange.stateless is not None and (wanted := _wanted(exchange)):
-        exchange.stateless.carry(build(exchange, body), {one.header.lower() for one in wanted})
+    if exchange.route.client_is_modern and (wanted := _wanted(exchange)):
+        exchange.route.use_param_headers(build(exchange, body), {one.header.lower() for one in wanted})
 
 
 async def retry_after_mismatch(exchange: Exchange, answer: UpstreamResponse, body: bytes) -> bool:
@@ -91,7 +90,7 @@ async def retry_after_mismatch(exchange: Exchange, answer: UpstreamResponse, bod
         return False
     before = build(exchange, body)
     await _ask_again(exchange)
-    if exchange.stateless is not None:
+    if exchange.route.client_is_modern:
         param_headers.check(_wanted(exchange), _arguments_of(exchange.body), exchange.request.headers)
         rebuild(exchange, body)
         return body is not exchange.body     # else they are the client's own, which fit as far as can be known here
@@ -109,14 +108,12 @@ def _whose(exchange: Exchange) -> str:
 
 async def _ask_again(exchange: Exchange) -> None:
     """Ask the upstream for its tools. What was known holds where it does not answer."""
-    mount, stateless = exchange.mount, exchange.stateless
+    mount = exchange.mount
     came = upstream_headers(exchange.request, mount, "")
     headers = {name: value for name, value in came.items() if name.lower() not in _OF_AN_ANSWER}
 
     async def listed() -> list[Tool]:
-        if exchange.is_restated or (stateless is not None and not stateless.is_translated):
-            return (await tool_listing.list_modern(mount.client, headers)).tools
-        return (await tool_listing.list_legacy(mount.client, headers)).tools
+        return (await exchange.route.list_tools(exchange, headers)).tools
 
     with suppress(LongshoreError):
         await mount.monitor.headers.refresh(listed, _whose(exchange))

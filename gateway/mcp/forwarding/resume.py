@@ -7,9 +7,10 @@ response, and whoever waits for that asks for the rest. The client of the statel
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
+from typing import Protocol
 
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.upstream.client import UpstreamResponse
+from longshore.gateway.upstream.client import UpstreamExchange, UpstreamResponse
 from longshore.gateway.wire import jsonrpc, sse
 from longshore.gateway.wire.envelope import MessageId
 from longshore.shared.errors import UpstreamDown
@@ -44,17 +45,26 @@ class _Told:
         return b"".join(sources)
 
 
-async def chunks(exchange: Exchange, answer: UpstreamResponse) -> AsyncGenerator[bytes, None]:
+class Call(Protocol):
+    """Route of the call, which knows the upstream request that brings its answer."""
+
+    running: UpstreamExchange | None
+
+    def started(self, exchange: Exchange, running: UpstreamExchange) -> None:
+        """Note another one, which brings the rest."""
+
+
+async def chunks(exchange: Exchange, answer: UpstreamResponse, call: Call) -> AsyncGenerator[bytes, None]:
     """The events of `answer`, whole ones, until the response to this request has come and the stream has ended.
 
     Raises UpstreamDown when that does not come and there is no way to go on, UpstreamTimeout past the call's time.
     """
-    told = _Told(exchange.asked_id)
+    told = _Told(exchange.upstream_message_id)
     async with aclosing(_events(answer, told)) as events:
         async for event in events:
             yield event
     while told.last_id and not told.is_answered:
-        async with _again(exchange, told) as more:
+        async with _again(exchange, told, call) as more:
             if more is None:
                 break
             async with aclosing(_events(more, told)) as events:
@@ -76,13 +86,12 @@ async def _events(answer: UpstreamResponse, told: _Told) -> AsyncGenerator[bytes
 
 
 @asynccontextmanager
-async def _again(exchange: Exchange, told: _Told) -> AsyncIterator[UpstreamResponse | None]:
+async def _again(exchange: Exchange, told: _Told, call: Call) -> AsyncIterator[UpstreamResponse | None]:
     """The rest of the answer; None where the server does not give it."""
     for _ in range(_TRIES):
         await asyncio.sleep(told.pause_s)
         headers = {**exchange.upstream_headers(), "Accept": "text/event-stream", "Last-Event-ID": told.last_id}
-        before = exchange.stateless.running if exchange.stateless is not None else None
-        timeout_s = None if before is None else before.remaining_s
+        timeout_s = None if call.running is None else call.running.remaining_s
         running = exchange.mount.client.exchange("GET", headers, timeout_s=timeout_s)
         try:
             answer = await running.__aenter__()
@@ -91,8 +100,7 @@ async def _again(exchange: Exchange, told: _Told) -> AsyncIterator[UpstreamRespo
             continue
         try:
             if answer.status == 200 and answer.is_stream:
-                if exchange.stateless is not None:
-                    exchange.stateless.run(running)
+                call.started(exchange, running)
                 yield answer
                 return
         finally:

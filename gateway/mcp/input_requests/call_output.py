@@ -2,20 +2,18 @@
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message, first_byte
 from longshore.gateway.mcp.input_requests.request_state import RequestState
 from longshore.gateway.mcp.input_requests.standing_streams import quietly
 from longshore.gateway.mcp.input_requests.suspended_call import Ended, Quiet, Said, SuspendableCall
 from longshore.gateway.mcp.input_requests.suspended_calls import NOTHING_SAID, SuspendedCalls
-from longshore.gateway.mcp.replies.event_streams import STREAMS
-from longshore.gateway.request_context import RequestContext, context_of
-from longshore.gateway.wire import inputs, sse
+from longshore.gateway.mcp.replies.reply import JSON, HttpReply
+from longshore.gateway.request_context import context_of
+from longshore.gateway.wire import inputs
 from longshore.gateway.wire.envelope import Envelope
 from longshore.shared.error_records import error_of
 from longshore.shared.errors import LongshoreError, UpstreamDown
@@ -23,7 +21,6 @@ from longshore.shared.jobs import JobRefused
 from longshore.shared.messaging.message_stream import MessageReceiver
 from longshore.shared.tasks import Tasks
 
-_JSON = "application/json"
 _items: msgspec.msgpack.Decoder[Said | Ended | JobRefused] = msgspec.msgpack.Decoder(Said | Ended | JobRefused)
 
 
@@ -77,60 +74,36 @@ class RemoteCall:
 
 
 async def stream_to_client(request: web.Request, source: OutputSource, message: Envelope) -> web.StreamResponse:
-    """One answer of HTTP: a message where nothing comes before it, else a stream."""
+    """Write what the call says as the reply to this request. A client that leaves cancels its call."""
     context = context_of(request)
     context.in_tool_call = message.method == "tools/call"
-    outgoing: _Outgoing | None = None
+    reply = HttpReply(request, context)
     try:
         while True:
             try:
                 heard = await source.hear()
             except LongshoreError as err:
-                if outgoing is None:
-                    raise
-                context.reason = err.reason
-                return await outgoing.end(error_message(context, err))
-            if isinstance(heard, Ended):
-                is_message = heard.headers.get("Content-Type", _JSON).startswith(_JSON)
-                body = inputs.with_id(heard.body, message.id) if is_message else heard.body
-                if outgoing is not None:
-                    refused = UpstreamDown(f"the upstream server answered with HTTP status {heard.status}")
-                    return await outgoing.end(body if is_message else error_message(context, refused))
-                return web.Response(body=body, status=heard.status, headers={"Content-Type": _JSON, **heard.headers})
-            if outgoing is None:
-                outgoing = await _Outgoing.begun(request, context)
-            if isinstance(heard, Said):
-                await outgoing.say(heard.data)
+                return await reply.fail(err)
+            match heard:
+                case Ended():
+                    return await _finish(reply, heard, message)
+                case Said():
+                    await reply.notify(heard.data)
+                case Quiet():
+                    await reply.start()
     except (asyncio.CancelledError, ConnectionError):
         source.leave()
         raise
     finally:
-        if outgoing is not None:
-            outgoing.close()
+        reply.close()
 
 
-class _Outgoing:
-    """An event stream to the client."""
-
-    def __init__(self, request: web.Request, response: web.StreamResponse, context: RequestContext) -> None:
-        self._streams = request.app[STREAMS]
-        self._response = response
-        self._stream = self._streams.add(response, partial(first_byte, request, context))
-
-    @classmethod
-    async def begun(cls, request: web.Request, context: RequestContext) -> "_Outgoing":
-        response = web.StreamResponse(headers={**STREAM_HEADERS, "Content-Type": "text/event-stream"})
-        context.head_sent = True
-        await response.prepare(request)
-        return cls(request, response, context)
-
-    async def say(self, data: bytes) -> None:
-        await self._stream.write(sse.event(data))
-
-    async def end(self, data: bytes) -> web.StreamResponse:
-        await self.say(data)
-        await self._response.write_eof()
-        return self._response
-
-    def close(self) -> None:
-        self._streams.remove(self._stream)
+async def _finish(reply: HttpReply, ended: Ended, message: Envelope) -> web.StreamResponse:
+    """Write the end of the call, under the id of this request where it is a message."""
+    if ended.headers.get("Content-Type", JSON).startswith(JSON):
+        body = inputs.with_id(ended.body, message.id)
+    elif not reply.is_started:
+        body = ended.body
+    else:
+        return await reply.fail(UpstreamDown(f"the upstream server answered with HTTP status {ended.status}"))
+    return await reply.finish(body, status=ended.status, headers=ended.headers)

@@ -13,7 +13,6 @@ import msgspec
 from longshore.gateway.appkeys import MAILBOXES, SESSIONS
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
-from longshore.gateway.mcp.replies.reply import Outlet
 from longshore.gateway.mcp.sessions.end_watcher import SESSION_ENDS
 from longshore.gateway.wire import input_required
 from longshore.gateway.wire.input_required import InputRequired
@@ -50,11 +49,11 @@ async def waiting(exchange: Exchange, until_s: float) -> AsyncIterator[ClientWai
     wait = ClientWait(limit)
     try:
         async with limit:
-            cancellations.begin(session_id, exchange.asked_id, wait)
+            cancellations.begin(session_id, exchange.upstream_message_id, wait)
             try:
                 yield wait
             finally:
-                cancellations.end(session_id, exchange.asked_id, wait)
+                cancellations.end(session_id, exchange.upstream_message_id, wait)
     except TimeoutError:
         if not limit.expired():
             raise
@@ -62,7 +61,7 @@ async def waiting(exchange: Exchange, until_s: float) -> AsyncIterator[ClientWai
 
 
 async def ask(
-    exchange: Exchange, outlet: Outlet, asked: InputRequired, until_s: float
+    exchange: Exchange, asked: InputRequired, until_s: float
 ) -> tuple[dict[str, msgspec.Raw], list[str]]:
     """What the client answers, by the server's keys, and the ids of the questions that led to a URL, where
     the user agreed.
@@ -83,11 +82,11 @@ async def ask(
                 for key, question in asked.requests.items():
                     box = put[key] = await boxes.enter_async_context(app[MAILBOXES].open(session_id, ttl_ms=ttl_ms))
                     open_ids.add(_PREFIX + box.id)
-                    protocol = exchange.session.protocol
-                    await outlet.say(input_required.legacy_request(question, _PREFIX + box.id, protocol))
+                    message = input_required.legacy_request(question, _PREFIX + box.id, exchange.session.protocol)
+                    await exchange.reply.notify(message)
                 responses = await asyncio.gather(*(_taken(box, open_ids) for box in put.values()))
         except LongshoreError as err:
-            await _withdraw(outlet, open_ids, err.reason)
+            await _withdraw(exchange, open_ids, err.reason)
             raise
     found = {
         key: input_required.input_response(question, response)
@@ -117,10 +116,10 @@ async def _taken(box: Mailbox, open_ids: set[str]) -> bytes:
     return response
 
 
-async def _withdraw(outlet: Outlet, open_ids: set[str], reason: str) -> None:
+async def _withdraw(exchange: Exchange, open_ids: set[str], reason: str) -> None:
     with suppress(ConnectionError):      # it has left: there is nobody to tell
         for message_id in open_ids:
-            await outlet.say(input_required.cancelled(message_id, reason))
+            await exchange.reply.notify(input_required.cancelled(message_id, reason))
 
 
 async def deliver(exchange: Exchange) -> None:

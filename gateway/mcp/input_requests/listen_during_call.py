@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.mcp.forwarding.translate import answer_server
+from longshore.gateway.mcp.forwarding.to_legacy_upstream import answer_server
 from longshore.gateway.mcp.input_requests.standing_streams import STANDING_STREAMS, quietly
 from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall
 from longshore.gateway.mcp.subscriptions import legacy_source
@@ -21,9 +21,9 @@ _OPEN_S = 1.0                # what the call waits for the stream
 async def standing_stream_open(exchange: Exchange, call: SuspendableCall) -> AsyncIterator[None]:
     """Hear, while the block runs, what the server asks on the standing stream of the call's session."""
     app = exchange.request.app
-    if exchange.stateless is not None and exchange.stateless.holder is not None:
-        way = UpstreamContext(exchange.request, exchange.mount, exchange.holder)
-        async with app[STANDING_STREAMS].attach(exchange.holder.session_id, call, legacy_source.opener(way)):
+    if exchange.route.session_owner is not None:
+        way = UpstreamContext(exchange.request, exchange.mount, exchange.session_owner)
+        async with app[STANDING_STREAMS].attach(exchange.session_owner.session_id, call, legacy_source.opener(way)):
             yield
         return
     begun = asyncio.Event()

@@ -1,49 +1,45 @@
 """Calls whose server may ask the client: their first request, and each that brings answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 import msgspec
 from aiohttp import web
 
 from longshore.gateway.appkeys import TASKS
-from longshore.gateway.mcp.exchange import Exchange, Sink
-from longshore.gateway.mcp.forwarding.translate import answer_server
-from longshore.gateway.mcp.input_requests import listen_during_call
+from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.forwarding.to_legacy_upstream import ToLegacy, answer_server
 from longshore.gateway.mcp.input_requests.call_output import LocalCall, OutputSource, RemoteCall, stream_to_client
 from longshore.gateway.mcp.input_requests.request_state import RequestState, verified
 from longshore.gateway.mcp.input_requests.suspended_call import Ended, Request, Resumed, SuspendableCall
 from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS, SuspendedCalls
+from longshore.gateway.mcp.replies.reply import NO_HEADERS
 from longshore.gateway.upstream.client import FORWARDED_HEADERS
-from longshore.gateway.wire import inputs, progress, to_legacy
+from longshore.gateway.wire import inputs, progress
 from longshore.gateway.wire.envelope import Envelope
 from longshore.gateway.wire.inputs import InputCapabilities, Retry
 from longshore.shared.clock import now_ms
-from longshore.shared.errors import CallLost, InvalidState, LongshoreError, StoreDown
+from longshore.shared.errors import CallLost, InvalidState, LongshoreError, StoreDown, UpstreamDown
 from longshore.shared.state.sessions import Caller
 
-Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
 _BOX_MS = 60_000             # renewed while somebody listens
 _encode = msgspec.msgpack.Encoder().encode
 
 
-async def begin(exchange: Exchange, handle: Handle, takes: InputCapabilities) -> web.StreamResponse:
-    """A call of a client that takes questions: `handle` runs beside the request, and may outlive it."""
+HandleCall = Callable[[Exchange, SuspendableCall], Awaitable[web.StreamResponse]]
+
+
+async def begin(
+    exchange: Exchange, route: ToLegacy, takes: InputCapabilities, handle: HandleCall
+) -> web.StreamResponse:
+    """Begin a call of a client that takes requests: `handle` runs beside the HTTP request, and may outlive it."""
     request, context = exchange.request, exchange.context
-    assert exchange.stateless is not None
-    asked = Request(exchange.caller, exchange.envelope.method, exchange.body)
-    call = exchange.stateless.asking = SuspendableCall(asked, takes, partial(answer_server, exchange))
+    first = Request(exchange.caller, exchange.envelope.method, exchange.body)
+    call = route.input_requests = SuspendableCall(first, takes, partial(answer_server, exchange))
     exchange.context = replace(context, in_tool_call=exchange.envelope.method == "tools/call")
-
-    async def send(data: bytes) -> None:
-        if exchange.answered:
-            call.end(Ended(data, to_legacy.status_of(data)))
-        else:
-            await call.say(data)
-
-    exchange.sink = Sink(send, answers_only=False)
+    exchange.reply = SuspendedReply(call)
     call.task = request.app[TASKS].start(_run(exchange, handle, call), name="asking_call", keeps_trace=True)
     try:
         return await stream_to_client(request, LocalCall(request.app[SUSPENDED_CALLS], call), exchange.envelope)
@@ -51,13 +47,51 @@ async def begin(exchange: Exchange, handle: Handle, takes: InputCapabilities) ->
         context.tool = exchange.context.tool
 
 
-async def with_standing_stream(exchange: Exchange, handle: Handle) -> web.StreamResponse:
-    """The call by `handle`, whose server may also ask on its session's standing stream."""
-    call = exchange.stateless.asking if exchange.stateless is not None else None
-    if call is None or not exchange.session.upstream_id:
-        return await handle(exchange)
-    async with listen_during_call.standing_stream_open(exchange, call):
-        return await handle(exchange)
+async def _run(exchange: Exchange, handle: HandleCall, call: SuspendableCall) -> None:
+    """Run the call until the end that whoever listens to it gets."""
+    try:
+        await handle(exchange, call)
+    except LongshoreError as err:
+        call.end(err)
+    finally:
+        call.end(LongshoreError("internal error"))    # where nothing else was the end: its cause is logged
+
+
+@dataclass(slots=True)
+class SuspendedReply:
+    """Reply of a suspendable call: its messages go to whoever listens to the call, at whichever gateway."""
+
+    call: SuspendableCall
+    owns_response: bool = False
+    is_started: bool = False
+    takes_messages: bool = True
+
+    async def start(self, headers: Mapping[str, str] = NO_HEADERS, *, status: int = 200) -> None:
+        """Nothing: the client's own request decides on the form."""
+
+    async def notify(self, message: bytes, event: bytes | None = None) -> None:
+        if message:
+            await self.call.say(message)
+
+    async def finish(
+        self, response: bytes, *, event: bytes | None = None, status: int = 200,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> web.StreamResponse:
+        kept = {name: value for name, value in headers.items() if name in ("Content-Type", *FORWARDED_HEADERS)}
+        self.call.end(Ended(response, status, kept))
+        return web.Response(status=status)           # goes nowhere
+
+    async def fail(self, err: LongshoreError) -> web.StreamResponse:
+        raise err
+
+    def note_failure(self, err: LongshoreError) -> None:
+        """Nothing: an error is the end of the call."""
+
+    async def end(self) -> web.StreamResponse:
+        raise UpstreamDown("the upstream server ended its stream without an answer")
+
+    def close(self) -> None:
+        """Nothing: the client's own request closes its stream."""
 
 
 async def resume(
@@ -107,21 +141,3 @@ async def _deliver(parked: SuspendedCalls, state: RequestState, now: Resumed, so
 
 def _answered() -> InvalidState:
     return InvalidState("this requestState was used before, or its call was given up; make the call again without it")
-
-
-async def _run(exchange: Exchange, handle: Handle, call: SuspendableCall) -> None:
-    """The call itself, until the end that its listener hears."""
-    try:
-        response = await handle(exchange)
-        if not exchange.answered:
-            body = response.body if isinstance(response, web.Response) else None
-            call.end(Ended(bytes(body) if isinstance(body, bytes) else b"{}", response.status, _head_of(response)))
-    except LongshoreError as err:
-        call.end(err)
-    finally:
-        call.end(LongshoreError("internal error"))    # where nothing else was the end: its cause is logged
-
-
-def _head_of(response: web.StreamResponse) -> dict[str, str]:
-    """The headers that say something of the answer."""
-    return {name: response.headers[name] for name in ("Content-Type", *FORWARDED_HEADERS) if name in response.headers}

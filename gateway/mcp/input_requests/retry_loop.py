@@ -1,21 +1,23 @@
-"""A request to a server of the stateless revision that may want input before it answers: asked of the client, and the
-request sent again with it, until the server answers (MCP 2026-07-28 basic/patterns/mrtr)."""
+"""Retry loop of a legacy client's request to a modern upstream, which may answer that it wants input first.
+
+The client is asked for it, and the request is sent again with it, until the server answers (MCP 2026-07-28
+basic/patterns/mrtr).
+"""
 
 import asyncio
 from contextlib import suppress
 
 from aiohttp import web
 
-from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.exchange import Change, Exchange
 from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
-from longshore.gateway.mcp.forwarding.relay import check_kind, relay
+from longshore.gateway.mcp.forwarding.forward import check_kind, relay, send
+from longshore.gateway.mcp.forwarding.relay_messages import changed
 from longshore.gateway.mcp.forwarding.resume import MAX_EVENT_BYTES
-from longshore.gateway.mcp.forwarding.send import sent
-from longshore.gateway.mcp.forwarding.translate import Change, translate_response
+from longshore.gateway.mcp.forwarding.to_modern_upstream import client_introduction
 from longshore.gateway.mcp.input_requests import legacy_client
 from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS
-from longshore.gateway.mcp.methods import legacy_session_requests
-from longshore.gateway.mcp.replies.reply import Outlet
+from longshore.gateway.mcp.replies.event_streams import watch_lists
 from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.wire import input_required, jsonrpc, sse
 from longshore.gateway.wire.envelope import MessageId
@@ -27,35 +29,31 @@ _PAUSES_S = (0.05, 2.0)      # between rounds without a question, doubled from t
 _AT_ONCE_S = 0.05
 
 
-async def answered(
-    exchange: Exchange, body: bytes, *, within_s: float | None, change: Change | None = None
+async def forward_with_input(
+    exchange: Exchange, body: bytes, *, timeout_s: float | None, change: Change | None = None
 ) -> web.StreamResponse:
-    """The answer to the request `body`, its response changed by `change`. `within_s` is the upstream's time alone."""
-    if not exchange.is_restated or exchange.envelope.method not in input_required.METHODS:
-        async with sent(exchange, body, within_s=within_s) as answer:
-            return await relay(exchange, answer, change=change)
-    outlet, cancellations = Outlet(exchange), exchange.request.app[CANCELLATIONS]
-    call = _Call(exchange, outlet, within_s, change)
-    cancellations.begin(exchange.caller.session_id, exchange.asked_id, call)
+    """Forward the request `body` as `forward` does, with rounds for input. `timeout_s` is the upstream's time alone."""
+    cancellations, session_id = exchange.request.app[CANCELLATIONS], exchange.caller.session_id
+    call = _Call(exchange, timeout_s, change)
+    cancellations.begin(session_id, exchange.envelope.id, call)
     try:
         return await call.run(input_required.without_retry_fields(body))
     except LongshoreError as err:
-        return await outlet.fail(err)
+        return await exchange.reply.fail(err)
     finally:
-        cancellations.end(exchange.caller.session_id, exchange.asked_id, call)
-        outlet.close()
+        cancellations.end(session_id, exchange.envelope.id, call)
 
 
 class _Call:
     """One call with all its rounds."""
 
-    def __init__(self, exchange: Exchange, outlet: Outlet, within_s: float | None, change: Change | None) -> None:
+    def __init__(self, exchange: Exchange, timeout_s: float | None, change: Change | None) -> None:
         self._exchange = exchange
-        self._outlet = outlet
-        self._change = translate_response(exchange, change)
+        self._reply = exchange.reply
+        self._change = change
         self._began_s = _now_s()
         self._waited_s = 0.0
-        self._within_s = within_s
+        self._timeout_s = timeout_s
         self._pause_s = _PAUSES_S[0]
         self._links: list[str] = []          # questions that led to a URL, still to be told that they are done
 
@@ -64,7 +62,7 @@ class _Call:
 
     async def run(self, body: bytes) -> web.StreamResponse:
         """The client's answer. Raises the family."""
-        asked_id = self._exchange.asked_id
+        asked_id = self._exchange.envelope.id
         for number in range(1, MOST_ROUNDS + 2):
             response = await self._sent(body, asked_id)
             if isinstance(response, web.StreamResponse):
@@ -72,7 +70,8 @@ class _Call:
             asked = input_required.parse(response)
             if asked is None:
                 await self._tell_done()
-                return await self._outlet.end(await self._change(_under(response, self._exchange.asked_id)))
+                final = _under(response, self._exchange.envelope.id)
+                return await self._reply.finish(await changed(self._exchange, final, self._change))
             if number > MOST_ROUNDS:
                 break
             asked_id = f"longshore-{self._exchange.context.request_id}-{number}"
@@ -82,19 +81,20 @@ class _Call:
     async def _sent(self, body: bytes, asked_id: MessageId) -> bytes | web.StreamResponse:
         """The server's response to one sending; or what it says instead, as the answer to the client."""
         exchange = self._exchange
-        async with sent(exchange, body, within_s=self._left()) as answer:
-            check_kind(answer, asked=True)
+        async with send(exchange, body, timeout_s=self._left()) as answer:
+            check_kind(answer, is_request=True)
             if answer.is_stream:
                 return await self._from_stream(answer, asked_id)
             if answer.content_type != "application/json":
-                if self._outlet.is_open:
+                if self._reply.is_started:
                     raise UpstreamDown(f"the upstream server answered with HTTP status {answer.status}")
                 return await relay(exchange, answer)
             return await answer.read()
 
     async def _from_stream(self, answer: UpstreamResponse, asked_id: MessageId) -> bytes:
         """The response at the end of the stream, all before it handed on."""
-        await self._outlet.begin()
+        if self._reply.takes_messages:
+            await self._reply.start()
         parser = sse.Parser(MAX_EVENT_BYTES)
         async for chunk in answer.chunks():
             for event in parser.feed(chunk):
@@ -103,12 +103,13 @@ class _Call:
                         await answer.peek_body(_AT_ONCE_S)
                     return event.data
                 if not event.data or jsonrpc.is_notification(event.data):
-                    await self._outlet.say(event.data, event.source)
+                    watch_lists(self._exchange.request, self._exchange.context, event.data)
+                    await self._reply.notify(event.data, event.source)
         raise UpstreamDown("the upstream server ended its stream without an answer")
 
     async def _with_input(self, body: bytes, asked_id: MessageId, asked: InputRequired) -> bytes:
         exchange = self._exchange
-        client, _ = await legacy_session_requests.client_introduction(exchange)
+        client, _ = await client_introduction(exchange)
         try:
             asked.check(client.capabilities)
         except MissingCapability:
@@ -122,23 +123,23 @@ class _Call:
             self._pause_s = min(2 * self._pause_s, _PAUSES_S[1])
             return input_required.retry(body, asked_id, asked, {})
         with exchange.request.app[SUSPENDED_CALLS].reserve_slot(exchange.caller.principal):
-            answers, links = await legacy_client.ask(exchange, self._outlet, asked, until_s)
+            answers, links = await legacy_client.ask(exchange, asked, until_s)
         self._waited_s += _now_s() - began_s
         self._links += links
         return input_required.retry(body, asked_id, asked, answers)
 
     async def _tell_done(self) -> None:
         for message_id in self._links:
-            await self._outlet.say(input_required.elicitation_complete(message_id))
+            await self._reply.notify(input_required.elicitation_complete(message_id))
 
     def _left(self) -> float | None:
         """What is left of the upstream's time, which stands still while the client is asked."""
-        if self._within_s is None:
+        if self._timeout_s is None:
             return None
-        left_s = self._within_s + self._waited_s - (_now_s() - self._began_s)
-        if left_s <= 0:
+        remaining_s = self._timeout_s + self._waited_s - (_now_s() - self._began_s)
+        if remaining_s <= 0:
             raise UpstreamTimeout("the upstream server took longer than the time that is configured for the call")
-        return left_s
+        return remaining_s
 
 
 def _under(response: bytes, message_id: MessageId) -> bytes:

@@ -12,11 +12,8 @@ from aiohttp import web
 from longshore.gateway.appkeys import FILES, UPLOAD_WAITS
 from longshore.gateway.files.uploaded import describe_uploads
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
-from longshore.gateway.mcp.replies.event_streams import STREAMS, OpenStream
-from longshore.gateway.mcp.replies.own_results import in_revision, own_result
+from longshore.gateway.mcp.replies.event_streams import STREAMS
 from longshore.gateway.tools import own
-from longshore.gateway.wire import jsonrpc, sse
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import LongshoreError, NotFound, ToolInputError
 from longshore.shared.ids import is_id
@@ -55,10 +52,13 @@ async def await_upload(exchange: Exchange) -> web.StreamResponse:
     A client that gave a progress token hears every five seconds that the call is alive.
     """
     nonce, wait_s, token = _asked(exchange.body)
-    if token is None or exchange.sink is not None:
-        result = await _result(exchange, nonce, wait_s, _say_nothing)
-        return own_result(exchange, result)
-    return await _streamed(exchange, nonce, wait_s, token)
+    if token is None or not exchange.reply.takes_messages:
+        return await exchange.answer(await _result(exchange, nonce, wait_s, _say_nothing))
+    await exchange.reply.start()
+    try:
+        return await exchange.answer(await _result(exchange, nonce, wait_s, _teller(exchange, wait_s, token)))
+    except LongshoreError as err:
+        return await exchange.reply.fail(err)
 
 
 def _asked(body: bytes) -> tuple[str, float, str | int | None]:
@@ -123,29 +123,11 @@ async def _say_nothing(_elapsed_s: float, _seen: LinkUse) -> None:
     """For a client that did not ask."""
 
 
-async def _streamed(exchange: Exchange, nonce: str, wait_s: float, token: str | int) -> web.StreamResponse:
-    response = web.StreamResponse(headers={**STREAM_HEADERS, "Content-Type": "text/event-stream"})
-    exchange.context.head_sent = True
-    await response.prepare(exchange.request)
-    streams = exchange.request.app[STREAMS]
-    stream = streams.add(response)
-    try:
-        result = await _result(exchange, nonce, wait_s, _teller(stream, wait_s, token))
-        await stream.write(sse.event(jsonrpc.result(exchange.envelope.id, in_revision(exchange, result))))
-    except LongshoreError as err:
-        exchange.context.reason = err.reason
-        await stream.write(sse.event(error_message(exchange.context, err)))
-    finally:
-        streams.remove(stream)
-    await response.write_eof()
-    return response
-
-
-def _teller(stream: OpenStream, wait_s: float, token: str | int) -> _Tell:
+def _teller(exchange: Exchange, wait_s: float, token: str | int) -> _Tell:
     async def tell(elapsed_s: float, seen: LinkUse) -> None:
         message = "a transfer is under way" if seen.scope else "nothing has been sent yet"
         params = {"progressToken": token, "progress": round(elapsed_s, 3), "total": wait_s, "message": message}
         body = {"jsonrpc": "2.0", "method": "notifications/progress", "params": params}
-        await stream.write(sse.event(msgspec.json.encode(body)))
+        await exchange.reply.notify(msgspec.json.encode(body))
 
     return tell

@@ -4,10 +4,12 @@ ours, `subscriptions/listen` as it comes."""
 from aiohttp import web
 
 from longshore.gateway.mcp import capabilities
+from longshore.gateway.mcp.call_files import transfer_policy
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.mcp.forwarding.relay import Standing, check_kind, relay, relay_bytes
-from longshore.gateway.mcp.forwarding.send import sent
-from longshore.gateway.mcp.methods import file_transfer, subscribe
+from longshore.gateway.mcp.forwarding.forward import check_kind, relay, send
+from longshore.gateway.mcp.forwarding.relay_standing import Standing, relay_standing
+from longshore.gateway.mcp.methods import subscribe
+from longshore.gateway.mcp.replies.reply import HttpReply
 from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.mcp.subscriptions.acknowledgement import Acknowledgement
 from longshore.gateway.wire import changes, jsonrpc, result_fields, sse
@@ -16,7 +18,7 @@ from longshore.shared import ids
 
 async def discover(exchange: Exchange) -> web.StreamResponse:
     """`server/discover`: the upstream's answer, with the capabilities that our features need."""
-    adapters, more = exchange.mount.adapters, file_transfer.capability(exchange.request, exchange.mount)
+    adapters, more = exchange.mount.adapters, transfer_policy.capability(exchange.request, exchange.mount)
 
     async def change(response: bytes) -> bytes:
         changed = capabilities.with_ours(response, adapters, capabilities.flags_of(response), more)
@@ -26,23 +28,23 @@ async def discover(exchange: Exchange) -> web.StreamResponse:
         message["result"] = jsonrpc.raw(result_fields.as_private(jsonrpc.open_object(message["result"])))
         return jsonrpc.close_object(message)
 
-    async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
+    async with send(exchange, exchange.body, timeout_s=exchange.timeout_s) as answer:
         return await relay(exchange, answer, change=change)
 
 
 async def listen(exchange: Exchange) -> web.StreamResponse:
     """`subscriptions/listen`: the upstream's stream of changes, which holds the scope while it is open."""
-    if exchange.stateless is not None and exchange.stateless.is_translated:
+    if exchange.route.translates:
         return await subscribe.listen(exchange)
     request, leases, lease = exchange.request, exchange.request.app[LEASES], ids.new_id()
     try:
         await leases.acquire_stream(exchange.caller.session_id, lease)
-        async with sent(exchange, exchange.body, within_s=None) as answer:
-            check_kind(answer, asked=True)
+        async with send(exchange, exchange.body, timeout_s=None) as answer:
+            check_kind(answer, is_request=True)
             standing = _standing(exchange)
             if not answer.is_stream and answer.status == 404 and standing.scope:     # the server tells of nothing
                 return await subscribe.listen_to_us(exchange)
-            return await relay_bytes(request, answer, exchange.context, headers={}, standing=standing)
+            return await relay_standing(HttpReply(request, exchange.context), answer, standing, {})
     finally:
         leases.release_stream(exchange.caller.session_id, lease)
 

@@ -6,9 +6,10 @@ from msgspec.structs import replace
 from longshore.gateway.appkeys import SESSIONS, SIGNER, TASKS
 from longshore.gateway.files import sep_2631
 from longshore.gateway.mcp import capabilities
-from longshore.gateway.mcp.exchange import Exchange, upstream_headers
-from longshore.gateway.mcp.forwarding.relay import relay
-from longshore.gateway.mcp.methods import file_transfer
+from longshore.gateway.mcp.call_files import transfer_policy
+from longshore.gateway.mcp.exchange import PLAIN, Exchange, upstream_headers
+from longshore.gateway.mcp.forwarding.forward import relay
+from longshore.gateway.mcp.replies.reply import HttpReply
 from longshore.gateway.metrics import METRICS
 from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import SESSION_HEADER, context_of, principal_of
@@ -29,10 +30,12 @@ async def initialize(mount: Mount, request: web.Request, message: Envelope, body
     The id goes out in the head, which an SSE answer sends first: it is minted ahead, and worth nothing until
     the response has come.
     """
-    context_of(request).executing = True
+    context = context_of(request)
+    context.executing = True
     session_id = ids.new_session_id()
     caller = Caller(session_id, mount.server.id, principal_of(request).name)
-    exchange = Exchange(request, mount, caller, OpenSession("", "", ""), message, body, context_of(request))
+    session, reply = OpenSession("", "", ""), HttpReply(request, context)
+    exchange = Exchange(request, mount, caller, session, message, body, context, reply, PLAIN)
     if mount.monitor.is_modern_only:
         try:
             return await _from_discovery(exchange)
@@ -40,7 +43,7 @@ async def initialize(mount: Mount, request: web.Request, message: Envelope, body
             mount.monitor.needs_probe.set()        # it may have been replaced by a server with sessions
             raise
     headers = upstream_headers(request, mount, "")
-    async with mount.client.exchange("POST", headers, body, timeout_s=exchange.within_s) as answer:
+    async with mount.client.exchange("POST", headers, body, timeout_s=exchange.timeout_s) as answer:
         if answer.status in _REFUSALS and await _is_modern(request, mount, headers):
             if mount.monitor.readiness != "ready":
                 mount.monitor.is_modern_only = True
@@ -55,7 +58,10 @@ async def initialize(mount: Mount, request: web.Request, message: Envelope, body
                 return response
             return await _settle(exchange, answer.session_id, response, found)
 
-        return await relay(exchange, answer, change=settle, headers=head)
+        try:
+            return await relay(exchange, answer, change=settle, headers=head)
+        finally:
+            reply.close()
 
 
 # With which servers of the stateless revision turn `initialize` away.
@@ -75,14 +81,14 @@ async def _from_discovery(exchange: Exchange) -> web.StreamResponse:
     mount, params = exchange.mount, _params_of(exchange.body)
     headers = upstream_headers(exchange.request, mount, "")
     headers.pop("Last-Event-ID", None)
-    response = await discover(mount.client, headers, timeout_s=exchange.within_s)
+    response = await discover(mount.client, headers, timeout_s=exchange.timeout_s)
     said = jsonrpc.result(exchange.envelope.id, to_modern.initialize_result(response, to_modern.agreed_version(params)))
     found = capabilities.negotiated(said)
     if found is None:
         raise UpstreamDown("the upstream server's answer to server/discover is malformed")
     body = await _settle(exchange, "", said, replace(found, flags=found.flags + capabilities.MODERN))
     head = {SESSION_HEADER: exchange.caller.session_id}
-    return web.Response(body=body, content_type="application/json", headers=head)
+    return await exchange.reply.finish(body, headers=head)
 
 
 def _params_of(body: bytes) -> bytes:
@@ -114,5 +120,5 @@ async def _settle(
     if mount.monitor.readiness == "waits_for_caller":
         headers = upstream_headers(exchange.request, mount, "")
         app[TASKS].spawn(health_probe.probe(mount.monitor, mount.client, headers), name="probe_with_caller")
-    more = file_transfer.capability(exchange.request, mount)
+    more = transfer_policy.capability(exchange.request, mount)
     return capabilities.with_ours(response, mount.adapters, found.flags, more)

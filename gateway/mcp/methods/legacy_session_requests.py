@@ -1,6 +1,6 @@
-"""Sessions whose upstream speaks the stateless revision alone: what the session is, is kept here.
+"""Messages of a legacy client that a modern upstream has no use for: ping, log level, subscriptions, cancellations.
 
-Each request goes on as one that says all there is to say; what only a session has is answered from here.
+The gateway keeps the session of such a client, and answers these itself.
 """
 
 import msgspec
@@ -9,20 +9,16 @@ from aiohttp import web
 from longshore.gateway.appkeys import PUBLISHER, SESSIONS
 from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.mcp.forwarding import cancellations, mirrored_headers
+from longshore.gateway.mcp.forwarding import cancellations
 from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
 from longshore.gateway.mcp.input_requests import legacy_client
 from longshore.gateway.mcp.methods import subscribe
-from longshore.gateway.mcp.replies.own_results import own_result
 from longshore.gateway.request_context import SESSION_HEADER
-from longshore.gateway.wire import jsonrpc, modern, to_modern
+from longshore.gateway.wire import jsonrpc, to_modern
 from longshore.gateway.wire.envelope import Kind
-from longshore.gateway.wire.introduction import DeclaredClient, parse_initialize
-from longshore.shared import tracing
 from longshore.shared.errors import InvalidParams, MethodNotFound
 
 _WATCHING = frozenset({"resources/subscribe", "resources/unsubscribe"})
-_DROPPED = frozenset({"last-event-id", "mcp-protocol-version"})
 
 
 class _Level(msgspec.Struct):
@@ -55,38 +51,17 @@ async def answer_locally(exchange: Exchange) -> web.StreamResponse | None:
             await legacy_client.deliver(exchange)
         return web.Response(status=202)
     if message.method == "ping":
-        return own_result(exchange, {})
+        return await exchange.answer({})
     if message.method == "logging/setLevel":
         await exchange.request.app[SESSIONS].set_log_level(exchange.caller.session_id, _level_of(exchange.body))
-        return own_result(exchange, {})
+        return await exchange.answer({})
     if message.method in _WATCHING and capabilities.SUBSCRIBE in exchange.session.flags:
         return await subscribe.watch(exchange)
     if message.method in _WATCHING or message.method.startswith("tasks/"):
         # An answer, not an HTTP error: to a client with a session, 404 says that the session is gone.
         err = MethodNotFound(f"this server has no method {message.method} for clients with a session")
-        return web.Response(body=jsonrpc.error(message.id, err), content_type="application/json")
+        return await exchange.reply.finish(jsonrpc.error(message.id, err))
     return None
-
-
-async def to_modern_request(exchange: Exchange, body: bytes) -> tuple[dict[str, str], bytes]:
-    """Headers and body of a request for an upstream of the stateless revision."""
-    client, log_level = await client_introduction(exchange)
-    message = exchange.envelope
-    came = exchange.upstream_headers()
-    headers = {name: value for name, value in came.items() if name.lower() not in _DROPPED}
-    headers |= modern.request_headers(message.method, name=modern.name_of(message.method, message))
-    if message.method == "tools/call":
-        headers |= mirrored_headers.build(exchange, body)
-    headers["Accept"] = "application/json, text/event-stream"
-    return headers, to_modern.request(
-        body, client, log_level=log_level, traceparent=tracing.traceparent()
-    )
-
-
-async def client_introduction(exchange: Exchange) -> tuple[DeclaredClient, str]:
-    """What the session's client is, and the log level that it set, "" for none."""
-    init_params, log_level = await exchange.request.app[SESSIONS].client_settings(exchange.caller.session_id)
-    return parse_initialize(init_params, exchange.session.protocol, accepts_requests=exchange.can_be_asked), log_level
 
 
 async def _cancel(exchange: Exchange, asked: str | int) -> None:

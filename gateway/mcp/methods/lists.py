@@ -12,16 +12,12 @@ from aiohttp import web
 from longshore.gateway.appkeys import FILES
 from longshore.gateway.files import handles, openai_files, results, sep_2631
 from longshore.gateway.mcp import capabilities
-from longshore.gateway.mcp.call_files import read_artifact
+from longshore.gateway.mcp.call_files import read_artifact, transfer_policy
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding import mirrored_headers
-from longshore.gateway.mcp.forwarding.relay import relay
-from longshore.gateway.mcp.forwarding.send import sent
-from longshore.gateway.mcp.input_requests.retry_loop import answered
+from longshore.gateway.mcp.forwarding.forward import forward, relay, send
 from longshore.gateway.mcp.list_cache import LIST_CACHE, Fetch, Key, fingerprint
-from longshore.gateway.mcp.methods import file_transfer
 from longshore.gateway.mcp.methods.list_additions import Additions, Each
-from longshore.gateway.mcp.replies.own_results import in_revision, own_result
 from longshore.gateway.tools import own
 from longshore.gateway.tools.describe import FileAnnotations, ToolDescriber
 from longshore.gateway.wire import jsonrpc
@@ -38,7 +34,7 @@ async def tools(exchange: Exchange) -> web.StreamResponse:
     mount = exchange.mount
     ours = own.helper_tools(mount.server) if mount.adapters.accepts_uploads else []
     if ours and capabilities.TOOLS not in exchange.session.flags:
-        return own_result(exchange, {"tools": ours})
+        return await exchange.answer({"tools": ours})
     describer = ToolDescriber(
         exchange.config, mount.server, mount.adapters.file_arguments(), marks=_marks(exchange)
     )
@@ -50,9 +46,10 @@ def _marks(exchange: Exchange) -> FileAnnotations:
     """How the schemas of file arguments say so to programs."""
     config, request = exchange.config, exchange.request
     changes: list[Callable[[RawMap], RawMap]] = []
-    if file_transfer.accepts_uploads(request, exchange.mount):
+    if transfer_policy.accepts_uploads(request, exchange.mount):
         changes.append(partial(
-            sep_2631.with_schema_key, max_bytes=config.uploads.max_file_bytes, upload=file_transfer.is_secure(request),
+            sep_2631.with_schema_key, max_bytes=config.uploads.max_file_bytes,
+            upload=transfer_policy.is_secure(request),
             # A data: URI of a client that knows the draft alone has no digest in it.
             inline=config.uploads.data_uri_max_bytes > 0 and not config.uploads.require_sha256,
         ))
@@ -75,7 +72,7 @@ async def resources(exchange: Exchange) -> web.StreamResponse:
     page: dict[str, Any] = {"resources": entries}
     if next_cursor is not None:
         page["nextCursor"] = next_cursor
-    return own_result(exchange, page)
+    return await exchange.answer(page)
 
 
 async def templates(exchange: Exchange) -> web.StreamResponse:
@@ -85,7 +82,7 @@ async def templates(exchange: Exchange) -> web.StreamResponse:
     ours = [results.resource_template(exchange.config.artifacts.uri_scheme)]
     if capabilities.RESOURCES in exchange.session.flags:
         return await _with_ours(exchange, "resourceTemplates", ours, next_cursor=None)
-    return own_result(exchange, {"resourceTemplates": ours})
+    return await exchange.answer({"resourceTemplates": ours})
 
 
 async def read(exchange: Exchange) -> web.StreamResponse:
@@ -94,18 +91,19 @@ async def read(exchange: Exchange) -> web.StreamResponse:
     if uri == own.WORKFLOW_URI and adapters.accepts_uploads:
         text = own.workflow_text(config, exchange.mount.server)
         contents = [{"uri": uri, "mimeType": "text/markdown", "text": text}]
-        return own_result(exchange, {"contents": contents})
+        return await exchange.answer({"contents": contents})
     if adapters.exposes_artifacts and _is_ours(exchange, uri):
         record = await _artifact_at(exchange, uri)
-        offers = file_transfer.offers_downloads(exchange.request, exchange.mount)
+        offers = transfer_policy.offers_downloads(exchange.request, exchange.mount)
         if exchange.fetches_files and offers and not _is_file(uri):
-            return own_result(exchange, {"contents": [sep_2631.resource_contents(uri, record)]})
-        if exchange.sink is not None:
-            body = await read_artifact.whole(exchange.request, record, uri, exchange.envelope.id)
-            return web.Response(body=body, content_type="application/json")
-        head = in_revision(exchange, {})
+            return await exchange.answer({"contents": [sep_2631.resource_contents(uri, record)]})
+        if not exchange.reply.owns_response:
+            return await exchange.reply.finish(
+                await read_artifact.whole(exchange.request, record, uri, exchange.envelope.id)
+            )
+        head = exchange.route.own_result(exchange, {})
         return await read_artifact.send(exchange.request, record, uri, exchange.envelope.id, head=head)
-    return await answered(exchange, exchange.body, within_s=exchange.within_s)
+    return await forward(exchange, exchange.body, timeout_s=exchange.timeout_s)
 
 
 def _is_ours(exchange: Exchange, uri: str) -> bool:
@@ -168,17 +166,17 @@ async def _with_ours(
     """The upstream's list, kept or fetched, its entries changed by `each`, with ours at its end."""
     files_come = name == "resources" and exchange.mount.adapters.exposes_artifacts
     added = Additions(
-        name, ours, next_cursor, each, is_private=exchange.stateless is not None and (bool(ours) or files_come)
+        name, ours, next_cursor, each, is_private=exchange.route.client_is_modern and (bool(ours) or files_come)
     )
     cache = exchange.request.app[LIST_CACHE]
-    if not cache.is_on or exchange.stateless is not None:    # whose lists say themselves how long they may be kept
+    if not cache.is_on or exchange.route.client_is_modern:   # whose lists say themselves how long they may be kept
         return await _fetched(exchange, added, None)
     key = _key(exchange)
     kept = await cache.find(key)
     if kept is not None:
         response = jsonrpc.result(exchange.envelope.id, kept)
         body = added.merged(response) if added.changes_any else response
-        return web.Response(body=body, content_type="application/json")
+        return await exchange.reply.finish(body)
     fetch = cache.begin(key)
     try:
         return await _fetched(exchange, added, fetch)
@@ -187,8 +185,7 @@ async def _with_ours(
 
 
 async def _fetched(exchange: Exchange, added: Additions, fetch: Fetch | None) -> web.StreamResponse:
-    is_translated = exchange.stateless is not None and exchange.stateless.is_translated
-    learns = added.name == "tools" and (exchange.is_restated or is_translated)
+    learns = added.name == "tools" and exchange.route.translates
 
     async def change(response: bytes) -> bytes:
         if fetch is not None and (result := jsonrpc.open_object(response).get("result")) is not None:
@@ -197,9 +194,9 @@ async def _fetched(exchange: Exchange, added: Additions, fetch: Fetch | None) ->
             mirrored_headers.learn(exchange, bytes(result))
         return added.merged(response) if added.changes_any else response
 
-    async with sent(exchange, exchange.body, within_s=exchange.within_s) as answer:
-        if answer.status == 404 and added.ours and exchange.stateless is not None:   # it has no such lists itself
-            return own_result(exchange, added.alone())
+    async with send(exchange, exchange.body, timeout_s=exchange.timeout_s) as answer:
+        if answer.status == 404 and added.ours and exchange.route.client_is_modern:  # it has no such lists itself
+            return await exchange.answer(added.alone())
         return await relay(exchange, answer, change=change if added.changes_any or fetch or learns else None)
 
 

@@ -11,9 +11,9 @@ from aiohttp import web
 from longshore.gateway.appkeys import FEED_STORE
 from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, error_message
+from longshore.gateway.mcp.replies.errors import error_message
 from longshore.gateway.mcp.replies.event_streams import STREAMS
-from longshore.gateway.mcp.replies.own_results import own_result
+from longshore.gateway.mcp.replies.reply import HttpReply
 from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.mcp.subscriptions import legacy_source, modern_source
 from longshore.gateway.mcp.subscriptions.feeds import FEEDS
@@ -60,7 +60,7 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
     theirs = _honoured(asked, exchange.session.flags) if _has_session(mount) else ChangeFilter(frozenset())
     ours = frozenset({changes.RESOURCES}) & asked.lists if mount.adapters.exposes_artifacts else frozenset[str]()
     honoured = ChangeFilter(theirs.lists | ours, theirs.uris)
-    way = UpstreamContext(exchange.request, mount, exchange.holder)
+    way = UpstreamContext(exchange.request, mount, exchange.session_owner)
     outgoing = _Outgoing(
         scope=exchange.caller.session_id, of_change=lambda change: changes.to_modern(change, listen_id),
         first=changes.acknowledgement(listen_id, honoured), last=changes.end_of_stream(listen_id),
@@ -128,7 +128,7 @@ async def watch(exchange: Exchange) -> web.StreamResponse:
         count, is_listened = await app[FEED_STORE].watch(session_id, uri, watch=is_wanted)
         if is_listened:
             await feed.settle(session=count)
-    return own_result(exchange, {})
+    return await exchange.answer({})
 
 
 async def _stream(
@@ -145,15 +145,9 @@ async def _stream(
             await leases.acquire_stream(scope, lease)
             opens = opener if scope == way.caller.session_id else None
             await joined.enter_async_context(feeds.joined(scope, listener, opens, waits=outgoing.waits))
-        response = web.StreamResponse(
-            headers={**outgoing.headers, **STREAM_HEADERS, "Content-Type": "text/event-stream"}
-        )
-        context.head_sent = True
-        if context.trace is not None:
-            context.trace.end_early(200)
-        await response.prepare(request)
-        stream = streams.add(response)
-        held.callback(streams.remove, stream)
+        reply = HttpReply(request, context)
+        held.callback(reply.close)
+        stream = await reply.start_standing(outgoing.headers)
 
         async def tell() -> None:
             async for change in listener.changes():
@@ -168,5 +162,4 @@ async def _stream(
             last = error_message(context, err) if context.message_id is not None else b""
         await joined.aclose()        # what is left to say may take a client like that a while
         await stream.close(sse.event(last) if last else b"")
-        await response.write_eof()
-    return response
+    return stream.response

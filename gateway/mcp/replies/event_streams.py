@@ -1,4 +1,4 @@
-"""Event streams open to clients: kept alive while they are quiet, ended in good order when the gateway drains.
+"""Event streams to clients: opened here, kept alive while they are quiet, ended in good order when the gateway drains.
 
 Balancers cut connections that say nothing, so a comment goes out on a stream that was quiet for a while
 (WHATWG HTML §9.2.7), but never inside an event. A standing stream is opened again elsewhere by its client;
@@ -7,10 +7,15 @@ waiting for it would hold the process for its whole grace time.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from aiohttp import web
 
+from longshore.gateway.appkeys import SESSIONS, TASKS
+from longshore.gateway.mcp.list_cache import CHANGED, LIST_CACHE
+from longshore.gateway.metrics import METRICS
+from longshore.gateway.request_context import RequestContext
 from longshore.shared.clock import monotonic_s
 
 _QUIET_S = 15.0
@@ -18,15 +23,18 @@ _LOOK_EVERY_S = 5.0
 _COMMENT_S = 0.5             # one slow client must not hold up the comments for the others
 _COMMENT = b": keep-alive\n\n"
 _ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_HEADERS = {
+    "Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no",
+}
 
 
 class OpenStream:
     """One stream to a client. Everything that goes out on it goes through `write`."""
 
-    __slots__ = ("_between_events", "_inserts", "_on_first", "_response", "_writing", "wrote_s")
+    __slots__ = ("_between_events", "_inserts", "_on_first", "_writing", "response", "wrote_s")
 
     def __init__(self, response: web.StreamResponse, on_first: Callable[[], None] | None = None) -> None:
-        self._response = response
+        self.response = response
         self._on_first = on_first
         self._between_events = True
         self._inserts: dict[bytes, None] = {}    # events of ours that wait for a place between two others
@@ -39,7 +47,7 @@ class OpenStream:
         self._between_events = chunk.endswith(_ENDS)
         self._writing = True
         try:
-            await self._response.write(chunk)
+            await self.response.write(chunk)
             await self._insert()
         finally:
             self._writing = False
@@ -51,7 +59,7 @@ class OpenStream:
         while self._inserts and self._between_events:
             event = next(iter(self._inserts))
             del self._inserts[event]
-            await self._response.write(event)
+            await self.response.write(event)
 
     def put(self, event: bytes) -> bool:
         """Let `event` out between two others. Whether it waits from now on, and `flush` is wanted: one that waits
@@ -137,3 +145,27 @@ class Streams:
 
 
 STREAMS = web.AppKey("streams", Streams)
+
+
+async def open_event_stream(
+    request: web.Request, headers: Mapping[str, str], *, status: int = 200, context: RequestContext | None = None
+) -> OpenStream:
+    """Send the head of an event stream to the client. `Streams.remove` it at its end.
+
+    With `context`, the time until its first bytes is counted.
+    """
+    response = web.StreamResponse(status=status, headers={**_HEADERS, **headers})
+    await response.prepare(request)
+    on_first = partial(_first_byte, request, context) if context is not None else None
+    return request.app[STREAMS].add(response, on_first)
+
+
+def _first_byte(request: web.Request, context: RequestContext) -> None:
+    request.app[METRICS].first_byte(server=context.server, after_s=monotonic_s() - context.started_s)
+
+
+def watch_lists(request: web.Request, context: RequestContext, data: bytes) -> None:
+    """Notice that an upstream's list has changed. A notification cut in two between chunks goes unnoticed here;
+    the list is then kept for its time at most."""
+    if CHANGED in data and request.app[LIST_CACHE].is_on and context.session_id:
+        request.app[TASKS].spawn(request.app[SESSIONS].count_list_change(context.session_id), name="lists_changed")

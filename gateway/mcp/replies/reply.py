@@ -1,79 +1,166 @@
-"""Where what comes of one call goes: into a batch, or into an answer of its own, which is one JSON message unless
-something has to be said before it."""
+"""Replies to messages of clients: an HTTP response of its own, or a place in the answer to a batch.
 
-from functools import partial
+A reply is one JSON body unless something has to be sent before the response; then it is an event stream.
+"""
 
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
 from aiohttp import web
 
-from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.mcp.forwarding.relay import STREAM_HEADERS, break_off, first_byte, watch_lists
-from longshore.gateway.mcp.replies.event_streams import STREAMS, OpenStream
-from longshore.gateway.wire import sse
-from longshore.shared.errors import LongshoreError
+from longshore.gateway.mcp.replies.errors import error_message
+from longshore.gateway.mcp.replies.event_streams import STREAMS, OpenStream, open_event_stream
+from longshore.gateway.request_context import RequestContext
+from longshore.gateway.wire import jsonrpc, sse
+from longshore.gateway.wire.envelope import MessageId
+from longshore.shared.errors import LongshoreError, UpstreamDown
+
+log = structlog.get_logger(__name__)
+
+JSON = "application/json"
+NO_HEADERS: Mapping[str, str] = {}
 
 
-class Outlet:
-    """The client's side of one call. `close` it, however the call ends."""
+class Reply(Protocol):
+    """Writer of the reply to one message. Who answers a message does so through `finish`, `fail` or `end`."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._response: web.StreamResponse | None = None
-        self._stream: OpenStream | None = None
+    owns_response: bool          # it is an HTTP response, whose body may be any bytes and of any length
+    is_started: bool             # its head has gone out: it can be no other HTTP response any more
 
     @property
-    def is_open(self) -> bool:
-        """Whether the client has something of the answer already, so that it cannot be another one."""
-        return self._response is not None
+    def takes_messages(self) -> bool:
+        """Whether notifications and requests may be sent before the response."""
 
-    async def begin(self) -> None:
-        """Make a stream of the answer, if it is none yet and the client takes one. Messages of a batch have one, or
-        none at all."""
-        if self._response is not None or self._exchange.sink is not None or not self._exchange.can_be_asked:
-            return
-        request, context = self._exchange.request, self._exchange.context
-        response = web.StreamResponse(headers={**STREAM_HEADERS, "Content-Type": "text/event-stream"})
-        context.head_sent = True
-        await response.prepare(request)
-        self._response = response
-        self._stream = request.app[STREAMS].add(response, partial(first_byte, request, context))
+    async def start(self, headers: Mapping[str, str] = NO_HEADERS, *, status: int = 200) -> None:
+        """Make an event stream of the reply, where it is none yet and can be one."""
 
-    async def say(self, message: bytes, source: bytes | None = None) -> None:
-        """Send a message that is not the answer, as the event `source` where it came as one."""
-        exchange = self._exchange
-        if exchange.sink is not None:
-            if not exchange.sink.answers_only:
-                await exchange.sink.send(message)
-            return
-        await self.begin()
-        if self._stream is not None:
-            watch_lists(exchange.request, exchange.context, message)
-            await self._stream.write(sse.event(message) if source is None else source)
+    async def notify(self, message: bytes, event: bytes | None = None) -> None:
+        """Send a message before the response, as the bytes of `event` where it came as one. It is lost where the
+        client takes none."""
 
-    async def end(self, response: bytes) -> web.StreamResponse:
-        """Send the answer. The response that is returned for a member of a batch goes nowhere."""
-        exchange = self._exchange
-        if exchange.sink is not None:
-            exchange.answered = True
-            await exchange.sink.send(response)
-            return web.Response()
-        if self._response is None or self._stream is None:
-            return web.Response(body=response, content_type="application/json")
-        await self._stream.write(sse.event(response))
-        self.close()
-        await self._response.write_eof()
-        return self._response
+    async def finish(
+        self, response: bytes, *, event: bytes | None = None, status: int = 200,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> web.StreamResponse:
+        """Send the response, as the bytes of `event` on a stream where it came as one. `status` and `headers` are for
+        a JSON body."""
 
     async def fail(self, err: LongshoreError) -> web.StreamResponse:
-        """Say on the stream that the call has failed. Raises `err` where there is none to say it on."""
-        if self._response is None:
-            raise err
-        await break_off(self._response, self._exchange.context, err, is_stream=True)
-        self.close()
-        await self._response.write_eof()
-        return self._response
+        """Send the error on the stream that was started. Raises `err` where there is none to send it on."""
+
+    def note_failure(self, err: LongshoreError) -> None:
+        """Note for log and metrics that the reply broke off after its head went out."""
+
+    async def end(self) -> web.StreamResponse:
+        """End the reply without a response, as the upstream did. Raises UpstreamDown where that cannot be shown."""
 
     def close(self) -> None:
-        """Nothing more goes out. Safe to repeat."""
-        if self._stream is not None:
-            self._exchange.request.app[STREAMS].remove(self._stream)
-            self._stream = None
+        """Write nothing more. Safe to repeat."""
+
+
+@dataclass(slots=True)
+class HttpReply:
+    """Reply that is an HTTP response of its own."""
+
+    request: web.Request
+    context: RequestContext
+    owns_response: bool = True
+    is_started: bool = False
+    stream: OpenStream | None = None
+
+    @property
+    def takes_messages(self) -> bool:
+        accept = self.request.headers.get("Accept", "*/*")
+        return "text/event-stream" in accept or "*/*" in accept
+
+    async def start(self, headers: Mapping[str, str] = NO_HEADERS, *, status: int = 200) -> None:
+        if self.stream is None:
+            self.is_started = True
+            self.stream = await open_event_stream(self.request, headers, status=status, context=self.context)
+
+    async def start_standing(self, headers: Mapping[str, str], *, status: int = 200) -> OpenStream:
+        """Make a stream of the reply that stays open: the time until its first bytes is not counted."""
+        self.is_started = True
+        stream = self.stream = await open_event_stream(self.request, headers, status=status)
+        if self.context.trace is not None:
+            self.context.trace.end_early(status)
+        return stream
+
+    async def notify(self, message: bytes, event: bytes | None = None) -> None:
+        if self.stream is None and self.takes_messages:
+            await self.start()
+        if self.stream is not None:
+            await self.stream.write(sse.event(message) if event is None else event)
+
+    async def finish(
+        self, response: bytes, *, event: bytes | None = None, status: int = 200,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> web.StreamResponse:
+        if self.stream is None:
+            return web.Response(body=response, status=status, headers={"Content-Type": JSON, **headers})
+        await self.stream.write(sse.event(response) if event is None else event)
+        return self.stream.response
+
+    async def fail(self, err: LongshoreError) -> web.StreamResponse:
+        if self.stream is None:
+            raise err
+        self.note_failure(err)
+        if self.context.message_id is not None:
+            await self.stream.write(sse.event(error_message(self.context, err)))
+        return self.stream.response
+
+    def note_failure(self, err: LongshoreError) -> None:
+        self.context.reason = err.reason
+        log.info("answer_broken_off", reason=err.reason, server=self.context.server)
+
+    async def end(self) -> web.StreamResponse:
+        await self.start()
+        assert self.stream is not None
+        return self.stream.response
+
+    def close(self) -> None:
+        if self.stream is not None:
+            self.request.app[STREAMS].remove(self.stream)
+
+
+@dataclass(slots=True)
+class BatchReply:
+    """Reply to one member of a batch, which goes into the answer to the whole batch by `send`."""
+
+    send: Callable[[bytes], Awaitable[None]]
+    takes_messages: bool         # False where the batch is answered with an array of responses
+    message_id: MessageId
+    owns_response: bool = False
+    is_started: bool = False
+    is_finished: bool = False
+
+    async def start(self, headers: Mapping[str, str] = NO_HEADERS, *, status: int = 200) -> None:
+        """Nothing: the batch has a stream or none."""
+
+    async def notify(self, message: bytes, event: bytes | None = None) -> None:
+        if message and self.takes_messages:
+            await self.send(message)
+
+    async def finish(
+        self, response: bytes, *, event: bytes | None = None, status: int = 200,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> web.StreamResponse:
+        if status != 200 and not jsonrpc.is_response_to(response, self.message_id):
+            raise UpstreamDown(f"the upstream server answered with HTTP status {status}")
+        self.is_finished = True
+        await self.send(response)
+        return web.Response()            # goes nowhere
+
+    async def fail(self, err: LongshoreError) -> web.StreamResponse:
+        raise err
+
+    def note_failure(self, err: LongshoreError) -> None:
+        """Nothing: an error of a member is its answer."""
+
+    async def end(self) -> web.StreamResponse:
+        raise UpstreamDown("the upstream server ended its stream without an answer")
+
+    def close(self) -> None:
+        """Nothing: the batch closes its stream."""

@@ -21,8 +21,8 @@ async def ensure(exchange: Exchange) -> None:
     A server that does not take a level is asked once in a session; one that does not answer is left alone, and the
     request goes its way.
     """
-    wanted = exchange.stateless.log_level if exchange.stateless is not None and exchange.stateless.is_translated else ""
-    upstream_id, session_id = exchange.session.upstream_id, exchange.holder.session_id
+    wanted = exchange.route.log_level
+    upstream_id, session_id = exchange.session.upstream_id, exchange.session_owner.session_id
     if not wanted or not upstream_id:
         return
     sessions = exchange.request.app[SESSIONS]

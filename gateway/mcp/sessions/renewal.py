@@ -27,21 +27,12 @@ _WITHIN_S = 15.0             # for one handshake; after it another gateway may t
 _LOOK_EVERY_S = 0.05
 
 
-async def with_upstream(request: web.Request, mount: Mount, caller: Caller, session: OpenSession) -> OpenSession:
-    """`session` with an upstream side, which is opened where it has none. Raises as `renew`, or `open_session`."""
-    if not is_lost(session):
-        return session
+async def reopen_upstream(request: web.Request, mount: Mount, caller: Caller, session: OpenSession) -> OpenSession:
+    """`session`, whose upstream side is lost, with a new one. Raises as `renew`, or `open_session`."""
     upstream_id = await renew(request, mount, caller, lost="")
     if capabilities.UNKNOWN in session.flags:    # what the upstream can do is known now
         session = await open_session(request, caller)
     return replace(session, upstream_id=upstream_id)
-
-
-def is_lost(session: OpenSession) -> bool:
-    """Whether the upstream had a session for this one, or may have had, and has none now: it lives again."""
-    return not session.upstream_id and (
-        capabilities.SESSIONS in session.flags or capabilities.UNKNOWN in session.flags
-    )
 
 
 async def renew(request: web.Request, mount: Mount, caller: Caller, *, lost: str) -> str:

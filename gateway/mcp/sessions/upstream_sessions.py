@@ -5,22 +5,20 @@ take the same: a server learns what its client takes when the session begins, an
 does.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import msgspec
-from aiohttp import web
 
 from longshore.gateway.mcp import capabilities
-from longshore.gateway.mcp.exchange import Begin, Exchange, open_session
+from longshore.gateway.mcp.exchange import Begin, Exchange, has_lost_upstream, open_session
 from longshore.gateway.mcp.sessions import renewal
 from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.upstream import rpc
 from longshore.gateway.wire.inputs import InputCapabilities
 from longshore.shared import ids
 from longshore.shared.state.renewal import OpenNew
-
-Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
 
 def init_params(takes: InputCapabilities) -> bytes:
@@ -31,39 +29,51 @@ def init_params(takes: InputCapabilities) -> bytes:
     })
 
 
-async def within(exchange: Exchange, takes: InputCapabilities, handle: Handle) -> web.StreamResponse:
-    """The call by `handle`, in the session that the configuration wants for it."""
+def is_open(exchange: Exchange) -> bool:
+    """True where the scope's own upstream session is the one for the call, and is open."""
+    is_kept = exchange.mount.server.sessionless_clients != "per_call"
+    return is_kept and exchange.route.session_owner is None and exchange.session.protocol != ""
+
+
+@asynccontextmanager
+async def upstream_session(exchange: Exchange, takes: InputCapabilities) -> AsyncIterator[None]:
+    """Let the exchange run in the upstream session that the configuration wants for it."""
     if exchange.mount.server.sessionless_clients == "per_call":
-        return await _its_own(exchange, takes, handle)
-    assert exchange.stateless is not None
-    if exchange.stateless.holder is not None:
-        return await _held_beside(exchange, takes, handle)
-    if not exchange.session.protocol:    # never used so far: what its upstream can do shows when it is opened
-        await renewal.renew(exchange.request, exchange.mount, exchange.caller, lost="")
-        exchange.session = await open_session(exchange.request, exchange.caller)
-    return await handle(exchange)
+        async with _own_session(exchange, takes):
+            yield
+    elif exchange.route.session_owner is not None:
+        async with _shared_session(exchange, takes):
+            yield
+    else:
+        if not exchange.session.protocol:    # never used so far: what its upstream can do shows when it is opened
+            await renewal.renew(exchange.request, exchange.mount, exchange.caller, lost="")
+            exchange.session = await open_session(exchange.request, exchange.caller)
+        yield
 
 
-async def _held_beside(exchange: Exchange, takes: InputCapabilities, handle: Handle) -> web.StreamResponse:
+@asynccontextmanager
+async def _shared_session(exchange: Exchange, takes: InputCapabilities) -> AsyncIterator[None]:
     """In the upstream session that a record beside the scope's has, which the call holds too."""
-    request, holder = exchange.request, exchange.holder
+    request, owner = exchange.request, exchange.session_owner
     lease = "" if exchange.envelope.method == "subscriptions/listen" else ids.new_id()     # which holds a stream
     begin = Begin(capabilities.UNKNOWN, init_params(takes))
     leases = request.app[LEASES]
-    held = await open_session(request, holder, lease=lease, begin=begin)
-    leases.acquire(holder.session_id, lease)
+    held = await open_session(request, owner, lease=lease, begin=begin)
+    leases.acquire(owner.session_id, lease)
     try:
-        held = await renewal.with_upstream(request, exchange.mount, holder, held)
+        if has_lost_upstream(held):
+            held = await renewal.reopen_upstream(request, exchange.mount, owner, held)
         exchange.session = replace(
             exchange.session, upstream_id=held.upstream_id, protocol=held.protocol, flags=held.flags,
             lists=f"{exchange.session.lists}.{takes.key}",
         )
-        return await handle(exchange)
+        yield
     finally:
-        leases.release(holder.session_id, lease)
+        leases.release(owner.session_id, lease)
 
 
-async def _its_own(exchange: Exchange, takes: InputCapabilities, handle: Handle) -> web.StreamResponse:
+@asynccontextmanager
+async def _own_session(exchange: Exchange, takes: InputCapabilities) -> AsyncIterator[None]:
     """In an upstream session of its own, which is ended after it."""
     new = await renewal.opened(exchange.request, exchange.mount, OpenNew(init_params(takes), ""))
     exchange.session = replace(
@@ -71,7 +81,7 @@ async def _its_own(exchange: Exchange, takes: InputCapabilities, handle: Handle)
         flags=new.flags.replace(capabilities.SESSIONS, ""),
     )
     try:
-        return await handle(exchange)
+        yield
     finally:
         if new.upstream_id:
             end = rpc.end_session(exchange.mount.client, exchange.upstream_headers())

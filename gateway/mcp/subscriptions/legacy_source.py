@@ -8,9 +8,9 @@ from functools import partial
 import msgspec
 
 from longshore.gateway.appkeys import TASKS
-from longshore.gateway.mcp.exchange import open_session, upstream_headers
+from longshore.gateway.mcp.exchange import has_lost_upstream, open_session, upstream_headers
 from longshore.gateway.mcp.input_requests import standing_stream_requests
-from longshore.gateway.mcp.sessions.renewal import renew, with_upstream
+from longshore.gateway.mcp.sessions.renewal import renew, reopen_upstream
 from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, Reading, UpstreamContext, publish
 from longshore.gateway.mcp.subscriptions.upstream_feed import FeedOwner, Opener, Source
 from longshore.gateway.request_context import VERSION_HEADER
@@ -53,7 +53,9 @@ async def _opened(way: UpstreamContext, ear: FeedOwner) -> AsyncIterator[Source]
 
 async def _session_of(way: UpstreamContext) -> OpenSession:
     session = await open_session(way.request, way.caller)
-    return await with_upstream(way.request, way.mount, way.caller, session)
+    if not has_lost_upstream(session):
+        return session
+    return await reopen_upstream(way.request, way.mount, way.caller, session)
 
 
 class LegacySource:

@@ -1,0 +1,160 @@
+"""Forwarding of one request: sent upstream, its answer relayed to the client.
+
+On the plain route bytes pass through as they come, and a slow client slows the upstream. Answers that are changed or
+translated on their way are relayed message by message (`relay_messages`).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from longshore.gateway.mcp.exchange import Change, Exchange
+from longshore.gateway.mcp.forwarding import mirrored_headers
+from longshore.gateway.mcp.forwarding.relay_messages import relay_messages
+from longshore.gateway.mcp.replies.event_streams import watch_lists
+from longshore.gateway.mcp.sessions.renewal import renew
+from longshore.gateway.request_context import CutOff
+from longshore.gateway.upstream.client import UpstreamResponse
+from longshore.gateway.wire import lost_sessions
+from longshore.gateway.wire.envelope import Kind
+from longshore.gateway.wire.inputs import METHODS as INPUT_METHODS
+from longshore.shared.errors import LongshoreError, UpstreamDown, UpstreamTimeout
+
+_MESSAGES = frozenset({"application/json", "text/event-stream"})
+_PEEK_S = 0.05
+
+
+async def forward(
+    exchange: Exchange, body: bytes, *, timeout_s: float | None, change: Change | None = None
+) -> web.StreamResponse:
+    """Forward the request `body` and relay the answer, its response changed by `change`.
+
+    `timeout_s` is for the upstream alone. Raises as `send` and `relay`.
+    """
+    if exchange.route.forward is not None and exchange.envelope.method in INPUT_METHODS:
+        return await exchange.route.forward(exchange, body, timeout_s=timeout_s, change=change)
+    async with send(exchange, body, timeout_s=timeout_s) as answer:
+        return await relay(exchange, answer, change=change)
+
+
+@asynccontextmanager
+async def send(exchange: Exchange, body: bytes, *, timeout_s: float | None) -> AsyncIterator[UpstreamResponse]:
+    """The upstream's answer to the request `body`, whose last byte must come `timeout_s` after it was sent.
+
+    When that time runs out, client and upstream both learn of it.
+
+    A 404 to a request that named an upstream session says that the session is gone and the request did not
+    run (MCP 2025-11-25 basic/transports §Session Management), and so does a tool's error that says it in
+    words: the session is renewed and the request sent again,
+    `sessions.upstream_session_termination_retries` times at most. A call whose headers do not fit what the server's
+    tools want by now is sent once more with others.
+    """
+    route, has_rebuilt = exchange.route, False
+    left = exchange.config.sessions.upstream_session_termination_retries
+    while True:
+        lost = exchange.session.upstream_id
+        head, sent = await route.request(exchange, body)
+        running = exchange.mount.client.exchange(
+            "POST", head, sent, timeout_s=timeout_s, is_long_lived=exchange.envelope.method == "subscriptions/listen"
+        )
+        route.started(exchange, running)
+        is_too_late = False
+        try:
+            async with running as answer:
+                is_mismatch = not has_rebuilt and answer.status == 400 and (
+                    await mirrored_headers.retry_after_mismatch(exchange, answer, body)
+                )
+                is_lost = not is_mismatch and left > 0 and lost != "" and await _is_lost(exchange, answer)
+                if not is_mismatch and not is_lost:
+                    yield answer
+                    return
+        except UpstreamTimeout:
+            is_too_late = True
+            raise
+        except (asyncio.CancelledError, ConnectionError):
+            if route.cancels_on_disconnect:
+                route.cancel(exchange, "the client went away")
+            raise
+        finally:
+            route.ended(exchange, running)
+            if is_too_late or running.has_timed_out:     # the latter too where the client learned of it on its stream
+                route.cancel(exchange, "timed out")
+        has_rebuilt = has_rebuilt or is_mismatch
+        if is_lost:
+            left -= 1
+            exchange.use_upstream(await renew(exchange.request, exchange.mount, exchange.session_owner, lost=lost))
+
+
+async def _is_lost(exchange: Exchange, answer: UpstreamResponse) -> bool:
+    """True where the answer says that the upstream session is gone."""
+    if answer.status == 404:
+        return True
+    if answer.status != 200 or exchange.envelope.method != "tools/call":
+        return False
+    # A server that refuses does so at once; one that works is waited for no longer than that takes.
+    return lost_sessions.is_lost_session(await answer.peek_body(_PEEK_S))
+
+
+async def relay(
+    exchange: Exchange, answer: UpstreamResponse, *, change: Change | None = None, headers: dict[str, str] | None = None
+) -> web.StreamResponse:
+    """Relay `answer` to the client, the response of this request changed by `change`.
+
+    `change` may still edit `headers` as long as the answer is JSON: its head goes out last. Raises UpstreamDown
+    for what no revision has an answer be.
+    """
+    check_kind(answer, is_request=exchange.envelope.kind is Kind.REQUEST)
+    headers = {} if headers is None else headers
+    if exchange.route.translates or not exchange.reply.owns_response or (change is not None and answer.status == 200):
+        return await relay_messages(exchange, answer, change, headers)
+    return await _relay_bytes(exchange, answer, headers)
+
+
+def check_kind(answer: UpstreamResponse, *, is_request: bool) -> None:
+    """Raise UpstreamDown for an answer that no client could use: a web page, a redirect, a bare failure, or
+    no message as the answer to a request. Refusals (4xx) are the upstream's to word.
+    """
+    status = answer.status
+    if not 300 <= status < 400 and (answer.content_type in _MESSAGES or 400 <= status < 500):
+        return
+    if status < 300 and not is_request:
+        return
+    what = f"and a body of type {answer.content_type}" if answer.content_type else "and no message"
+    raise UpstreamDown(f"the upstream server answered with HTTP status {status} {what}, which is not MCP")
+
+
+async def _relay_bytes(exchange: Exchange, answer: UpstreamResponse, headers: dict[str, str]) -> web.StreamResponse:
+    """Relay the answer untouched; a short body in one write."""
+    request, reply = exchange.request, exchange.reply
+    if answer.media_type:
+        headers = {**headers, "Content-Type": answer.media_type}
+    headers |= answer.forwarded_headers
+    if not answer.is_stream:
+        if (whole := await answer.read_short()) is not None:
+            return web.Response(status=answer.status, body=whole, headers=headers)
+        return await _relay_long_body(exchange, answer, headers)
+    await reply.start(headers, status=answer.status)
+    try:
+        async for chunk in answer.chunks():
+            watch_lists(request, exchange.context, chunk)
+            await reply.notify(b"", chunk)
+    except LongshoreError as err:
+        return await reply.fail(err)
+    return await reply.end()
+
+
+async def _relay_long_body(
+    exchange: Exchange, answer: UpstreamResponse, headers: dict[str, str]
+) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    response.content_length = answer.length    # where it is known: a body that breaks off then shows
+    await response.prepare(exchange.request)
+    try:
+        async for chunk in answer.chunks():
+            await response.write(chunk)
+    except LongshoreError as err:
+        exchange.reply.note_failure(err)
+        raise CutOff from err
+    return response

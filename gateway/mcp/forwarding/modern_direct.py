@@ -1,0 +1,61 @@
+"""Route from a modern client to a modern upstream: messages pass as they are, under the headers that mirror them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from longshore.gateway.mcp.exchange import Exchange, Route
+from longshore.gateway.upstream import tool_listing
+from longshore.gateway.upstream.tool_listing import ToolListing
+from longshore.gateway.wire import jsonrpc, modern, result_fields
+from longshore.gateway.wire.envelope import MessageId
+
+
+@dataclass(slots=True)
+class ModernDirect(Route):
+    """Route from a modern client to a modern upstream."""
+
+    mirrors: dict[str, str]              # headers that mirror the body
+    client_fetches_files: bool = False
+    id: MessageId = None                 # of a request of longshore's own; None for that of the client
+
+    client_is_modern = True
+    passes_request_state = True
+
+    def headers(self, exchange: Exchange) -> dict[str, str]:
+        return Route.headers(self, exchange) | self.mirrors
+
+    def message_id(self, exchange: Exchange) -> MessageId:
+        return exchange.envelope.id if self.id is None else self.id
+
+    def cancel(self, exchange: Exchange, reason: str) -> None:
+        """Nothing: leaving its stream is all that the modern revision has (basic/patterns/cancellation)."""
+
+    def own_result(self, exchange: Exchange, value: dict[str, Any]) -> dict[str, Any]:
+        return result_fields.own_result(exchange.envelope.method, value)
+
+    def fetches_files(self, exchange: Exchange) -> bool:
+        return self.client_fetches_files
+
+    def has_links(self, exchange: Exchange) -> bool:
+        return True
+
+    def use_param_headers(self, params: dict[str, str], names: set[str]) -> None:
+        self.mirrors = {name: value for name, value in self.mirrors.items() if name.lower() not in names} | params
+
+    async def list_tools(self, exchange: Exchange, head: dict[str, str]) -> ToolListing:
+        return await tool_listing.list_modern(exchange.mount.client, head)
+
+    def aside(
+        self, exchange: Exchange, message_id: str, method: str, params: jsonrpc.RawMap, name: str
+    ) -> "ModernDirect":
+        params["_meta"] = _meta_of(exchange.body)
+        return ModernDirect(modern.request_headers(method, name=name), id=message_id)
+
+
+def _meta_of(body: bytes) -> msgspec.Raw:
+    """What a message says of its client, without what belongs to that message alone."""
+    meta = jsonrpc.open_object(jsonrpc.open_object(jsonrpc.open_object(body)["params"])["_meta"])
+    meta.pop("progressToken", None)
+    return jsonrpc.raw(meta)

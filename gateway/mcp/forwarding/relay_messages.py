@@ -1,0 +1,109 @@
+"""Relaying of an answer message by message: its response changed or translated, into whatever reply the client has.
+
+Only the response to this request is held; everything else on an SSE stream passes at once.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+
+from aiohttp import web
+
+from longshore.gateway.mcp.exchange import Change, Exchange
+from longshore.gateway.mcp.forwarding.resume import MAX_EVENT_BYTES
+from longshore.gateway.mcp.replies.event_streams import watch_lists
+from longshore.gateway.upstream.client import UpstreamResponse
+from longshore.gateway.wire import jsonrpc, sse
+from longshore.gateway.wire.sse import Event
+from longshore.shared.errors import LongshoreError, UpstreamDown
+
+_JSON = "application/json"
+_QUIET_S = 5.0               # that a client waits for the head of a stream, at most
+
+
+async def relay_messages(
+    exchange: Exchange, answer: UpstreamResponse, change: Change | None, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Relay `answer`, its response translated on the route and changed by `change`. Raises UpstreamDown."""
+    if answer.status != 200:
+        return await _relay_refusal(exchange, answer, change)
+    if answer.is_stream:
+        return await _relay_events(exchange, answer, change, headers)
+    came = await answer.read()
+    body = await changed(exchange, came, change)
+    media_type = answer.media_type if body is came and answer.media_type else _JSON
+    status = exchange.route.status(body)
+    return await exchange.reply.finish(body, status=status, headers={**headers, "Content-Type": media_type})
+
+
+async def changed(exchange: Exchange, response: bytes, change: Change | None) -> bytes:
+    """The response of the upstream in the client's era, changed by `change`."""
+    response = exchange.route.response(exchange, response)
+    return response if change is None else await change(response)
+
+
+async def _relay_refusal(exchange: Exchange, answer: UpstreamResponse, change: Change | None) -> web.StreamResponse:
+    """Relay a refusal in the upstream's own words, where they are no message too."""
+    route = exchange.route
+    body = came = await answer.read()
+    if route.translates and answer.content_type == _JSON:
+        # To a legacy client, 404 says that its session is gone: what a modern server refuses is an answer to it.
+        is_answer = not route.client_is_modern
+        with suppress(*() if is_answer else (UpstreamDown,)):
+            body = await changed(exchange, came, change)
+        if is_answer:
+            return await exchange.reply.finish(body)
+    headers = dict(answer.forwarded_headers)
+    if answer.media_type:
+        headers["Content-Type"] = answer.media_type
+    return await exchange.reply.finish(body, status=answer.status, headers=headers)
+
+
+async def _relay_events(
+    exchange: Exchange, answer: UpstreamResponse, change: Change | None, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Relay an event stream. Where the status depends on the response, its head waits for a first event, though not
+    for long."""
+    route, reply, response = exchange.route, exchange.reply, None
+    parser = sse.Parser(MAX_EVENT_BYTES)
+    if not route.defers_head:
+        await reply.start(headers)
+    try:
+        async with aclosing(_chunks(exchange, answer, headers)) as chunks:
+            async for chunk in chunks:
+                for event in parser.feed(chunk):
+                    if jsonrpc.is_response_to(event.data, exchange.upstream_message_id):
+                        response = await _finish(exchange, event, change, headers)
+                        if reply.owns_response and not reply.is_started:     # an error, told by its HTTP status
+                            return response
+                    elif route.on_side_message(exchange, event.data):
+                        watch_lists(exchange.request, exchange.context, event.source)
+                        await reply.notify(event.data, event.source)
+        if rest := parser.rest():
+            await reply.notify(b"", rest)
+    except LongshoreError as err:
+        return await reply.fail(err)
+    return response if response is not None else await reply.end()
+
+
+async def _chunks(exchange: Exchange, answer: UpstreamResponse, headers: dict[str, str]) -> AsyncGenerator[bytes, None]:
+    """The stream as it arrives. The reply is started where nothing comes for a while."""
+    reply, chunks = exchange.reply, exchange.route.chunks(exchange, answer)
+    async with aclosing(chunks):
+        while True:
+            if not reply.is_started and reply.owns_response and not await answer.wait_readable(_QUIET_S):
+                await reply.start(headers)
+            if not (chunk := await anext(chunks, b"")):
+                return
+            yield chunk
+
+
+async def _finish(
+    exchange: Exchange, event: Event, change: Change | None, headers: dict[str, str]
+) -> web.StreamResponse:
+    data = await changed(exchange, event.data, change)
+    status = exchange.route.status(data)
+    if status == 200:
+        await exchange.reply.start(headers)
+    return await exchange.reply.finish(
+        data, event=event.source if data is event.data else event.with_data(data), status=status
+    )

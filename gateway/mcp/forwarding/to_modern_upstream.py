@@ -1,0 +1,59 @@
+"""Route from a legacy client to an upstream that is modern alone: each request says all that the session knows."""
+
+from dataclasses import dataclass
+
+from longshore.gateway.appkeys import SESSIONS
+from longshore.gateway.mcp.exchange import Exchange, Forward, Route
+from longshore.gateway.mcp.forwarding import mirrored_headers
+from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
+from longshore.gateway.upstream import tool_listing
+from longshore.gateway.upstream.client import UpstreamExchange
+from longshore.gateway.upstream.tool_listing import ToolListing
+from longshore.gateway.wire import modern, to_modern
+from longshore.gateway.wire.introduction import DeclaredClient, parse_initialize
+from longshore.shared import tracing
+
+_DROPPED = frozenset({"last-event-id", "mcp-protocol-version"})
+
+
+@dataclass(slots=True)
+class ToModern(Route):
+    """Route from a legacy client to a modern upstream."""
+
+    forward: Forward | None
+
+    translates = True
+
+    async def request(self, exchange: Exchange, body: bytes) -> tuple[dict[str, str], bytes]:
+        client, log_level = await client_introduction(exchange)
+        message = exchange.envelope
+        came = self.headers(exchange)
+        headers = {name: value for name, value in came.items() if name.lower() not in _DROPPED}
+        headers |= modern.request_headers(message.method, name=modern.name_of(message.method, message))
+        if message.method == "tools/call":
+            headers |= mirrored_headers.build(exchange, body)
+        headers["Accept"] = "application/json, text/event-stream"
+        return headers, to_modern.request(body, client, log_level=log_level, traceparent=tracing.traceparent())
+
+    def started(self, exchange: Exchange, running: UpstreamExchange) -> None:
+        """Raises Cancelled where the client has cancelled its call."""
+        exchange.request.app[CANCELLATIONS].begin(exchange.caller.session_id, exchange.envelope.id, running)
+
+    def ended(self, exchange: Exchange, running: UpstreamExchange) -> None:
+        exchange.request.app[CANCELLATIONS].end(exchange.caller.session_id, exchange.envelope.id, running)
+
+    def cancel(self, exchange: Exchange, reason: str) -> None:
+        """Nothing: leaving its stream is all that the modern revision has (basic/patterns/cancellation)."""
+
+    def response(self, exchange: Exchange, data: bytes) -> bytes:
+        return to_modern.response(data, exchange.envelope.method)
+
+    async def list_tools(self, exchange: Exchange, head: dict[str, str]) -> ToolListing:
+        return await tool_listing.list_modern(exchange.mount.client, head)
+
+
+async def client_introduction(exchange: Exchange) -> tuple[DeclaredClient, str]:
+    """What the session's client said of itself, and the log level that it set, "" for none."""
+    init_params, log_level = await exchange.request.app[SESSIONS].client_settings(exchange.caller.session_id)
+    accepts_requests = exchange.reply.takes_messages
+    return parse_initialize(init_params, exchange.session.protocol, accepts_requests=accepts_requests), log_level
