@@ -15,9 +15,9 @@ from longshore.shared.ids import new_id
 from longshore.shared.jobs import ArtifactDone
 from longshore.shared.storage.layout import artifact_parts
 from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
-from tests.fixtures.capturing import World, injected, located, opened_world
+from tests.fixtures.capturing import CaptureWorld, injected, located, opened_capture_world
 from tests.fixtures.gateway import Backing, Client, backing, connected, entry, producer
-from tests.fixtures.storage import files_below
+from tests.fixtures.storage import RedisServer, files_below
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, scripted
 
 _SECRET = "root-only-secret"
@@ -221,14 +221,14 @@ def _swapping(place: Path, target: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened_world(tmp_path) as made:
+async def world(server: RedisServer, tmp_path: Path) -> AsyncIterator[CaptureWorld]:
+    async with opened_capture_world(server.address, tmp_path) as made:
         yield made
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])
 async def test_a_path_that_changes_between_check_and_open_leads_nowhere_else(
-    world: World, tmp_path: Path, what: str
+    world: CaptureWorld, tmp_path: Path, what: str
 ) -> None:
     """A hundred looks while somebody exchanges the file, or the folder around it, for a link that leads outside."""
     outside, inside = tmp_path / "outside", world.root / "out"
@@ -250,7 +250,7 @@ async def test_a_path_that_changes_between_check_and_open_leads_nowhere_else(
     assert len(files_below(world.root)) == len(await world.state.files.list_artifacts(world.scope)) == kept
 
 
-async def test_an_injected_path_that_changes_meanwhile_leads_nowhere_else(world: World, tmp_path: Path) -> None:
+async def test_an_injected_path_that_changes_meanwhile_leads_nowhere_else(world: CaptureWorld, tmp_path: Path) -> None:
     for number in range(20):
         call = replace(world, artifact_id=new_id())
         (secret := tmp_path / f"{number}" / "secret.txt").parent.mkdir()

@@ -197,7 +197,6 @@ async def test_a_session_that_was_lost_meanwhile_is_opened_again(
     assert said["_meta"]["artifact"]["size_bytes"] == len(_PDF)
 
 
-
 @pytest.mark.parametrize("are_there", [True, False])
 async def test_a_result_cannot_have_any_number_of_links_read(
     shared_backing: Backing, upstream: ScriptedUpstream, *, are_there: bool

@@ -2,7 +2,7 @@
 listens for ever."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Scripts
 from longshore.shared.state.sessions import Caller, SessionLimits, SessionStore
 from longshore.shared.tasks import Tasks
-from tests.fixtures.storage import RedisServer, redis_server
+from tests.fixtures.storage import RedisServer
 
 _PATIENCE_S = 30.0
 _KEYS = Keys("longshore")
@@ -37,12 +37,6 @@ _BODY = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ask"}}
 _QUESTION = b'{"jsonrpc":"2.0","id":%d,"method":"elicitation/create","params":{"message":"?"}}'
 _SEALER = Sealer(["a secret that is long enough to seal with"], "asking")
 _TAKES = InputCapabilities(form=True)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with redis_server() as running:
-        yield running
 
 
 @dataclass

@@ -221,15 +221,25 @@ async def test_a_call_that_is_answered_gives_its_place_to_the_next_at_once(
 async def test_the_time_of_a_tool_stands_still_while_its_client_is_asked(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    Tool(upstream, [[FORM]])
-    config = shared_backing.config(entry(upstream.url, tool_defaults={"tool_call_timeout_seconds": 4}))
+    _Hanging(upstream, [[FORM]])
+    config = shared_backing.config(entry(upstream.url, tool_defaults={"tool_call_timeout_seconds": 2}))
     workspace = new_id()
     async with connected(config, initialize=False) as client:
         asked = Asked.by(await call(Modern(client), workspace=workspace))
-        await asyncio.sleep(4.5)     # more than the tool has
+        over = await call(Modern(client), workspace=new_id(), tool="hangs")
         ended = await call(Modern(client), asked.answers(ADA), workspace=workspace)
 
+    assert over.reason == "upstream_timeout"
     assert said(ended) == [ADA]
+
+
+class _Hanging(Tool):
+    """Asks, or under the name of `hangs` says nothing for ever."""
+
+    async def called(self, seen: Seen) -> aiohttp.web.StreamResponse:
+        if seen.params["name"] == "hangs":
+            await asyncio.Event().wait()
+        return await super().called(seen)
 
 
 async def test_a_gateway_that_stops_gives_its_calls_up(fresh_backing: Backing, upstream: ScriptedUpstream) -> None:

@@ -18,9 +18,9 @@ from longshore.shared.ids import new_id
 from longshore.shared.jobs import ArtifactDone, Candidate, FinaliseArtifact, Outcome
 from longshore.shared.storage.layout import artifact_parts, parts_of, staging_parts
 from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
-from tests.fixtures.capturing import World, injected, located, opened_world
+from tests.fixtures.capturing import CaptureWorld, injected, located, opened_capture_world
 from tests.fixtures.crashes import Deployment, Sent, deployment
-from tests.fixtures.storage import files_below, opened_queue
+from tests.fixtures.storage import RedisServer, files_below, opened_queue
 
 _AFTERWARDS_S = 5.0
 Step = tuple[str, int, bool]     # a command's name, which one of these, whether Redis has run it
@@ -167,7 +167,7 @@ async def test_redis_that_is_killed_at_any_step_leaves_all_or_nothing(made: Depl
 
 
 @pytest.fixture
-async def small(tmp_path: Path) -> AsyncIterator[World]:
+async def small(server: RedisServer, tmp_path: Path) -> AsyncIterator[CaptureWorld]:
     """A world whose volume holds 512 KiB."""
     root = tmp_path / "root"
     root.mkdir()
@@ -177,14 +177,14 @@ async def small(tmp_path: Path) -> AsyncIterator[World]:
     if await mounting.wait():
         pytest.skip("only root may mount")
     try:
-        async with opened_world(tmp_path, artifact_policy="allow_configured_roots") as made:
+        async with opened_capture_world(server.address, tmp_path, artifact_policy="allow_configured_roots") as made:
             yield made
     finally:
         await (await asyncio.create_subprocess_exec("umount", "-l", root)).wait()
 
 
 @pytest.mark.parametrize("sizes", [(2_000_000,), (100_000, 2_000_000), (2_000_000, 100_000)])
-async def test_a_full_volume_takes_nothing_and_keeps_nothing(small: World, sizes: tuple[int, ...]) -> None:
+async def test_a_full_volume_takes_nothing_and_keeps_nothing(small: CaptureWorld, sizes: tuple[int, ...]) -> None:
     """Neither half a file nor some of several; the tool's own stay. It may be tried again when there is room."""
     order, made = small.order(injected(small, "missing"), spare_ids=3), []
     for size in sizes:

@@ -17,11 +17,11 @@ from longshore.shared.storage.blobs import Move
 from longshore.shared.storage.layout import artifact_parts, parts_of, upload_parts
 from longshore.storage_worker.worker import running_worker
 from tests.fixtures.storage import (
+    RedisServer,
     artifact_record,
     files_below,
     opened_blobs,
     opened_state,
-    redis_server,
     staged,
     upload_record,
     worker_config,
@@ -30,10 +30,9 @@ from tests.fixtures.world import LONG_MS, World, age, opened_world, place
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    with redis_server() as server:
-        async with opened_world(server.address, tmp_path) as opened:
-            yield opened
+async def world(server: RedisServer, tmp_path: Path) -> AsyncIterator[World]:
+    async with opened_world(server.address, tmp_path) as opened:
+        yield opened
 
 
 async def test_due_files_go_with_their_bytes_and_the_others_stay(world: World) -> None:
@@ -78,7 +77,8 @@ async def test_workers_that_clean_up_at_once_count_each_file_once(world: World) 
 async def test_a_file_that_is_used_while_clean_up_runs_is_either_kept_or_gone(world: World) -> None:
     """Whoever got the record can open the file: a use that wins moves the end before clean-up looks."""
     records = [upload_record(world.scope, size_bytes=2) for _ in range(100)]
-    await world.committed(*records, ttl_ms=150)
+    for number, record in enumerate(records):
+        await world.committed(record, ttl_ms=150 + 2 * number)
     used: list[UploadRecord] = []
 
     async def use(record: UploadRecord) -> None:
@@ -88,7 +88,7 @@ async def test_a_file_that_is_used_while_clean_up_runs_is_either_kept_or_gone(wo
     async def use_all() -> None:
         await asyncio.gather(*(use(record) for record in records), return_exceptions=True)
 
-    await asyncio.sleep(0.149)
+    await world.until_due(len(records) // 3)
     await asyncio.gather(use_all(), world.cycle(), world.cycle())
 
     for record in used:
@@ -313,23 +313,22 @@ async def test_a_name_that_redis_cannot_know_is_an_orphan(world: World) -> None:
     assert not (world.root / "uploads/sessions" / world.scope).exists()
 
 
-async def test_workers_clean_up_by_themselves_and_count_it(tmp_path: Path) -> None:
+async def test_workers_clean_up_by_themselves_and_count_it(server: RedisServer, tmp_path: Path) -> None:
     """Two workers, an interval of a second: the file is gone soon, and was counted by one of them."""
     metrics = [Metrics(), Metrics()]
-    with redis_server() as server:
-        config = worker_config(server.url, tmp_path, cleanup_interval_s=1)
-        async with (
-            opened_state(server.address) as state, opened_blobs(tmp_path) as blobs,
-            running_worker(config, metrics[0].worker), running_worker(config, metrics[1].worker),
-        ):
-            scope = await state.open_session()
-            record = msgspec.structs.replace(upload_record(scope), size_bytes=1)
-            file = await staged(blobs, b"x")
-            await blobs.move_in([Move(file.staged_name, parts_of(record))])
-            await state.files.commit(scope, [record], ttl_ms=50)
-            async with asyncio.timeout(10):
-                while files_below(tmp_path):
-                    await asyncio.sleep(0.05)
+    config = worker_config(server.url, tmp_path, cleanup_interval_s=1)
+    async with (
+        opened_state(server.address) as state, opened_blobs(tmp_path) as blobs,
+        running_worker(config, metrics[0].worker), running_worker(config, metrics[1].worker),
+    ):
+        scope = await state.open_session()
+        record = msgspec.structs.replace(upload_record(scope), size_bytes=1)
+        file = await staged(blobs, b"x")
+        await blobs.move_in([Move(file.staged_name, parts_of(record))])
+        await state.files.commit(scope, [record], ttl_ms=50)
+        async with asyncio.timeout(10):
+            while files_below(tmp_path):
+                await asyncio.sleep(0.05)
 
     labels = {"server_id": "global", "bucket": "removed_uploads"}
     counts = [m.registry.get_sample_value("adapter_cleanup_removed_records_total", labels) or 0 for m in metrics]

@@ -14,10 +14,6 @@ from tests.fixtures.upstreams import ScriptedUpstream, Seen, result
 _VERSION = "2026-07-28"
 
 
-def _own_keys(backing: Backing, name: str) -> dict[str, object]:
-    return {"type": "redis", "redis": {"url": backing.redis_url, "key_base": name}}
-
-
 async def _lists(seen: Seen) -> dict[str, Any]:
     return result(seen, {"resultType": "complete", "tools": [], "ttlMs": 0, "cacheScope": "private"})
 
@@ -30,7 +26,7 @@ async def _discovers(seen: Seen) -> dict[str, Any]:
 
 
 async def test_a_gateway_knows_what_another_one_was_told(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
-    config = shared_backing.config(entry(upstream.url), state_persistence=_own_keys(shared_backing, "eras-told"))
+    config = shared_backing.config(entry(upstream.url), state_persistence=shared_backing.own_keys("eras-told"))
     async with connected(config, initialize=False) as client:
         await Modern(client).result("tools/list")
     asked = len(upstream.calls("server/discover"))
@@ -52,7 +48,7 @@ async def test_a_server_that_does_not_say_is_left_alone_for_a_moment(
         return await _discovers(seen) if is_up else web.Response(status=status)
 
     upstream.behaviours |= {"server/discover": says, "tools/list": _lists}
-    own = _own_keys(shared_backing, f"eras-silent-{status}")
+    own = shared_backing.own_keys(f"eras-silent-{status}")
     async with connected(shared_backing.config(entry(upstream.url), state_persistence=own), initialize=False) as client:
         modern = Modern(client)
         refused = [await modern.request("tools/list") for _ in range(20)]
@@ -71,7 +67,7 @@ async def test_a_server_that_has_sessions_since_is_found_out_by_the_request_that
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     """And the other way round. The client notices neither."""
-    own = _own_keys(shared_backing, "eras-replaced")
+    own = shared_backing.own_keys("eras-replaced")
     config = shared_backing.config(entry(upstream.url), state_persistence=own)
     usual = dict(upstream.behaviours)
 

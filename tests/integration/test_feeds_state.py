@@ -1,7 +1,6 @@
 """Feeds in Redis: one gateway holds the upstream's stream, and all that is wanted of it adds up."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 
 import pytest
@@ -12,21 +11,9 @@ from longshore.gateway.wire.changes import ChangeFilter
 from longshore.shared.errors import SessionGone, StoreDown, TooMany
 from longshore.shared.messaging.pubsub import RESYNC, Event, Publisher
 from longshore.shared.state.feeds import FeedStore
-from tests.fixtures.storage import RedisServer, State, opened_state, redis_server
+from tests.fixtures.storage import State, opened_state, redis_server
 
 _PATIENCE_S = 30.0
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with redis_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def state(server: RedisServer) -> AsyncIterator[State]:
-    async with opened_state(server.address) as opened:
-        yield opened
 
 
 def _gateways(state: State, *names: str) -> list[FeedStore]:

@@ -1,7 +1,6 @@
 """Records of files: every script raced, every counter exact."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -11,21 +10,9 @@ from longshore.shared.records import UploadRecord
 from longshore.shared.state.due import DueItem
 from longshore.shared.state.files import FileGone, UsedBytes
 from longshore.shared.state.quota import FileLimits
-from tests.fixtures.storage import RedisServer, State, artifact_record, opened_state, redis_server, upload_record
+from tests.fixtures.storage import RedisServer, State, artifact_record, opened_state, upload_record
 
 LONG_MS = 60_000
-
-
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with redis_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def state(server: RedisServer) -> AsyncIterator[State]:
-    async with opened_state(server.address) as opened:
-        yield opened
 
 
 async def _until_due(state: State, count: int) -> None:

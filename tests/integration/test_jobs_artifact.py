@@ -12,17 +12,17 @@ from longshore.shared.ids import new_id
 from longshore.shared.jobs import ArtifactDone, Candidate, NothingFound
 from longshore.shared.state.files import UsedBytes
 from longshore.shared.storage.layout import artifact_parts, upload_parts
-from tests.fixtures.capturing import PNG, World, injected, located, nothing_is_left, opened_world
-from tests.fixtures.storage import files_below, sha256
+from tests.fixtures.capturing import PNG, CaptureWorld, injected, located, nothing_is_left, opened_capture_world
+from tests.fixtures.storage import RedisServer, files_below, sha256
 
 
 @pytest.fixture(params=["storage_only"])
-async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async with opened_world(tmp_path, artifact_policy=request.param) as made:
+async def world(server: RedisServer, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[CaptureWorld]:
+    async with opened_capture_world(server.address, tmp_path, artifact_policy=request.param) as made:
         yield made
 
 
-async def test_a_file_at_the_injected_path_is_kept_where_it_is(world: World) -> None:
+async def test_a_file_at_the_injected_path_is_kept_where_it_is(world: CaptureWorld) -> None:
     (world.folder / "shot.png").write_bytes(PNG)
 
     record = await world.captured(injected(world, "shot.png"))
@@ -35,7 +35,7 @@ async def test_a_file_at_the_injected_path_is_kept_where_it_is(world: World) -> 
     assert await world.state.files.used_bytes(world.scope) == UsedBytes(len(PNG), len(PNG))
 
 
-async def test_a_file_that_the_tool_names_is_copied_and_its_own_stays(world: World) -> None:
+async def test_a_file_that_the_tool_names_is_copied_and_its_own_stays(world: CaptureWorld) -> None:
     made = world.root / "out" / "shot.png"
     made.parent.mkdir()
     made.write_bytes(PNG)
@@ -47,7 +47,7 @@ async def test_a_file_that_the_tool_names_is_copied_and_its_own_stays(world: Wor
     assert files_below(world.root) == ["/".join(artifact_parts(world.scope, world.artifact_id, "shot.png"))]
 
 
-async def test_staged_bytes_are_moved_in(world: World) -> None:
+async def test_staged_bytes_are_moved_in(world: CaptureWorld) -> None:
     (world.root / "staging/w").write_bytes(b'{"a": 1}')
     candidate = Candidate(source="staged", path="w", name="data", media_type="application/json")
 
@@ -61,7 +61,7 @@ async def test_staged_bytes_are_moved_in(world: World) -> None:
 @pytest.mark.parametrize(
     "written, name", [("shot", "shot.png"), ("shot.png", "shot.png"), ("v1.2", "v1.2"), ("x" * 255, "x" * 255 + ".png")]
 )
-async def test_a_name_without_extension_gets_its_type_s(world: World, written: str, name: str) -> None:
+async def test_a_name_without_extension_gets_its_type_s(world: CaptureWorld, written: str, name: str) -> None:
     (world.folder / written).write_bytes(PNG)
 
     record = await world.captured(injected(world, written))
@@ -71,7 +71,7 @@ async def test_a_name_without_extension_gets_its_type_s(world: World, written: s
     assert world.stored(record) == PNG
 
 
-async def test_an_extension_that_the_tool_added_itself_is_no_hindrance(world: World) -> None:
+async def test_an_extension_that_the_tool_added_itself_is_no_hindrance(world: CaptureWorld) -> None:
     (world.folder / "shot.jpeg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF")
 
     record = await world.captured(injected(world, "shot", name="shot"))
@@ -79,7 +79,7 @@ async def test_an_extension_that_the_tool_added_itself_is_no_hindrance(world: Wo
     assert (record.name, record.media_type) == ("shot.jpeg", "image/jpeg")
 
 
-async def test_an_empty_file_is_a_file(world: World) -> None:
+async def test_an_empty_file_is_a_file(world: CaptureWorld) -> None:
     (world.folder / "empty.txt").write_bytes(b"")
 
     record = await world.captured(injected(world, "empty.txt"))
@@ -91,7 +91,7 @@ async def test_an_empty_file_is_a_file(world: World) -> None:
     "content, is_utf8",
     [("ü".encode() * 700_000, True), ("ü".encode() * 700_000 + b"\xc3", False), (b"a" * 2_000_000 + b"\xff", False)],
 )
-async def test_text_is_told_by_the_whole_file(world: World, content: bytes, is_utf8: bool) -> None:
+async def test_text_is_told_by_the_whole_file(world: CaptureWorld, content: bytes, is_utf8: bool) -> None:
     """The two bytes of a letter lie on both sides of a chunk's edge; what is wrong comes last."""
     (world.folder / "a.txt").write_bytes(b"-" + content)
 
@@ -100,7 +100,7 @@ async def test_text_is_told_by_the_whole_file(world: World, content: bytes, is_u
     assert record.is_utf8 is is_utf8
 
 
-async def test_the_first_candidate_that_is_there_wins(world: World) -> None:
+async def test_the_first_candidate_that_is_there_wins(world: CaptureWorld) -> None:
     made = world.root / "second.txt"
     made.write_bytes(b"second")
 
@@ -111,7 +111,7 @@ async def test_the_first_candidate_that_is_there_wins(world: World) -> None:
     assert record.name == "second.txt"
 
 
-async def test_a_file_named_at_the_injected_path_is_not_copied_onto_itself(world: World) -> None:
+async def test_a_file_named_at_the_injected_path_is_not_copied_onto_itself(world: CaptureWorld) -> None:
     (world.folder / "shot.png").write_bytes(PNG)
 
     record = await world.captured(located(world.folder / "shot.png"))
@@ -120,7 +120,7 @@ async def test_a_file_named_at_the_injected_path_is_not_copied_onto_itself(world
     assert len(files_below(world.root)) == 1
 
 
-async def test_a_file_of_the_session_s_own_may_be_named(world: World) -> None:
+async def test_a_file_of_the_session_s_own_may_be_named(world: CaptureWorld) -> None:
     own = world.root.joinpath(*upload_parts(world.scope, new_id(), "in.txt"))
     own.parent.mkdir(parents=True)
     own.write_bytes(b"changed in place")
@@ -131,92 +131,92 @@ async def test_a_file_of_the_session_s_own_may_be_named(world: World) -> None:
     assert own.exists()
 
 
-Hostile = Callable[[World], Path]
+Hostile = Callable[[CaptureWorld], Path]
 
 
-def _link_to_file(world: World) -> Path:
+def _link_to_file(world: CaptureWorld) -> Path:
     (world.root / "victim.txt").write_bytes(b"secret")
     (world.root / "link.txt").symlink_to(world.root / "victim.txt")
     return world.root / "link.txt"
 
 
-def _link_to_folder(world: World) -> Path:
+def _link_to_folder(world: CaptureWorld) -> Path:
     (world.root / "real").mkdir()
     (world.root / "real/x.txt").write_bytes(b"secret")
     (world.root / "linked").symlink_to(world.root / "real")
     return world.root / "linked/x.txt"
 
 
-def _link_outside(world: World) -> Path:
+def _link_outside(world: CaptureWorld) -> Path:
     (world.root / "linked").symlink_to("/etc")
     return world.root / "linked/passwd"
 
 
-def _link_to_state(world: World) -> Path:
+def _link_to_state(world: CaptureWorld) -> Path:
     (world.root / "state").mkdir()
     (world.root / "state/db").write_bytes(b"secret")
     (world.root / "out").symlink_to(world.root / "state")
     return world.root / "out/db"
 
 
-def _fifo(world: World) -> Path:
+def _fifo(world: CaptureWorld) -> Path:
     os.mkfifo(world.root / "fifo")
     return world.root / "fifo"
 
 
-def _device(world: World) -> Path:
+def _device(world: CaptureWorld) -> Path:
     return Path("/dev/zero")
 
 
-def _other_scope(world: World) -> Path:
+def _other_scope(world: CaptureWorld) -> Path:
     place = world.root.joinpath(*artifact_parts("o" * 32, new_id(), "x.txt"))
     place.parent.mkdir(parents=True)
     place.write_bytes(b"secret")
     return place
 
 
-def _other_scope_s_upload(world: World) -> Path:
+def _other_scope_s_upload(world: CaptureWorld) -> Path:
     place = world.root.joinpath(*upload_parts("o" * 32, new_id(), "x.txt"))
     place.parent.mkdir(parents=True)
     place.write_bytes(b"secret")
     return place
 
 
-def _by_dots(world: World) -> Path:
+def _by_dots(world: CaptureWorld) -> Path:
     place = _other_scope(world)
     return Path(f"{world.root}/out/../{place.relative_to(world.root)}")
 
 
-def _state(world: World) -> Path:
+def _state(world: CaptureWorld) -> Path:
     (world.root / "state").mkdir()
     (world.root / "state/appendonly.aof").write_bytes(b"secret")
     return world.root / "state/appendonly.aof"
 
 
-def _staging(world: World) -> Path:
+def _staging(world: CaptureWorld) -> Path:
     (world.root / "staging/other-client").write_bytes(b"secret")
     return world.root / "staging/other-client"
 
 
-def _folder(world: World) -> Path:
+def _folder(world: CaptureWorld) -> Path:
     (world.root / "out").mkdir()
     return world.root / "out"
 
 
-def _passwd(_world: World) -> Path:
+def _passwd(_world: CaptureWorld) -> Path:
     return Path("/etc/passwd")
 
 
-def _outside(world: World) -> Path:
+def _outside(world: CaptureWorld) -> Path:
     (world.allowed / "x.txt").write_bytes(b"not shared")
     return world.allowed / "x.txt"
 
 
-def _missing(world: World) -> Path:
+def _missing(world: CaptureWorld) -> Path:
     return world.root / "missing.txt"
 
 
-def _long(world: World) -> Path:
+def _long(world: CaptureWorld) -> Path:
     return world.root / ("x" * 5000)
 
 
@@ -227,7 +227,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("make", HOSTILE)
-async def test_a_named_file_that_is_not_the_tool_s_to_give_is_refused(world: World, make: Hostile) -> None:
+async def test_a_named_file_that_is_not_the_tool_s_to_give_is_refused(world: CaptureWorld, make: Hostile) -> None:
     path = make(world)
 
     async with asyncio.timeout(20):
@@ -242,7 +242,7 @@ async def test_a_named_file_that_is_not_the_tool_s_to_give_is_refused(world: Wor
 
 
 @pytest.mark.parametrize("make", [_link_to_file, _fifo, _other_scope, _passwd, _folder, _missing])
-async def test_the_injected_path_is_no_way_around(world: World, make: Hostile) -> None:
+async def test_the_injected_path_is_no_way_around(world: CaptureWorld, make: Hostile) -> None:
     """What lies at the injected path is put there by the tool, which may put anything there."""
     target = make(world)
     (world.folder / "shot.png").symlink_to(target)
@@ -256,7 +256,7 @@ async def test_the_injected_path_is_no_way_around(world: World, make: Hostile) -
     assert await nothing_is_left(world)
 
 
-async def test_a_fifo_at_the_injected_path_hangs_nothing(world: World) -> None:
+async def test_a_fifo_at_the_injected_path_hangs_nothing(world: CaptureWorld) -> None:
     os.mkfifo(world.folder / "shot.png")
 
     async with asyncio.timeout(20):
@@ -265,7 +265,7 @@ async def test_a_fifo_at_the_injected_path_hangs_nothing(world: World) -> None:
     assert isinstance(outcome, NothingFound)
 
 
-async def test_the_artifact_s_folder_may_not_be_a_link(world: World) -> None:
+async def test_the_artifact_s_folder_may_not_be_a_link(world: CaptureWorld) -> None:
     other = _other_scope(world)
     world.folder.rmdir()
     world.folder.symlink_to(other.parent)
@@ -276,7 +276,7 @@ async def test_the_artifact_s_folder_may_not_be_a_link(world: World) -> None:
     assert other.read_bytes() == b"secret"
 
 
-async def test_a_file_that_is_older_than_the_call_is_refused(world: World) -> None:
+async def test_a_file_that_is_older_than_the_call_is_refused(world: CaptureWorld) -> None:
     made = world.root / "old.txt"
     made.write_bytes(b"from an earlier call")
     os.utime(made, (2e9, 2e9))  # its own idea of its age does not count
@@ -293,7 +293,7 @@ async def test_a_file_that_is_older_than_the_call_is_refused(world: World) -> No
 
 
 @pytest.mark.parametrize("world", ["allow_configured_roots"], indirect=True)
-async def test_an_allowed_root_opens_itself_and_nothing_else(world: World) -> None:
+async def test_an_allowed_root_opens_itself_and_nothing_else(world: CaptureWorld) -> None:
     made = _outside(world)
     (world.allowed / "link").symlink_to("/etc")
 
@@ -305,7 +305,7 @@ async def test_an_allowed_root_opens_itself_and_nothing_else(world: World) -> No
     assert made.exists()
 
 
-async def test_running_again_returns_what_was_captured(world: World) -> None:
+async def test_running_again_returns_what_was_captured(world: CaptureWorld) -> None:
     made = world.root / "shot"
     made.write_bytes(PNG)
     (world.root / "staging/w").write_bytes(b"embedded")
@@ -320,7 +320,7 @@ async def test_running_again_returns_what_was_captured(world: World) -> None:
     assert len(files_below(world.root)) == 1
 
 
-def _ways(world: World) -> tuple[dict[str, Candidate], dict[str, Path]]:
+def _ways(world: CaptureWorld) -> tuple[dict[str, Candidate], dict[str, Path]]:
     """Each way in which a tool's file comes, and where its bytes are then."""
     candidates = {
         "injected": injected(world, "shot"),
@@ -332,7 +332,7 @@ def _ways(world: World) -> tuple[dict[str, Candidate], dict[str, Path]]:
 
 
 @pytest.mark.parametrize("source", ["injected", "located", "staged"])
-async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up(world: World, source: str) -> None:
+async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up(world: CaptureWorld, source: str) -> None:
     """All of the run's work on the volume is done, its record is not: a second run makes the same of it."""
     candidates, places = _ways(world)
     places[source].write_bytes(PNG)
@@ -348,7 +348,7 @@ async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up(world: Wo
 
 
 @pytest.mark.parametrize("source", ["injected", "located", "staged"])
-async def test_a_run_after_its_artifact_gave_way_commits_nothing(world: World, source: str) -> None:
+async def test_a_run_after_its_artifact_gave_way_commits_nothing(world: CaptureWorld, source: str) -> None:
     """The record was dropped and the file is about to be unlinked: a record made now would point at nothing."""
     candidates, places = _ways(world)
     places[source].write_bytes(PNG)
@@ -363,7 +363,7 @@ async def test_a_run_after_its_artifact_gave_way_commits_nothing(world: World, s
 
 @pytest.mark.parametrize("source", ["injected", "located", "staged"])
 @pytest.mark.parametrize("attempt", range(5))
-async def test_runs_at_once_make_one_artifact(world: World, source: str, attempt: int) -> None:
+async def test_runs_at_once_make_one_artifact(world: CaptureWorld, source: str, attempt: int) -> None:
     """A worker that stalled goes on beside the one that took its job over."""
     candidates, places = _ways(world)
     content = PNG * (1 + 2000 * attempt)
@@ -376,7 +376,7 @@ async def test_runs_at_once_make_one_artifact(world: World, source: str, attempt
     assert files_below(world.root) == ["/".join(artifact_parts(world.scope, world.artifact_id, "shot.png"))]
 
 
-async def test_a_run_after_its_session_went_to_rest_keeps_what_was_committed(world: World) -> None:
+async def test_a_run_after_its_session_went_to_rest_keeps_what_was_committed(world: CaptureWorld) -> None:
     """The session may be revived, and then has its files."""
     (world.folder / "shot.png").write_bytes(PNG)
     record = await world.captured(injected(world, "shot.png"))
@@ -389,7 +389,7 @@ async def test_a_run_after_its_session_went_to_rest_keeps_what_was_committed(wor
     assert await world.state.files.get(world.scope, world.artifact_id) == record
 
 
-async def test_a_session_that_ended_meanwhile_keeps_no_artifact(world: World) -> None:
+async def test_a_session_that_ended_meanwhile_keeps_no_artifact(world: CaptureWorld) -> None:
     (world.folder / "shot.png").write_bytes(PNG)
     await world.state.end_session(world.scope)
 
@@ -400,7 +400,7 @@ async def test_a_session_that_ended_meanwhile_keeps_no_artifact(world: World) ->
 
 
 @pytest.mark.parametrize("source", ["injected", "located", "staged"])
-async def test_a_refused_artifact_leaves_nothing_wherever_it_came_from(world: World, source: str) -> None:
+async def test_a_refused_artifact_leaves_nothing_wherever_it_came_from(world: CaptureWorld, source: str) -> None:
     """Nor what was embedded besides; the tool's own file stays the tool's."""
     candidates, places = _ways(world)
     places[source].write_bytes(PNG)
@@ -415,7 +415,7 @@ async def test_a_refused_artifact_leaves_nothing_wherever_it_came_from(world: Wo
     assert places["located"].exists() == (source == "located")
 
 
-async def test_nothing_found_leaves_no_reservation_and_no_staged_bytes(world: World) -> None:
+async def test_nothing_found_leaves_no_reservation_and_no_staged_bytes(world: CaptureWorld) -> None:
     (world.root / "staging/w").symlink_to("/etc/passwd")
 
     outcome = await world.run(

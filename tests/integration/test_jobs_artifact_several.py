@@ -12,17 +12,17 @@ from longshore.shared.jobs import MOST_FILES, ArtifactDone, Candidate, FinaliseA
 from longshore.shared.state.files import UsedBytes
 from longshore.shared.state.quota import FileLimits
 from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
-from tests.fixtures.capturing import PNG, World, injected, located, nothing_is_left, opened_world
-from tests.fixtures.storage import files_below
+from tests.fixtures.capturing import PNG, CaptureWorld, injected, located, nothing_is_left, opened_capture_world
+from tests.fixtures.storage import RedisServer, files_below
 
 
 @pytest.fixture(params=[FileLimits()], ids=["unlimited"])
-async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async with opened_world(tmp_path, limits=request.param) as made:
+async def world(server: RedisServer, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[CaptureWorld]:
+    async with opened_capture_world(server.address, tmp_path, limits=request.param) as made:
         yield made
 
 
-async def _done(world: World, order: FinaliseArtifact) -> ArtifactDone:
+async def _done(world: CaptureWorld, order: FinaliseArtifact) -> ArtifactDone:
     outcome = await finalise_artifact.work(world.stores, order)
     assert isinstance(outcome, ArtifactDone), outcome
     return outcome
@@ -32,7 +32,7 @@ def _names(done: ArtifactDone) -> list[str]:
     return [record.name for record in (done.record, *done.more)]
 
 
-def _made(world: World, *names: str) -> list[Candidate]:
+def _made(world: CaptureWorld, *names: str) -> list[Candidate]:
     """Files of these names elsewhere in the storage, each a candidate with an id of its own."""
     folder = world.root / "out"
     folder.mkdir(exist_ok=True)
@@ -41,7 +41,7 @@ def _made(world: World, *names: str) -> list[Candidate]:
     return [located(folder / name, new_id()) for name in names]
 
 
-async def _all_is_stored(world: World, done: ArtifactDone) -> bool:
+async def _all_is_stored(world: CaptureWorld, done: ArtifactDone) -> bool:
     records = [done.record, *done.more]
     kept = await world.state.files.find(world.scope, [record.id for record in records])
     size_bytes = sum(record.size_bytes for record in records)
@@ -53,7 +53,7 @@ async def _all_is_stored(world: World, done: ArtifactDone) -> bool:
     )
 
 
-async def test_every_file_beside_the_injected_path_is_kept_that_one_first(world: World) -> None:
+async def test_every_file_beside_the_injected_path_is_kept_that_one_first(world: CaptureWorld) -> None:
     for name in ("a.txt", "shot.png", "z"):
         (world.folder / name).write_bytes(PNG if name != "a.txt" else b"text")
     (world.folder / ".hidden").write_bytes(b"x")
@@ -68,7 +68,7 @@ async def test_every_file_beside_the_injected_path_is_kept_that_one_first(world:
     assert done.refusals == []
 
 
-async def test_a_file_is_not_overwritten_by_the_one_whose_extension_was_missing(world: World) -> None:
+async def test_a_file_is_not_overwritten_by_the_one_whose_extension_was_missing(world: CaptureWorld) -> None:
     (world.folder / "shot").write_bytes(PNG)
     (world.folder / "shot.png").write_bytes(PNG + b"another")
 
@@ -79,7 +79,7 @@ async def test_a_file_is_not_overwritten_by_the_one_whose_extension_was_missing(
     assert await _all_is_stored(world, done)
 
 
-async def test_every_named_file_is_kept_in_their_order_and_each_once(world: World) -> None:
+async def test_every_named_file_is_kept_in_their_order_and_each_once(world: CaptureWorld) -> None:
     (world.folder / "shot.png").write_bytes(PNG)
     places = [located(world.folder / "shot.png", new_id()), *_made(world, "b.txt", "a.txt")]
     (world.root / "out" / "same.txt").hardlink_to(world.root / "out" / "b.txt")
@@ -93,7 +93,7 @@ async def test_every_named_file_is_kept_in_their_order_and_each_once(world: Worl
     assert await _all_is_stored(world, done)
 
 
-async def test_fallbacks_are_looked_at_where_nothing_else_was_found(world: World) -> None:
+async def test_fallbacks_are_looked_at_where_nothing_else_was_found(world: CaptureWorld) -> None:
     sure, fallback = _made(world, "sure.txt", "fallback.txt")
     later = Candidate(source="located", path=fallback.path, name="fallback.txt", artifact_id=new_id(), is_fallback=True)
 
@@ -103,7 +103,7 @@ async def test_fallbacks_are_looked_at_where_nothing_else_was_found(world: World
     assert (_names(both), _names(alone)) == (["sure.txt"], ["fallback.txt"])
 
 
-async def test_what_was_expected_and_is_missing_is_told_beside_what_was_kept(world: World) -> None:
+async def test_what_was_expected_and_is_missing_is_told_beside_what_was_kept(world: CaptureWorld) -> None:
     [made] = _made(world, "a.txt")
     sure = Candidate(source="located", path="/etc/passwd", name="x", artifact_id=new_id(), is_sure=True)
     guess = Candidate(source="located", path="/etc/hosts", name="x", artifact_id=new_id())
@@ -115,7 +115,7 @@ async def test_what_was_expected_and_is_missing_is_told_beside_what_was_kept(wor
     assert await _all_is_stored(world, done)
 
 
-async def test_more_files_than_are_kept_are_told(world: World) -> None:
+async def test_more_files_than_are_kept_are_told(world: CaptureWorld) -> None:
     for n in range(MOST_FILES + 7):
         (world.folder / f"{n:03}.txt").write_bytes(b"x")
 
@@ -127,7 +127,7 @@ async def test_more_files_than_are_kept_are_told(world: World) -> None:
 
 
 @pytest.mark.parametrize("world", [FileLimits(session_bytes=12), FileLimits(session_artifacts=2)], indirect=True)
-async def test_the_last_ones_are_left_out_where_there_is_no_room_for_all(world: World) -> None:
+async def test_the_last_ones_are_left_out_where_there_is_no_room_for_all(world: CaptureWorld) -> None:
     order = world.order(*_made(world, "first1", "2nd", "third", "fourth"))
 
     done = await _done(world, order)
@@ -138,7 +138,7 @@ async def test_the_last_ones_are_left_out_where_there_is_no_room_for_all(world: 
 
 
 @pytest.mark.parametrize("world", [FileLimits(session_bytes=3)], indirect=True)
-async def test_a_first_file_without_room_leaves_nothing(world: World) -> None:
+async def test_a_first_file_without_room_leaves_nothing(world: CaptureWorld) -> None:
     (world.folder / "a").write_bytes(b"large")
     (world.folder / "b").write_bytes(b"small")
 
@@ -149,7 +149,7 @@ async def test_a_first_file_without_room_leaves_nothing(world: World) -> None:
     assert await nothing_is_left(world)
 
 
-async def test_a_session_that_ended_meanwhile_keeps_none_of_several(world: World) -> None:
+async def test_a_session_that_ended_meanwhile_keeps_none_of_several(world: CaptureWorld) -> None:
     (world.folder / "a").write_bytes(b"a")
     (world.folder / "b").write_bytes(b"b")
     await world.state.end_session(world.scope)
@@ -161,7 +161,7 @@ async def test_a_session_that_ended_meanwhile_keeps_none_of_several(world: World
     assert await nothing_is_left(world)
 
 
-async def test_a_reservation_that_no_file_needs_goes(world: World) -> None:
+async def test_a_reservation_that_no_file_needs_goes(world: CaptureWorld) -> None:
     order = world.order(injected(world, "missing"), *_made(world, "a.txt"), spare_ids=3)
 
     done = await _done(world, order)
@@ -171,7 +171,7 @@ async def test_a_reservation_that_no_file_needs_goes(world: World) -> None:
     assert not world.folder.exists()
 
 
-async def test_an_order_that_is_not_the_last_leaves_everything_for_the_next(world: World) -> None:
+async def test_an_order_that_is_not_the_last_leaves_everything_for_the_next(world: CaptureWorld) -> None:
     (world.folder / "beside.txt").write_bytes(b"beside")
     (world.root / "staging/w").write_bytes(b"embedded")
     staged = Candidate(source="staged", path="w", name="w", artifact_id=new_id())
@@ -186,7 +186,7 @@ async def test_an_order_that_is_not_the_last_leaves_everything_for_the_next(worl
     assert await _all_is_stored(world, done)
 
 
-async def test_running_again_returns_all_that_was_captured(world: World) -> None:
+async def test_running_again_returns_all_that_was_captured(world: CaptureWorld) -> None:
     (world.folder / "a").write_bytes(b"a")
     (world.folder / "b").write_bytes(b"b")
     order = world.order(injected(world, "a"), *_made(world, "c"), spare_ids=3)
@@ -197,7 +197,7 @@ async def test_running_again_returns_all_that_was_captured(world: World) -> None
     assert await _all_is_stored(world, again)
 
 
-async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up_with_all_its_files(world: World) -> None:
+async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up_with_all_its_files(world: CaptureWorld) -> None:
     (world.folder / "a").write_bytes(b"a")
     for name in "bcd":
         (world.folder / name).write_bytes(name.encode())
@@ -216,7 +216,7 @@ async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up_with_all_
 
 
 @pytest.mark.parametrize("attempt", range(5))
-async def test_runs_at_once_keep_each_file_once(world: World, attempt: int) -> None:
+async def test_runs_at_once_keep_each_file_once(world: CaptureWorld, attempt: int) -> None:
     for name in "abcd":
         (world.folder / name).write_bytes(name.encode() * (1 + 100_000 * attempt))
     order = world.order(injected(world, "a"), *_made(world, "e"), spare_ids=5)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -14,39 +13,20 @@ from longshore.shared.state.files import UsedBytes
 from longshore.shared.storage.layout import upload_parts
 from longshore.storage_worker.jobs.finalise_upload import finalise_upload
 from longshore.storage_worker.jobs.remove_scope import remove_scope
-from longshore.storage_worker.stores import Stores, policy_of
 from tests.fixtures.storage import (
-    State,
+    RedisServer,
     files_below,
-    opened_blobs,
-    opened_state,
-    redis_server,
     sha256,
     staged,
     upload_order,
-    worker_config,
 )
-
-
-@dataclass(frozen=True)
-class World:
-    """One worker's stores, and a live session."""
-
-    stores: Stores
-    state: State
-    root: Path
-    scope: str
+from tests.fixtures.world import World, opened_world
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    with redis_server() as server:
-        async with opened_state(server.address) as state, opened_blobs(tmp_path) as blobs:
-            policy = policy_of(worker_config(server.url, tmp_path))
-            stores = Stores(
-                blobs=blobs, files=state.files, due=state.due, expiry=state.expiry, policy=policy,
-            )
-            yield World(stores, state, tmp_path, await state.open_session())
+async def world(server: RedisServer, tmp_path: Path) -> AsyncIterator[World]:
+    async with opened_world(server.address, tmp_path) as opened:
+        yield opened
 
 
 async def _run(world: World, order: FinaliseUpload) -> UploadsDone:

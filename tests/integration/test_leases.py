@@ -1,22 +1,11 @@
 """What running calls hold, renewed while they run."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from longshore.gateway.mcp.sessions.leases import Leases
 from longshore.shared.ids import new_id
 from longshore.shared.state.sessions import SessionLimits, SessionStore
-from tests.fixtures.storage import State, opened_state, redis_server
+from tests.fixtures.storage import State
 
 _HOUR_MS = 3_600_000
-
-
-@pytest.fixture
-async def state() -> AsyncIterator[State]:
-    with redis_server() as server:
-        async with opened_state(server.address) as opened:
-            yield opened
 
 
 async def test_an_artifact_that_a_call_may_write_is_reserved_as_long_as_the_call_runs(state: State) -> None:

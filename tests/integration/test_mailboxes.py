@@ -1,10 +1,9 @@
 """Mailboxes over a real Redis: one message each, wherever it comes in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
 from redis import Redis
 
 from longshore.shared.keys import Keys
@@ -12,16 +11,10 @@ from longshore.shared.messaging.mailboxes import Mailboxes
 from longshore.shared.redis.address import RedisAddress
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.tasks import Tasks
-from tests.fixtures.storage import RedisServer, redis_server
+from tests.fixtures.storage import RedisServer
 
 _MINUTE_MS = 60_000
 _KEYS = Keys("longshore")
-
-
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with redis_server() as running:
-        yield running
 
 
 @asynccontextmanager

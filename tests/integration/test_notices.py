@@ -15,17 +15,16 @@ from longshore.shared.state.quota import FileLimits
 from tests.fixtures.changing import Stream, listening, without_sessions
 from tests.fixtures.gateway import Backing, backing, connected, entry, gateway, producer
 from tests.fixtures.modern import Modern
-from tests.fixtures.storage import State, artifact_record, opened_state, redis_server, upload_record
+from tests.fixtures.storage import RedisServer, State, artifact_record, opened_state, upload_record
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, writes
 
 _CHANGED = b"notifications/resources/list_changed"
 
 
 @pytest.fixture(params=[FileLimits()], ids=["unlimited"])
-async def state(request: pytest.FixtureRequest) -> AsyncIterator[State]:
-    with redis_server() as server:
-        async with opened_state(server.address, request.param) as opened:
-            yield opened
+async def state(server: RedisServer, request: pytest.FixtureRequest) -> AsyncIterator[State]:
+    async with opened_state(server.address, request.param) as opened:
+        yield opened
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """What a call in one gateway says, carried to a listener in another over a real Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,16 +14,10 @@ from longshore.shared.messaging.mailboxes import Mailboxes
 from longshore.shared.messaging.message_stream import MessageReceiver, MessageStream
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.tasks import Tasks
-from tests.fixtures.storage import RedisServer, redis_server
+from tests.fixtures.storage import RedisServer
 
 _KEYS = Keys("longshore")
 _PATIENCE_S = 30.0
-
-
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with redis_server() as running:
-        yield running
 
 
 @dataclass

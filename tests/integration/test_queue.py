@@ -1,7 +1,6 @@
 """The job queue between gateways and workers, on a real Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -21,22 +20,9 @@ from tests.fixtures.storage import (
     opened_blobs,
     opened_queue,
     opened_state,
-    redis_server,
     upload_order,
     worker_config,
 )
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[RedisServer]:
-    with redis_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def state(server: RedisServer) -> AsyncIterator[State]:
-    async with opened_state(server.address) as opened:
-        yield opened
 
 
 def test_the_envelope_is_arq_s_own() -> None:
@@ -179,36 +165,36 @@ async def test_callers_never_receive_each_other_s_outcomes(state: State, tmp_pat
             assert [record.id for record in outcome.records] == [order.files[0].id]
 
 
-async def test_an_outcome_survives_a_restart_of_redis(server: RedisServer, tmp_path: Path) -> None:
+async def test_an_outcome_survives_a_restart_of_redis(own_server: RedisServer, tmp_path: Path) -> None:
     """The caller waits while Redis is killed and started again; the job was in its append-only file."""
-    async with opened_state(server.address) as state, opened_queue(state) as queue, opened_blobs(tmp_path) as blobs:
+    async with opened_state(own_server.address) as state, opened_queue(state) as queue, opened_blobs(tmp_path) as blobs:
         order: FinaliseUpload = await upload_order(blobs, await state.open_session(), b"one")
         async with asyncio.TaskGroup() as group:
             waiting = group.create_task(queue.run(order, timeout_s=20))
             async with asyncio.timeout(20):
                 while not await state.link.call("ZCARD", state.keys.queue()):
                     await asyncio.sleep(0.01)
-            server.kill()
-            server.start()
-            async with running_worker(worker_config(server.url, tmp_path), Metrics().worker):
+            own_server.kill()
+            own_server.start()
+            async with running_worker(worker_config(own_server.url, tmp_path), Metrics().worker):
                 outcome = await waiting
 
     assert isinstance(outcome, UploadsDone)
 
 
-async def test_a_redis_that_is_gone_is_said_at_once(server: RedisServer) -> None:
-    async with opened_state(server.address) as state, opened_queue(state) as queue:
-        server.kill()
+async def test_a_redis_that_is_gone_is_said_at_once(own_server: RedisServer) -> None:
+    async with opened_state(own_server.address) as state, opened_queue(state) as queue:
+        own_server.kill()
 
         with pytest.raises(StoreDown):
             await queue.run(RemoveScope(scope="s"), timeout_s=20)
 
 
-async def test_a_redis_with_a_password_serves_both_sides(server: RedisServer, tmp_path: Path) -> None:
-    async with opened_state(server.address) as opened:
+async def test_a_redis_with_a_password_serves_both_sides(own_server: RedisServer, tmp_path: Path) -> None:
+    async with opened_state(own_server.address) as opened:
         await opened.link.call("ACL", "SETUSER", "longshore", "on", ">p@ss/word", "~*", "&*", "+@all")
         await opened.link.call("ACL", "SETUSER", "default", "off")
-    url = server.url.replace("unix://", "unix://longshore:p%40ss%2Fword@")
+    url = own_server.url.replace("unix://", "unix://longshore:p%40ss%2Fword@")
 
     async with (
         running_worker(worker_config(url, tmp_path), Metrics().worker),

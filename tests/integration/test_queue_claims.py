@@ -2,26 +2,16 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from longshore.shared.jobs import Cleanup, CycleDone
 from longshore.shared.redis.scripts import Script
 from longshore.shared.state.workers import CLAIM_MS
 from longshore.storage_worker.job_runner import Job
 from longshore.storage_worker.stores import Stores
-from tests.fixtures.storage import State, opened_queue, opened_state, redis_server, worker_of
+from tests.fixtures.storage import State, opened_queue, worker_of
 
 CLAIM, FINISH = Script("claim_jobs"), Script("finish_job")
-
-
-@pytest.fixture
-async def state() -> AsyncIterator[State]:
-    with redis_server() as server:
-        async with opened_state(server.address) as opened:
-            yield opened
 
 
 async def _claim(state: State, worker: str, most: int, claim_ms: int = CLAIM_MS) -> list[bytes]:
@@ -66,13 +56,17 @@ async def test_a_claim_that_lapses_passes_on(state: State) -> None:
 async def test_a_beating_worker_keeps_its_claim(state: State) -> None:
     async with opened_queue(state, listening=False) as queue:
         await queue.enqueue(Cleanup(), job_id="job")
-    await _claim(state, "alive", 1, claim_ms=1_000)
+        await _claim(state, "alive", 1, claim_ms=1_000)
+        beat = await state.workers.heartbeat("alive", ["job"])
+        await queue.enqueue(Cleanup(), job_id="later")
+    assert await _claim(state, "dead", 1, claim_ms=1_000) == [b"later"]
 
-    beat = await state.workers.heartbeat("alive", ["job"])
-    await asyncio.sleep(1.1)
+    async with asyncio.timeout(20):
+        while not (passed_on := await _claim(state, "other", 2)):
+            await asyncio.sleep(0.02)
 
     assert beat.lost == 0
-    assert await _claim(state, "other", 1) == []
+    assert passed_on == [b"later"]
 
 
 async def test_a_beat_does_not_take_back_a_claim_that_passed_on(state: State) -> None:

@@ -1,7 +1,7 @@
 """Limits on bytes and artifacts: what was used least recently gives way, what a call uses never does."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -16,16 +16,10 @@ from longshore.shared.state.quota import FileLimits
 from longshore.storage_worker.commit import commit
 from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
 from longshore.storage_worker.jobs.finalise_upload import finalise_upload
-from tests.fixtures.storage import RedisServer, artifact_record, files_below, redis_server, upload_order, upload_record
+from tests.fixtures.storage import RedisServer, artifact_record, files_below, upload_order, upload_record
 from tests.fixtures.world import LONG_MS, World, opened_world, place
 
 Opened = Callable[[FileLimits], AbstractAsyncContextManager[World]]
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[RedisServer]:
-    with redis_server() as running:
-        yield running
 
 
 @pytest.fixture

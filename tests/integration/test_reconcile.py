@@ -30,7 +30,6 @@ from tests.fixtures.storage import (
     files_below,
     opened_blobs,
     opened_state,
-    redis_server,
     sha256,
     until_workers,
     worker_config,
@@ -87,12 +86,6 @@ class World:
     async def field(self, scope: str, name: str) -> bytes | None:
         found: bytes | None = await self.state.link.call("HGET", self.state.keys.session(scope), name)
         return found
-
-
-@pytest.fixture(scope="module")
-def server() -> object:
-    with redis_server() as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Bytes set aside for uploads under way: never more than the limits, counted once, lapsing by themselves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -12,17 +12,11 @@ from longshore.shared.ids import new_id
 from longshore.shared.state.files import UsedBytes
 from longshore.shared.state.quota import FileLimits
 from longshore.shared.state.reservations import ReservationStore
-from tests.fixtures.storage import RedisServer, artifact_record, redis_server, upload_record
+from tests.fixtures.storage import RedisServer, artifact_record, upload_record
 from tests.fixtures.world import World, opened_world
 
 Opened = Callable[[FileLimits], AbstractAsyncContextManager[World]]
 _SESSION, _TOTAL = FileLimits(session_bytes=1000), FileLimits(total_bytes=1000)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[RedisServer]:
-    with redis_server() as running:
-        yield running
 
 
 @pytest.fixture

@@ -134,7 +134,8 @@ async def test_a_client_without_session_id_goes_on_in_a_scope_that_its_principal
 ) -> None:
     meta = {f"{PREFIX}protocolVersion": VERSION, f"{PREFIX}clientCapabilities": {}}
     head = {"MCP-Protocol-Version": VERSION, "Mcp-Method": "tools/call", "Mcp-Name": "echo"}
-    config = shared_backing.config(entry(modern_only.url), core=_AUTH, state_persistence=_own_keys(shared_backing))
+    own = shared_backing.own_keys("begun-without-initialize")
+    config = shared_backing.config(entry(modern_only.url), core=_AUTH, state_persistence=own)
     async with connected(config, initialize=False) as client:
         stateless = await client.request("tools/call", {"name": "echo", "_meta": meta}, {**head, **_TOKEN})
         initialized = await client.request("initialize", INIT, _TOKEN)
@@ -151,10 +152,6 @@ async def test_a_client_without_session_id_goes_on_in_a_scope_that_its_principal
 
 _TOKEN = {"X-Mcp-Adapter-Auth-Token": "a-token-of-the-tests"}
 _AUTH = {"auth": {"enabled": True, "token": "a-token-of-the-tests"}}
-
-
-def _own_keys(backing: Backing) -> dict[str, object]:
-    return {"type": "redis", "redis": {"url": backing.redis_url, "key_base": "begun-without-initialize"}}
 
 
 async def test_a_server_that_was_replaced_by_one_with_sessions_is_found_out(

@@ -10,15 +10,9 @@ from longshore.shared.ids import new_id, new_session_id
 from longshore.shared.state.quota import FileLimits
 from longshore.shared.state.reservations import ReservationStore
 from longshore.shared.state.resumable import Progress, ResumableStore, ResumableUpload
-from tests.fixtures.storage import RedisServer, State, opened_state, redis_server
+from tests.fixtures.storage import RedisServer, State, opened_state
 
 _FOR_MS = 60_000
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[RedisServer]:
-    with redis_server() as running:
-        yield running
 
 
 @pytest.fixture

@@ -72,38 +72,46 @@ async def test_a_tombstone_ends(tmp_path: Any, upstream: ScriptedUpstream) -> No
 async def test_a_running_call_and_an_open_stream_keep_a_session_alive(
     tmp_path: Any, upstream: ScriptedUpstream
 ) -> None:
-    go_on = asyncio.Event()
+    call_ends, stream_ends = asyncio.Event(), asyncio.Event()
 
     async def slow(seen: Seen) -> Reply:
-        await go_on.wait()
+        await call_ends.wait()
         return result(seen, {"content": [{"type": "text", "text": "late"}]})
 
     async def standing(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(b": open\n\n")
-        await go_on.wait()
+        await stream_ends.wait()
         return response
 
     upstream.on_get = standing
     upstream.behaviours["tools/call"] = slow
     async with _client(tmp_path, upstream, idle_ttl_seconds=1) as (client, _):
-        upstream.deleted.clear()                  # the start-up probe's session
         call = asyncio.gather(client.call("echo"))
-        await upstream.until("tools/call")
-        await asyncio.sleep(3)
-        assert upstream.deleted == []
+        own = (await upstream.until("tools/call")).request.headers["Mcp-Session-Id"]
+        await _another_expires(client, upstream)
+        assert own not in upstream.deleted
         headers = client.headers({"Accept": "text/event-stream"})
         async with client.http.get(client.base + client.mount, headers=headers) as stream:
             await stream.content.readuntil(b"\n\n")
-            await asyncio.sleep(2.5)
-            assert upstream.deleted == []
-            go_on.set()
-        assert (await call)[0]["content"][0]["text"] == "late"
+            call_ends.set()
+            assert (await call)[0]["content"][0]["text"] == "late"
+            await _another_expires(client, upstream)
+            assert own not in upstream.deleted
+            stream_ends.set()
+
+
+async def _another_expires(client: Client, upstream: ScriptedUpstream) -> None:
+    """A session that begins now has expired: one that is as old, and was idle too, would have."""
+    other = Client(client.http, client.base, client.mount)
+    await other.initialize()
+    theirs = f"upstream-{upstream.opened}"
+    await _until(lambda: theirs in upstream.deleted)
 
 
 async def test_more_sessions_than_allowed_are_429(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
-    own_keys = _own_keys(shared_backing, "most")
+    own_keys = shared_backing.own_keys("most")
     config = shared_backing.config(entry(upstream.url), state_persistence=own_keys, sessions={"max_active": 2})
     async with connected(config) as client:
         await client.initialize()
@@ -203,11 +211,6 @@ async def test_a_failed_call_is_never_repeated(shared_backing: Backing, upstream
 
     assert answer.reason == "upstream_unavailable"
     assert len(upstream.calls("tools/call")) == 1
-
-
-def _own_keys(made: Backing, base: str) -> dict[str, Any]:
-    """Keys of the test's own, so that it alone counts towards limits."""
-    return {"type": "redis", "redis": {"url": made.redis_url, "key_base": base}}
 
 
 @pytest.mark.parametrize("streams", [False, True])

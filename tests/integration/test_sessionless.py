@@ -21,7 +21,7 @@ async def test_calls_without_session_id_share_one_upstream_session(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     config = shared_backing.config(
-        entry(upstream.url), core=_AUTH, state_persistence=_own_keys(shared_backing, "alone")
+        entry(upstream.url), core=_AUTH, state_persistence=shared_backing.own_keys("alone")
     )
     async with connected(config, initialize=False) as client, gateway(config) as second:
         opened = len(upstream.calls("initialize"))
@@ -65,7 +65,7 @@ async def test_a_client_with_a_session_keeps_it_beside_one_without(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     config = shared_backing.config(
-        entry(upstream.url), core=_AUTH, state_persistence=_own_keys(shared_backing, "beside")
+        entry(upstream.url), core=_AUTH, state_persistence=shared_backing.own_keys("beside")
     )
     async with connected(config, initialize=False) as client:
         await client.initialize(_HEADER)
@@ -84,7 +84,7 @@ async def test_without_any_initialize_the_client_is_told_to_send_one(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     config = shared_backing.config(
-        entry(upstream.url), core=_AUTH, state_persistence=_own_keys(shared_backing, "nobody")
+        entry(upstream.url), core=_AUTH, state_persistence=shared_backing.own_keys("nobody")
     )
     async with connected(config, initialize=False) as client:
         answer = await client.request("tools/list", None, _HEADER)
@@ -123,14 +123,10 @@ async def test_the_standing_stream_works_without_session_id(
         return response
 
     upstream.on_get = standing
-    own_keys = _own_keys(shared_backing, "stream")
+    own_keys = shared_backing.own_keys("stream")
     config = shared_backing.config(entry(upstream.url), core=_AUTH, state_persistence=own_keys)
     async with connected(config, initialize=False) as client:
         await _initialize(client)
         headers = {"Accept": "text/event-stream", **_HEADER}
         async with client.http.get(client.base + client.mount, headers=headers) as stream, asyncio.timeout(20):
             assert await stream.read() == b"data: {}\n\n"
-
-
-def _own_keys(made: Backing, base: str) -> dict[str, object]:
-    return {"type": "redis", "redis": {"url": made.redis_url, "key_base": base}}

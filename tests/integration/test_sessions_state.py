@@ -10,19 +10,7 @@ from longshore.shared.errors import SessionConflict, SessionGone, TooMany
 from longshore.shared.ids import new_id, new_session_id
 from longshore.shared.state.files import UsedBytes
 from longshore.shared.state.sessions import Caller, OpenSession, SessionLimits, SessionStart, SessionStore
-from tests.fixtures.storage import RedisServer, State, opened_state, redis_server, upload_record
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[RedisServer]:
-    with redis_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def state(server: RedisServer) -> AsyncIterator[State]:
-    async with opened_state(server.address) as opened:
-        yield opened
+from tests.fixtures.storage import RedisServer, State, opened_state, upload_record
 
 
 @pytest.fixture

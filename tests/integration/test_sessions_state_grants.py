@@ -9,21 +9,9 @@ from longshore.shared.errors import Forbidden
 from longshore.shared.ids import new_id, new_session_id
 from longshore.shared.state.grants import GrantStore
 from longshore.shared.state.resumable import ResumableStore, ResumableUpload
-from tests.fixtures.storage import RedisServer, State, opened_state, redis_server
+from tests.fixtures.storage import RedisServer, State, opened_state
 
 _TTL_MS = 60_000
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[RedisServer]:
-    with redis_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def state(server: RedisServer) -> AsyncIterator[State]:
-    async with opened_state(server.address) as opened:
-        yield opened
 
 
 @pytest.fixture

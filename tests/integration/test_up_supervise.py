@@ -110,6 +110,7 @@ import asyncio, sys
 from longshore.supervise import ChildSpec, Supervisor
 from tests.integration.up_fixtures import until_gone
 
+
 async def main():
     async with Supervisor(by_kernel=sys.argv[2] == "kernel") as children:
         for name in ("a", "b"):

@@ -32,19 +32,12 @@ from tests.fixtures.storage import (
     opened_blobs,
     opened_queue,
     opened_state,
-    redis_server,
     sha256,
     until_workers,
     upload_order,
     worker_config,
     worker_process,
 )
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[RedisServer]:
-    with redis_server() as running:
-        yield running
 
 
 @asynccontextmanager
@@ -144,14 +137,14 @@ async def test_a_worker_that_is_told_to_stop_lets_its_jobs_end(server: RedisServ
             assert await _is_whole(state, root, order, outcome)
 
 
-async def test_a_worker_outlives_redis(server: RedisServer, tmp_path: Path) -> None:
+async def test_a_worker_outlives_redis(own_server: RedisServer, tmp_path: Path) -> None:
     root = tmp_path / "root"
-    async with _state(server) as state, opened_queue(state) as queue:
-        with worker_process(server.url, root, tmp_path) as worker:
+    async with _state(own_server) as state, opened_queue(state) as queue:
+        with worker_process(own_server.url, root, tmp_path) as worker:
             await until_workers(state, 1)
-            server.kill()
-            await asyncio.sleep(1.5)
-            server.start()
+            own_server.kill()
+            await _is_missed(own_server)
+            own_server.start()
             async with opened_blobs(root) as blobs:
                 order = await upload_order(blobs, await state.open_session(), b"after the restart")
 
@@ -159,6 +152,21 @@ async def test_a_worker_outlives_redis(server: RedisServer, tmp_path: Path) -> N
 
             assert worker.is_running()
             assert isinstance(outcome, UploadsDone)
+
+
+async def _is_missed(server: RedisServer) -> None:
+    """Somebody has tried to reach the server, which is not there, again and again."""
+    tried = 0
+
+    def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tried
+        tried += 1
+        writer.close()
+
+    async with asyncio.timeout(20), await asyncio.start_unix_server(refuse, server.address.unix_path):
+        while tried < 4:
+            await asyncio.sleep(0.01)
+    Path(server.address.unix_path).unlink(missing_ok=True)
 
 
 async def test_two_workers_share_the_jobs_and_charge_each_once(server: RedisServer, tmp_path: Path) -> None:

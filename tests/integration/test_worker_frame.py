@@ -13,16 +13,9 @@ from longshore.shared.metrics import Metrics
 from longshore.shared.state.queue import Queue
 from longshore.storage_worker.job_runner import Job
 from longshore.storage_worker.stores import Stores
-from tests.fixtures.storage import State, opened_queue, opened_state, redis_server, worker_of
+from tests.fixtures.storage import State, opened_queue, worker_of
 
 Work = Callable[[Stores, Cleanup], Awaitable[Outcome]]
-
-
-@pytest.fixture
-async def state() -> AsyncIterator[State]:
-    with redis_server() as server:
-        async with opened_state(server.address) as opened:
-            yield opened
 
 
 @asynccontextmanager

@@ -26,7 +26,6 @@ from tests.fixtures.storage import (
     artifact_record,
     files_below,
     opened_queue,
-    redis_server,
     until_workers,
     upload_order,
     upload_record,
@@ -62,12 +61,6 @@ def killed_in_time(test: Callable[..., Coroutine[None, None, None]]) -> Callable
         pytest.fail("the worker was done before each of the kills")
 
     return until_in_time
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[RedisServer]:
-    with redis_server() as running:
-        yield running
 
 
 @asynccontextmanager
@@ -207,10 +200,10 @@ async def test_an_upload_whose_worker_was_killed_while_it_evicted_is_finished(
 
 @pytest.mark.parametrize("finished", [1, 20])
 async def test_redis_that_is_killed_loses_nothing_that_was_finished(
-    server: RedisServer, tmp_path: Path, finished: int
+    own_server: RedisServer, tmp_path: Path, finished: int
 ) -> None:
     """Killed and started again from its append-only file while uploads come in and others are cleaned up."""
-    async with _world(server, tmp_path) as world, opened_queue(world.state) as queue:
+    async with _world(own_server, tmp_path) as world, opened_queue(world.state) as queue:
         await world.committed(*(upload_record(world.scope, size_bytes=1) for _ in range(_MANY)), ttl_ms=1)
         orders = [await upload_order(world.stores.blobs, world.scope, b"x" * 7, b"y" * 5) for _ in range(60)]
         done: list[UploadRecord] = []
@@ -223,7 +216,7 @@ async def test_redis_that_is_killed_loses_nothing_that_was_finished(
             assert isinstance(outcome, UploadsDone)
             done.extend(outcome.records)
 
-        with worker_process(server.url, world.root, tmp_path, "1"):
+        with worker_process(own_server.url, world.root, tmp_path, "1"):
             await until_workers(world.state, 1)
             async with asyncio.TaskGroup() as group:
                 for order in orders:
@@ -231,9 +224,9 @@ async def test_redis_that_is_killed_loses_nothing_that_was_finished(
                 async with asyncio.timeout(20):
                     while len(done) < finished:
                         await asyncio.sleep(0)
-                server.kill()
+                own_server.kill()
                 await asyncio.sleep(0.2)
-                server.start()
+                own_server.start()
             async with asyncio.timeout(20):
                 while any(item.kind == "u" for item in await world.state.due.batch(1)):
                     await asyncio.sleep(0.05)

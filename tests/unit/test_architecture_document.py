@@ -1,12 +1,16 @@
-"""The list of modules in docs/architecture.md is the tree's own."""
+"""The lists of modules in docs/architecture.md and tests/fixtures/README.md are the tree's own."""
 
-from tests.fixtures.modules_table import with_table
-from tests.fixtures.processes import REPOSITORY
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.modules_table import ARCHITECTURE, FIXTURES, with_table
 
 
-def test_every_module_is_listed_with_what_it_promises() -> None:
-    """Mend it with `python -m tests.fixtures.modules_table docs/architecture.md`."""
-    document = (REPOSITORY / "docs" / "architecture.md").read_text()
+@pytest.mark.parametrize("place, module", [(ARCHITECTURE, "forward"), (FIXTURES, "upstreams")])
+def test_every_module_is_listed_with_what_it_promises(place: Path, module: str) -> None:
+    """Mend it with `python -m tests.fixtures.modules_table docs/architecture.md`, or the other file's name."""
+    document = place.read_text()
 
-    assert document == with_table(document)
-    assert "| `forward` |" in document
+    assert document == with_table(place)
+    assert f"| `{module}` |" in document
