@@ -1,1 +1,1 @@
-"""State in Redis: every transition that must be atomic is one script behind one typed method."""
+"""Typed stores over Redis: every transition that must be atomic is one script behind one method."""

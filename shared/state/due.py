@@ -1,4 +1,4 @@
-"""What falls due, and what is to be looked at next: how clean-up finds its work without walking what exists."""
+"""Indexes of due sessions and files, from which clean-up takes its work without scanning everything."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,30 +16,30 @@ Kind = Literal["s", "t", "u", "a", "p"]
 
 @dataclass(frozen=True, slots=True)
 class DueItem:
-    """One member of `keys.due`, `keys.upload_ends` or `keys.artifact_ends`."""
+    """Member of `keys.due`, `keys.upload_ends` or `keys.artifact_ends`."""
 
-    kind: Kind               # session, tombstone of one, upload, artifact, pending artifact
+    kind: Kind               # session, tombstone of a session, upload, artifact, pending artifact
     scope: str               # the session id of a session
     file_id: str             # "" of a session
 
 
 class DueIndex:
-    """Reads the indexes of what falls due. One round trip a method; may raise StoreDown."""
+    """Typed access to the indexes. One round trip per method; may raise StoreDown."""
 
     def __init__(self, scripts: Scripts, keys: Keys) -> None:
         self._scripts = scripts
         self._keys = keys
 
     async def batch(self, limit: int) -> list[DueItem]:
-        """What is due by Redis' clock: at most `limit` items of each index, of each the oldest first."""
+        """Return what is due by Redis' clock: at most `limit` items of each index, the oldest first."""
         keys = self._keys
         members = await self._scripts.run(_BATCH, [keys.due(), keys.upload_ends(), keys.artifact_ends()], [limit])
         return [parse_member(member.decode()) for member in members]
 
     async def next_files(self, kind: FileKind, about: int) -> list[FileRecord]:
-        """The next few files on an endless walk through all of `kind`; whoever asks next gets others.
+        """Return about `about` files from an endless scan over all files of `kind`, which all callers share.
 
-        Each is met in every round, some twice. Those that a newer longshore wrote are left to it.
+        Each round returns every file, some twice. Records of a newer longshore are left out.
         """
         keys = self._keys
         ends = keys.upload_ends() if kind == "u" else keys.artifact_ends()
@@ -48,7 +48,7 @@ class DueIndex:
 
 
 def parse_member(member: str) -> DueItem:
-    """`s:<session>` or `t:<session>`; `u:`, `a:` or `p:`, then `<scope>:<id>`; only a scope may hold colons. Pure."""
+    """Parse `s:<session>` or `t:<session>`; `u:`, `a:` or `p:`, then `<scope>:<id>`. Only a scope may hold colons."""
     kind, _, rest = member.partition(":")
     if kind in ("s", "t"):
         return DueItem(kind="s" if kind == "s" else "t", scope=rest, file_id="")

@@ -1,4 +1,4 @@
-"""Sessions that nobody uses: put to rest, forgotten, and their upstream sessions ended. For workers and gateways."""
+"""Expiry of idle sessions, removal of their tombstones, and the queue of upstream sessions to end."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -18,16 +18,16 @@ _end_decoder = msgspec.msgpack.Decoder(tuple[str, str, str])
 
 
 class Expiry(Enum):
-    """What became of a session that was due."""
+    """Outcome of the expiry of a due session."""
 
-    KEPT = 0                # used again, held by a call or a stream, or not live
-    EXPIRED = 1                # it may be revived until its tombstone falls due
+    KEPT = 0                 # used again, held by a call or a stream, or not live
+    EXPIRED = 1              # may be revived until its tombstone falls due
     ENDED = 2                # for good; its files are to be unlinked
 
 
 @dataclass(frozen=True, slots=True)
 class ExpiryResult:
-    """What became of it, and whose server it was of where that is not that it stays."""
+    """Outcome, and the id of the session's server, "" if it was kept."""
 
     outcome: Expiry
     server: str
@@ -35,7 +35,7 @@ class ExpiryResult:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSession:
-    """A session of an upstream's that nobody needs any more."""
+    """Upstream session that is no longer needed."""
 
     server: str
     upstream_id: str
@@ -43,7 +43,7 @@ class UpstreamSession:
 
 
 class ExpiryStore:
-    """Typed access to the expiry scripts. One round trip a method; every one may raise StoreDown."""
+    """Typed access to the expiry scripts. One round trip per method; every one may raise StoreDown."""
 
     def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, limits: SessionLimits) -> None:
         self._scripts = scripts
@@ -55,7 +55,7 @@ class ExpiryStore:
     async def expire(self, session_id: str) -> ExpiryResult:
         """Expire the session if it is due by Redis' clock and nothing holds it. Safe to repeat.
 
-        What waits in it still, at a gateway that could not renew its lease, is told.
+        An event ends streams and calls at gateways that could not renew their leases.
         """
         keys, limits = self._keys, self._limits
         done, server = await self._scripts.run(
@@ -73,7 +73,7 @@ class ExpiryStore:
         return expired
 
     async def remove_tombstone(self, session_id: str) -> bool:
-        """Forget a resting session that is due; then its files are to be unlinked. Safe to repeat."""
+        """Remove an expired session that is due; its files are then to be unlinked. Safe to repeat."""
         keys = self._keys
         removed = await self._scripts.run(
             _REMOVE_TOMBSTONE,
@@ -86,6 +86,6 @@ class ExpiryStore:
         return bool(removed)
 
     async def take_upstream_ends(self, limit: int) -> list[UpstreamSession]:
-        """Take at most `most` upstream sessions to end. Whoever takes one ends it, or nobody does: best effort."""
+        """Take at most `limit` upstream sessions to end. Best effort: what the taker does not end stays."""
         taken = await self._link.call("LPOP", self._keys.upstream_end(), limit)
         return [UpstreamSession(*_end_decoder.decode(entry)) for entry in taken or ()]

@@ -1,4 +1,4 @@
-"""Records of files: reserved, committed with their bytes, used, and dropped, by scripts that are all or nothing."""
+"""File records: reserved, committed and charged, used, listed and dropped. Each script is all or nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ _DROP_PENDING = Script("drop_pending")
 _KNOWN = Script("known_files")
 
 _TOUCH_NOTHING = -1
-_AN_ARTIFACT = 2             # what the script says that it dropped
-_MOST_BYTES = 2**53 - 1      # beyond, the numbers of a script are not exact
+_AN_ARTIFACT = 2             # result of the script drop_file
+_MAX_BYTES = 2**53 - 1       # above, the numbers of a script are not exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +35,15 @@ class UsedBytes:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What a commit did. The files of `evicted` are the caller's to unlink; their records are gone."""
+    """Result of a commit. The caller unlinks the files of `evicted`, whose records are gone."""
 
     stored: list[FileRecord]
     evicted: list[FileRecord] = field(default_factory=list)
-    is_done: bool = True             # False: some room was made, and the same commit is to be run again
+    is_done: bool = True             # False: some files were evicted; run the same commit again
 
 
 class FileGone(NotFound):
-    """One file of several is unknown, expired or another scope's; `file_id` says which."""
+    """Unknown or expired file, or one of another scope; `file_id` names it."""
 
     def __init__(self, file_id: str) -> None:
         super().__init__("this file is unknown here or has expired; upload or create it again")
@@ -51,9 +51,9 @@ class FileGone(NotFound):
 
 
 class FileStore:
-    """Typed access to the file scripts. One round trip a method; every one may raise StoreDown.
+    """Typed access to the file scripts. One round trip per method; every one may raise StoreDown.
 
-    A scope is a session id for now. Files of other scopes do not exist for a caller of one.
+    A scope is a session id. A caller of one scope never sees files of another.
     """
 
     def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, limits: FileLimits = NO_LIMITS) -> None:
@@ -64,8 +64,10 @@ class FileStore:
         self._notices = ArtifactListNotifier(link, keys)
 
     async def allocate_pending(self, scope: str, artifact_id: str, *, grace_ms: int) -> None:
-        """Reserve the id of an artifact that a tool is about to write. Invisible; forgotten after the grace
-        time unless committed. Raises SessionGone."""
+        """Reserve the id of an artifact that a tool will write. Raises SessionGone.
+
+        It stays invisible, and is removed after the grace time unless committed.
+        """
         reserved = await self._scripts.run(
             _ALLOCATE, [self._keys.session(scope), self._keys.due()], [scope, artifact_id, grace_ms, 0]
         )
@@ -73,8 +75,7 @@ class FileStore:
             raise _session_gone()
 
     async def renew_pending(self, scope: str, artifact_id: str, *, grace_ms: int) -> None:
-        """Let the grace time of a reserved id begin anew: its tool still works. Nothing for one that is not reserved
-        any more."""
+        """Restart the grace time of a reserved id whose tool still runs; does nothing for any other id."""
         await self._scripts.run(
             _ALLOCATE, [self._keys.session(scope), self._keys.due()], [scope, artifact_id, grace_ms, 1]
         )
@@ -82,12 +83,12 @@ class FileStore:
     async def commit(
         self, scope: str, records: Sequence[FileRecord], *, ttl_ms: int | None = None, reservation: str = ""
     ) -> Commit:
-        """Make `records` visible, all or none, charge their bytes, and evict what the limits then leave no room
-        for: files that were used least recently, none that a call uses.
+        """Commit `records`, all or none, charge their bytes, and evict the least recently used files above the limits.
 
-        Safe to repeat: what was committed before stays as it was and is what this returns. `ttl_ms` in place
-        of the configured times; 0: as long as the session. `reservation` ends with it; those of others are
-        bytes in use. Raises SessionGone, OverQuota; NotFound for a file that was committed and dropped since.
+        Files that a call uses are not evicted. Safe to repeat: a record that was committed before is returned
+        unchanged. `ttl_ms` replaces the configured times; 0: as long as the session. The commit ends `reservation`;
+        the reservations of others count as bytes in use. Raises SessionGone, OverQuota; NotFound for a file that was
+        committed and dropped since.
         """
         keys, limits = self._keys, self._limits
         status, *rest = await self._scripts.run(
@@ -97,7 +98,7 @@ class FileStore:
                 keys.upload_ends(), keys.artifact_ends(), keys.reserved(scope), keys.reserved_total(),
             ],
             [
-                scope, _or_any(limits.session_bytes), _or_any(limits.total_bytes), _or_any(limits.session_artifacts),
+                scope, *(-1 if limit is None else limit for limit in (*limits.budgets, limits.session_artifacts)),
                 "u" if limits.evicts_uploads_first else "a", keys.files(""), keys.used_bytes(""), keys.uses(""),
                 keys.dropped(""), reservation,
                 *(field for record in records for field in _fields(record, limits, ttl_ms)),
@@ -117,28 +118,28 @@ class FileStore:
         return done
 
     def _notify(self, records: Sequence[FileRecord]) -> None:
-        """Have those who listen know whose resources are others now."""
+        """Schedule list-changed events for the scopes of exposed artifacts among `records`."""
         for changed in {record.scope for record in records if isinstance(record, ArtifactRecord) and record.expose}:
             self._notices.schedule(changed)
 
     async def use(
         self, scope: str, ids: Sequence[str], *, lease: str = "", ttl_ms: int | None = None
     ) -> list[FileRecord]:
-        """The files of `ids`, in order, each kept for its time to live from now on (`ttl_ms` in its place).
+        """Return the files of `ids` in order and restart the time to live of each (`ttl_ms` in its place).
 
-        With `lease` they are that call's as well, neither expired nor evicted until `free` or until the lease
-        lapses: `hold` renews it. All or none: raises FileGone for the first that is not there.
+        With `lease` the call also holds them: they are neither expired nor evicted until `release_uses` or until the
+        lease lapses; `renew_uses` renews it. All or none: raises FileGone for the first that does not exist.
         """
         limits = self._limits
         ttls = (limits.upload_ttl_ms, limits.artifact_ttl_ms) if ttl_ms is None else (ttl_ms, ttl_ms)
         return await self._use(scope, ids, ttls, lease)
 
     async def get(self, scope: str, file_id: str) -> FileRecord:
-        """One file, touching nothing. Raises FileGone."""
+        """Return one file without restarting its time to live. Raises FileGone."""
         return (await self._use(scope, [file_id], (_TOUCH_NOTHING, _TOUCH_NOTHING), ""))[0]
 
     async def find(self, scope: str, ids: Sequence[str]) -> list[FileRecord]:
-        """The files of `ids` that have a record, in order, expired or not; touching nothing."""
+        """Return the files of `ids` that have a record, expired or not, in order, without restarting their times."""
         found = await self._link.call("HMGET", self._keys.files(scope), *ids) if ids else []
         return _decoded([data for data in found if data is not None])
 
@@ -156,27 +157,27 @@ class FileStore:
         return _decoded(found)
 
     async def renew_uses(self, scope: str, lease: str, ids: Sequence[str]) -> None:
-        """Prolong a running call's hold on files that it uses."""
+        """Renew the hold of a running call on its files."""
         if ids:
             members = [f"{file_id}:{lease}" for file_id in ids]
             await self._scripts.run(_RENEW, [self._keys.uses(scope)], [self._limits.lease_ms, *members])
 
     def release_uses(self, scope: str, lease: str, ids: Sequence[str]) -> None:
-        """The call uses its files no more. Does not wait; safe to repeat."""
+        """Release the hold of a call on its files. Does not wait; safe to repeat."""
         if ids:
             self._link.send_nowait("ZREM", self._keys.uses(scope), *(f"{file_id}:{lease}" for file_id in ids))
 
     async def list_artifacts(self, scope: str) -> list[ArtifactRecord]:
-        """The scope's artifacts, oldest first, touching nothing."""
+        """Return the scope's artifacts, oldest first, without restarting their times."""
         keys = self._keys
         found = await self._scripts.run(_LIST, [keys.files(scope), keys.artifact_ends(), keys.uses(scope)], [scope])
         records = [record for record in _decoded(found) if isinstance(record, ArtifactRecord)]
         return sorted(records, key=lambda record: (record.created_ms, record.id))
 
     async def drop(self, scope: str, file_id: str, *, only_due: bool = False) -> bool:
-        """Take one file's record away and give its bytes back; the file itself is the caller's to unlink.
+        """Drop a file's record and uncharge its bytes; the caller unlinks the file. False if nothing was dropped.
 
-        With `only_due` only past its end and while no call uses it. False: nothing was dropped.
+        With `only_due` only if it has expired and no call uses it.
         """
         keys = self._keys
         dropped = await self._scripts.run(
@@ -192,29 +193,29 @@ class FileStore:
         return bool(dropped)
 
     async def drop_pending(self, scope: str, artifact_id: str, *, only_due: bool = False) -> bool:
-        """Forget a pending artifact, with `only_due` only past its grace time; False when there was nothing to."""
+        """Remove a reserved artifact id, with `only_due` only past its grace time; False if there was none."""
         return bool(
             await self._scripts.run(_DROP_PENDING, [self._keys.due()], [scope, artifact_id, int(only_due)])
         )
 
     async def which_exist(self, scope: str, ids: Sequence[str]) -> list[bool]:
-        """Of each id whether a file of it is there, expired or not, or pending."""
+        """Return of each id whether a file, expired or not, or a reserved artifact has it."""
         known = await self._scripts.run(_KNOWN, [self._keys.files(scope), self._keys.due()], [scope, *ids])
         return [flag == 1 for flag in known]
 
     async def used_bytes(self, scope: str) -> UsedBytes:
-        """What the counters say."""
+        """Return the counters of charged bytes."""
         mine, total = await self._link.call("MGET", self._keys.used_bytes(scope), self._keys.used_total())
         return UsedBytes(scope=int(mine or 0), total=int(total or 0))
 
     async def is_live(self, scope: str) -> bool:
-        """Whether the scope's session lives."""
+        """Return True if the scope's session is live."""
         return bool(await self._link.call("HGET", self._keys.session(scope), "state") == b"live")
 
 
 def _fields(record: FileRecord, limits: FileLimits, ttl_ms: int | None) -> tuple[str | int | bytes, ...]:
-    """One record as the script takes it. Raises BadRequest for a size that no file has."""
-    if not 0 <= record.size_bytes <= _MOST_BYTES:
+    """Return the script arguments of a record. Raises BadRequest for an impossible size."""
+    if not 0 <= record.size_bytes <= _MAX_BYTES:
         raise BadRequest(f"a file cannot have {record.size_bytes} bytes")
     kind = "a" if isinstance(record, ArtifactRecord) else "u"
     lives_ms = limits.ttl_ms(record) if ttl_ms is None else ttl_ms
@@ -225,15 +226,11 @@ def _decoded(found: list[bytes]) -> list[FileRecord]:
     return [decode_file(data) for data in found]
 
 
-def _or_any(limit: int | None) -> int:
-    return -1 if limit is None else limit
-
-
 def _no_room(records: Sequence[FileRecord], limit: int, used: Reply, budget: Reply) -> OverQuota:
     if limit == 3:
         return TooManyArtifacts(limit=budget)
-    wanted_bytes = sum(record.size_bytes for record in records)
-    return OverQuota(size_bytes=wanted_bytes, used_bytes=used, budget_bytes=budget)
+    size_bytes = sum(record.size_bytes for record in records)
+    return OverQuota(size_bytes=size_bytes, used_bytes=used, budget_bytes=budget)
 
 
 def _session_gone() -> SessionGone:

@@ -1,4 +1,4 @@
-"""Looking at sessions without being noticed: nothing here touches, prolongs or changes anything."""
+"""Read-only views of sessions and their files. Nothing here changes a session or prolongs its life."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,16 +13,16 @@ from longshore.shared.redis.scripts import Script, Scripts
 _SNAPSHOT = Script("session_snapshot")
 _PAGE = Script("page_sessions")
 
-_PAGE_SIZE = 100               # sessions a page: what is asked is answered before anybody notices
+_PAGE_SIZE = 100               # sessions; small enough that Redis is not blocked for long
 
 
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):
-    """One session as it was at one moment. Times in ms since the epoch, by Redis' clock."""
+    """Snapshot of one session. Times in ms since the epoch, by Redis' clock."""
 
     session_id: str
-    state: str               # live; expired: it rests and may be revived; ended; invalidated
+    state: str               # live; expired: may be revived; ended; invalidated
     server: str
-    principal: str           # "": nobody yet, it was restored from its files
+    principal: str           # "": none yet, the session was restored from its files
     protocol: str
     reason: str              # why it ended
     created_ms: int
@@ -35,7 +35,7 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Inspector:
-    """Typed access to the scripts that look. May raise StoreDown."""
+    """Typed access to the read-only scripts. May raise StoreDown."""
 
     def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys) -> None:
         self._scripts = scripts
@@ -43,7 +43,7 @@ class Inspector:
         self._keys = keys
 
     async def session(self, session_id: str) -> SessionView | None:
-        """One session in whatever state; None when it is unknown."""
+        """Return one session in any state; None when it is unknown."""
         keys = self._keys
         found = await self._scripts.run(
             _SNAPSHOT,
@@ -65,13 +65,12 @@ class Inspector:
         )
 
     async def now_ms(self) -> int:
-        """Redis' clock."""
+        """Return the time of Redis' clock."""
         seconds, micros = await self._link.call("TIME")
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def live(self) -> AsyncIterator[SessionView]:
-        """Live sessions that have begun by now, oldest first, a page at a time; one that ends meanwhile may be
-        missing."""
+        """Yield the sessions that are live now, oldest first. One that ends meanwhile may be missing."""
         now_ms = await self.now_ms()
         last: tuple[bytes | str, bytes | str] = ("", "")
         while page := await self._scripts.run(_PAGE, [self._keys.sessions()], [*last, _PAGE_SIZE]):
@@ -84,7 +83,7 @@ class Inspector:
             last = (page[-1], page[-2])
 
     async def expired(self) -> AsyncIterator[SessionView]:
-        """Sessions that have expired and may be revived, in no order; one may come twice."""
+        """Yield the expired sessions that may be revived, in no order, some twice."""
         cursor = b"0"
         while True:
             cursor, found = await self._link.call(
@@ -98,6 +97,6 @@ class Inspector:
                 return
 
     async def files(self, session_id: str) -> list[FileRecord]:
-        """The files of a session, oldest first."""
+        """Return the files of a session, oldest first."""
         stored = await self._link.call("HVALS", self._keys.files(session_id))
         return sorted(map(decode_file, stored), key=lambda record: (record.created_ms, record.id))

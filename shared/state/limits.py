@@ -1,4 +1,4 @@
-"""What principals and addresses have taken of their limits, across all gateways."""
+"""Rate limits, concurrency limits and transfer limits of principals and addresses, across all gateways."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _RENEW = Script("renew_places")
 _LEASE_MS = 60_000
 
 Kind = Literal["call", "transfer", "other"]
-_WORDS = {
+_MESSAGES = {
     1: "requests come faster than {whom} may send them",
     2: "as many {kind}s run as {whom} may have at once",
     3: "{whom} has transferred as many bytes as an hour allows",
@@ -25,14 +25,14 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Somebody whom a request counts for. The digest is of the principal or address, which stays unknown to Redis."""
+    """Principal or address that a request counts for. Redis sees only its digest."""
 
     digest: str
-    phrase: str                # in words: "this caller"
+    phrase: str                # for messages, such as "this caller"
     limit: Limit
 
     def arguments(self, kind: Kind) -> list[int]:
-        """What `admit.lua` wants to know."""
+        """Return the arguments of `admit.lua`."""
         limit = self.limit
         rate = limit.requests_per_second or 0
         places = {"call": limit.concurrent_calls, "transfer": limit.concurrent_transfers, "other": None}[kind]
@@ -40,7 +40,7 @@ class Subject:
 
 
 class LimitStore:
-    """Typed access to the scripts of limits. One round trip a method, whoever it is about."""
+    """Typed access to the scripts of limits. One round trip per method, for any number of subjects."""
 
     def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys) -> None:
         self._scripts = scripts
@@ -48,7 +48,7 @@ class LimitStore:
         self._keys = keys
 
     async def admit(self, subjects: Sequence[Subject], *, kind: Kind, slot: str) -> None:
-        """Let one request in, holding `place` where places are limited. Raises RateLimited, StoreDown."""
+        """Admit one request; it holds `slot` where concurrency is limited. Raises RateLimited, StoreDown."""
         names = [
             name for subject in subjects
             for name in (self._keys.limit(subject.digest), self._keys.places(subject.digest, kind))
@@ -57,27 +57,27 @@ class LimitStore:
         full, *rest = await self._scripts.run(_ADMIT, names, [slot, _LEASE_MS, *numbers])
         if full:
             wait_ms, which = rest
-            words = _WORDS[full].format(whom=subjects[which - 1].whom, kind=kind)
-            raise RateLimited(words + "; wait before you ask again", retry_after_s=-(-wait_ms // 1000))
+            message = _MESSAGES[full].format(whom=subjects[which - 1].phrase, kind=kind)
+            raise RateLimited(message + "; wait before you ask again", retry_after_s=-(-wait_ms // 1000))
 
     async def charge(self, subjects: Sequence[Subject], size_bytes: int) -> None:
-        """Count bytes that were transferred. Raises StoreDown."""
+        """Charge transferred bytes. Raises StoreDown."""
         await self._scripts.run(
             _CHARGE, [self._keys.limit(subject.digest) for subject in subjects],
             [size_bytes, *(subject.limit.bytes_per_hour or 0 for subject in subjects)],
         )
 
     async def renew(self, subjects: Sequence[Subject], *, kind: Kind, slot: str) -> None:
-        """Keep a place that is still needed. Raises StoreDown."""
+        """Renew a slot that is still in use. Raises StoreDown."""
         names = [self._keys.places(subject.digest, kind) for subject in subjects]
         await self._scripts.run(_RENEW, names, [slot, _LEASE_MS])
 
     def release(self, subjects: Sequence[Subject], *, kind: Kind, slot: str) -> None:
-        """Give a place back. Does not wait, so that a cancelled request gives back too."""
+        """Release a slot. Does not wait, so that a cancelled request releases too."""
         for subject in subjects:
             self._link.send_nowait("ZREM", self._keys.places(subject.digest, kind), slot)
 
     async def session_principal(self, session_id: str) -> str:
-        """The principal of a session, "" when it is nobody's. Raises StoreDown."""
+        """Return the principal of a session, "" when it has none. Raises StoreDown."""
         found = await self._link.call("HGET", self._keys.session(session_id), "principal")
         return found.decode() if found else ""

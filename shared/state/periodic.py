@@ -1,4 +1,4 @@
-"""Periodic jobs: any worker may ask, one is enqueued an interval."""
+"""Periodic jobs: any worker may enqueue one, once per interval."""
 
 from longshore.shared.clock import now_ms
 from longshore.shared.jobs import Payload
@@ -17,9 +17,9 @@ class PeriodicJobs:
         self._keys = keys
 
     async def enqueue(self, payload: Payload, *, interval_ms: int) -> int:
-        """Enqueue the job unless this interval has had it or its last run has not ended.
+        """Enqueue the job unless it ran in this interval or still runs. Raises StoreDown.
 
-        Its one id is kept for as long as it waits or runs. Milliseconds until the next interval. Raises StoreDown.
+        Returns the milliseconds until the next interval. All runs share one job id.
         """
         keys, name = self._keys, job_name(payload)
         job_id = keys.periodic_job_id(name)

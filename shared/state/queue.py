@@ -1,7 +1,7 @@
-"""The gateway's side of the job queue: hand a job to the workers, and wait for its outcome.
+"""Gateway side of the job queue: enqueues jobs and awaits their outcomes.
 
-Writes arq's own envelope, so that arq's worker and tools read it. Outcomes are pushed to the gateway's
-channel, which the job id names; the result's key is the fallback for pushes that were lost.
+Writes arq's own envelope, so that arq's worker and tools read it. Outcomes are published on the gateway's
+channel, which the job id names; the key of the result is the fallback for lost messages.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ log = structlog.get_logger(__name__)
 _ENQUEUE = Script("enqueue")
 _WITHDRAW = Script("withdraw_job")
 
-_LOOK_EVERY_S = 1.0          # how often a waiting caller looks for a result whose push was lost
-_DAY_MS = 86_400_000         # how long a job that nobody waits for may stay unbegun
+_POLL_EVERY_S = 1.0          # for a result whose message was lost
+_DAY_MS = 86_400_000         # time in which a job that nobody awaits has to start
 
 _payload_encoder = msgspec.msgpack.Encoder()
 
 
 class _Result(msgspec.Struct):
-    """What arq stores of a job that has ended: the fields that matter here."""
+    """Fields of arq's result of a finished job that are used here."""
 
     id: str
     s: bool
@@ -48,21 +48,21 @@ _outcome_decoder: msgspec.msgpack.Decoder[Outcome] = msgspec.msgpack.Decoder(Out
 
 
 def job_name(payload: msgspec.Struct | type[msgspec.Struct]) -> str:
-    """The job that a payload is for: its tag."""
+    """Return the name of a payload's job, which is its tag."""
     return str(payload.__struct_config__.tag)
 
 
 def envelope(payload: Payload, enqueued_ms: int) -> bytes:
-    """A job as arq 0.28 stores it, its one argument the payload's msgpack."""
+    """Encode a job as arq 0.28 stores it, with the payload in msgpack as its one argument."""
     body = _payload_encoder.encode(payload)
     return msgspec.msgpack.encode({"t": None, "f": job_name(payload), "a": (body,), "k": {}, "et": enqueued_ms})
 
 
 class Queue:
-    """Enqueues jobs and receives their outcomes. Built once at start-up; `close` ends it.
+    """Job queue of a gateway. Built once at start-up; `close` ends it.
 
-    `gateway_id` holds no dot: it is the part of a job id before the first one. `on_enqueued` is told the
-    name of each job that was enqueued.
+    `gateway_id` holds no dot: it is the part of a job id before the first dot. `on_enqueued` gets the name of each
+    job that was enqueued.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Queue:
         self._subscription: Subscription | None = None
 
     def subscribe(self, address: RedisAddress) -> Subscription:
-        """Begin to receive outcomes. Without it, or while it is down, they are found a second later."""
+        """Subscribe to outcomes. Without a subscription, or while it is down, polling finds them a second later."""
         self._subscription = Subscription(
             address, [self._keys.wake_gateway(self._gateway_id)], self._tasks,
             on_message=self._on_result, on_ready=self._fetch_all,
@@ -87,21 +87,21 @@ class Queue:
         return self._subscription
 
     async def close(self) -> None:
-        """Receive nothing any more."""
+        """Unsubscribe from outcomes."""
         if self._subscription is not None:
             await self._subscription.close()
 
     async def enqueue(self, payload: Payload, *, job_id: str | None = None, defer_ms: int = 0) -> bool:
-        """Have the job run some time. False when one of this `job_id` waits or runs already. Raises StoreDown."""
+        """Enqueue a job. False when one of this `job_id` is queued or runs already. Raises StoreDown."""
         return await self._enqueue(
             payload, job_id or new_id(), defer_ms=defer_ms, expires_ms=defer_ms + _DAY_MS
         )
 
     async def run(self, payload: Payload, *, timeout_s: float) -> Outcome:
-        """Have the job run now and return its outcome; it is not begun once `timeout_s` has passed.
+        """Run a job now and return its outcome; it does not start once `timeout_s` has passed.
 
-        Raises the error of the family that refused the job, WorkerDown when no worker ended it in time
-        (it was withdrawn, or a worker is still at it), StoreDown.
+        Raises the error that refused the job, WorkerDown when no worker finished it in time (it was withdrawn, or a
+        worker still runs it), StoreDown.
         """
         job_id = f"{self._gateway_id}.{new_id()}"
         future: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
@@ -133,7 +133,7 @@ class Queue:
     async def _result(self, job_id: str, future: asyncio.Future[_Result], timeout_s: float) -> _Result:
         deadline_s = monotonic_s() + timeout_s
         while not future.done() and (left_s := deadline_s - monotonic_s()) > 0:
-            await asyncio.wait([future], timeout=min(left_s, _LOOK_EVERY_S))
+            await asyncio.wait([future], timeout=min(left_s, _POLL_EVERY_S))
             if not future.done():
                 await self._fetch_result(job_id)
         if not future.done():
@@ -143,7 +143,7 @@ class Queue:
         raise WorkerDown("no storage worker finished in time; try again shortly")
 
     async def _fetch_result(self, job_id: str) -> None:
-        """Fetch a result whose push was lost; a Redis that is down now is asked again later."""
+        """Fetch a result whose message was lost; does nothing while Redis is away."""
         try:
             stored = await self._link.call("GET", self._keys.job_result(job_id))
         except StoreDown:
@@ -167,7 +167,7 @@ class Queue:
                 [job_id],
             )
         except StoreDown:
-            return  # it expires by itself
+            return  # the job expires by itself
         if status == 2:
             self._on_result(rest[0])
 
@@ -183,7 +183,7 @@ class Queue:
 
 
 def _outcome(result: _Result) -> Outcome:
-    if not result.s:  # arq gave the job up before our code saw it, or after too many tries
+    if not result.s:  # arq failed the job before our code ran, or after too many tries
         message: Any = msgspec.msgpack.decode(result.r)
         log.warning("job_given_up", answer=message)
         raise WorkerDown("no storage worker could finish this; try again shortly")

@@ -1,4 +1,4 @@
-"""Bringing files in storage back into Redis: what became of it, and the script that does it."""
+"""Reconciliation: restores records of files in storage that Redis has lost, and keeps the result of each pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from longshore.shared.state.quota import NO_LIMITS, FileLimits
 
 _RESTORE = Script("restore_files")
 
-# What a session is given whose own parameters are lost: the upstream is asked anew when a call needs it.
+# Parameters of a restored session. The upstream's capabilities are requested again when a call needs them.
 UNKNOWN_UPSTREAM = "t?"      # see gateway.mcp.capabilities
 _INIT_PARAMS = (
     b'{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"longshore","version":"1"}}'
@@ -22,16 +22,18 @@ _INIT_PARAMS = (
 
 
 class Reconciled(Record, frozen=True, kw_only=True, tag=10):
-    """One pass over the storage. Written by the worker that does it, read by gateways for /healthz and by
-    workers, which sweep nothing before there is a finished one. Lives as long as the Redis it tells about.
+    """Result of one pass over the storage.
+
+    Written by the worker that does it, read by gateways for /healthz and by workers, which sweep nothing before a
+    pass has finished. Never expires.
     """
 
     begun_ms: int            # since the epoch
-    finished_ms: int = 0     # 0: it is under way
+    finished_ms: int = 0     # 0: in progress
     restored_uploads: int = 0
     restored_artifacts: int = 0
-    unattributed: int = 0    # files whose server cannot be told, or whose session may not be revived
-    ambiguous: int = 0       # what is not one plain file in a folder of an id
+    unattributed: int = 0    # files whose server is unknown, or whose session may not be revived
+    ambiguous: int = 0       # folders that do not hold exactly one plain file
     ended: int = 0           # files of sessions that have ended: the sweep removes them
     unreadable: int = 0      # files that could not be read
 
@@ -41,14 +43,14 @@ _decoder = msgspec.msgpack.Decoder(Reconciled)
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What Redis knows of the session that a file lies under."""
+    """Server and state of the session of a file in storage, as Redis knows them."""
 
     server: str
-    is_open: bool            # live, or resting until somebody comes back
+    is_open: bool            # live, or expired and may be revived
 
 
 async def last_pass(link: RedisLink, keys: Keys) -> Reconciled | None:
-    """The last pass over this Redis' storage, finished or not; None when there was none. Raises StoreDown."""
+    """Return the last pass, finished or not; None when there was none. Raises StoreDown."""
     stored = await link.call("GET", keys.reconciliation())
     if stored is None:
         return None
@@ -59,7 +61,7 @@ async def last_pass(link: RedisLink, keys: Keys) -> Reconciled | None:
 
 
 class ReconciliationStore:
-    """Typed access to what reconciliation keeps. One round trip a method; every one may raise StoreDown."""
+    """Typed access to reconciliation. One round trip per method; every one may raise StoreDown."""
 
     def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, limits: FileLimits = NO_LIMITS) -> None:
         self._scripts = scripts
@@ -68,25 +70,25 @@ class ReconciliationStore:
         self._limits = limits
 
     async def last(self) -> Reconciled | None:
-        """The last pass, as `last_pass` has it."""
+        """Return the last pass, as `last_pass` does."""
         return await last_pass(self._link, self._keys)
 
     async def save(self, result: Reconciled) -> None:
-        """Tell gateways and workers."""
+        """Save the result for gateways and workers."""
         await self._link.call("SET", self._keys.reconciliation(), encode(result))
 
     async def session_hint(self, scope: str) -> Hint | None:
-        """What is known of this session; None: nothing."""
+        """Return server and state of this session; None when it is unknown."""
         state, server = await self._link.call("HMGET", self._keys.session(scope), "state", "server")
         if state is None or server is None:
             return None
         return Hint(server=server.decode(), is_open=state in (b"live", b"expired"))
 
     async def restore(self, scope: str, server: str, records: Sequence[FileRecord], *, tombstone_ms: int) -> int | None:
-        """Make `records` visible and charge their bytes, beyond any limit: they are on the volume already.
+        """Restore missing `records` and charge their bytes, even above the limits. Safe to repeat.
 
-        Those that are there stay as they are. A session that is unknown rests for `rest_ms`, bound to nobody.
-        How many were restored; None when the session has ended or is another server's. Safe to repeat.
+        An unknown session is created as an expired one without principal, for `tombstone_ms`. Returns the number of
+        restored records; None when the session has ended or belongs to another server.
         """
         keys = self._keys
         taken, *restored = await self._scripts.run(

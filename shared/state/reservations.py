@@ -1,4 +1,4 @@
-"""Bytes that are set aside for uploads under way, so that those which cannot fit together are refused early."""
+"""Byte reservations of uploads in progress, so that uploads which cannot fit together are refused early."""
 
 from longshore.shared.errors import OverQuota
 from longshore.shared.ids import new_id
@@ -12,10 +12,10 @@ _RENEW = Script("renew_reservation")
 
 
 class ReservationStore:
-    """Typed access to the scripts of reservations, which name theirs `<token>:<bytes>`. One round trip a method.
+    """Typed access to the scripts of reservations, named `<token>:<bytes>`. One round trip per method.
 
-    A reservation lapses by itself when nobody renews it for `FileLimits.lease_ms`. The commit of its files
-    ends it in the same step that charges their bytes: they count once.
+    A reservation lapses unless renewed within `FileLimits.lease_ms`. The commit of its files ends it in the same step
+    that charges their bytes, so that they count once.
     """
 
     def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, limits: FileLimits) -> None:
@@ -26,17 +26,19 @@ class ReservationStore:
 
     @property
     def is_enabled(self) -> bool:
-        """Whether any budget of bytes is set: else there is nothing to reserve."""
+        """Return True if a byte budget is configured; else nothing is reserved."""
         return self._limits.session_bytes is not None or self._limits.total_bytes is not None
 
     @property
     def renew_every_s(self) -> float:
-        """How often an upload that runs is to renew."""
+        """Return the interval in which a running upload renews."""
         return self._limits.lease_ms / 3000
 
     async def reserve(self, scope: str, size_bytes: int, *, ttl_ms: int | None = None) -> str:
-        """Set `size_bytes` aside, for so long in place of a lease, and name the reservation. Raises OverQuota where
-        they fit neither beside what calls use and others have reserved nor in place of other files; StoreDown."""
+        """Reserve `size_bytes` for `ttl_ms`, or for a lease, and return the reservation's name.
+
+        Raises OverQuota when they do not fit even if every file that no call uses were evicted; StoreDown.
+        """
         keys, limits = self._keys, self._limits
         name = f"{new_id()}:{size_bytes}"
         status, *why = await self._scripts.run(
@@ -46,8 +48,8 @@ class ReservationStore:
                 keys.artifact_ends(),
             ],
             [
-                name, size_bytes, ttl_ms or limits.lease_ms, *(-1 if most is None else most for most in limits.budgets),
-                keys.files(""), keys.uses(""),
+                name, size_bytes, ttl_ms or limits.lease_ms,
+                *(-1 if limit is None else limit for limit in limits.budgets), keys.files(""), keys.uses(""),
             ],
         )
         if status == 2:
@@ -56,11 +58,11 @@ class ReservationStore:
         return name
 
     async def renew(self, scope: str, name: str) -> None:
-        """Keep a reservation whose upload still runs. Raises StoreDown."""
+        """Renew the reservation of a running upload. Raises StoreDown."""
         await self._scripts.run(_RENEW, self._sets(scope), [name, self._limits.lease_ms])
 
     def release(self, scope: str, name: str) -> None:
-        """End a reservation, if its commit has not. Does not wait, so that a cancelled upload gives back too."""
+        """Release a reservation. Does not wait, so that a cancelled upload releases too. Safe to repeat."""
         for key in self._sets(scope):
             self._link.send_nowait("ZREM", key, name)
 

@@ -1,4 +1,4 @@
-"""Resumable uploads under way: how far each has come, and who writes it. Any gateway goes on with any of them."""
+"""Resumable uploads in progress: the offset and the writer of each. Any gateway may continue any upload."""
 
 from dataclasses import dataclass
 
@@ -10,28 +10,28 @@ from longshore.shared.records import Record, encode
 from longshore.shared.redis.connection import Arg, RedisLink
 from longshore.shared.redis.scripts import Script, Scripts
 
-_BEGIN = Script("begin_resumable")
-_TAKE = Script("take_resumable")
+_CREATE = Script("begin_resumable")
+_ACQUIRE = Script("take_resumable")
 _ADVANCE = Script("advance_resumable")
 _GONE = "no upload is under way at this address; it may have expired or been terminated: begin again"
 
 
 class ResumableUpload(Record, frozen=True, kw_only=True, tag=3):
-    """A file that comes in several requests, each of which may meet another gateway.
+    """Upload of one file in several requests, each of which may reach another gateway.
 
-    Written once when the upload is created. Redis: a field of `keys.resumable`, which dies when nothing comes.
+    Written once when the upload is created. Redis: a field of `keys.resumable`, which expires when no bytes arrive.
     """
 
-    file_id: str             # of the record that it will become; its name in `staging/` too
+    file_id: str             # of the later record; also the file name in `staging/`
     scope: str               # the session id
     server: str
     name: str                # as the client named it
     media_type: str          # as the client declared it, "" when it did not
     size_bytes: int
     sha256: str = ""         # lowercase hex, "" when the client did not say
-    nonce: str = ""          # of the link that let it in, "" for a credential
-    metadata: str = ""       # `Upload-Metadata` as it was sent
-    reservation: str = ""    # what is set aside for the file until its record is committed, "" for nothing
+    nonce: str = ""          # of its upload link, "" when a credential was used
+    metadata: str = ""       # `Upload-Metadata` as sent
+    reservation: str = ""    # of the file's bytes until its record is committed, "" for none
 
 
 _decoder = msgspec.msgpack.Decoder(ResumableUpload)
@@ -39,31 +39,31 @@ _decoder = msgspec.msgpack.Decoder(ResumableUpload)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where an upload is."""
+    """State of a resumable upload."""
 
     upload: ResumableUpload
-    offset: int              # bytes that are on disk
+    offset: int              # bytes on disk
     is_done: bool            # the file is visible
-    has_writer: bool = False # somebody writes, or did until just now
+    has_writer: bool = False # a request writes it, or did until just now
 
 
 class ResumableStore:
-    """Resumable uploads by capability: 32 random characters, which whoever continues the upload must know."""
+    """Typed access to resumable uploads by capability: 32 random characters that authorize a request."""
 
     def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, *, ttl_ms: int) -> None:
         self._scripts = scripts
         self._link = link
         self._keys = keys
-        self.ttl_ms = ttl_ms     # life after the last byte
+        self.ttl_ms = ttl_ms     # after the last byte
 
     async def create(self, capability: str, upload: ResumableUpload) -> None:
-        """Remember a new upload, with the link that let it in as well. Its file is there already."""
+        """Save a new upload, also with its upload link. Its file in staging exists already."""
         keys = [self._keys.resumable(capability), self._keys.grant(upload.nonce)]
         args: list[Arg] = [encode(upload), self.ttl_ms, capability if upload.nonce else "", upload.file_id]
-        await self._scripts.run(_BEGIN, keys, args)
+        await self._scripts.run(_CREATE, keys, args)
 
     async def get(self, capability: str) -> Progress:
-        """Where the upload is. Raises NotFound."""
+        """Return the state of the upload. Raises NotFound."""
         record, offset, done, writer = await self._link.call(
             "HMGET", self._keys.resumable(capability), "record", "offset", "done", "writer"
         )
@@ -72,10 +72,12 @@ class ResumableStore:
         return Progress(_decode(record), int(offset), done is not None, writer is not None)
 
     async def acquire(self, capability: str, *, writer: str, offset: int | None, lease_ms: int) -> Progress:
-        """Become the only writer for so long, at this offset or wherever the upload is; a finished one is just
-        looked at. Raises NotFound, OffsetConflict, UploadBusy; SessionGone for a writer at an offset alone."""
+        """Become the only writer for `lease_ms`, at this offset or at the current one; a finished upload needs none.
+
+        Raises NotFound, OffsetConflict, UploadBusy; with an offset also SessionGone.
+        """
         args: list[Arg] = [writer, -1 if offset is None else offset, lease_ms, self._keys.session_prefix]
-        status, *rest = await self._scripts.run(_TAKE, [self._keys.resumable(capability)], args)
+        status, *rest = await self._scripts.run(_ACQUIRE, [self._keys.resumable(capability)], args)
         if status == 0:
             raise NotFound(_GONE)
         if status == 1:
@@ -91,8 +93,10 @@ class ResumableStore:
     async def advance(
         self, capability: str, *, writer: str, offset: int, lease_ms: int = 0, is_done: bool = False
     ) -> None:
-        """Note how far the upload has come on disk, and go on writing for so long or end. UploadBusy when the
-        writer is another by now: then nothing more may be written."""
+        """Save the offset on disk, and renew the lease of the writer or end it with `lease_ms` 0.
+
+        Raises UploadBusy when another writer has taken over: then nothing more may be written.
+        """
         keys = [self._keys.resumable(capability), self._keys.reserved_total()]
         args: list[Arg] = [writer, offset, lease_ms, self.ttl_ms, int(is_done), self._keys.reserved("")]
         (noted,) = await self._scripts.run(_ADVANCE, keys, args)
@@ -100,7 +104,7 @@ class ResumableStore:
             raise UploadBusy("another request has taken this upload over, or it was terminated")
 
     async def delete(self, capability: str) -> None:
-        """Forget the upload; its writer alone may ask for that."""
+        """Delete the upload. Only its writer may call this."""
         await self._link.call("DEL", self._keys.resumable(capability))
 
 

@@ -1,4 +1,4 @@
-"""The secret that signs links when the configuration has none: made once, kept in Redis, the same for all."""
+"""Generated secret that signs links when the configuration has none; kept in Redis, shared by all processes."""
 
 import secrets
 
@@ -7,7 +7,7 @@ from longshore.shared.redis.connection import RedisLink
 
 
 async def signing_secret(link: RedisLink, keys: Keys) -> str:
-    """The deployment's generated secret; the first process to ask makes it. Raises StoreDown."""
-    offered = secrets.token_urlsafe(32)
-    stored = await link.call("SET", keys.signing_secret(), offered, "NX", "GET")
-    return offered if stored is None else bytes(stored).decode()
+    """Return the generated secret; the first caller creates it. Raises StoreDown."""
+    generated = secrets.token_urlsafe(32)
+    stored = await link.call("SET", keys.signing_secret(), generated, "NX", "GET")
+    return generated if stored is None else bytes(stored).decode()

@@ -1,4 +1,4 @@
-"""How much there is now, of everything that longshore keeps in Redis."""
+"""Totals of sessions, files, jobs and workers in Redis."""
 
 from dataclasses import dataclass
 
@@ -10,26 +10,26 @@ _TOTALS = Script("totals")
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What all processes share, at one moment."""
+    """Totals over all processes at one moment."""
 
     sessions: int            # live ones
     uploads: int
     artifacts: int
     stored_bytes: int
     queued: int              # jobs in the queue, running ones included
-    oldest_due_ms: int       # how long the job that waits longest has been due; 0: none waits
-    workers: int             # that said within a few seconds that they live
+    oldest_due_ms: int       # age of the oldest due job; 0: none waits
+    workers: int             # with a current heartbeat
 
 
 class TotalsStore:
-    """Typed access to the script that counts. One round trip, whose cost does not grow with what is counted."""
+    """Typed access to the script that counts. One round trip, at a cost that does not grow with the totals."""
 
     def __init__(self, scripts: Scripts, keys: Keys) -> None:
         self._scripts = scripts
         self._keys = keys
 
     async def read(self) -> Totals:
-        """The totals now. Raises StoreDown."""
+        """Return the current totals. Raises StoreDown."""
         keys = self._keys
         counts = await self._scripts.run(
             _TOTALS,

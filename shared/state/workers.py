@@ -1,4 +1,4 @@
-"""Which workers live: they say so once a second, and gateways count them."""
+"""Heartbeats of workers, once a second; gateways count the live ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,24 +7,24 @@ from longshore.shared.keys import Keys
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Script, Scripts
 
-_BEAT = Script("beat_worker")
+_HEARTBEAT = Script("beat_worker")
 _LIVE = Script("live_workers")
 
 HEARTBEAT_EVERY_S = 1.0
-_LAPSE_MS = 5_000            # a worker that was silent for so long counts as gone
-CLAIM_MS = 6_000             # a job whose worker was silent for so long passes to another
+_TTL_MS = 5_000              # of a heartbeat
+CLAIM_MS = 6_000             # of a claim on a job, which another worker takes over then
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatReply:
-    """What a worker learns when it says that it lives."""
+    """Queue length and lost claims, returned to a worker's heartbeat."""
 
     queued: int              # jobs in the queue, running ones included
-    lost: int                # jobs that it runs and another has taken over
+    lost: int                # jobs that it runs and another worker has taken over
 
 
 class Workers:
-    """Heartbeats of workers. One round trip a method."""
+    """Typed access to the heartbeats. One round trip per method. All raise StoreDown."""
 
     def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys) -> None:
         self._scripts = scripts
@@ -32,19 +32,19 @@ class Workers:
         self._keys = keys
 
     async def heartbeat(self, worker_id: str, running: Sequence[str] = ()) -> HeartbeatReply:
-        """Say that `worker_id` lives and go on holding the jobs it runs. Raises StoreDown."""
+        """Renew the heartbeat of `worker_id` and its claims on the jobs it runs."""
         keys = self._keys
         queued, lost = await self._scripts.run(
-            _BEAT,
+            _HEARTBEAT,
             [keys.workers(), keys.queue()],
-            [worker_id, _LAPSE_MS, CLAIM_MS, keys.job_claims, *running],
+            [worker_id, _TTL_MS, CLAIM_MS, keys.job_claims, *running],
         )
         return HeartbeatReply(queued=queued, lost=lost)
 
     async def deregister(self, worker_id: str) -> None:
-        """Say that `worker_id` ends."""
+        """Remove the heartbeat of a worker that stops."""
         await self._link.call("ZREM", self._keys.workers(), worker_id)
 
     async def count_live(self) -> int:
-        """How many workers live. Raises StoreDown."""
+        """Return the number of live workers."""
         return int(await self._scripts.run(_LIVE, [self._keys.workers()], []))
