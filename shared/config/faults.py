@@ -32,7 +32,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConfigError(Refused):
-    """The configuration has faults; `faults` contains all of them, in the order of the file."""
+    """Refusal of a configuration. `faults` contains all its faults, in the order of the file."""
 
     reason = "bad_configuration"
 

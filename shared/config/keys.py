@@ -20,7 +20,7 @@ class KeyClass(Enum):
 
     WORKS = "works"
     LATER = "later"            # not available yet: only its default, or a value that turns the feature off, is accepted
-    SUPERSEDED = "superseded"  # longshore gives the guarantee anyway; accepted with a warning
+    SUPERSEDED = "superseded"  # no effect: longshore always provides the guarantee; accepted with a notice
 
 
 @dataclass(frozen=True)
@@ -50,5 +50,5 @@ class Marker(Enum):
     NOT_IN_FILE = "not in file"
 
 
-# A key of one server that overrides the key of the same name in `core`, whose value type and options it has.
+# Key of a server that overrides the key of the same name in `core` and has its value type and options.
 Inherited = Annotated[T | None, Marker.INHERITED]

@@ -25,7 +25,7 @@ class ValueReader:
     variables: Variables
 
     def read(self, key: KeySchema, tree: Tree) -> Value:
-        """The value of `key` that `tree` holds. Raises RejectedValue."""
+        """Read the value of `key` from `tree`. Raises RejectedValue."""
         is_later = key.key_class is KeyClass.LATER
         try:
             value = self._value(key, tree)

@@ -108,10 +108,10 @@ class Boolean(ScalarType):
         return "true or false"
 
     def read(self, text: str) -> bool:
-        word = text.strip().lower()
-        if word in _TRUE:
+        text = text.strip().lower()
+        if text in _TRUE:
             return True
-        if word in _FALSE:
+        if text in _FALSE:
             return False
         raise InvalidValue("neither true nor false")
 

@@ -54,7 +54,7 @@ class Map:
 
 @dataclass(frozen=True)
 class Items:
-    """A list."""
+    """List of values."""
 
     values: tuple["Tree", ...]
     line: int
@@ -64,7 +64,7 @@ Tree = Scalar | Map | Items
 
 
 class NotYaml(Exception):
-    """The text is not valid YAML; `faults` contain line and reason."""
+    """Refusal of text that is not valid YAML. `faults` contain lines and reasons."""
 
     def __init__(self, *faults: Fault) -> None:
         self.faults = faults
