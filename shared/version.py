@@ -11,3 +11,7 @@ def running_version() -> str:
         return metadata.version(DISTRIBUTION)
     except metadata.PackageNotFoundError:
         return "unknown"
+
+
+# Sent to MCP peers: as `clientInfo` to upstreams, as `serverInfo` to clients.
+OWN_INFO = {"name": "longshore", "version": running_version()}

@@ -142,7 +142,7 @@ async def _to_session(
         raise MethodNotFound(f"this server has no method {message.method} in this revision")
     if message.method == "server/discover":
         return await _discover(mount, request, message)
-    if message.method in inputs.METHODS and (again := inputs.parse_retry(body)) is not None:
+    if message.method in modern.INPUT_METHODS and (again := inputs.parse_retry(body)) is not None:
         if again.state:
             await _check_mirrors(mount, request, came)
             return await modern_client.resume(request, caller, message, again, takes)
@@ -161,7 +161,7 @@ async def _to_session(
         # A session of one call is not listened in: the stream is of longshore's own changes alone.
         return await subscribe.listen(exchange)
     is_ours = lists.is_ours(exchange) if message.method == "resources/read" else tools_call.is_ours(exchange)
-    if takes.any and message.method in inputs.METHODS and not is_ours:
+    if takes.any and message.method in modern.INPUT_METHODS and not is_ours:
         return await modern_client.begin(exchange, route, takes, partial(_handle_suspendable, handle))
     if upstream_sessions.is_open(exchange):
         return await handle(exchange)

@@ -1,9 +1,8 @@
-"""HTTP to one upstream: pooled keep-alive connections, answers that stream, nothing followed or decoded.
+"""HTTP client of one upstream: pooled keep-alive connections, streamed responses; no redirects, no decoding.
 
-A request is sent once. When its connection ends before a byte of an answer came, the server may have acted on
-it all the same, so only GET and DELETE, which may be repeated (RFC 9110 §9.2.2), are sent again, on a fresh
-connection; a POST fails. That this stays rare is the pool's work, which does not use connections that the
-server has closed or is about to close.
+A request is sent once. If its connection ends before the first byte of a response, the server may still have acted
+on it. So only GET and DELETE, which are idempotent (RFC 9110 §9.2.2), are sent again, on a fresh connection; a POST
+fails. The pool keeps this rare: it does not use connections that the server has closed or is about to close.
 """
 
 import asyncio
@@ -21,18 +20,18 @@ from longshore.shared.config import Server
 from longshore.shared.errors import LongshoreError, UpstreamDown, UpstreamTimeout
 from longshore.shared.tracing import Span
 
-_MAX_BODY_BYTES = 64 * 1024 * 1024   # of an answer that has to be read whole
+_MAX_BODY_BYTES = 64 * 1024 * 1024   # of a response that is read as a whole
 _SHORT_BYTES = 256 * 1024
 _REPEATABLE = frozenset({"GET", "HEAD", "DELETE"})
 
 
-# What an answer says beside its body that its client has to know.
+# Response headers that are passed on to the client.
 FORWARDED_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 _FORWARDED_HEADERS = tuple((name.lower().encode(), name) for name in FORWARDED_HEADERS)
 
 
 class UpstreamResponse:
-    """One answer whose head has arrived. Leave its `async with` to give the connection back."""
+    """HTTP response whose head has arrived. Leaving its `async with` returns the connection to the pool."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -41,35 +40,35 @@ class UpstreamResponse:
         self.media_type, self.content_type = _media_type(headers.get(b"content-type", b""))
         self.session_id = _text(headers.get(b"mcp-session-id", b""))
         self.forwarded_headers = {name: _text(headers[key]) for key, name in _FORWARDED_HEADERS if key in headers}
-        self.length = _length(connection)    # of the whole body in bytes, where it is known by now
+        self.length = _length(connection)    # of the whole body in bytes; None if not known yet
 
     @property
     def is_stream(self) -> bool:
-        """Whether the body is a stream of server-sent events."""
+        """True if the body is a stream of server-sent events."""
         return self.content_type == "text/event-stream"
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The body as it arrives. Raises UpstreamDown when it breaks off, UpstreamTimeout past the deadline."""
+        """Yield the body as it arrives. Raises UpstreamDown if it breaks off, UpstreamTimeout past the deadline."""
         while chunk := await self._connection.read():
             yield chunk
 
     async def peek_body(self, timeout_s: float) -> bytes:
-        """A short body without taking it, if all of it comes within the time; else b""."""
+        """Peek: the whole body if it is short and arrives within `timeout_s`, left unread; else b""."""
         return await self._connection.peek_body(timeout_s, _SHORT_BYTES)
 
     async def wait_readable(self, timeout_s: float) -> bool:
-        """Whether there is more of the body to take, or its end, within the time."""
+        """Wait until more of the body, or its end, can be read. False if nothing arrives within `timeout_s`."""
         return await self._connection.wait_readable(timeout_s)
 
     async def read_short(self) -> bytes | None:
-        """The whole body when its length is known and small, else None (nothing is read then)."""
+        """Read the whole body if its length is known and small; else None, and nothing is read."""
         length = self.length
         if length is None or length > _SHORT_BYTES:
             return None
         return await self.read(_SHORT_BYTES)
 
     async def read(self, limit_bytes: int = _MAX_BODY_BYTES) -> bytes:
-        """The whole body. Raises UpstreamDown above `limit_bytes` or when it breaks off."""
+        """Read the whole body. Raises UpstreamDown above `limit_bytes` or if it breaks off."""
         parts: list[bytes] = []
         size = 0
         while chunk := await self._connection.read():
@@ -81,22 +80,22 @@ class UpstreamResponse:
 
 
 def _length(connection: Connection) -> int | None:
-    answer = connection.response
-    if answer.is_complete:
-        return answer.waiting_bytes
-    declared = answer.headers.get(b"content-length")
+    response = connection.response
+    if response.is_complete:
+        return response.unread_bytes
+    declared = response.headers.get(b"content-length")
     return None if declared is None else int(declared)
 
 
 @lru_cache(maxsize=256)
 def _media_type(value: bytes) -> tuple[str, str]:
-    """A `Content-Type` as it is, and its type alone."""
+    """Split a `Content-Type`: the whole value, and the media type without parameters in lower case."""
     text = _text(value)
     return text, text.partition(";")[0].strip().lower()
 
 
 def _text(value: bytes) -> str:
-    """A header's value. Those that are used here are ASCII; anything else is marked, not guessed at."""
+    """Decode a header value. The headers used here are ASCII; other bytes become U+FFFD."""
     return value.decode("utf-8", "replace").strip()
 
 
@@ -106,17 +105,17 @@ def _timed_out() -> UpstreamTimeout:
 
 @dataclass(slots=True)
 class UpstreamRequest:
-    """One request to the upstream."""
+    """HTTP request to the upstream, its head already encoded."""
 
     method: str
     head: bytes
     body: bytes | None
     timeout_s: float | None
-    is_long_lived: bool             # its answer is a stream that stays open
+    is_long_lived: bool      # the response is a stream that stays open
 
 
 class UpstreamExchange:
-    """`async with` over one request: sends it, and ends it however the block is left."""
+    """Request and response as an `async with` block: sends on entry, releases slot and connection on exit."""
 
     def __init__(self, pool: Pool, request: UpstreamRequest, span: Span | None = None) -> None:
         self._pool = pool
@@ -126,9 +125,9 @@ class UpstreamExchange:
         self._has_slot = False
         self._connection: Connection | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._head_timeout: asyncio.Timeout | None = None         # until the head of the answer is there
+        self._head_timeout: asyncio.Timeout | None = None    # set until the response head has arrived
         self._failure: LongshoreError | None = None
-        self._paused_remaining_s: float | None = None    # of its time, while that stands still
+        self._paused_remaining_s: float | None = None    # time left while the timeout is paused
 
     async def __aenter__(self) -> UpstreamResponse:
         request, deadline_s = self._request, None
@@ -137,12 +136,12 @@ class UpstreamExchange:
             deadline_s = loop.time() + request.timeout_s
             self._timer = loop.call_at(deadline_s, self._expire)
         try:
-            answer = await self._send_when_free(deadline_s)
+            response = await self._send_when_free(deadline_s)
             if self._span is not None:
-                self._span.set("http.response.status_code", answer.status)
-                if answer.is_stream and request.timeout_s is None:
-                    self._span.end()        # it may stand for days
-            return answer
+                self._span.set("http.response.status_code", response.status)
+                if response.is_stream and request.timeout_s is None:
+                    self._span.end()        # the stream may stay open for days
+            return response
         except BaseException as err:
             if self._span is not None:
                 self._span.fail(type(err).__name__)
@@ -150,8 +149,7 @@ class UpstreamExchange:
             raise
 
     async def _send_when_free(self, deadline_s: float | None) -> UpstreamResponse:
-        """Wait for a place, a connection and the head of the answer. Raises what `fail` was called with, before or
-        meanwhile."""
+        """Wait for a slot, a connection and the response head. Raises the error that `fail` was called with."""
         if self._failure is not None:
             raise self._failure
         try:
@@ -183,7 +181,7 @@ class UpstreamExchange:
         return await _send_on(connection, request)
 
     def fail(self, err: LongshoreError) -> None:
-        """End the exchange, which may not have begun: whoever waits for its answer gets `err`."""
+        """End the exchange, even before it is entered: `err` is raised to the task that reads the response."""
         self._failure = err
         if self._connection is not None:
             self._connection.fail(err)
@@ -197,20 +195,20 @@ class UpstreamExchange:
 
     @property
     def remaining_s(self) -> float | None:
-        """What is left of its time, None for no end."""
+        """Time left until the timeout, None without one."""
         if self._paused_remaining_s is not None:
             return max(0.0, self._paused_remaining_s)
         return None if self._timer is None else max(0.0, self._timer.when() - asyncio.get_running_loop().time())
 
     def pause_timeout(self) -> None:
-        """Let the time of the exchange stand still. Safe to repeat."""
+        """Stop counting down the timeout. Safe to repeat."""
         if self._timer is not None:
             self._paused_remaining_s = self._timer.when() - asyncio.get_running_loop().time()
             self._timer.cancel()
             self._timer = None
 
     def resume_timeout(self) -> None:
-        """Let its time go on, if it stands still."""
+        """Count down the timeout again if it is paused."""
         if self._paused_remaining_s is not None and self._connection is not None:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, self._paused_remaining_s), self._expire)
             self._paused_remaining_s = None
@@ -244,7 +242,7 @@ async def _send_on(connection: Connection, request: UpstreamRequest) -> Upstream
 
 
 class UpstreamClient:
-    """Everything sent to one server goes through here. Built at start-up, closed at shutdown."""
+    """HTTP client for everything that is sent to one server. Built at start-up, closed at shutdown."""
 
     def __init__(self, server: Server) -> None:
         origin = Origin.of(server.upstream.url, verify=not server.upstream.insecure_tls)
@@ -258,11 +256,11 @@ class UpstreamClient:
         self, method: str, headers: Mapping[str, str], body: bytes | None = None, *, timeout_s: float | None = None,
         is_long_lived: bool = False,
     ) -> UpstreamExchange:
-        """Send one request; `async with` yields its UpstreamAnswer once the head is there.
+        """Prepare one request; `async with` sends it and yields its UpstreamResponse once the head has arrived.
 
-        `within_s` is for the whole answer, its last byte included; None is without end. `stands` says that the answer
-        is a stream that stays open, as that to a GET is: it takes no place of a call's. Raises BadRequest for
-        headers that cannot be sent; entering raises UpstreamDown, UpstreamTimeout or TooMany.
+        `timeout_s` covers the whole response, its last byte included; None is without end. `is_long_lived` marks a
+        response stream that stays open, as the one to a GET does: it takes a stream slot, not a call slot. Raises
+        BadRequest for headers that cannot be sent; entering raises UpstreamDown, UpstreamTimeout or TooMany.
         """
         if self._authorization and not any(name.lower() == "authorization" for name in headers):
             headers = {**headers, "Authorization": self._authorization}
@@ -270,16 +268,17 @@ class UpstreamClient:
         if span is not None:
             headers = {name: value for name, value in headers.items() if name.lower() != "traceparent"}
             headers["traceparent"] = span.traceparent
-        begin = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method.encode(), self._target, self._authority)
+        request_line = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method.encode(), self._target, self._authority)
         body_bytes = len(body or b"") if method == "POST" or body else None
         return UpstreamExchange(
             self._pool,
             UpstreamRequest(
-                method, request_head(begin, headers, body_bytes), body, timeout_s, is_long_lived or method == "GET"
+                method, request_head(request_line, headers, body_bytes), body, timeout_s,
+                is_long_lived or method == "GET",
             ),
             span,
         )
 
     async def close(self) -> None:
-        """Close every connection; exchanges that run fail with UpstreamDown."""
+        """Close every connection; exchanges in flight fail with UpstreamDown."""
         await self._pool.close()

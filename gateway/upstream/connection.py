@@ -1,4 +1,4 @@
-"""One connection to an upstream, which carries one request at a time."""
+"""Connection to an upstream: carries one HTTP request at a time."""
 
 import asyncio
 import select
@@ -8,18 +8,18 @@ from typing import cast
 from longshore.gateway.upstream.http1 import ResponseParser
 from longshore.shared.errors import LongshoreError, UpstreamDown
 
-_MAX_UNREAD_BYTES = 256 * 1024     # of body that nobody has taken; above it the server is made to wait
+_MAX_UNREAD_BYTES = 256 * 1024     # of a body; above it reading from the socket is paused
 
 
 class Connection(asyncio.Protocol):
-    """The transport's protocol, and the way to send one request and read its answer.
+    """asyncio protocol that sends one request at a time and reads its response.
 
-    A request's body is in memory already and is handed to the transport whole; an answer is read no faster
-    than it is taken.
+    The request body is already in memory and goes to the transport as a whole; the response is read from the socket
+    no faster than the caller reads it.
     """
 
-    def __init__(self, gone: Callable[["Connection"], None]) -> None:
-        self._on_lost = gone                        # told once, when the connection is lost
+    def __init__(self, on_lost: Callable[["Connection"], None]) -> None:
+        self._on_lost = on_lost                  # called once, when the connection is lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._poll = select.poll()
@@ -29,10 +29,10 @@ class Connection(asyncio.Protocol):
         self._is_paused = False
         self.response = ResponseParser()
         self.lost: asyncio.Future[None] = self._loop.create_future()
-        self.requests = 0                        # that it has carried
+        self.requests = 0                        # sent so far
         self.idle_since_s = 0.0                  # by the loop's clock
 
-    # What the transport calls.
+    # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
@@ -42,16 +42,16 @@ class Connection(asyncio.Protocol):
         if not self._is_busy:
             self.abort()
             return
-        answer = self.response
+        response = self.response
         try:
-            answer.feed(data)
+            response.feed(data)
         except UpstreamDown as err:
             self.fail(err)
             return
-        if answer.waiting_bytes > _MAX_UNREAD_BYTES and not self._is_paused and self._transport is not None:
+        if response.unread_bytes > _MAX_UNREAD_BYTES and not self._is_paused and self._transport is not None:
             self._transport.pause_reading()
             self._is_paused = True
-        if answer.has_head:
+        if response.has_head:
             self._wake()
 
     def eof_received(self) -> bool:
@@ -81,10 +81,10 @@ class Connection(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    # What an exchange calls.
+    # Called by the exchange.
 
     def send(self, head: bytes, body: bytes | None, *, expects_body: bool = True) -> None:
-        """Send one request, whose answer is then in `answer`. Raises UpstreamDown when it is closed already."""
+        """Send one request; its response arrives in `response`. Raises UpstreamDown if the connection is closed."""
         transport = self._transport
         if transport is None or transport.is_closing():
             raise UpstreamDown("the connection to the upstream server was lost")
@@ -94,40 +94,40 @@ class Connection(asyncio.Protocol):
         transport.write(head + body if body else head)
 
     async def wait_head(self) -> None:
-        """Return when the head of the answer is there. Raises UpstreamDown, or what `fail` was given."""
+        """Wait until the response head has arrived. Raises UpstreamDown, or the error given to `fail`."""
         while not self.response.has_head:
             await self._wait_for_data()
 
     async def read(self) -> bytes:
-        """The next piece of the body, empty at its end. Raises UpstreamDown, or what `fail` was given."""
-        answer = self.response
-        while not answer.pieces:
-            if answer.is_complete:
+        """Read the next piece of the body, b"" at its end. Raises UpstreamDown, or the error given to `fail`."""
+        response = self.response
+        while not response.pieces:
+            if response.is_complete:
                 return b""
             await self._wait_for_data()
-        data = answer.take()
-        if self._is_paused and not answer.pieces:
+        data = response.take()
+        if self._is_paused and not response.pieces:
             self._resume()
         return data
 
     async def peek_body(self, timeout_s: float, limit_bytes: int) -> bytes:
-        """The whole body without taking it, if it is there within the time and no longer than the limit; else b""."""
-        answer = self.response
+        """Peek: the whole body if it arrives within `timeout_s` and fits `limit_bytes`, left unread; else b""."""
+        response = self.response
         try:
             async with asyncio.timeout(timeout_s):
-                while not answer.is_complete and answer.waiting_bytes <= limit_bytes and self._failure is None:
+                while not response.is_complete and response.unread_bytes <= limit_bytes and self._failure is None:
                     await self._wait_for_data()
         except TimeoutError:
             return b""
-        fits = answer.is_complete and answer.waiting_bytes <= limit_bytes
-        return b"".join(answer.pieces) if fits else b""
+        fits = response.is_complete and response.unread_bytes <= limit_bytes
+        return b"".join(response.pieces) if fits else b""
 
     async def wait_readable(self, timeout_s: float) -> bool:
-        """Whether there is more of the body to read, or its end, within the time."""
-        answer = self.response
+        """Wait until more of the body, or its end, can be read. False if nothing arrives within `timeout_s`."""
+        response = self.response
         try:
             async with asyncio.timeout(timeout_s):
-                while not answer.is_complete and not answer.waiting_bytes and self._failure is None:
+                while not response.is_complete and not response.unread_bytes and self._failure is None:
                     await self._wait_for_data()
         except TimeoutError:
             return False
@@ -148,22 +148,22 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def fail(self, failure: LongshoreError) -> None:
-        """End the connection; whoever waits for the answer gets `failure`, unless all of it has come."""
+        """Close the connection and raise `failure` to the reader, unless the whole response has arrived."""
         if not self.response.is_complete and self._failure is None:
             self._failure = failure
         self._wake()
         self.abort()
 
     def release(self) -> bool:
-        """End the request. True when the connection may carry another, which is then idle; else it is closed."""
-        transport, answer = self._transport, self.response
+        """End the request. True if the connection is idle and may carry another; otherwise it is closed."""
+        transport, response = self._transport, self.response
         if (
-            transport is None or self._failure is not None or not (answer.is_complete and answer.keeps_alive)
+            transport is None or self._failure is not None or not (response.is_complete and response.keeps_alive)
             or transport.is_closing() or transport.get_write_buffer_size()
         ):
             self.abort()
             return False
-        answer.pieces.clear()
+        response.pieces.clear()
         if self._is_paused:
             self._resume()
         self._is_busy = False
@@ -171,14 +171,14 @@ class Connection(asyncio.Protocol):
         return True
 
     def is_usable(self) -> bool:
-        """Whether an idle connection can take a request: it is open, and the server has not closed its side.
+        """True if an idle connection can take a request: it is open, and the server has not closed its side.
 
-        A close that has arrived but that a busy loop has not read yet is found by asking the kernel.
+        A close that has arrived but was not read yet by a busy loop is found with poll().
         """
         transport = self._transport
         return transport is not None and not transport.is_closing() and not self._poll.poll(0)
 
     def abort(self) -> None:
-        """Close at once. Safe to repeat."""
+        """Close immediately. Safe to repeat."""
         if self._transport is not None:
             self._transport.abort()

@@ -1,4 +1,4 @@
-"""New connections to one upstream: its address, DNS, the fastest of its addresses, TLS."""
+"""Connects to one upstream: DNS, happy eyeballs (RFC 8305), TCP keep-alive, TLS."""
 
 import asyncio
 import socket
@@ -14,26 +14,26 @@ from longshore.gateway.upstream.connection import Connection
 from longshore.shared.errors import UpstreamDown, UpstreamTimeout
 
 _CONNECT_S = 10.0            # for DNS, TCP and TLS together
-_NEXT_ADDRESS_S = 0.25       # RFC 8305 §5: how long one address may keep the next one waiting
+_NEXT_ADDRESS_S = 0.25       # RFC 8305 §5: delay before the next address is tried
 
-# A peer that vanished without a word is noticed after two minutes, standing streams included.
+# TCP keep-alive: a peer that vanished is detected after two minutes, on standing streams too.
 _KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where one upstream is, prepared for requests."""
+    """Address of one upstream, prepared for requests."""
 
     host: str
     port: int
     tls: ssl.SSLContext | None
-    target: bytes            # path and query, as they go into the request line
+    target: bytes            # path and query of the request line
     authority: bytes         # for the Host header
-    authorization: str       # of a user and password in the URL, else empty
+    authorization: str       # Basic credentials of the URL, "" if it has none
 
     @classmethod
     def of(cls, url: str, *, verify: bool) -> "Origin":
-        """The origin of an http or https URL. Without `verify` any certificate is taken."""
+        """Parse an http or https URL. Without `verify` any certificate is accepted."""
         parsed = URL(url, encoded=url.isascii())
         host = parsed.raw_host or ""
         tls = _tls(verify=verify) if parsed.scheme == "https" else None
@@ -56,8 +56,8 @@ def _tls(*, verify: bool) -> ssl.SSLContext:
     return context
 
 
-async def dial(origin: Origin, gone: Callable[[Connection], None]) -> Connection:
-    """A fresh connection. Raises UpstreamDown when it is refused, UpstreamTimeout when nothing comes of it."""
+async def dial(origin: Origin, on_lost: Callable[[Connection], None]) -> Connection:
+    """Open a connection. Raises UpstreamDown if it is refused, UpstreamTimeout if it takes too long."""
     loop = asyncio.get_running_loop()
     sock: socket.socket | None = None
     try:
@@ -66,10 +66,10 @@ async def dial(origin: Origin, gone: Callable[[Connection], None]) -> Connection
             sock = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S)
             _prepare(sock)
             _, connection = await loop.create_connection(
-                lambda: Connection(gone), sock=sock, ssl=origin.tls,
+                lambda: Connection(on_lost), sock=sock, ssl=origin.tls,
                 server_hostname=origin.host if origin.tls is not None else None,
             )
-            sock = None    # the transport's now
+            sock = None    # now owned by the transport
             return connection
     except TimeoutError as err:
         raise UpstreamTimeout("the upstream server does not accept connections; try again later") from err

@@ -1,4 +1,4 @@
-"""The era of each upstream, asked by one gateway for all, and not again and again where it does not say."""
+"""Cache of each upstream's era, shared by all gateways in Redis, with backoff while probes fail."""
 
 import asyncio
 import hashlib
@@ -14,39 +14,40 @@ from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import UpstreamDown
 from longshore.shared.state.eras import UNKNOWN, EraStore
 
-_MAX_AGE_S = 60.0               # without looking whether another gateway has found out otherwise
-_MIN_RECHECK_S = 10.0        # what speaks against an era may be a client's own fault
+_MAX_AGE_S = 60.0            # then Redis is read again: another gateway may have found another era
+_MIN_RECHECK_S = 10.0        # a response that contradicts the era may be caused by the client's request
 _BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _MAX_REFUSED = 1_000
 _ERAS: dict[str, Era] = {"modern": "modern", "legacy": "legacy"}
 
 
 class EraCache:
-    """What this gateway knows of its upstreams' eras. Built once at start-up."""
+    """Eras of the upstreams as this gateway knows them, kept in each `Monitor`. Built once at start-up."""
 
     def __init__(self, store: EraStore) -> None:
         self._store = store
-        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._probing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)    # by server
         self._failures: defaultdict[str, int] = defaultdict(int)     # in a row, by server
-        self._refused: OrderedDict[tuple[str, str], float] = OrderedDict()   # callers' headers, and until when
+        self._refused: OrderedDict[tuple[str, str], float] = OrderedDict()   # server and caller's headers, until when
 
     def known(self, monitor: Monitor) -> Era | None:
-        """The era of the upstream where it was found out lately and nothing speaks against it."""
+        """Era from memory; None if it is too old or must be checked again."""
         return _known(monitor)
 
     async def get(self, monitor: Monitor, client: UpstreamClient, headers: dict[str, str]) -> Era:
-        """The era of the upstream. `headers` are a caller's that may travel. Raises UpstreamDown, UpstreamTimeout."""
+        """Era from memory, from Redis, or from a probe with the caller's `headers`. Raises UpstreamDown,
+        UpstreamTimeout."""
         if (era := _known(monitor)) is not None:
             return era
-        async with self._asking[monitor.server.id]:
+        async with self._probing[monitor.server.id]:
             if (era := _known(monitor)) is not None:
                 return era
             upstream = _digest(monitor.server.upstream.url)
             found = "" if monitor.era_needs_recheck else await self._store.find(upstream)
             if found == UNKNOWN:
                 raise UpstreamDown("the upstream server does not say which revisions it speaks; try again later")
-            if (told := _ERAS.get(found)) is not None:
-                return _learn(monitor, told, from_other_gateway=True)
+            if (stored := _ERAS.get(found)) is not None:
+                return _learn(monitor, stored, from_other_gateway=True)
             return await self._probe(monitor, client, headers, upstream)
 
     async def _probe(self, monitor: Monitor, client: UpstreamClient, headers: dict[str, str], upstream: str) -> Era:
@@ -55,7 +56,7 @@ class EraCache:
             raise UpstreamDown("the upstream server refused this caller's credentials; try again later")
         try:
             era = await probe_era(client, headers)
-        except CredentialsRequired:             # which another caller may have
+        except CredentialsRequired:          # another caller may have them
             self._refused[server, caller] = monotonic_s() + self._pause_s(server)
             while len(self._refused) > _MAX_REFUSED:
                 self._refused.popitem(last=False)
@@ -72,7 +73,7 @@ class EraCache:
         return _BACKOFF_S[min(self._failures[server], len(_BACKOFF_S)) - 1]
 
     async def has_changed(self, monitor: Monitor, client: UpstreamClient, headers: dict[str, str]) -> bool:
-        """Whether the era turns out to be another one, after something that speaks against it. Raises as `of`."""
+        """Probe again after a response that contradicts the era. True if the era has changed. Raises as `get`."""
         before, is_fresh = monitor.era, monotonic_s() - monitor.era_found_s < _MIN_RECHECK_S
         if before is None or (is_fresh and not monitor.era_from_other_gateway):
             return False

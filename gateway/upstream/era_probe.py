@@ -1,7 +1,7 @@
-"""Which era of the protocol an upstream speaks: asked once with `server/discover`, and again after doubt.
+"""Probes an upstream's era with `server/discover`.
 
-MCP 2026-07-28 basic/versioning §Compatibility: an answer of the stateless revision's own says that it speaks it,
-any other refusal that it begins with `initialize`.
+MCP 2026-07-28 basic/versioning §Compatibility: a modern result or a modern error code means modern; any other refusal
+means legacy.
 """
 
 from typing import Any, Literal
@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from longshore.gateway.upstream.client import UpstreamClient, UpstreamResponse
+from longshore.gateway.upstream.headers import ACCEPT_BOTH
 from longshore.gateway.upstream.rpc import CredentialsRequired
 from longshore.gateway.wire import modern, sse
 from longshore.shared.errors import InvalidParams, UpstreamDown
@@ -17,13 +18,8 @@ Era = Literal["modern", "legacy"]
 
 _TIMEOUT_S = 10.0
 _MAX_BYTES = 1024 * 1024
-_ID = "longshore-era"
 _BODY = msgspec.json.encode({
-    "jsonrpc": "2.0", "id": _ID, "method": "server/discover",
-    "params": {"_meta": {
-        modern.PROTOCOL_KEY: modern.VERSION, modern.CAPABILITIES_KEY: {},
-        modern.CLIENT_INFO_KEY: {"name": "longshore", "version": "1"},
-    }},
+    "jsonrpc": "2.0", "id": "longshore-era", "method": "server/discover", "params": {"_meta": modern.OWN_META},
 })
 _MODERN_ERRORS = frozenset({modern.HEADER_MISMATCH, modern.MISSING_CAPABILITY, modern.UNSUPPORTED_VERSION})
 
@@ -45,50 +41,52 @@ _decoder = msgspec.json.Decoder(_Message)
 
 
 class EraUnknown(UpstreamDown):
-    """The upstream answers, but not what it was asked."""
+    """The upstream responds, but its response does not tell its era."""
 
 
 async def probe_era(client: UpstreamClient, headers: dict[str, str]) -> Era:
-    """The era of the upstream, found out. `headers` are a caller's that may travel.
+    """Probe the era of the upstream with the caller's `headers`.
 
-    Raises NotTold, WantsCredentials, and UpstreamDown or UpstreamTimeout where there is no answer.
+    Raises EraUnknown, CredentialsRequired, and UpstreamDown or UpstreamTimeout without a response.
     """
-    asked = {**headers, **modern.request_headers("server/discover"), "Accept": "application/json, text/event-stream"}
-    async with client.exchange("POST", asked, _BODY, timeout_s=_TIMEOUT_S) as answer:
-        if answer.status in (401, 403):
-            raise CredentialsRequired(f"the upstream server answered server/discover with HTTP status {answer.status}")
-        if answer.status == 429 or answer.status >= 500:
-            raise EraUnknown(f"the upstream server answered server/discover with HTTP status {answer.status}")
-        return era_from_response(answer.status, await _message_of(answer))
+    headers = {**headers, **modern.request_headers("server/discover"), **ACCEPT_BOTH}
+    async with client.exchange("POST", headers, _BODY, timeout_s=_TIMEOUT_S) as response:
+        status = response.status
+        if status in (401, 403):
+            raise CredentialsRequired(f"the upstream server answered server/discover with HTTP status {status}")
+        if status == 429 or status >= 500:
+            raise EraUnknown(f"the upstream server answered server/discover with HTTP status {status}")
+        return era_from_response(status, await _message_of(response))
 
 
 def contradicts_modern(status: int, message: bytes) -> bool:
-    """Whether a server that was taken for one of the stateless revision answers as one of the session era does."""
-    try:
-        found = _decoder.decode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return True
+    """True if a response of a supposedly modern server is one that only legacy servers give."""
+    found = _decode(message)
     code = found.error.code if found.error is not None else None
     return code != InvalidParams.code and era_from_response(status, message) == "legacy"
 
 
 def era_from_response(status: int, message: bytes) -> Era:
-    """What the answer to `server/discover` says."""
-    try:
-        found = _decoder.decode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "legacy"
+    """Tell the era from HTTP status and message of the response to `server/discover`."""
+    found = _decode(message)
     if found.result is not None:
         return "modern" if modern.VERSION in found.result.versions else "legacy"
     code = found.error.code if found.error is not None else None
     return "modern" if code in _MODERN_ERRORS or (status == 404 and code == -32601) else "legacy"
 
 
-async def _message_of(answer: UpstreamResponse) -> bytes:
-    if not answer.is_stream:
-        return await answer.read(_MAX_BYTES)
+def _decode(message: bytes) -> _Message:
+    try:
+        return _decoder.decode(message)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _Message()
+
+
+async def _message_of(response: UpstreamResponse) -> bytes:
+    if not response.is_stream:
+        return await response.read(_MAX_BYTES)
     parser = sse.Parser(_MAX_BYTES)
-    async for chunk in answer.chunks():
+    async for chunk in response.chunks():
         for event in parser.feed(chunk):
             if event.data:
                 return event.data

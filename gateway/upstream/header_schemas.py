@@ -1,4 +1,4 @@
-"""What the tools of one upstream want mirrored in headers, as far as its lists have told."""
+"""`x-mcp-header` declarations of one upstream's tools, learned from its tool lists."""
 
 import asyncio
 from collections import OrderedDict
@@ -11,32 +11,32 @@ from longshore.gateway.wire.tool_lists import Tool
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import LongshoreError
 
-_MIN_REFRESH_S = 2.0       # however many calls come with headers that do not fit
+_MIN_REFRESH_S = 2.0         # between two requests of the list, however many calls need it
 _MAX_CALLERS = 1_000
 
 
 @dataclass(slots=True)
 class _Schemas:
     by_tool: dict[str, list[MirroredArgument]] = field(default_factory=dict)
-    asked_s: float = -_MIN_REFRESH_S
+    refreshed_s: float = -_MIN_REFRESH_S
 
     def learn(self, tools: Iterable[Tool]) -> list[str]:
         broken = []
-        for name, wanted in tool_lists.mirrored_arguments(tools):
-            if wanted:
-                self.by_tool[name] = wanted
+        for name, mirrored in tool_lists.mirrored_arguments(tools):
+            if mirrored:
+                self.by_tool[name] = mirrored
             else:
                 self.by_tool.pop(name, None)
-                if wanted is None:
+                if mirrored is None:
                     broken.append(name)
         return broken
 
 
 class HeaderSchemas:
-    """Looked up once a call. Learned from the probe, from lists that pass, and on doubt.
+    """Mirrored arguments by tool, read once per call. Learned from the probe, from forwarded lists, and on a mismatch.
 
-    `whose` is the caller whose own headers travel to the upstream, which may list other tools to it; "" where none
-    do. What a caller's lists have not told yet is as the probe found it.
+    `caller` names a caller whose own headers reach the upstream, which may list other tools to it; "" for all others.
+    A caller's entry starts as a copy of the probe's.
     """
 
     def __init__(self) -> None:
@@ -45,31 +45,31 @@ class HeaderSchemas:
         self._refreshing = asyncio.Lock()
 
     def of(self, tool: str, caller: str) -> list[MirroredArgument]:
-        """What the tool wants mirrored; nothing where it wants nothing or is not known."""
+        """Look up the mirrored arguments of a tool; none for an unknown tool."""
         known = self._by_caller.get(caller, self._shared) if caller else self._shared
         return known.by_tool.get(tool, [])
 
     def replace(self, tools: Iterable[Tool], caller: str) -> list[str]:
-        """Take over a whole list. The tools that clients must not use."""
+        """Store a complete list. Returns the tools whose declarations are malformed, which clients must not use."""
         known = self._of_caller(caller)
         known.by_tool = {}
         return known.learn(tools)
 
     def learn(self, tools: Iterable[Tool], caller: str) -> None:
-        """Take over a page of a list."""
+        """Add the tools of one page of a list."""
         self._of_caller(caller).learn(tools)
 
     async def refresh(self, list_tools: Callable[[], Awaitable[list[Tool]]], caller: str) -> None:
-        """Ask for the list anew, once however many want it at once; what was asked for a moment ago holds."""
+        """Request the list again. Concurrent calls share one request; a list younger than 2 s is kept."""
         async with self._refreshing:
-            if monotonic_s() - self._of_caller(caller).asked_s < _MIN_REFRESH_S:
+            if monotonic_s() - self._of_caller(caller).refreshed_s < _MIN_REFRESH_S:
                 return
             try:
                 self.replace(await list_tools(), caller)
-            except LongshoreError:   # one that does not answer is not asked for each of many calls
-                self._of_caller(caller).asked_s = monotonic_s()
+            except LongshoreError:   # a server that does not respond is not asked once per call
+                self._of_caller(caller).refreshed_s = monotonic_s()
                 raise
-            self._of_caller(caller).asked_s = monotonic_s()
+            self._of_caller(caller).refreshed_s = monotonic_s()
 
     def _of_caller(self, caller: str) -> _Schemas:
         if not caller:

@@ -1,23 +1,20 @@
-"""Which headers travel: those that the protocol needs and those that the configuration names. Pure."""
+"""Builds the headers of a request to the upstream: those of the protocol and those in the configuration. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from longshore.shared.config import Server
+from longshore.shared.config.text_types import RESERVED_HEADERS
 from longshore.shared.errors import BadRequest
 
 _PROTOCOL_HEADERS = ("MCP-Protocol-Version", "Last-Event-ID")
-# Set by the hop itself, whatever a configuration names.
-_HOP_HEADERS = frozenset({
-    "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect",
-    "accept-encoding", "mcp-session-id", "content-type", "accept", "proxy-authorization", "mcp-protocol-version",
-    "last-event-id", "mcp-method", "mcp-name", "x-longshore-workspace",
-})
+_NEVER_PASSED = RESERVED_HEADERS | {"x-longshore-workspace"}
+ACCEPT_BOTH = {"Accept": "application/json, text/event-stream"}
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderRules:
-    """What one server's configuration says about headers, prepared once."""
+    """Header rules of one server, prepared once from its configuration."""
 
     static: dict[str, str]
     required: tuple[str, ...]
@@ -26,14 +23,14 @@ class HeaderRules:
 
     @classmethod
     def of(cls, server: Server, *, credential_header: str) -> "HeaderRules":
-        """The rules of `server`. `credential_header` is `core.auth.header_name`."""
+        """Build the rules of `server`. `credential_header` is `core.auth.header_name`."""
         client = server.upstream.client_headers
         own = credential_header.lower()
-        # One spelling of each name, and none that is set from elsewhere: two spellings would be two headers.
+        # Names are unique ignoring case: two spellings would be sent as two headers.
         named: dict[str, str] = {}
         for name in (*client.passthrough, *client.required):
             named.setdefault(name.lower(), name)
-        set_elsewhere = _HOP_HEADERS | {own} | {name.lower() for name in server.upstream.static_headers}
+        set_elsewhere = _NEVER_PASSED | {own} | {name.lower() for name in server.upstream.static_headers}
         passthrough = tuple(name for lower, name in named.items() if lower not in set_elsewhere)
         return cls(dict(server.upstream.static_headers), client.required, passthrough, own)
 
@@ -41,10 +38,10 @@ class HeaderRules:
 def upstream_headers(
     rules: HeaderRules, incoming: Mapping[str, str], *, accept: str, session_id: str, own_tokens: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    """Headers for the upstream. `incoming` is case-insensitive. Raises BadRequest for a missing required one.
+    """Build the headers of a request to the upstream. `incoming` is a case-insensitive mapping.
 
-    The caller's `Authorization` or `Cookie` go only where the configuration names them, and never
-    with a value that holds a token of longshore's own.
+    The caller's `Authorization` and `Cookie` are passed on only if the configuration names them, and never with a
+    value that contains one of longshore's own tokens.
     """
     headers = {"Content-Type": "application/json", "Accept": accept}
     if session_id:

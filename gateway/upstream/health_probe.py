@@ -1,4 +1,4 @@
-"""Whether an upstream is there and which tools it has: asked at start-up and again while it is not ready."""
+"""Health probe of an upstream: handshake and tool list at start-up, repeated until it is ready."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,34 +25,34 @@ _RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 @dataclass
 class Monitor:
-    """What is known of one upstream. Written by its probe and by traffic, read by health and start-up."""
+    """State of one upstream. Written by its probe and by requests, read by health checks and start-up."""
 
     server: Server
     readiness: Readiness = "starting"
     detail: str = ""
     era: Literal["modern", "legacy"] | None = None     # None: not known
-    era_found_s: float = 0.0
-    era_from_other_gateway: bool = False                       # another gateway found it out
-    era_needs_recheck: bool = False                          # to be asked for again
+    era_found_s: float = 0.0                           # by the monotonic clock
+    era_from_other_gateway: bool = False               # read from Redis, not probed here
+    era_needs_recheck: bool = False
     is_modern_only: bool = False                       # it refuses `initialize`
-    server_info: bytes = b""                           # of `initialize`, JSON; b"" where it said nothing
+    server_info: bytes = b""                           # `serverInfo` of `initialize` as JSON, b"" for none
     latency_ms: float | None = None
     tools: frozenset[str] = frozenset()
     headers: HeaderSchemas = field(default_factory=HeaderSchemas)
-    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)    # output schemas, by tool that has one
-    is_settled: asyncio.Event = field(default_factory=asyncio.Event)     # settled, one way or the other
-    needs_probe: asyncio.Event = field(default_factory=asyncio.Event)
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)    # output schemas, by tool
+    is_settled: asyncio.Event = field(default_factory=asyncio.Event)    # ready, or waiting for a caller
+    needs_probe: asyncio.Event = field(default_factory=asyncio.Event)   # set by requests that doubt the state
 
     @property
     def missing_tools(self) -> list[str]:
-        """Tools that adapters name and the upstream does not list."""
+        """Names of tools that adapters refer to and the upstream does not list."""
         if self.readiness != "ready":
             return []
         named = {tool for adapter in self.server.adapters for tool in adapter.tools}
         return sorted(named - self.tools)
 
     def settle(self, readiness: Readiness, detail: str = "") -> None:
-        """Take over what was found; log it when it changed."""
+        """Store the outcome of a probe; log it if it changed."""
         if readiness != self.readiness:
             level = log.info if readiness == "ready" else log.warning
             level("upstream_changed", server=self.server.id, readiness=readiness, detail=detail)
@@ -62,9 +62,9 @@ class Monitor:
 
 
 async def watch(monitor: Monitor, client: UpstreamClient, on_settled: Callable[[Monitor], None]) -> None:
-    """Probe until the upstream is ready, and again whenever traffic doubts it. Ends only by cancellation.
+    """Probe until the upstream is ready, and again whenever `needs_probe` is set. Ends only by cancellation.
 
-    A server that wants a caller's headers waits for its first caller.
+    A server that requires a caller's headers is probed with those of its first caller.
     """
     while True:
         attempt = 0
@@ -81,9 +81,9 @@ async def watch(monitor: Monitor, client: UpstreamClient, on_settled: Callable[[
 
 
 async def probe(monitor: Monitor, client: UpstreamClient, caller_headers: dict[str, str] | None = None) -> None:
-    """One handshake and tool list in a session of its own, which is ended again. Never raises a LongshoreError.
+    """Probe once: handshake and tool list in a session that is ended again. Never raises a LongshoreError.
 
-    `caller_headers` are those of the first caller, where the upstream answers only with such.
+    `caller_headers` are those of the first caller, for an upstream that requires them.
     """
     server = monitor.server
     if server.upstream.client_headers.required and caller_headers is None:
@@ -108,7 +108,7 @@ async def probe(monitor: Monitor, client: UpstreamClient, caller_headers: dict[s
 
 
 async def _list_tools(monitor: Monitor, client: UpstreamClient, extra: dict[str, str]) -> None:
-    """Ask in the session era, then in the stateless one, which alone a server may speak."""
+    """List the tools as a legacy client; if the server refuses, as a modern client."""
     is_modern_only = False
     try:
         listed = await tool_listing.list_legacy(client, extra)

@@ -1,4 +1,4 @@
-"""Idle connections to one upstream, kept for the next request, and the limit on what is open at once."""
+"""Connection pool of one upstream: idle keep-alive connections, and slots that limit concurrent requests."""
 
 import asyncio
 import re
@@ -9,10 +9,10 @@ from longshore.gateway.upstream.dial import Origin, dial
 from longshore.shared.errors import TooMany, UpstreamDown
 
 _MAX_CALLS = 256
-_MAX_STREAMS = 8192          # standing GET streams: one for each client that listens, mostly silent
+_MAX_STREAMS = 8192          # long-lived streams, mostly silent: one for each subscribed client
 _MAX_IDLE = 64
-_SLOT_TIMEOUT_S = 10.0               # for a place
-# The servers that MCP is mostly served by (Node, uvicorn) close after 5 idle seconds unless they say otherwise.
+_SLOT_TIMEOUT_S = 10.0
+# Node and uvicorn, which most MCP servers run on, close after 5 idle seconds unless `Keep-Alive` announces more.
 _IDLE_S = 4.0
 _MAX_IDLE_S = 30.0
 _REAP_S = 1.0
@@ -20,39 +20,39 @@ _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout=(\d{1,5})")
 
 
 class Pool:
-    """The connections to one origin. Everyone who takes a place leaves it again."""
+    """Connections to one origin. Every acquired slot must be released."""
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._calls = asyncio.Semaphore(_MAX_CALLS)
         self._streams = asyncio.Semaphore(_MAX_STREAMS)
-        self._idle: deque[tuple[Connection, float]] = deque()    # with when it is given up, by the loop's clock
+        self._idle: deque[tuple[Connection, float]] = deque()    # with their expiry by the loop's clock
         self._open: set[Connection] = set()
         self._reaper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
     async def acquire_slot(self, *, stream: bool, until_s: float | None) -> None:
-        """Take a place among the calls, or among the streams, by `until_s` of the loop's clock at the latest.
+        """Take a call slot, or a stream slot, by `until_s` of the loop's clock at the latest.
 
-        Raises TooMany when none gets free in time: then nothing was sent.
+        Raises TooMany if none becomes free in time; then nothing was sent.
         """
-        places = self._streams if stream else self._calls
-        if not places.locked():
-            await places.acquire()
+        slots = self._streams if stream else self._calls
+        if not slots.locked():
+            await slots.acquire()
             return
         latest_s = asyncio.get_running_loop().time() + _SLOT_TIMEOUT_S
         try:
             async with asyncio.timeout_at(latest_s if until_s is None else min(latest_s, until_s)):
-                await places.acquire()
+                await slots.acquire()
         except TimeoutError:
             raise TooMany("every connection to the upstream server is in use; try again shortly") from None
 
     def release_slot(self, *, stream: bool) -> None:
-        """Give the place back."""
+        """Give the slot back."""
         (self._streams if stream else self._calls).release()
 
     def take_idle(self) -> Connection | None:
-        """The connection that was idle for the shortest time, if there is one that can be used."""
+        """Take the connection that was idle for the shortest time; None if there is no usable one."""
         while self._idle:
             connection, _ = self._idle.pop()
             if connection.is_usable():
@@ -61,7 +61,7 @@ class Pool:
         return None
 
     async def connect(self) -> Connection:
-        """A fresh connection. Raises UpstreamDown or UpstreamTimeout."""
+        """Open a new connection. Raises UpstreamDown or UpstreamTimeout."""
         if self._is_closed:
             raise UpstreamDown("the gateway is shutting down")
         connection = await dial(self._origin, self._forget)
@@ -74,7 +74,7 @@ class Pool:
         return connection
 
     def put_back(self, connection: Connection) -> None:
-        """End the connection's request; keep the connection for the next one if it can carry one."""
+        """End the connection's request, and keep the connection if it can carry another."""
         if self._is_closed or len(self._idle) >= _MAX_IDLE:
             connection.abort()
         elif connection.release():
@@ -97,7 +97,7 @@ class Pool:
             self._idle = deque(entry for entry in self._idle if entry[0] is not connection)
 
     async def close(self) -> None:
-        """Close every connection, those in use too."""
+        """Close every connection, including those in use."""
         self._is_closed = True
         if self._reaper is not None:
             self._reaper.cancel()
@@ -110,6 +110,6 @@ class Pool:
 
 
 def _idle_s(connection: Connection) -> float:
-    """How long the server is likely to keep an idle connection: a second less than it says."""
+    """Idle lifetime of a connection in seconds: one less than the server's `Keep-Alive` announces."""
     announced = _KEEP_ALIVE_TIMEOUT.search(connection.response.headers.get(b"keep-alive", b""))
     return min(int(announced[1]) - 1.0, _MAX_IDLE_S) if announced else _IDLE_S

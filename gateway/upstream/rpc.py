@@ -1,4 +1,4 @@
-"""What the gateway itself says to an upstream: one JSON-RPC request, answered whole, a notification, a DELETE."""
+"""JSON-RPC calls that the gateway itself makes to an upstream: request, notification, DELETE of a session."""
 
 import asyncio
 from typing import Any
@@ -18,19 +18,19 @@ _NOTIFY_TIMEOUT_S = 10.0
 
 
 class CredentialsRequired(UpstreamDown):
-    """The upstream answers only with credentials, which a caller may have."""
+    """The upstream requires credentials, which a caller may have."""
 
 
 class Rejected(UpstreamDown):
-    """The upstream will not have the request, as one of the other era would not: nothing ran."""
+    """The upstream refused the request before running it, as a server of the other era does."""
 
 
 async def request(
     client: UpstreamClient, headers: dict[str, str], method: str, params: dict[str, Any]
 ) -> tuple[jsonrpc.RawMap, str]:
-    """The response object and the session id that came with it.
+    """Send one request. Returns the response object and the session id of the HTTP response.
 
-    Raises UpstreamDown when the answer is no response to this request.
+    Raises UpstreamDown without a response to this request.
     """
     data, session_id = await request_raw(client, headers, method, params)
     return jsonrpc.open_object(data), session_id
@@ -39,7 +39,7 @@ async def request(
 async def request_raw(
     client: UpstreamClient, headers: dict[str, str], method: str, params: dict[str, Any] | msgspec.Raw
 ) -> tuple[bytes, str]:
-    """The response as bytes, for `ask`'s callers that read it another way."""
+    """Send one request. Returns the response as bytes and the session id of the HTTP response."""
     request_id = f"longshore-{method}"
     body = _encode({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
     async with client.exchange("POST", headers, body) as answer:
@@ -54,7 +54,7 @@ async def request_raw(
 async def notify(
     client: UpstreamClient, headers: dict[str, str], method: str, params: dict[str, Any] | None = None
 ) -> None:
-    """Send one notification; its answer does not matter. Raises UpstreamDown or UpstreamTimeout."""
+    """Send one notification and ignore the HTTP status. Raises UpstreamDown or UpstreamTimeout."""
     message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
     if params is not None:
         message["params"] = params
@@ -63,7 +63,7 @@ async def notify(
 
 
 async def end_session(client: UpstreamClient, headers: dict[str, str]) -> None:
-    """DELETE an upstream session, best effort: a server may not support it (405)."""
+    """Send DELETE for an upstream session, best effort: a server may not support it (405)."""
     try:
         async with asyncio.timeout(_NOTIFY_TIMEOUT_S), client.exchange("DELETE", headers) as answer:
             await answer.read()
@@ -72,9 +72,9 @@ async def end_session(client: UpstreamClient, headers: dict[str, str]) -> None:
 
 
 async def read_response(answer: UpstreamResponse, request_id: str, max_bytes: int = _MAX_EVENT_BYTES) -> bytes:
-    """The response to the request of this id, as JSON or on a stream; what else comes there is passed over.
+    """Read the response to the request of this id, from a JSON body or a stream; other messages are skipped.
 
-    Raises UpstreamDown where none comes, or one of more than `most_bytes`.
+    Raises UpstreamDown without a response, or if one is larger than `max_bytes`.
     """
     if not answer.is_stream:
         return await answer.read(max_bytes)

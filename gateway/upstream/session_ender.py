@@ -1,4 +1,4 @@
-"""Upstream sessions of sessions that ended without their client: ended by whichever gateway takes them."""
+"""Ends upstream sessions whose sessions expired: any gateway takes them from the queue in Redis."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ _BATCH = 50
 async def end_sessions(
     expiry: ExpiryStore, upstreams: Mapping[str, tuple[Server, UpstreamClient]], tasks: Tasks
 ) -> None:
-    """DELETE what is queued, until cancelled; best effort, with the configured headers alone."""
+    """Send DELETE for queued upstream sessions until cancelled; best effort, with the configured headers only."""
     while True:
         await asyncio.sleep(_EVERY_S)
         with contextlib.suppress(StoreDown):

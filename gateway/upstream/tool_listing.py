@@ -1,4 +1,4 @@
-"""The tools that an upstream lists to the gateway itself, and who it says it is, in either era."""
+"""Lists the tools of an upstream for the gateway itself, in either era, with the server's `serverInfo`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,15 +6,16 @@ from typing import Any
 import msgspec
 
 from longshore.gateway.upstream.client import UpstreamClient
-from longshore.gateway.upstream.discover import OWN_META, discover
+from longshore.gateway.upstream.discover import discover
+from longshore.gateway.upstream.headers import ACCEPT_BOTH
 from longshore.gateway.upstream.rpc import end_session, notify, request
 from longshore.gateway.wire import jsonrpc, modern
 from longshore.gateway.wire.tool_lists import Tool
 from longshore.shared.errors import UpstreamDown
+from longshore.shared.version import OWN_INFO
 
 TIMEOUT_S = 10.0
-_ACCEPT = "application/json, text/event-stream"
-_VERSION = "2025-06-18"      # of the handshake era, and known to every server that has one
+_VERSION = "2025-06-18"      # known to all legacy servers
 _MAX_PAGES = 50
 
 
@@ -31,28 +32,25 @@ class _Initialized(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class ToolListing:
-    """What a server said."""
+    """Tools and `serverInfo` of a server."""
 
     tools: list[Tool]
-    server_info: bytes = b""     # JSON, b"" where it did not say
+    server_info: bytes = b""     # JSON, b"" for none
 
 
 async def list_modern(client: UpstreamClient, extra: dict[str, str]) -> ToolListing:
-    """The tools that a server of the stateless revision lists. Raises UpstreamDown, UpstreamTimeout."""
-    headers = {**extra, "Content-Type": "application/json", "Accept": _ACCEPT}
+    """List the tools of a modern server. Raises UpstreamDown, UpstreamTimeout."""
+    headers = {**extra, "Content-Type": "application/json", **ACCEPT_BOTH}
     found = await discover(client, headers, timeout_s=TIMEOUT_S)
     if "tools" not in jsonrpc.open_object(found.get("capabilities", msgspec.Raw(b"{}"))):
         return ToolListing([])
-    return ToolListing(await _tools(client, headers | modern.request_headers("tools/list"), {"_meta": OWN_META}))
+    return ToolListing(await _tools(client, headers | modern.request_headers("tools/list"), {"_meta": modern.OWN_META}))
 
 
 async def list_legacy(client: UpstreamClient, extra: dict[str, str]) -> ToolListing:
-    """The tools that a server lists within a session, which is ended again. Raises UpstreamDown, WantsCredentials."""
-    headers = {**extra, "Content-Type": "application/json", "Accept": _ACCEPT}
-    params = {
-        "protocolVersion": _VERSION, "capabilities": {},
-        "clientInfo": {"name": "longshore", "version": "1"},
-    }
+    """List the tools of a legacy server in a session that is ended again. Raises UpstreamDown, CredentialsRequired."""
+    headers = {**extra, "Content-Type": "application/json", **ACCEPT_BOTH}
+    params = {"protocolVersion": _VERSION, "capabilities": {}, "clientInfo": OWN_INFO}
     response, session_id = await request(client, headers, "initialize", params)
     try:
         initialized = msgspec.json.decode(response.get("result", b"{}"), type=_Initialized)

@@ -1,4 +1,4 @@
-"""Notifications of changes, as each era has them: lists that changed, resources that were updated. Pure.
+"""Change notifications of both eras: `list_changed` and `resources/updated`, filters and subscriptions. Pure.
 
 MCP 2025-11-25 server/resources §List Changed Notification and §Subscriptions; MCP 2026-07-28 basic/patterns/
 subscriptions.
@@ -22,7 +22,7 @@ OWN_RESOURCES = b'{"jsonrpc":"2.0","method":"notifications/resources/list_change
 OWN_RESOURCES_EVENT = sse.event(OWN_RESOURCES)
 _LISTS = {"toolsListChanged": TOOLS, "promptsListChanged": PROMPTS, "resourcesListChanged": RESOURCES}
 _MAX_URIS = 1_000
-_MAX_BYTES = 64 * 1024      # of a notification that is handed on as it is; of a larger one only what counts
+_MAX_BYTES = 64 * 1024       # of a notification that is forwarded unchanged; a larger one is reduced to method and URI
 
 
 class _Params(msgspec.Struct):
@@ -56,23 +56,23 @@ _requests = msgspec.json.Decoder(_Request)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One notification of a change."""
+    """Change notification."""
 
     method: str
-    uri: str                 # of the resource that was updated, "" for a list
-    data: bytes              # the message
+    uri: str                 # of the updated resource, "" for a list
+    data: bytes              # the whole message
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeFilter:
-    """What a listener wants to be told."""
+    """Filter of a subscription: the change notifications that a subscriber receives."""
 
-    lists: frozenset[str]    # methods of notifications
+    lists: frozenset[str]    # methods of `list_changed` notifications
     uris: frozenset[str] = frozenset()
-    any_uri: bool = False    # whatever is subscribed to
+    any_uri: bool = False    # updates of every resource
 
     def accepts(self, change: Change) -> bool:
-        """Whether the listener wants this one. A server may name a part of what was subscribed to."""
+        """True if the filter matches. A server may notify of a sub-resource of the subscribed URI."""
         if change.method != UPDATED:
             return change.method in self.lists
         return self.any_uri or change.uri in self.uris or any(
@@ -81,16 +81,16 @@ class ChangeFilter:
         )
 
     def all_changes(self) -> list[Change]:
-        """All that it may be told, for when something may have been missed."""
+        """Build every notification that the filter accepts, for a subscriber that may have missed some."""
         lists = [Change(method, "", _plain(method)) for method in sorted(self.lists)]
         return lists + [Change(UPDATED, uri, _plain(UPDATED, uri)) for uri in sorted(self.uris)]
 
 
-OWN_CHANGE = Change(RESOURCES, "", OWN_RESOURCES)     # of what longshore has itself
+OWN_CHANGE = Change(RESOURCES, "", OWN_RESOURCES)     # longshore's own resources changed
 
 
 def parse_change(data: bytes) -> Change | None:
-    """The change that a message tells of, None for any other message."""
+    """Parse a change notification; None for any other message."""
     if b"list_changed" not in data and b"resources\\/" not in data and b"resources/updated" not in data:
         return None
     try:
@@ -108,72 +108,70 @@ def parse_change(data: bytes) -> Change | None:
 
 
 def resource_updated(uri: str) -> bytes:
-    """The notification that a resource was updated."""
+    """Build the notification that a resource was updated."""
     return _plain(UPDATED, uri)
 
 
 def parse_filter(body: bytes) -> ChangeFilter:
-    """What a `subscriptions/listen` asks for. Raises InvalidParams."""
+    """Parse the filter of a `subscriptions/listen` request. Raises InvalidParams."""
     try:
-        asked = _requests.decode(body).params.notifications
+        found = _requests.decode(body).params.notifications
     except (msgspec.DecodeError, RecursionError):
         raise InvalidParams("params.notifications must say which notifications are wanted") from None
-    if len(asked.uris) > _MAX_URIS:
+    if len(found.uris) > _MAX_URIS:
         raise InvalidParams(f"one listener names {_MAX_URIS} resources at most")
-    flags = {TOOLS: asked.tools, PROMPTS: asked.prompts, RESOURCES: asked.resources}
-    return ChangeFilter(frozenset(method for method, is_wanted in flags.items() if is_wanted), frozenset(asked.uris))
+    flags = {TOOLS: found.tools, PROMPTS: found.prompts, RESOURCES: found.resources}
+    return ChangeFilter(frozenset(method for method, is_on in flags.items() if is_on), frozenset(found.uris))
 
 
-def encode_filter(wants: ChangeFilter) -> dict[str, Any]:
-    """The filter that asks for this."""
-    said: dict[str, Any] = {name: True for name, method in _LISTS.items() if method in wants.lists}
-    if wants.uris:
-        said["resourceSubscriptions"] = sorted(wants.uris)
-    return said
+def encode_filter(accepted: ChangeFilter) -> dict[str, Any]:
+    """Encode a filter as `notifications` of a `subscriptions/listen` request."""
+    encoded: dict[str, Any] = {name: True for name, method in _LISTS.items() if method in accepted.lists}
+    if accepted.uris:
+        encoded["resourceSubscriptions"] = sorted(accepted.uris)
+    return encoded
 
 
 def acknowledgement(listen_id: MessageId, honoured: ChangeFilter) -> bytes:
-    """The first message to a listener of the stateless revision: what it will be told."""
+    """Build the first message of a `subscriptions/listen` stream, with the filter that is honoured."""
     params = {"_meta": {SUBSCRIPTION_KEY: listen_id}, "notifications": encode_filter(honoured)}
-    return msgspec.json.encode(
-        {"jsonrpc": "2.0", "method": _ACKNOWLEDGED, "params": params}
-    )
+    return msgspec.json.encode({"jsonrpc": "2.0", "method": _ACKNOWLEDGED, "params": params})
 
 
 def with_resources_acknowledged(data: bytes) -> bytes | None:
-    """An acknowledgement of a server's, the list of resources added to what it promises; None for any other message."""
+    """Add the list of resources to the filter in a server's acknowledgement; None for any other message."""
     if b"acknowledged" not in data:
         return None
     message = jsonrpc.open_object(data)
     if msgspec.json.decode(message.get("method", _NULL)) != _ACKNOWLEDGED:
         return None
-    params = jsonrpc.open_object(message.get("params", _NOTHING))
-    promised = jsonrpc.open_object(params.get("notifications", _NOTHING))
-    params["notifications"] = jsonrpc.raw(promised | {"resourcesListChanged": jsonrpc.raw(True)})
+    params = jsonrpc.open_object(message.get("params", _EMPTY))
+    honoured = jsonrpc.open_object(params.get("notifications", _EMPTY))
+    params["notifications"] = jsonrpc.raw(honoured | {"resourcesListChanged": jsonrpc.raw(True)})
     message["params"] = jsonrpc.raw(params)
     return jsonrpc.close_object(message)
 
 
 def end_of_stream(listen_id: MessageId) -> bytes:
-    """The result that ends a stream of changes in good order."""
+    """Build the result that ends a `subscriptions/listen` stream."""
     end = result_fields.own_result("subscriptions/listen", {"_meta": {SUBSCRIPTION_KEY: listen_id}})
     return jsonrpc.result(listen_id, end)
 
 
 def to_modern(change: Change, listen_id: MessageId) -> bytes:
-    """The notification as one for a listener of the stateless revision."""
+    """Convert a notification for a modern subscriber: adds the subscription id."""
     return _with_meta(change.data, {SUBSCRIPTION_KEY: jsonrpc.raw(listen_id)})
 
 
 def to_legacy(change: Change) -> bytes:
-    """The notification as one of the session era."""
+    """Convert a notification for a legacy client: removes the subscription id."""
     return _with_meta(change.data, {})
 
 
 def _with_meta(data: bytes, more: jsonrpc.RawMap) -> bytes:
     message = jsonrpc.open_object(data)
-    params = jsonrpc.open_object(message.get("params", _NOTHING))
-    meta = jsonrpc.open_object(params.pop("_meta", _NOTHING))
+    params = jsonrpc.open_object(message.get("params", _EMPTY))
+    meta = jsonrpc.open_object(params.pop("_meta", _EMPTY))
     meta.pop(SUBSCRIPTION_KEY, None)
     meta |= more
     if meta:
@@ -186,7 +184,7 @@ def _with_meta(data: bytes, more: jsonrpc.RawMap) -> bytes:
 
 
 _ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
-_NOTHING = msgspec.Raw(b"{}")
+_EMPTY = msgspec.Raw(b"{}")
 _NULL = msgspec.Raw(b"null")
 
 

@@ -1,6 +1,6 @@
-"""A JSON-RPC message parsed as far as the gateway needs: kind, method, id, and the name it acts on. Pure.
+"""Parses the envelope of a JSON-RPC message: kind, method, id, and the names in its params. Pure.
 
-Everything else stays the client's own bytes (JSON-RPC 2.0 §4; MCP 2025-11-25 basic §Messages).
+The rest of the message is not decoded (JSON-RPC 2.0 §4; MCP 2025-11-25 basic §Messages).
 """
 
 import re
@@ -11,17 +11,17 @@ import msgspec
 
 from longshore.shared.errors import BadRequest, ParseError
 
-# Revisions that begin with `initialize`; a version header that names another asks for the stateless wire.
+# Revisions with sessions and `initialize`. A later one in the version header is modern.
 LEGACY_VERSIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"})
-# Everything but brackets that count: strings, closed or not, and what stands between them. Possessive, and matching
-# whatever comes: a body made for it would otherwise cost quadratic time, or memory of a hundred times its size.
+# Matches everything except brackets outside of strings. Possessive, and it matches any input: otherwise a hostile body
+# could cost quadratic time, or memory of a hundred times its size.
 _NOT_NESTING = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.?)*+"?)++', re.DOTALL)
 
 MessageId = str | int | float | None
 
 
 class Kind(Enum):
-    """What a message asks for."""
+    """Kind of a JSON-RPC message."""
 
     REQUEST = "request"
     NOTIFICATION = "notification"
@@ -48,7 +48,7 @@ class _TypedParams(msgspec.Struct):
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """One message: its id (None for a notification), method ("" for a response) and what it names."""
+    """Envelope of one message: id (None for a notification), method ("" for a response), names in its params."""
 
     kind: Kind
     id: MessageId
@@ -56,8 +56,8 @@ class Envelope(msgspec.Struct, frozen=True):
     name: str = ""           # params.name
     uri: str = ""            # params.uri
     cursor: str = ""         # params.cursor
-    has_modern_meta: bool = False  # `_meta` names a protocol version, as only the stateless revision does
-    traceparent: str = ""    # the trace that `_meta` names
+    has_modern_meta: bool = False    # `_meta` names a protocol version, as only modern messages do
+    traceparent: str = ""    # of `_meta`
 
 
 class _Typed(msgspec.Struct):
@@ -81,9 +81,9 @@ _loose = msgspec.json.Decoder(_Loose)
 
 
 def check_depth(body: bytes, limit: int) -> None:
-    """Raise BadRequest for JSON nested deeper than `limit`, before anything recurses into it.
+    """Raise BadRequest for JSON nested deeper than `limit`, before a decoder recurses into it.
 
-    Costs two counts for ordinary bodies: only one with more brackets than the limit is looked into.
+    Costs two counts for ordinary bodies: only a body with more brackets than the limit is scanned.
     """
     if body.count(b"{") + body.count(b"[") <= limit:
         return
@@ -95,8 +95,8 @@ def check_depth(body: bytes, limit: int) -> None:
 
 
 def parse(body: bytes) -> Envelope:
-    """One message. Raises ParseError when it is not JSON, BadRequest when it is not a JSON-RPC message."""
-    if not body.isascii() and not _is_utf8(body):  # the decoder does not look into what it skips
+    """Parse one message. Raises ParseError if it is not JSON, BadRequest if it is not a JSON-RPC message."""
+    if not body.isascii() and not _is_utf8(body):  # the decoder does not check what it skips
         raise ParseError(_NOT_JSON)
     try:
         message = _typed.decode(body)
@@ -128,7 +128,7 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _parse_loosely(body: bytes) -> Envelope:
-    """Responses, and requests whose parameters have shapes that the core does not define."""
+    """Parse responses, and requests whose params have other types than the specification defines."""
     if body.lstrip()[:1] == b"[":
         raise BadRequest(
             "a JSON array is a batch, which this session's protocol revision does not have; send one message a request"

@@ -1,4 +1,4 @@
-"""Header values that carry any text: as it is, or in base64 between the sentinel marks. Pure.
+"""Encodes any text as a header value: plain, or in base64 between sentinels. Pure.
 
 MCP 2026-07-28 basic/transports/streamable-http §Value Encoding.
 """
@@ -13,15 +13,14 @@ _ALLOWED = re.compile(r"[\t\x20-\x7e]*")
 
 
 def encode(text: str) -> str:
-    """`text` as a header value: itself where that survives HTTP, else its sentinel form."""
+    """Encode `text` as a header value: unchanged if HTTP keeps it intact, else in base64 between sentinels."""
     if not text or (_PLAIN.fullmatch(text) and not _is_marked(text)):
         return text
     return f"{_OPENS}{base64.b64encode(text.encode('utf-8', 'surrogatepass')).decode()}{_CLOSES}"
 
 
 def decode(value: str) -> str | None:
-    """The text that `value` carries; None when it holds a character that belongs between marks, or is marked and
-    what stands there is malformed."""
+    """Decode a header value. None if it holds a character that must be encoded, or if its encoding is malformed."""
     if not _is_marked(value):
         return value if _ALLOWED.fullmatch(value) else None
     inner = value[len(_OPENS):-len(_CLOSES)]
@@ -30,7 +29,7 @@ def decode(value: str) -> str | None:
         text = data.decode()
     except (binascii.Error, UnicodeError, ValueError):
         return None
-    # One text has one form: base64 with stray bits at its end would be a second one.
+    # A text has exactly one encoding: base64 with stray bits at its end is refused.
     return text if base64.b64encode(data).decode() == inner else None
 
 

@@ -1,5 +1,5 @@
-"""What a server of the stateless revision wants to know before it answers: its questions as requests to a client with
-a session, and the answers as the server takes them. Pure.
+"""`input_required` results of modern servers, converted for legacy clients: each input request becomes a server
+request, the client's responses go into a retry of the call. Pure.
 
 MCP 2026-07-28 basic/patterns/mrtr; MCP 2025-11-25 client/elicitation, client/sampling, client/roots.
 """
@@ -14,8 +14,7 @@ from longshore.gateway.wire.envelope import MessageId
 from longshore.gateway.wire.introduction import Capabilities
 from longshore.shared.errors import InputMissing, MissingCapability, UpstreamDown
 
-MAX_REQUESTS = 16          # of one round
-METHODS = frozenset({"tools/call", "prompts/get", "resources/read"})   # that may ask, as the revision has it
+_MAX_REQUESTS = 16           # in one result
 _RESULT_TYPE = b'"input_required"'
 _MODES_SINCE = "2025-11-25"
 _MALFORMED = "the upstream server asks for input in a way that cannot be understood"
@@ -23,18 +22,18 @@ _MALFORMED = "the upstream server asks for input in a way that cannot be underst
 
 @dataclass(frozen=True, slots=True)
 class InputRequest:
-    """One request of the server's to the client."""
+    """Input request: elicitation, sampling or roots."""
 
     method: str
     params: jsonrpc.RawMap
 
     @property
     def is_url(self) -> bool:
-        """Whether it sends the user to a page instead of showing a form."""
+        """True for elicitation in URL mode, which sends the user to a page."""
         return self.method == "elicitation/create" and bytes(self.params.get("mode", b"")) == b'"url"'
 
     def required_capability(self) -> Capabilities:
-        """The capability that the client must have declared."""
+        """Return the capability that the client must have declared."""
         if self.method == "elicitation/create":
             return {"elicitation": {"url": {}} if self.is_url else {"form": {}}}
         if self.method == "roots/list":
@@ -44,16 +43,16 @@ class InputRequest:
 
 @dataclass(frozen=True, slots=True)
 class InputRequired:
-    """What one answer of the server's wants. Without questions it wants to be asked again."""
+    """Decoded `input_required` result. Without requests the call is simply retried."""
 
-    requests: dict[str, InputRequest]       # by the server's own keys
-    state: msgspec.Raw | None            # to be given back as it is
+    requests: dict[str, InputRequest]    # by the server's keys
+    state: msgspec.Raw | None            # `requestState`, returned to the server unchanged
 
     def check(self, declared: Capabilities) -> None:
-        """Raise MissingCapability for what a client cannot be asked that declared this."""
+        """Raise MissingCapability if the requests need more than the client has declared."""
         lacking: Capabilities = {}
-        for question in self.requests.values():
-            for name, parts in question.required_capability().items():
+        for request in self.requests.values():
+            for name, parts in request.required_capability().items():
                 if name not in declared or not parts.keys() <= declared[name].keys():
                     lacking.setdefault(name, {}).update(parts)
         if lacking:
@@ -70,18 +69,18 @@ class _Result(msgspec.Struct):
     state: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw, name="requestState")
 
 
-class _Answer(msgspec.Struct):
+class _Response(msgspec.Struct):
     result: dict[str, msgspec.Raw] | None = None
     error: Any = None
 
 
 _results = msgspec.json.Decoder(_Result)
-_answers = msgspec.json.Decoder(_Answer)
+_responses = msgspec.json.Decoder(_Response)
 
 
 def parse(response: bytes) -> InputRequired | None:
-    """What the server's response wants, None for one that answers. Raises UpstreamDown for questions that no client
-    of the session era has an answer to."""
+    """Parse an `input_required` response; None for any other. Raises UpstreamDown for input requests that legacy
+    clients do not have."""
     if _RESULT_TYPE not in response:
         return None
     result = jsonrpc.open_object(response).get("result")
@@ -91,63 +90,64 @@ def parse(response: bytes) -> InputRequired | None:
         found = _results.decode(result)
     except msgspec.DecodeError:
         raise UpstreamDown(_MALFORMED) from None
-    questions = {
+    requests = {
         key: InputRequest(one.method, jsonrpc.open_object(one.params)) for key, one in (found.requests or {}).items()
     }
     state = msgspec.Raw(bytes(found.state)) if bytes(found.state) else None
-    if not questions and state is None:
+    if not requests and state is None:
         raise UpstreamDown(_MALFORMED)
-    if len(questions) > MAX_REQUESTS:
-        raise UpstreamDown(f"the upstream server asks more than {MAX_REQUESTS} questions at once")
-    if any(question.method not in _LEGACY_METHODS for question in questions.values()):
+    if len(requests) > _MAX_REQUESTS:
+        raise UpstreamDown(f"the upstream server asks more than {_MAX_REQUESTS} questions at once")
+    if any(request.method not in _LEGACY_METHODS for request in requests.values()):
         raise UpstreamDown("the upstream server asks for something that clients with a session do not have")
-    return InputRequired(questions, state)
+    return InputRequired(requests, state)
 
 
 _LEGACY_METHODS = frozenset({"elicitation/create", "sampling/createMessage", "roots/list"})
 
 
-def legacy_request(question: InputRequest, message_id: str, protocol: str) -> bytes:
-    """The question as a request of the session era's, under an id of the gateway's own."""
-    params = dict(question.params)
-    if question.is_url:
-        params["elicitationId"] = jsonrpc.raw(message_id)    # which this revision no longer has
-    elif question.method == "elicitation/create" and protocol < _MODES_SINCE:
+def legacy_request(request: InputRequest, message_id: str, protocol: str) -> bytes:
+    """Convert an input request into a legacy server request, under an id of the gateway's own."""
+    params = dict(request.params)
+    if request.is_url:
+        params["elicitationId"] = jsonrpc.raw(message_id)    # the modern revision has no such field
+    elif request.method == "elicitation/create" and protocol < _MODES_SINCE:
         params.pop("mode", None)
-    message = {"jsonrpc": jsonrpc.raw("2.0"), "id": jsonrpc.raw(message_id), "method": jsonrpc.raw(question.method)}
+    message = {"jsonrpc": jsonrpc.raw("2.0"), "id": jsonrpc.raw(message_id), "method": jsonrpc.raw(request.method)}
     return jsonrpc.close_object(message | ({"params": jsonrpc.raw(params)} if params else {}))
 
 
 def elicitation_complete(message_id: str) -> bytes:
-    """The notification that what a URL led to is done (MCP 2025-11-25 client/elicitation §Completion Notifications)."""
+    """Build the notification that an elicitation by URL is complete
+    (MCP 2025-11-25 client/elicitation §Completion Notifications)."""
     return _notification("notifications/elicitation/complete", {"elicitationId": message_id})
 
 
 def cancelled(message_id: str, reason: str) -> bytes:
-    """The notification that a question needs no answer any more."""
+    """Build the notification that cancels a server request."""
     return _notification("notifications/cancelled", {"requestId": message_id, "reason": reason})
 
 
-def input_response(question: InputRequest, response: bytes) -> msgspec.Raw:
-    """What the server is told of the client's response. Raises InputMissing where it is no answer."""
+def input_response(request: InputRequest, response: bytes) -> msgspec.Raw:
+    """Convert the client's JSON-RPC response into an entry of `inputResponses`. Raises InputMissing for an error."""
     try:
-        said = _answers.decode(response)
+        decoded = _responses.decode(response)
     except msgspec.DecodeError:
-        said = _Answer()
-    if said.result is not None:
-        return jsonrpc.raw(said.result)
-    reason = said.error.get("message") if isinstance(said.error, dict) else None
+        decoded = _Response()
+    if decoded.result is not None:
+        return jsonrpc.raw(decoded.result)
+    reason = decoded.error.get("message") if isinstance(decoded.error, dict) else None
     words = f": {reason[:500]}" if isinstance(reason, str) and reason else ""
-    raise InputMissing(f"the client gave no answer to {question.method}, which the server needs{words}")
+    raise InputMissing(f"the client gave no answer to {request.method}, which the server needs{words}")
 
 
-def is_accepted(said: msgspec.Raw) -> bool:
-    """Whether this answer to an elicitation is that the user agreed."""
-    return bytes(jsonrpc.open_object(said).get("action", b"")) == b'"accept"'
+def is_accepted(result: msgspec.Raw) -> bool:
+    """True if this elicitation result says that the user accepted."""
+    return bytes(jsonrpc.open_object(result).get("action", b"")) == b'"accept"'
 
 
 def without_retry_fields(body: bytes) -> bytes:
-    """The request as a client of the session era may send it, which never says what it was not asked."""
+    """Remove the retry fields from a legacy client's request: that revision does not have them."""
     if b"inputResponses" not in body and b"requestState" not in body:
         return body
     message = jsonrpc.open_object(body)
@@ -160,7 +160,7 @@ _RETRY_FIELDS = ("inputResponses", "requestState")
 
 
 def retry(body: bytes, message_id: MessageId, required: InputRequired, answers: dict[str, msgspec.Raw]) -> bytes:
-    """The request `body` once more under another id, with the answers to what was `asked`, and its state."""
+    """Build the retry of `body` under another id, with the input responses and the server's `requestState`."""
     message = jsonrpc.open_object(body)
     params = jsonrpc.open_object(message["params"])
     for name in _RETRY_FIELDS:

@@ -1,8 +1,7 @@
-"""What a client with a session said of itself at `initialize`, as a server of the stateless revision is told it each
-time. Pure.
+"""Converts a legacy client's `initialize` parameters into the client info and capabilities of modern requests. Pure.
 
-MCP 2026-07-28 basic §_meta; MCP 2025-11-25 client/elicitation §Capabilities. What a client of an older revision
-declares counts as far as that revision has it.
+MCP 2026-07-28 basic §_meta; MCP 2025-11-25 client/elicitation §Capabilities. Capabilities that the client's revision
+does not define are ignored.
 """
 
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-_MODES_SINCE = "2025-11-25"   # of elicitation, and with tools in sampling
-# Of what a client declares beside elicitation, sampling and roots, what needs nothing but what passes through anyway.
+_MODES_SINCE = "2025-11-25"  # elicitation modes, and tools in sampling
+# Extensions that work unchanged, since their messages are passed through anyway.
 _PASSED_EXTENSIONS = frozenset({"io.modelcontextprotocol/ui"})
 _EMPTY = msgspec.Raw(b"{}")
 
@@ -37,40 +36,39 @@ _capabilities = msgspec.json.Decoder(_Capabilities)
 
 @dataclass(frozen=True, slots=True)
 class DeclaredClient:
-    """Who a client is and what it can do."""
+    """Client info and capabilities that a client declared at `initialize`."""
 
-    info: msgspec.Raw        # b"" when it did not say
-    capabilities: Capabilities   # in the words of the stateless revision
+    info: msgspec.Raw            # `clientInfo`, b"" for none
+    capabilities: Capabilities   # in their modern form
 
 
 def parse_initialize(init_params: bytes, protocol: str, *, accepts_requests: bool) -> DeclaredClient:
-    """What the client of these `initialize` parameters is, in a session of the revision `protocol`.
+    """Convert the `initialize` parameters of a session of the revision `protocol`.
 
-    One that cannot be asked, for want of a stream, declares nothing that is asked of clients.
+    Without `accepts_requests` (the client has no stream), elicitation, sampling and roots are left out.
     """
     try:
         init = _inits.decode(init_params)
-        said = _capabilities.decode(init.capabilities)
+        declared = _capabilities.decode(init.capabilities)
     except msgspec.DecodeError:
         return DeclaredClient(msgspec.Raw(), {})
     found: Capabilities = {}
-    if said.experimental:
-        found["experimental"] = said.experimental
-    if passing := {name: value for name, value in (said.extensions or {}).items() if name in _PASSED_EXTENSIONS}:
-        found["extensions"] = passing
+    if declared.experimental:
+        found["experimental"] = declared.experimental
+    if passed := {name: value for name, value in (declared.extensions or {}).items() if name in _PASSED_EXTENSIONS}:
+        found["extensions"] = passed
     if accepts_requests:
-        found |= _input_capabilities(said, has_modes=protocol >= _MODES_SINCE)
+        found |= _input_capabilities(declared, has_modes=protocol >= _MODES_SINCE)
     return DeclaredClient(msgspec.Raw(bytes(init.client_info)), found)
 
 
-def _input_capabilities(said: _Capabilities, *, has_modes: bool) -> Capabilities:
+def _input_capabilities(declared: _Capabilities, *, has_modes: bool) -> Capabilities:
     found: Capabilities = {}
-    if said.elicitation is not None:
-        modes = {name: said.elicitation[name] for name in ("form", "url") if name in said.elicitation}
+    if declared.elicitation is not None:
+        modes = {name: declared.elicitation[name] for name in ("form", "url") if name in declared.elicitation}
         found["elicitation"] = modes if has_modes and modes else {"form": {}}
-    if said.sampling is not None:
-        found["sampling"] = said.sampling if has_modes else {}
-    if said.roots is not None:
-        found["roots"] = {}          # that the list changes is nothing that the stateless revision has
+    if declared.sampling is not None:
+        found["sampling"] = declared.sampling if has_modes else {}
+    if declared.roots is not None:
+        found["roots"] = {}          # the modern revision has no notification that roots changed
     return found
-

@@ -1,6 +1,6 @@
-"""JSON-RPC answers that the gateway writes itself, and surgery on answers of an upstream. Pure.
+"""Builds JSON-RPC responses and edits those of an upstream. Pure.
 
-Surgery decodes one level at a time into `Raw`, so that all that is not touched keeps its bytes and order.
+Edits decode one level at a time into `Raw`: whatever is not changed keeps its bytes and order.
 """
 
 from typing import Any
@@ -17,32 +17,32 @@ _encode = msgspec.json.Encoder().encode
 
 
 def result(request_id: MessageId, value: Any) -> bytes:
-    """A response with a result; `value` may hold `Raw` parts."""
+    """Build a response with a result; `value` may hold `Raw` parts."""
     return _encode({"jsonrpc": "2.0", "id": request_id, "result": value})
 
 
 def error(request_id: MessageId, err: LongshoreError, *, code: int | None = None) -> bytes:
-    """A response with an error of the family; `data.reason` is the stable, machine-readable part. `code` is
-    another than the error's own, where a revision has another."""
+    """Build an error response; `data.reason` is the stable, machine-readable part. `code` replaces the error's own
+    where a revision defines another."""
     code = err.code if code is None else code
     body = {"code": code, "message": str(err), "data": {"reason": err.reason, **err.details}}
     return _encode({"jsonrpc": "2.0", "id": request_id, "error": body})
 
 
 def tool_failure(err: LongshoreError) -> dict[str, Any]:
-    """A tool's result with `isError: true`, which the model reads and can correct
+    """Build a tool result with `isError: true`, which the model reads and can correct
     (MCP 2025-11-25 server/tools §Error Handling)."""
     content = [{"type": "text", "text": str(err)}]
     return {"content": content, "isError": True, "_meta": {"longshore/reason": err.reason}}
 
 
 def raw(value: Any) -> msgspec.Raw:
-    """`value` encoded, to put into a `RawMap`."""
+    """Encode `value` for a `RawMap`."""
     return msgspec.Raw(_encode(value))
 
 
 def open_object(data: msgspec.Raw | bytes) -> RawMap:
-    """One level of an upstream's JSON object. Raises UpstreamDown when it is none."""
+    """Decode one level of a JSON object from an upstream. Raises UpstreamDown if it is not an object."""
     try:
         return _map.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -50,7 +50,7 @@ def open_object(data: msgspec.Raw | bytes) -> RawMap:
 
 
 def close_object(parts: RawMap) -> bytes:
-    """The object again."""
+    """Encode an object that `open_object` has decoded."""
     return _encode(parts)
 
 
@@ -63,27 +63,25 @@ _head = msgspec.json.Decoder(_Head)
 
 
 def is_notification(data: bytes) -> bool:
-    """Whether `data` is a message that nobody answers."""
-    try:
-        head = _head.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
+    """True if `data` is a notification."""
+    head = _decode_head(data)
     return isinstance(head.method, str) and head.id is msgspec.UNSET
 
 
 def is_request(data: bytes) -> bool:
-    """Whether `data` is a message that wants an answer."""
-    try:
-        head = _head.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
+    """True if `data` is a request."""
+    head = _decode_head(data)
     return isinstance(head.method, str) and head.id is not msgspec.UNSET
 
 
 def is_response_to(data: bytes, request_id: MessageId) -> bool:
-    """Whether `data` is the response to the request of this id."""
-    try:
-        head = _head.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
+    """True if `data` is the response to the request of this id."""
+    head = _decode_head(data)
     return head.method is None and type(head.id) is type(request_id) and bool(head.id == request_id)
+
+
+def _decode_head(data: bytes) -> _Head:
+    try:
+        return _head.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _Head()       # neither method nor id: of no kind

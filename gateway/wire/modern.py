@@ -1,4 +1,4 @@
-"""The stateless revision on the wire: its `_meta` keys, the headers that mirror a body, and their check. Pure.
+"""Modern requests: `_meta` keys, the headers that mirror the body, and their validation. Pure.
 
 MCP 2026-07-28 basic §_meta and basic/transports/streamable-http §Server Validation.
 """
@@ -12,9 +12,12 @@ from multidict import MultiMapping
 from longshore.gateway.wire import header_values, jsonrpc
 from longshore.gateway.wire.envelope import LEGACY_VERSIONS, Envelope, Kind
 from longshore.shared.errors import BadRequest, HeaderMismatch, InvalidParams, UnsupportedVersion
+from longshore.shared.version import OWN_INFO
 
 VERSION = "2026-07-28"
 SUPPORTED = (VERSION,)
+INPUT_METHODS = frozenset({"tools/call", "prompts/get", "resources/read"})   # that may return `input_required`
+LOG_LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")   # of both eras
 
 PROTOCOL_KEY = "io.modelcontextprotocol/protocolVersion"
 CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities"
@@ -32,6 +35,8 @@ _MIRRORED_HEADERS = (VERSION_HEADER, METHOD_HEADER, NAME_HEADER)
 HEADER_MISMATCH = -32020
 MISSING_CAPABILITY = -32021
 UNSUPPORTED_VERSION = -32022
+
+OWN_META = {PROTOCOL_KEY: VERSION, CAPABILITIES_KEY: {}, CLIENT_INFO_KEY: OWN_INFO}   # of the gateway's own requests
 
 _LAST_LEGACY = max(LEGACY_VERSIONS)
 
@@ -55,32 +60,32 @@ _requests = msgspec.json.Decoder(_Request)
 
 @dataclass(frozen=True, slots=True)
 class ModernRequest:
-    """What the `_meta` of a request says about its hop."""
+    """Validated `_meta` and standard headers of a modern request."""
 
     capabilities: msgspec.Raw    # of the client, an object
-    workspace: str               # "" when it names none
-    mirrored_headers: dict[str, str]      # the headers that mirror the body whatever it asks for, as they came
+    workspace: str               # "" for none
+    mirrored_headers: dict[str, str]    # `MCP-Protocol-Version`, `Mcp-Method` and `Mcp-Name` as received
 
 
 def is_modern(envelope: Envelope, version_header: str | None) -> bool:
-    """Whether a message is of the stateless revision, or of a later one."""
+    """True if a message is of the modern revision or a later one."""
     if version_header is not None and is_modern_version(version_header):
         return True
     return envelope.has_modern_meta or envelope.method == "server/discover"
 
 
 def is_modern_version(version: str) -> bool:
-    """Whether `version` is of the stateless era: later than all that begin with `initialize`."""
+    """True if `version` is later than all legacy revisions."""
     return version not in LEGACY_VERSIONS and version > _LAST_LEGACY
 
 
 def declared_capabilities(body: bytes) -> bytes:
-    """The capabilities that a checked request says its client has."""
+    """Return the client capabilities in the `_meta` of a validated request."""
     return bytes(_meta_of(body).capabilities)
 
 
 def without_workspace(body: bytes) -> bytes:
-    """A request without the key that is for this gateway alone."""
+    """Remove the workspace key, which is meant for this gateway only."""
     message = jsonrpc.open_object(body)
     params = jsonrpc.open_object(message["params"])
     meta = jsonrpc.open_object(params["_meta"])
@@ -91,14 +96,14 @@ def without_workspace(body: bytes) -> bytes:
 
 
 def name_of(method: str, params: Envelope) -> str:
-    """What `Mcp-Name` says for a message, "" for none."""
-    if method in ("tools/call", "prompts/get"):
-        return params.name
-    return params.uri if method == "resources/read" else ""
+    """Return the value of `Mcp-Name` for a message, "" for none."""
+    if method not in INPUT_METHODS:
+        return ""
+    return params.uri if method == "resources/read" else params.name
 
 
 def request_headers(method: str, *, name: str = "") -> dict[str, str]:
-    """The headers that mirror any request: `name` is `params.name` or `params.uri` where `Mcp-Name` carries it."""
+    """Build the standard headers of a modern request; `name` is the value of `Mcp-Name`."""
     headers = {VERSION_HEADER: VERSION, METHOD_HEADER: header_values.encode(method)}
     if name:
         headers[NAME_HEADER] = header_values.encode(name)
@@ -106,10 +111,10 @@ def request_headers(method: str, *, name: str = "") -> dict[str, str]:
 
 
 def parse_request(envelope: Envelope, body: bytes, headers: MultiMapping[str]) -> ModernRequest:
-    """What a modern message says of itself, checked in the order that the revision has.
+    """Validate a modern message in the order that the revision prescribes.
 
-    Raises InvalidParams without the required `_meta` keys, HeaderMismatch when the headers say other than the
-    body, UnsupportedVersion, and BadRequest for a response, which no client sends in this revision.
+    Raises InvalidParams without the required `_meta` keys, HeaderMismatch if headers and body differ,
+    UnsupportedVersion, and BadRequest for a response, which no modern client sends.
     """
     if envelope.kind is Kind.RESPONSE:
         raise BadRequest("this revision has no responses from clients; send the request again with inputResponses")
@@ -122,7 +127,7 @@ def parse_request(envelope: Envelope, body: bytes, headers: MultiMapping[str]) -
         raise HeaderMismatch(f"the header {VERSION_HEADER} and {PROTOCOL_KEY} of the body differ")
     if header_values.decode(mirrors.get(METHOD_HEADER, "")) != envelope.method:
         raise HeaderMismatch(f"the header {METHOD_HEADER} and the method of the body differ")
-    if envelope.method in _NAMED and header_values.decode(mirrors.get(NAME_HEADER, "")) != name_of(
+    if envelope.method in INPUT_METHODS and header_values.decode(mirrors.get(NAME_HEADER, "")) != name_of(
         envelope.method, envelope
     ):
         raise HeaderMismatch(f"the header {NAME_HEADER} and the name or uri of the body differ")
@@ -133,8 +138,6 @@ def parse_request(envelope: Envelope, body: bytes, headers: MultiMapping[str]) -
         raise InvalidParams(f"{WORKSPACE_KEY} must be a string")
     return ModernRequest(meta.capabilities, meta.workspace or "", mirrors)
 
-
-_NAMED = frozenset({"tools/call", "prompts/get", "resources/read"})
 
 
 def _meta_of(body: bytes) -> _Meta:
@@ -156,7 +159,7 @@ def _check_version(version: str) -> None:
 
 
 def _mirrored_headers(headers: MultiMapping[str]) -> dict[str, str]:
-    """The mirroring headers. One that is there twice would be read two ways."""
+    """Collect the standard headers. A duplicate is refused, since two readers may take different ones."""
     found: dict[str, str] = {}
     for name in _MIRRORED_HEADERS:
         values = headers.getall(name, ())

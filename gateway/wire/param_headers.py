@@ -1,4 +1,4 @@
-"""`Mcp-Param-*`: tool arguments that a tool's schema wants mirrored in headers (`x-mcp-header`). Pure.
+"""`Mcp-Param-*` headers: tool arguments that a tool's schema declares as mirrored (`x-mcp-header`). Pure.
 
 MCP 2026-07-28 server/tools and basic/transports/streamable-http §Custom Headers.
 """
@@ -17,7 +17,7 @@ PREFIX = "Mcp-Param-"
 KEY = "x-mcp-header"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TYPES = frozenset({"string", "integer", "boolean"})
-# Where JSON Schema 2020-12 holds further schemas, beside `properties`: an annotation there cannot be reached.
+# Keywords of JSON Schema 2020-12 that hold subschemas, besides `properties`. A declaration there is an error.
 _ONE = ("items", "contains", "additionalProperties", "unevaluatedItems", "unevaluatedProperties", "propertyNames",
         "not", "if", "then", "else", "contentSchema")
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
@@ -26,7 +26,7 @@ _MAPS = ("patternProperties", "dependentSchemas", "$defs", "definitions")
 
 @dataclass(frozen=True, slots=True)
 class MirroredArgument:
-    """One argument that travels in a header too."""
+    """Tool argument that is mirrored in a header."""
 
     path: tuple[str, ...]    # the properties that lead to it
     header: str              # the whole name
@@ -34,8 +34,8 @@ class MirroredArgument:
 
 
 def mirrored_arguments(schema: Any) -> list[MirroredArgument] | None:
-    """The arguments that `schema`, a tool's `inputSchema`, wants mirrored; None when it breaks a rule, and clients
-    must not use the tool."""
+    """Read the mirrored arguments from a tool's `inputSchema`; None if a declaration is malformed, since clients must
+    not use such a tool."""
     found: list[MirroredArgument] = []
     seen: set[str] = set()
     for path, node in subschemas(schema):
@@ -52,7 +52,7 @@ def mirrored_arguments(schema: Any) -> list[MirroredArgument] | None:
 
 
 def headers_of(mirrored: Iterable[MirroredArgument], arguments: Mapping[str, Any]) -> dict[str, str]:
-    """The headers of a call with these arguments; none for one that is absent, null or no scalar."""
+    """Build the headers of a call with these arguments; none for an argument that is absent, null or not a scalar."""
     headers = {}
     for one in mirrored:
         text = _text(_argument_at(arguments, one.path))
@@ -62,9 +62,9 @@ def headers_of(mirrored: Iterable[MirroredArgument], arguments: Mapping[str, Any
 
 
 def check(mirrored: Iterable[MirroredArgument], arguments: Mapping[str, Any], headers: MultiMapping[str]) -> None:
-    """Raise HeaderMismatch unless the headers say what the arguments do: each that is given is there once and the
-    same, and no other is there (MCP 2026-07-28 basic/transports/streamable-http §Server Behavior for Custom Headers).
-    """
+    """Raise HeaderMismatch unless headers and arguments agree: each given argument has exactly one header with the
+    same value, and no other has one (MCP 2026-07-28 basic/transports/streamable-http §Server Behavior for Custom
+    Headers)."""
     for one in mirrored:
         values, value = headers.getall(one.header, ()), _argument_at(arguments, one.path)
         expected = _text(value)
@@ -82,7 +82,7 @@ def check(mirrored: Iterable[MirroredArgument], arguments: Mapping[str, Any], he
 
 
 def _is_number(said: str, value: Any) -> bool:
-    """Whether the text means the same whole number, as `42.0` and 42 do."""
+    """True if the text is the same whole number, as `42.0` and 42 are."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not (found := _DECIMAL.fullmatch(said)):
         return False
     try:
@@ -114,7 +114,7 @@ def _text(value: Any) -> str | None:
 
 
 def subschemas(schema: Any) -> Iterator[tuple[tuple[str, ...] | None, dict[str, Any]]]:
-    """Every schema in `schema` with the properties that lead to it, None where something else does."""
+    """Yield every schema in `schema` with its property path; None if it is reached through another keyword."""
     left: list[tuple[tuple[str, ...] | None, Any]] = [((), schema)]
     while left:
         path, node = left.pop()

@@ -1,4 +1,4 @@
-"""Progress notifications and the token that ties them to their request. Pure.
+"""Progress notifications and `progressToken`. Pure.
 
 MCP 2026-07-28 basic/utilities/progress.
 """
@@ -27,7 +27,7 @@ _request = msgspec.json.Decoder(_Request)
 
 
 def token_of(body: bytes) -> MessageId:
-    """The token under which a request wants to hear of its progress, None for none."""
+    """Return the `progressToken` of a request, None for none."""
     try:
         token = _request.decode(body).params.meta.token
     except msgspec.DecodeError:
@@ -36,8 +36,8 @@ def token_of(body: bytes) -> MessageId:
 
 
 def with_token(data: bytes, token: MessageId, new: MessageId) -> bytes | None:
-    """A notification as the client knows it that sent its request again with another token: None where it is about
-    the progress of a request that wants to hear of none."""
+    """Replace the token in a progress notification by that of the client's retry; other messages stay unchanged.
+    None if the retry has no token, and so expects no progress."""
     if token == new or b"notifications/progress" not in data:
         return data
     message = jsonrpc.open_object(data)

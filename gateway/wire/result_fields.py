@@ -1,4 +1,4 @@
-"""What the stateless revision adds to a result: its type, how long it may be kept, and who made it. Pure.
+"""Fields that the modern revision adds to a result: `resultType`, caching, and `serverInfo` in `_meta`. Pure.
 
 MCP 2026-07-28 basic §ResultType and server/utilities/caching.
 """
@@ -8,29 +8,27 @@ from typing import Any
 import msgspec
 
 from longshore.gateway.wire import jsonrpc
-from longshore.gateway.wire.modern import SERVER_INFO_KEY
-from longshore.shared.version import running_version
+from longshore.gateway.wire.modern import SERVER_INFO_KEY, VERSION
+from longshore.shared.version import OWN_INFO
 
 CACHEABLE = frozenset({
     "server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read",
 })
-_OURS = {"name": "longshore", "version": running_version()}
 _PRIVATE = {"ttlMs": 0, "cacheScope": "private"}
 
 
 def modern_fields(method: str) -> dict[str, Any]:
-    """The fields of a result to `method` that is the gateway's own or has something of a caller in it."""
+    """Build the fields of a result to `method`; a cacheable one is marked as private and never fresh."""
     return {"resultType": "complete", **(_PRIVATE if method in CACHEABLE else {})}
 
 
 def own_result(method: str, value: dict[str, Any]) -> dict[str, Any]:
-    """The result `value` to `method`, which the gateway made all by itself and says so."""
-    return {**modern_fields(method), **value, "_meta": {SERVER_INFO_KEY: _OURS, **value.get("_meta", {})}}
+    """Build the result `value` to `method` as one of the gateway's own, with its `serverInfo`."""
+    return {**modern_fields(method), **value, "_meta": {SERVER_INFO_KEY: OWN_INFO, **value.get("_meta", {})}}
 
 
 def to_modern(result: jsonrpc.RawMap, method: str, server_info: bytes = b"") -> jsonrpc.RawMap:
-    """A result of a server of the session era, as one of this revision; `server_info` is what the server said of
-    itself, b"" for nothing."""
+    """Convert the result of a legacy server; `server_info` is its `serverInfo` as JSON, b"" for none."""
     kept = {name: jsonrpc.raw(value) for name, value in modern_fields(method).items()} | {
         name: value for name, value in result.items() if name not in _MODERN_FIELDS
     }
@@ -44,15 +42,15 @@ _MODERN_FIELDS = frozenset({"resultType", *_PRIVATE})
 
 
 def as_private(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
-    """`result` with something of a caller put in: kept by nobody else, and not beyond the next look."""
+    """Mark a result that holds something of one caller as private and not to be cached."""
     return result | {name: jsonrpc.raw(value) for name, value in _PRIVATE.items()}
 
 
 def discover_result(initialized: jsonrpc.RawMap, *, has_subscriptions: bool) -> dict[str, Any]:
-    """The result of `server/discover` for a server whose `initialize` result this is.
+    """Convert the `initialize` result of a legacy server into a `server/discover` result.
 
-    Without tasks, which have no meaning over a bridge, and where nobody `tells` of changes, without subscriptions and
-    notices of changed lists.
+    The tasks capability is removed, since tasks do not work across eras. Without `has_subscriptions`, so are
+    subscriptions and notifications of changed lists.
     """
     found = jsonrpc.open_object(initialized.get("capabilities", jsonrpc.raw({})))
     found.pop("tasks", None)
@@ -60,12 +58,12 @@ def discover_result(initialized: jsonrpc.RawMap, *, has_subscriptions: bool) -> 
         if name in found and not has_subscriptions:
             flags = jsonrpc.open_object(found[name]).items()
             found[name] = jsonrpc.raw({key: value for key, value in flags if key not in _SUBSCRIPTION_FLAGS})
-    said = {**modern_fields("server/discover"), "supportedVersions": ["2026-07-28"], "capabilities": found}
+    result = {**modern_fields("server/discover"), "supportedVersions": [VERSION], "capabilities": found}
     if "instructions" in initialized:
-        said["instructions"] = initialized["instructions"]
+        result["instructions"] = initialized["instructions"]
     if "serverInfo" in initialized:
-        said["_meta"] = {SERVER_INFO_KEY: initialized["serverInfo"]}
-    return said
+        result["_meta"] = {SERVER_INFO_KEY: initialized["serverInfo"]}
+    return result
 
 
 _SUBSCRIPTION_FLAGS = frozenset({"listChanged", "subscribe"})

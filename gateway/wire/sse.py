@@ -1,4 +1,4 @@
-"""Server-sent events: an incremental parser that keeps each event's own bytes. Pure.
+"""Server-sent events: incremental parser that keeps each event's own bytes, and encoder. Pure.
 
 Source: WHATWG HTML §9.2.6; lines end in LF, CRLF or CR, an event ends at a blank line.
 """
@@ -16,13 +16,13 @@ _EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event as it came (`source`, blank line included) and its joined data lines."""
+    """Event as received (`source`, blank line included) and its joined data lines."""
 
     source: bytes
     data: bytes
 
     def with_data(self, data: bytes) -> bytes:
-        """The event with other data, its comments, id, type and retry kept."""
+        """Replace the data of the event; comments, id, type and retry are kept."""
         kept = [line for line in self.source.splitlines() if line and not _is_data(line)]
         return b"".join(line + b"\n" for line in kept) + _data_lines(data) + b"\n"
 
@@ -36,7 +36,7 @@ class Parser:
         self._searched = 0
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
-        """The events that `chunk` completes. Raises UpstreamDown when one grows past the limit."""
+        """Yield the events that `chunk` completes. Raises UpstreamDown if one exceeds the limit."""
         self._buffer += chunk
         while (end := self._event_end()) is not None:
             source = bytes(self._buffer[:end])
@@ -48,7 +48,7 @@ class Parser:
             raise UpstreamDown(f"the upstream server sent an event of more than {self._max_event_bytes} bytes")
 
     def rest(self) -> bytes:
-        """What came after the last complete event."""
+        """Return the bytes after the last complete event."""
         return bytes(self._buffer)
 
     def _event_end(self) -> int | None:
@@ -63,12 +63,12 @@ class Parser:
 
 
 def event(data: bytes) -> bytes:
-    """A message event that carries `data`."""
+    """Encode a message event with `data`."""
     return b"event: message\n" + _data_lines(data) + b"\n"
 
 
 def id_of(source: bytes, before: str) -> str:
-    """The last event id once this event has come; `before` where it names none that a header could carry."""
+    """Return the last event id after this event; `before` if the event has no id that fits into a header."""
     for line in source.splitlines():
         if line == b"id" or line.startswith(b"id:"):
             value = line[3:].removeprefix(b" ")
@@ -78,7 +78,7 @@ def id_of(source: bytes, before: str) -> str:
 
 
 def retry_of(source: bytes) -> int | None:
-    """The time in ms before the stream may be asked for again, where the event names one."""
+    """Return the reconnection time of the event in ms, None for none."""
     for line in source.splitlines():
         if line.startswith(b"retry:") and (value := line[6:].strip()).isdigit() and len(value) < 10:
             return int(value)
@@ -94,7 +94,7 @@ def _data_of(source: bytes) -> bytes:
 
 
 def _data_lines(data: bytes) -> bytes:
-    """One field a line: JSON that an upstream laid out over several lines must not break the event."""
+    """Encode one field per line: JSON with line breaks must not end the event."""
     lines = data.splitlines() or [b""]
     if data.endswith((b"\n", b"\r")):
         lines.append(b"")

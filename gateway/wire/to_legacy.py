@@ -1,4 +1,4 @@
-"""A message of the stateless revision for a server of the session era, and its answer on the way back. Pure."""
+"""Modern client, legacy server: converts requests to the legacy form and responses back. Pure."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from longshore.gateway.wire import inputs, jsonrpc, modern, result_fields, tool_lists, url_required
+from longshore.gateway.wire import jsonrpc, modern, result_fields, tool_lists, url_required
 from longshore.gateway.wire.envelope import MessageId
 from longshore.shared.errors import InvalidParams, MissingCapability, NotFound
 
-# Of the session era alone, or of this revision alone: a server of the other knows nothing of it.
+# Methods that modern clients do not have, or that cannot be converted.
 LEGACY_ONLY_METHODS = frozenset({
     "initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe",
     "tasks/get", "tasks/result", "tasks/list", "tasks/cancel",
@@ -18,28 +18,25 @@ LEGACY_ONLY_METHODS = frozenset({
 _HOP_META = (
     modern.PROTOCOL_KEY, modern.CAPABILITIES_KEY, modern.CLIENT_INFO_KEY, modern.LOG_LEVEL_KEY, modern.WORKSPACE_KEY,
 )
-_LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 
 
 @dataclass(frozen=True, slots=True)
 class TranslationContext:
-    """What an answer is translated with."""
+    """Facts that the conversion of a response needs."""
 
-    server_info: bytes = b""     # JSON, what the server said of itself
-    accepts_urls: bool = False     # the client opens pages
+    server_info: bytes = b""     # the server's `serverInfo` as JSON
+    accepts_urls: bool = False   # the client accepts elicitation in URL mode
 
 
 NO_CONTEXT = TranslationContext()
 
 
 class SideMessage(Enum):
-    """What to do with a message that is not the answer."""
+    """Treatment of a message that the server sends before its response."""
 
     FORWARD = "forward"
     DROP = "drop"
-    REQUEST = "ask"                  # a request of the server's: it waits for an answer
-
-
+    REQUEST = "request"          # a server request, which needs a response
 
 class _Log(msgspec.Struct):
     level: Any = None
@@ -55,7 +52,7 @@ _message = msgspec.json.Decoder(_Message)
 
 
 def request(body: bytes, message_id: MessageId) -> bytes:
-    """The message under another id, which no other caller of the same session has, without the keys of its hop."""
+    """Convert a modern request: another id, unique in the upstream session, and no modern `_meta` keys."""
     message = jsonrpc.open_object(body)
     params = jsonrpc.open_object(message["params"])
     meta = jsonrpc.open_object(params["_meta"])
@@ -70,26 +67,26 @@ def request(body: bytes, message_id: MessageId) -> bytes:
 
 
 def log_level(body: bytes) -> str:
-    """The log level that the message asks for, "" for none."""
+    """Return the log level that a modern request sets, "" for none. Raises InvalidParams for an unknown level."""
     level = jsonrpc.open_object(jsonrpc.open_object(jsonrpc.open_object(body)["params"])["_meta"]).get(
         modern.LOG_LEVEL_KEY, msgspec.Raw(b'""')
     )
     named = level and msgspec.json.decode(level)
-    if named == "" or named in _LEVELS:
+    if named == "" or named in modern.LOG_LEVELS:
         return str(named)
-    raise InvalidParams(f"{modern.LOG_LEVEL_KEY} must be one of {', '.join(_LEVELS)}")
+    raise InvalidParams(f"{modern.LOG_LEVEL_KEY} must be one of {', '.join(modern.LOG_LEVELS)}")
 
 
 def covers_level(level: str, required: str) -> bool:
-    """Whether a session of this level, "" for none, says all that is wanted."""
-    return level != "" and _LEVELS.index(level) <= _LEVELS.index(required)
+    """True if a session with this log level, "" for none, emits all messages of the required level."""
+    return level != "" and modern.LOG_LEVELS.index(level) <= modern.LOG_LEVELS.index(required)
 
 
 def response(data: bytes, message_id: MessageId, method: str, context: TranslationContext = NO_CONTEXT) -> bytes:
-    """The server's answer, as one of the stateless revision to the request of this id.
+    """Convert a legacy server's response into a modern one with this id.
 
-    Where the server wants a page opened first, the client is asked to if it takes pages. Raises MissingCapability
-    if it does not.
+    The error -32042 becomes an `input_required` result with elicitation in URL mode. Raises MissingCapability if the
+    client does not accept that.
     """
     message = jsonrpc.open_object(data)
     message["id"] = jsonrpc.raw(message_id)
@@ -99,7 +96,7 @@ def response(data: bytes, message_id: MessageId, method: str, context: Translati
             result = tool_lists.without_broken_keys(result)
         message["result"] = jsonrpc.raw(result_fields.to_modern(result, method, context.server_info))
     elif "error" in message:
-        if method in inputs.METHODS and (asked := url_required.input_required(message["error"])) is not None:
+        if method in modern.INPUT_METHODS and (asked := url_required.input_required(message["error"])) is not None:
             if not context.accepts_urls:
                 raise MissingCapability({"elicitation": {"url": {}}})
             del message["error"]
@@ -115,18 +112,18 @@ def response(data: bytes, message_id: MessageId, method: str, context: Translati
 
 
 def side_message(data: bytes, level: str) -> SideMessage:
-    """What becomes of a message that the server sends while it answers. `level` is of the log messages that the
-    client wants, "" for none."""
+    """Classify a message that the server sends before its response. `level` is the log level that the client set, ""
+    for none."""
     try:
         message = _message.decode(data)
     except msgspec.DecodeError:
         return SideMessage.DROP
     if message.method is None:
-        return SideMessage.DROP                        # an answer to somebody else
+        return SideMessage.DROP                        # a response to another request
     if message.id is not msgspec.UNSET:
         return SideMessage.REQUEST
     if message.method == "notifications/message":
-        said = message.params.level if message.params is not None else None
-        wanted = level and said in _LEVELS and _LEVELS.index(said) >= _LEVELS.index(level)
-        return SideMessage.FORWARD if wanted else SideMessage.DROP
+        levels, found = modern.LOG_LEVELS, message.params.level if message.params is not None else None
+        is_enabled = level and found in levels and levels.index(found) >= levels.index(level)
+        return SideMessage.FORWARD if is_enabled else SideMessage.DROP
     return SideMessage.FORWARD if message.method == "notifications/progress" else SideMessage.DROP

@@ -1,4 +1,4 @@
-"""A message of the session era for a server of the stateless revision, and its answer on the way back. Pure.
+"""Legacy client, modern server: converts requests to the modern form and responses back. Pure.
 
 MCP 2026-07-28 basic §_meta and §ResultType, server/utilities/caching.
 """
@@ -16,7 +16,6 @@ _HOP_META = (modern.PROTOCOL_KEY, modern.CAPABILITIES_KEY, modern.CLIENT_INFO_KE
 _MODERN_FIELDS = ("resultType", "ttlMs", "cacheScope")
 _LAST = max(LEGACY_VERSIONS)
 _EMPTY = msgspec.Raw(b"{}")
-LEVELS = frozenset({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"})
 
 
 class _Init(msgspec.Struct):
@@ -38,18 +37,18 @@ _errors = msgspec.json.Decoder(_Error)
 
 
 def agreed_version(init_params: bytes) -> str:
-    """The revision of the session: the one that the client asked for, where it is one that has sessions."""
+    """Negotiate the revision of a session: the client's if it is a legacy one, else the last legacy revision."""
     try:
-        asked = _inits.decode(init_params).protocol
+        requested = _inits.decode(init_params).protocol
     except msgspec.DecodeError:
         return _LAST
-    return asked if isinstance(asked, str) and asked in LEGACY_VERSIONS else _LAST
+    return requested if isinstance(requested, str) and requested in LEGACY_VERSIONS else _LAST
 
 
 def request(body: bytes, client: DeclaredClient, *, log_level: str = "", traceparent: str = "") -> bytes:
-    """The request with all that a server of the stateless revision has to be told each time.
+    """Convert a legacy request: adds the `_meta` keys of the modern revision.
 
-    `traceparent` names the work under way, where it is traced and the client says nothing of a trace.
+    `traceparent` is that of the gateway's span; the client's own is kept if it sends one.
     """
     message = jsonrpc.open_object(body)
     params = jsonrpc.open_object(message.get("params", _EMPTY))
@@ -70,7 +69,7 @@ def request(body: bytes, client: DeclaredClient, *, log_level: str = "", tracepa
 
 
 def response(data: bytes, method: str) -> bytes:
-    """The server's answer as one of the session era. Raises UpstreamDown for a kind of result that it has not."""
+    """Convert a modern response. Raises UpstreamDown for a result type that the legacy revisions do not have."""
     message = jsonrpc.open_object(data)
     if "result" in message:
         message["result"] = jsonrpc.raw(_result(jsonrpc.open_object(message["result"]), method))
@@ -82,17 +81,17 @@ def response(data: bytes, method: str) -> bytes:
 
 
 def initialize_result(discovered: jsonrpc.RawMap, version: str) -> dict[str, Any]:
-    """The result of `initialize` for a server whose `server/discover` result this is.
+    """Convert a `server/discover` result into an `initialize` result.
 
-    Its notices of changed lists and subscriptions come on the session's standing stream.
+    Change notifications and subscriptions are delivered on the session's standing stream.
     """
     found = jsonrpc.open_object(discovered.get("capabilities", _EMPTY))
     meta = jsonrpc.open_object(discovered.get("_meta", _EMPTY))
     info = meta.get(modern.SERVER_INFO_KEY, discovered.get("serverInfo", jsonrpc.raw(_NAMELESS)))
-    said: dict[str, Any] = {"protocolVersion": version, "capabilities": found, "serverInfo": info}
+    result: dict[str, Any] = {"protocolVersion": version, "capabilities": found, "serverInfo": info}
     if "instructions" in discovered:
-        said["instructions"] = discovered["instructions"]
-    return said
+        result["instructions"] = discovered["instructions"]
+    return result
 
 
 _NAMELESS = {"name": "unnamed", "version": "0"}
@@ -113,7 +112,7 @@ def _result(result: jsonrpc.RawMap, method: str) -> jsonrpc.RawMap:
 
 
 def _error(data: msgspec.Raw, method: str) -> jsonrpc.RawMap:
-    """What stands in the response for an error: the same, with the code that the session era has for it."""
+    """Convert an error: another code, or for a tool call a result with `isError`. Empty if it stays unchanged."""
     try:
         error = _errors.decode(data)
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""What a list of tools says about headers, and the list as a client may have it. Pure.
+"""Tool lists: mirrored arguments in them, and removal of malformed `x-mcp-header` declarations. Pure.
 
 A client over HTTP must not use a tool whose `x-mcp-header` breaks a rule (MCP 2026-07-28 basic/transports/
 streamable-http §Schema Extension).
@@ -16,7 +16,7 @@ _KEY = param_headers.KEY.encode()
 
 
 class Tool(msgspec.Struct):
-    """A tool, as far as calling it needs."""
+    """Tool of a list, with its schemas."""
 
     name: str
     schema: Any = msgspec.field(default=None, name="inputSchema")
@@ -33,12 +33,12 @@ _entries = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def mirrored_arguments(tools: Iterable[Tool]) -> Iterator[tuple[str, list[MirroredArgument] | None]]:
-    """What each tool wants mirrored; None for one that clients must not use."""
+    """Pair each tool's name with its mirrored arguments; None for a tool that clients must not use."""
     return ((tool.name, param_headers.mirrored_arguments(tool.schema)) for tool in tools)
 
 
 def parse_page(result: bytes) -> list[Tool]:
-    """The tools of one page; none where it is malformed, which is for others to say."""
+    """Decode the tools of one page; none if it is malformed, which is reported elsewhere."""
     try:
         return _page.decode(result).tools
     except (msgspec.DecodeError, RecursionError):
@@ -46,13 +46,13 @@ def parse_page(result: bytes) -> list[Tool]:
 
 
 def without_broken_tools(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
-    """A page without the tools that a client must not use, which this gateway is to an upstream of the revision."""
+    """Remove the tools with malformed declarations from a page of a modern upstream."""
     return _replace_broken(result, lambda _entry, _tool: [])
 
 
 def without_broken_keys(result: jsonrpc.RawMap) -> jsonrpc.RawMap:
-    """A page of a server of the session era, to which the key means nothing: it goes where it breaks a rule, so that
-    clients of the revision may use the tool."""
+    """Remove malformed declarations from a page of a legacy server, to which they mean nothing: modern clients may
+    then use the tools."""
     return _replace_broken(result, lambda entry, tool: [_without_key(entry, tool)])
 
 

@@ -1,5 +1,4 @@
-"""-32042, with which a server of the session era has the user sent to a page before it takes a request: as the
-stateless revision, which has no such error, asks for it. Pure.
+"""Converts the legacy error -32042 (the user must open a page first) into a modern `input_required` result. Pure.
 
 MCP 2025-11-25 client/elicitation §URL Elicitation Required Error; MCP 2026-07-28 basic §Error Codes.
 """
@@ -9,11 +8,10 @@ from typing import Any
 
 import msgspec
 
-from longshore.gateway.wire import jsonrpc
+from longshore.gateway.wire.input_required import is_accepted
 
 CODE = -32042
-_KEY = "url "                # of a question, before the id that the server gave it
-_ACCEPTED = b'"accept"'
+_KEY = "url "                # prefix of a key in `inputRequests`, followed by the server's elicitation id
 
 
 class _Page(msgspec.Struct):
@@ -37,27 +35,24 @@ _datas = msgspec.json.Decoder(_Data)
 
 
 def input_required(error: msgspec.Raw) -> dict[str, Any] | None:
-    """The result that asks the client to open the pages of this error; None for any other, or one that names none.
+    """Build the `input_required` result for this error; None for any other error, or if it names no page.
 
-    Without a state: once the user agreed, the client sends its request again, and the server knows what it waits for.
+    It has no `requestState`: the client sends its request again, and the server remembers the elicitation.
     """
     try:
         found = _errors.decode(error)
         pages = _datas.decode(found.data).pages if found.code == CODE else []
     except msgspec.DecodeError:
         return None
-    asked = {
+    requests = {
         f"{_KEY}{page.id or number}": {
             "method": "elicitation/create", "params": {"mode": "url", "message": page.message, "url": page.url},
         }
         for number, page in enumerate(pages) if page.mode == "url"
     }
-    return {"resultType": "input_required", "inputRequests": asked} if asked else None
+    return {"resultType": "input_required", "inputRequests": requests} if requests else None
 
 
 def is_declined(responses: Mapping[str, msgspec.Raw]) -> bool:
-    """Whether the user did not agree to open one of the pages: the server would only ask again."""
-    return any(
-        name.startswith(_KEY) and bytes(jsonrpc.open_object(said).get("action", b"")) != _ACCEPTED
-        for name, said in responses.items()
-    )
+    """True if the user declined to open one of the pages: the server would only ask again."""
+    return any(name.startswith(_KEY) and not is_accepted(result) for name, result in responses.items())

@@ -15,12 +15,14 @@ from longshore.gateway.auth.jwks import Document, usable_keys
 from longshore.shared.config import Config, Server
 from longshore.shared.errors import InvalidToken, LongshoreError
 from longshore.shared.tasks import Tasks
+from longshore.shared.version import running_version
 
 _WITHIN = aiohttp.ClientTimeout(total=10)
 _INITIALIZE = {
     "jsonrpc": "2.0", "id": 1, "method": "initialize",
     "params": {
-        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "longshore doctor", "version": "1"},
+        "protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": {"name": "longshore doctor", "version": running_version()},
     },
 }
 _HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}

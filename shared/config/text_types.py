@@ -11,7 +11,7 @@ from longshore.shared.config.value_types import InvalidValue, ScalarType
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # surrogates: bytes of the environment that are not UTF-8
 
 # Headers that each hop or the protocol sets itself (RFC 9110 §7.6.1; MCP basic/transports/streamable-http).
-_RESERVED_HEADERS = frozenset(
+RESERVED_HEADERS = frozenset(
     {
         "accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect",
         "host", "keep-alive", "last-event-id", "mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name",
@@ -107,7 +107,7 @@ class HeaderName(Text):
     any_header: bool = False  # headers that the protocol sets itself are accepted too
 
     def normalise(self, text: str) -> str:
-        if not self.any_header and text.lower() in _RESERVED_HEADERS:
+        if not self.any_header and text.lower() in RESERVED_HEADERS:
             raise InvalidValue("the protocol sets this header itself")
         return text
 

@@ -11,14 +11,13 @@ from longshore.shared.records import ArtifactRecord, FileRecord, Record, encode
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Script, Scripts
 from longshore.shared.state.quota import NO_LIMITS, FileLimits
+from longshore.shared.version import OWN_INFO
 
 _RESTORE = Script("restore_files")
 
 # Parameters of a restored session. The upstream's capabilities are requested again when a call needs them.
 UNKNOWN_UPSTREAM = "t?"      # see gateway.mcp.capabilities
-_INIT_PARAMS = (
-    b'{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"longshore","version":"1"}}'
-)
+_INIT_PARAMS = msgspec.json.encode({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": OWN_INFO})
 
 
 class Reconciled(Record, frozen=True, kw_only=True, tag=10):

@@ -10,7 +10,7 @@ import pytest
 
 from longshore.gateway.app import public_runner
 from longshore.shared.metrics import Metrics
-from longshore.shared.version import running_version
+from longshore.shared.version import OWN_INFO
 from tests.fixtures.gateway import ACCEPT, Backing, connected, consumer, entry, producer
 from tests.fixtures.gateway import Client as SessionClient
 from tests.fixtures.modern import Modern
@@ -18,7 +18,6 @@ from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, stream, wri
 
 _VERSION = "2026-07-28"
 _PREFIX = "io.modelcontextprotocol/"
-_OURS = {"name": "longshore", "version": running_version()}
 
 
 async def _discovers(seen: Seen) -> dict[str, Any]:
@@ -132,8 +131,8 @@ async def test_files_travel_in_both_directions_and_stay_in_their_workspace(
     if era == "modern":
         assert used.request.headers["Mcp-Param-Path"] == used.params["arguments"]["path"]
     assert elsewhere["isError"] is True
-    assert elsewhere["_meta"] == {f"{_PREFIX}serverInfo": _OURS, "longshore/reason": "bad_tool_argument"}
-    assert [own["_meta"] for own in (ticket, read)] == [{f"{_PREFIX}serverInfo": _OURS}] * 2
+    assert elsewhere["_meta"] == {f"{_PREFIX}serverInfo": OWN_INFO, "longshore/reason": "bad_tool_argument"}
+    assert [own["_meta"] for own in (ticket, read)] == [{f"{_PREFIX}serverInfo": OWN_INFO}] * 2
 
 
 async def test_a_session_era_server_keeps_one_session_a_workspace(
@@ -444,7 +443,7 @@ async def test_a_stream_of_changes_ends_with_its_result_when_the_gateway_drains(
         )
 
     assert answer.message == {"jsonrpc": "2.0", "id": 1, "result": {
-        "resultType": "complete", "_meta": {f"{_PREFIX}subscriptionId": 1, f"{_PREFIX}serverInfo": _OURS},
+        "resultType": "complete", "_meta": {f"{_PREFIX}subscriptionId": 1, f"{_PREFIX}serverInfo": OWN_INFO},
     }}
 
 

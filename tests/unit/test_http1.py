@@ -74,7 +74,7 @@ def test_a_large_body_of_known_length(step: int | None, surplus: bytes, goes_on:
     taken = b""
     while response.pieces:
         taken += response.take()
-    assert (taken == body, response.waiting_bytes) == (True, 0)
+    assert (taken == body, response.unread_bytes) == (True, 0)
     assert (response.is_complete, response.keeps_alive) == (True, goes_on)
 
 

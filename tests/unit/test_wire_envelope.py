@@ -160,6 +160,7 @@ def test_a_batch_is_told_what_to_do() -> None:
         (b'{"jsonrpc":"2.0","id":1,"method":"ping"}', "2026-07-28"),
         (b'{"jsonrpc":"2.0","id":1,"method":"ping"}', "DRAFT-2027"),
         (b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"%s":"2026-07-28"}}}' % _PROTOCOL.encode(), None),
+        (b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"name":1,"_meta":{"%s":1}}}' % _PROTOCOL.encode(), None),
     ],
 )
 def test_messages_of_the_stateless_revision_are_known(body: bytes, version: str | None) -> None:

@@ -19,7 +19,7 @@ from longshore.gateway.request_context import CutOff
 from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.wire import lost_sessions
 from longshore.gateway.wire.envelope import Kind
-from longshore.gateway.wire.inputs import METHODS as INPUT_METHODS
+from longshore.gateway.wire.modern import INPUT_METHODS
 from longshore.shared.errors import LongshoreError, UpstreamDown, UpstreamTimeout
 
 _MESSAGES = frozenset({"application/json", "text/event-stream"})

@@ -14,7 +14,7 @@ from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
 from longshore.gateway.mcp.input_requests import legacy_client
 from longshore.gateway.mcp.methods import subscribe
 from longshore.gateway.request_context import SESSION_HEADER
-from longshore.gateway.wire import jsonrpc, to_modern
+from longshore.gateway.wire import jsonrpc, modern
 from longshore.gateway.wire.envelope import Kind
 from longshore.shared.errors import InvalidParams, MethodNotFound
 
@@ -85,6 +85,6 @@ def _level_of(body: bytes) -> str:
         level = _levels.decode(body).params.level
     except msgspec.DecodeError:
         level = ""
-    if level not in to_modern.LEVELS:
-        raise InvalidParams(f"a log level is one of {', '.join(sorted(to_modern.LEVELS))}")
+    if level not in modern.LOG_LEVELS:
+        raise InvalidParams(f"a log level is one of {', '.join(modern.LOG_LEVELS)}")
     return level

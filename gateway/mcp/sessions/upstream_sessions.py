@@ -19,13 +19,13 @@ from longshore.gateway.upstream import rpc
 from longshore.gateway.wire.inputs import InputCapabilities
 from longshore.shared import ids
 from longshore.shared.state.renewal import OpenNew
+from longshore.shared.version import OWN_INFO
 
 
 def init_params(takes: InputCapabilities) -> bytes:
     """What longshore begins such a session with."""
     return msgspec.json.encode({
-        "protocolVersion": "2025-11-25", "capabilities": takes.encode(),
-        "clientInfo": {"name": "longshore", "version": "1"},
+        "protocolVersion": "2025-11-25", "capabilities": takes.encode(), "clientInfo": OWN_INFO,
     })
 
 

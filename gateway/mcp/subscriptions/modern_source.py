@@ -12,7 +12,6 @@ from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import upstream_headers
 from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, OPEN_S, Reading, UpstreamContext, publish
 from longshore.gateway.mcp.subscriptions.upstream_feed import FeedOwner, Opener, Source
-from longshore.gateway.upstream.discover import OWN_META
 from longshore.gateway.wire import changes, jsonrpc, modern, sse
 from longshore.shared import ids
 from longshore.shared.errors import LongshoreError, UpstreamDown
@@ -82,7 +81,7 @@ class ModernSource:
         headers = {name: value for name, value in came.items() if name.lower() not in _DROPPED}
         headers |= modern.request_headers(_LISTEN) | {"Accept": "application/json, text/event-stream"}
         listen_id = f"longshore-{ids.new_id()}"
-        params = {"_meta": OWN_META, "notifications": changes.encode_filter(changes.ChangeFilter(_LISTS, uris))}
+        params = {"_meta": modern.OWN_META, "notifications": changes.encode_filter(changes.ChangeFilter(_LISTS, uris))}
         body = _encode({"jsonrpc": "2.0", "id": listen_id, "method": _LISTEN, "params": params})
         with suppress(LongshoreError):       # it is over then, which its owner sees
             async with self._way.mount.client.exchange("POST", headers, body, is_long_lived=True) as answer:
