@@ -163,8 +163,8 @@ async def _to_session(
     is_ours = lists.is_ours(exchange) if message.method == "resources/read" else tools_call.is_ours(exchange)
     if takes.any and message.method in modern.INPUT_METHODS and not is_ours:
         return await modern_client.begin(exchange, route, takes, partial(_handle_suspendable, handle))
-    if upstream_sessions.is_open(exchange):
-        return await handle(exchange)
+    if policy == "per_principal" and route.session_owner is None and session.protocol:
+        return await handle(exchange)        # the scope's own upstream session is open
     async with upstream_sessions.upstream_session(exchange, takes):
         return await handle(exchange)
 

@@ -44,6 +44,11 @@ class HeaderSchemas:
         self._by_caller: OrderedDict[str, _Schemas] = OrderedDict()
         self._refreshing = asyncio.Lock()
 
+    @property
+    def is_empty(self) -> bool:
+        """True while no tool is known to want arguments mirrored."""
+        return not self._shared.by_tool and not self._by_caller
+
     def of(self, tool: str, caller: str) -> list[MirroredArgument]:
         """Look up the mirrored arguments of a tool; none for an unknown tool."""
         known = self._by_caller.get(caller, self._shared) if caller else self._shared

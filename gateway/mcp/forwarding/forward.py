@@ -107,9 +107,25 @@ async def relay(
     """
     check_kind(answer, is_request=exchange.envelope.kind is Kind.REQUEST)
     headers = {} if headers is None else headers
-    if exchange.route.translates or not exchange.reply.owns_response or (change is not None and answer.status == 200):
+    if not exchange.route.translates and exchange.reply.owns_response and (change is None or answer.status != 200):
+        return await _relay_bytes(exchange, answer, headers)
+    if answer.is_stream or answer.status != 200:
         return await relay_messages(exchange, answer, change, headers)
-    return await _relay_bytes(exchange, answer, headers)
+    return await _relay_body(exchange, answer, change, headers)
+
+
+async def _relay_body(
+    exchange: Exchange, answer: UpstreamResponse, change: Change | None, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Relay a JSON body, translated on the route and changed by `change`."""
+    route, came = exchange.route, await answer.read()
+    body = route.response(exchange, came)
+    if change is not None:
+        body = await change(body)
+    media_type = answer.media_type if body is came and answer.media_type else "application/json"
+    return await exchange.reply.finish(
+        body, status=route.status(body), headers={**headers, "Content-Type": media_type}
+    )
 
 
 def check_kind(answer: UpstreamResponse, *, is_request: bool) -> None:

@@ -23,16 +23,10 @@ _QUIET_S = 5.0               # that a client waits for the head of a stream, at 
 async def relay_messages(
     exchange: Exchange, answer: UpstreamResponse, change: Change | None, headers: dict[str, str]
 ) -> web.StreamResponse:
-    """Relay `answer`, its response translated on the route and changed by `change`. Raises UpstreamDown."""
+    """Relay the event stream or the refusal `answer`, its response translated on the route and changed by `change`."""
     if answer.status != 200:
         return await _relay_refusal(exchange, answer, change)
-    if answer.is_stream:
-        return await _relay_events(exchange, answer, change, headers)
-    came = await answer.read()
-    body = await changed(exchange, came, change)
-    media_type = answer.media_type if body is came and answer.media_type else _JSON
-    status = exchange.route.status(body)
-    return await exchange.reply.finish(body, status=status, headers={**headers, "Content-Type": media_type})
+    return await _relay_events(exchange, answer, change, headers)
 
 
 async def changed(exchange: Exchange, response: bytes, change: Change | None) -> bytes:

@@ -66,7 +66,7 @@ class ToLegacy(Route):
         return to_legacy.response(data, exchange.envelope.id, exchange.envelope.method, hop)
 
     def status(self, response: bytes) -> int:
-        return response_status(response)
+        return response_status(response) if b'"error"' in response else 200
 
     def on_side_message(self, exchange: Exchange, data: bytes) -> bool:
         found = to_legacy.side_message(data, self.log_level)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding.to_legacy_upstream import answer_server
+from longshore.gateway.mcp.input_requests import standing_stream_requests
 from longshore.gateway.mcp.input_requests.standing_streams import STANDING_STREAMS, quietly
 from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall
 from longshore.gateway.mcp.subscriptions import legacy_source
@@ -23,7 +24,8 @@ async def standing_stream_open(exchange: Exchange, call: SuspendableCall) -> Asy
     app = exchange.request.app
     if exchange.route.session_owner is not None:
         way = UpstreamContext(exchange.request, exchange.mount, exchange.session_owner)
-        async with app[STANDING_STREAMS].attach(exchange.session_owner.session_id, call, legacy_source.opener(way)):
+        opener = legacy_source.opener(way, standing_stream_requests.route)
+        async with app[STANDING_STREAMS].attach(exchange.session_owner.session_id, call, opener):
             yield
         return
     begun = asyncio.Event()

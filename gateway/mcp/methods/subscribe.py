@@ -11,6 +11,7 @@ from aiohttp import web
 from longshore.gateway.appkeys import FEED_STORE
 from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.mcp.input_requests import standing_stream_requests
 from longshore.gateway.mcp.replies.errors import error_message
 from longshore.gateway.mcp.replies.event_streams import STREAMS
 from longshore.gateway.mcp.replies.reply import HttpReply
@@ -65,7 +66,7 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
         scope=exchange.caller.session_id, of_change=lambda change: changes.to_modern(change, listen_id),
         first=changes.acknowledgement(listen_id, honoured), last=changes.end_of_stream(listen_id),
     )
-    opener = legacy_source.opener(way) if theirs.lists or theirs.uris else None
+    opener = legacy_source.opener(way, standing_stream_requests.route) if theirs.lists or theirs.uris else None
     return await _stream(way, Subscriber(honoured), opener, outgoing)
 
 

@@ -26,7 +26,7 @@ async def call(exchange: Exchange) -> web.StreamResponse:
         return await _upload_link(exchange)
     if adapters.accepts_uploads and name == own.await_tool_name(exchange.mount.server):
         return await await_upload.await_upload(exchange)
-    if exchange.route.client_is_modern:
+    if exchange.route.client_is_modern and not exchange.mount.monitor.headers.is_empty:
         await mirrored_headers.check(exchange)
     started_s = monotonic_s()
     outcome: Result = "error"

@@ -29,12 +29,6 @@ def init_params(takes: InputCapabilities) -> bytes:
     })
 
 
-def is_open(exchange: Exchange) -> bool:
-    """True where the scope's own upstream session is the one for the call, and is open."""
-    is_kept = exchange.mount.server.sessionless_clients != "per_call"
-    return is_kept and exchange.route.session_owner is None and exchange.session.protocol != ""
-
-
 @asynccontextmanager
 async def upstream_session(exchange: Exchange, takes: InputCapabilities) -> AsyncIterator[None]:
     """Let the exchange run in the upstream session that the configuration wants for it."""

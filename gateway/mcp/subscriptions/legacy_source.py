@@ -1,7 +1,7 @@
 """The changes of a session-era upstream: its standing stream, and subscriptions to resources in its session."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
@@ -9,7 +9,6 @@ import msgspec
 
 from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import has_lost_upstream, open_session, upstream_headers
-from longshore.gateway.mcp.input_requests import standing_stream_requests
 from longshore.gateway.mcp.sessions.renewal import renew, reopen_upstream
 from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, Reading, UpstreamContext, publish
 from longshore.gateway.mcp.subscriptions.upstream_feed import FeedOwner, Opener, Source
@@ -36,14 +35,18 @@ class _Subscribed(msgspec.Struct, frozen=True, array_like=True):
 _subscribed = msgspec.msgpack.Decoder(_Subscribed)
 
 
-def opener(way: UpstreamContext) -> Opener:
-    """Opens the stream of the upstream session that the caller's scope has."""
-    return partial(_opened, way)
+Respond = Callable[[bytes], Awaitable[None]]
+OnRequest = Callable[[UpstreamContext, bytes, Respond], Coroutine[None, None, None]]
+
+
+def opener(way: UpstreamContext, on_request: OnRequest) -> Opener:
+    """Open the stream of the upstream session that the caller's scope has. `on_request` handles requests on it."""
+    return partial(_opened, way, on_request)
 
 
 @asynccontextmanager
-async def _opened(way: UpstreamContext, ear: FeedOwner) -> AsyncIterator[Source]:
-    source = LegacySource(way, ear, await _session_of(way))
+async def _opened(way: UpstreamContext, on_request: OnRequest, ear: FeedOwner) -> AsyncIterator[Source]:
+    source = LegacySource(way, on_request, ear, await _session_of(way))
     try:
         await source.begin()
         yield source
@@ -61,9 +64,10 @@ async def _session_of(way: UpstreamContext) -> OpenSession:
 class LegacySource:
     """The stream, and what is subscribed to in its session."""
 
-    def __init__(self, way: UpstreamContext, ear: FeedOwner, session: OpenSession) -> None:
+    def __init__(self, way: UpstreamContext, on_request: OnRequest, ear: FeedOwner, session: OpenSession) -> None:
         self.reading = Reading(ear)
         self._way = way
+        self._on_request = on_request
         self._session = session
         self._wake = ear.wake
         self._lost = False
@@ -112,8 +116,8 @@ class LegacySource:
         async for chunk in answer.chunks():
             for event in parser.feed(chunk):
                 if event.data and not await publish(self._way, event.data) and jsonrpc.is_request(event.data):
-                    put = standing_stream_requests.route(self._way, event.data, self._post)     # which may have to wait
-                    self._way.request.app[TASKS].spawn(put, name="put_question")
+                    handling = self._on_request(self._way, event.data, self._post)     # which may have to wait
+                    self._way.request.app[TASKS].spawn(handling, name="put_question")
 
     async def want(self, uris: frozenset[str]) -> bytes:
         """Subscribe to what is new, unsubscribe from what nobody wants any more. What a server refuses stays undone:
