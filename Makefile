@@ -14,7 +14,8 @@ PYTHON ?= python3
 ARGS ?=
 PY := .venv/bin/python
 READY := .venv/.ready
-PYTEST := $(PY) -m pytest $(ARGS)
+# One process per core, each with whole files; ARGS=-n0 runs all in one.
+PYTEST := $(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .DEFAULT_GOAL := run
 .PHONY: run dev lint unit test test-all bench dist lock clean prepare
@@ -34,7 +35,7 @@ lint: $(READY)
 	.venv/bin/lint-imports --no-logo
 
 unit: $(READY)
-	$(PY) -m pytest tests/unit $(ARGS)
+	$(PYTEST) tests/unit
 
 # Node packages, browsers and second environments that only the tests need.
 prepare: $(READY)

@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
             return _become(command, parent, signum)
         return _watch(command, int(lifeline), signum)
     except OSError as err:
-        print(f"{command[0]}: {err.strerror}", file=sys.stderr)  # noqa: T201  longshore.console is out of reach here
+        print(f"{command[0]}: {err.strerror}", file=sys.stderr)  # noqa: T201  longshore.cli.console is out of reach here
         return _CANNOT_RUN
 
 

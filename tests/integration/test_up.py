@@ -135,7 +135,7 @@ async def test_a_port_in_use_is_named_with_a_way_out(tmp_path: Path) -> None:
 async def test_a_step_that_fails_is_named_with_its_reason(tmp_path: Path) -> None:
     """Without longshore in between, the demonstration's own server has no place to upload to."""
     port = free_port()
-    code = "import asyncio, socket, sys; from longshore.demo.upstream import serve; "
+    code = "import asyncio, socket, sys; from longshore.cli.demo.upstream import serve; "
     code += "asyncio.run(serve(socket.create_server(('127.0.0.1', int(sys.argv[1])))))"
     with run([sys.executable, "-c", code, str(port)], folder=tmp_path) as upstream:
         await until_listening(upstream, port)

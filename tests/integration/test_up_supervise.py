@@ -107,7 +107,7 @@ async def test_hurrying_ends_a_long_grace(tmp_path: Path) -> None:
 
 _PARENT = """
 import asyncio, sys
-from longshore.supervise import ChildSpec, Supervisor
+from longshore.cli.supervise import ChildSpec, Supervisor
 from tests.integration.up_fixtures import until_gone
 
 
