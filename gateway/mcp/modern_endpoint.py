@@ -38,7 +38,15 @@ from longshore.gateway.request_context import VERSION_HEADER, RequestContext, co
 from longshore.gateway.upstream.era_cache import ERA_CACHE
 from longshore.gateway.upstream.era_probe import Era, contradicts_modern
 from longshore.gateway.upstream.rpc import Rejected
-from longshore.gateway.wire import inputs, jsonrpc, modern, param_headers, result_fields, to_legacy, url_required
+from longshore.gateway.wire import (
+    jsonrpc,
+    modern,
+    param_headers,
+    result_fields,
+    server_requests,
+    to_legacy,
+    url_required,
+)
 from longshore.gateway.wire.envelope import Envelope, Kind
 from longshore.shared.errors import (
     BadRequest,
@@ -52,7 +60,7 @@ from longshore.shared.state.sessions import Caller, OpenSession
 
 WORKSPACE_HEADER = "X-Longshore-Workspace"
 _WORKSPACE = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_INIT_PARAMS = upstream_sessions.init_params(inputs.NO_INPUT)
+_INIT_PARAMS = upstream_sessions.init_params(server_requests.NO_INPUT)
 _BEGIN = Begin(capabilities.UNKNOWN, _INIT_PARAMS)
 
 
@@ -134,7 +142,7 @@ async def _to_session(
 ) -> web.StreamResponse:
     """The message within a session that the upstream has with this scope, or with this call alone."""
     message, body, caller = came.message, came.body, came.caller
-    takes = inputs.parse_capabilities(came.opened.capabilities)
+    takes = server_requests.parse_capabilities(came.opened.capabilities)
     policy = mount.server.sessionless_clients
     if policy == "refuse":
         raise UnsupportedRevision("this server speaks to callers within a session; start one with initialize")
@@ -142,7 +150,7 @@ async def _to_session(
         raise MethodNotFound(f"this server has no method {message.method} in this revision")
     if message.method == "server/discover":
         return await _discover(mount, request, message)
-    if message.method in modern.INPUT_METHODS and (again := inputs.parse_retry(body)) is not None:
+    if message.method in modern.INPUT_METHODS and (again := server_requests.parse_retry(body)) is not None:
         if again.state:
             await _check_mirrors(mount, request, came)
             return await modern_client.resume(request, caller, message, again, takes)
@@ -189,7 +197,7 @@ async def _check_mirrors(mount: Mount, request: web.Request, came: "Incoming") -
     ))
 
 
-def _check_agreed(context: RequestContext, message: Envelope, again: inputs.Retry) -> None:
+def _check_agreed(context: RequestContext, message: Envelope, again: server_requests.Retry) -> None:
     """Raise InputMissing where the user did not agree to open a page without which the server takes no request."""
     if url_required.is_declined(again.responses):
         context.in_tool_call = message.method == "tools/call"

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from longshore.gateway.wire import jsonrpc
+from longshore.gateway.wire.declared_client import Capabilities
 from longshore.gateway.wire.envelope import MessageId
-from longshore.gateway.wire.introduction import Capabilities
 from longshore.shared.errors import InputMissing, MissingCapability, UpstreamDown
 
 _MAX_REQUESTS = 16           # in one result

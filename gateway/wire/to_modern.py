@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from longshore.gateway.wire import jsonrpc, modern, tool_lists
+from longshore.gateway.wire.declared_client import DeclaredClient
 from longshore.gateway.wire.envelope import LEGACY_VERSIONS
-from longshore.gateway.wire.introduction import DeclaredClient
 from longshore.shared.errors import InvalidParams, NotFound, UpstreamDown
 
 _HOP_META = (modern.PROTOCOL_KEY, modern.CAPABILITIES_KEY, modern.CLIENT_INFO_KEY, modern.LOG_LEVEL_KEY)

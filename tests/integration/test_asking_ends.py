@@ -15,7 +15,7 @@ from longshore.gateway.mcp.input_requests.request_state import RequestState, ver
 from longshore.gateway.mcp.input_requests.suspended_call import Request, Resumed, SuspendableCall
 from longshore.gateway.mcp.input_requests.suspended_calls import SuspendedCalls
 from longshore.gateway.mcp.sessions.end_watcher import SessionEndWatcher
-from longshore.gateway.wire.inputs import InputCapabilities
+from longshore.gateway.wire.server_requests import InputCapabilities
 from longshore.shared.clock import now_ms
 from longshore.shared.config import Sessions
 from longshore.shared.crypto.sealed_tokens import Sealer

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from longshore.gateway.wire import inputs
+from longshore.gateway.wire import server_requests
 from longshore.shared.crypto.sealed_tokens import Sealer
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, producer
 from tests.fixtures.modern import Modern
@@ -137,7 +137,8 @@ async def test_a_state_that_is_old_or_of_another_version_is_refused(
     request = {"params": {"name": "write", "arguments": {"path": "out.txt"}}}
     async with connected(config, initialize=False) as client:
         ticket = await _call(client, "files_get_upload_url", "", {"arguments": {}})
-        scope, digest = ticket["structuredContent"]["session_id"], inputs.call_digest("tools/call", _encode(request))
+        scope = ticket["structuredContent"]["session_id"]
+        digest = server_requests.call_digest("tools/call", _encode(request))
         sealed = msgspec.msgpack.encode([content[0], scope, digest, *content[3:]])
         state = Sealer([_SECRET], "files of a call").seal(sealed)
         answer = await _call(client, "write", "out.txt", {**_GIVEN, "requestState": f"longshore.{state}.own"})

@@ -3,7 +3,7 @@
 import pytest
 
 from longshore.gateway.mcp.input_requests.suspended_call import Ended, Request, SuspendableCall
-from longshore.gateway.wire.inputs import NO_INPUT
+from longshore.gateway.wire.server_requests import NO_INPUT
 from longshore.shared.errors import CallLost
 from longshore.shared.state.sessions import Caller
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp_types import InputRequiredResult
 
-from longshore.gateway.wire import inputs, progress
-from longshore.gateway.wire.inputs import InputCapabilities
+from longshore.gateway.wire import progress, server_requests
+from longshore.gateway.wire.server_requests import InputCapabilities
 from longshore.shared.errors import InvalidParams
 
 _FORM = {"message": "Who?", "requestedSchema": {"type": "object", "properties": {}}}
@@ -17,7 +17,7 @@ _ALL = InputCapabilities(True, True, True, True, True, True)
 
 
 def _taken(capabilities: Any) -> InputCapabilities:
-    return inputs.parse_capabilities(msgspec.Raw(msgspec.json.encode(capabilities)))
+    return server_requests.parse_capabilities(msgspec.Raw(msgspec.json.encode(capabilities)))
 
 
 @pytest.mark.parametrize(("capabilities", "takes"), [
@@ -56,7 +56,7 @@ def test_only_the_same_declarations_have_the_same_key(one: InputCapabilities, ot
 def test_a_client_that_takes_nothing_has_every_request_refused(method: str, params: Any, code: int) -> None:
     message = {"jsonrpc": "2.0", "id": 5, "method": method, **({} if params is None else {"params": params})}
 
-    answer = inputs.own_response(msgspec.json.encode(message), inputs.NO_INPUT)
+    answer = server_requests.own_response(msgspec.json.encode(message), server_requests.NO_INPUT)
 
     assert answer is not None
     decoded = msgspec.json.decode(answer)
@@ -74,15 +74,15 @@ def test_questions_are_what_the_revision_says_they_are() -> None:
     ]
     messages = [msgspec.json.encode({"jsonrpc": "2.0", "id": n, **one}) for n, one in enumerate(asked)]
 
-    assert [inputs.own_response(message, _ALL) for message in messages] == [None] * 4
-    questions = {f"{n}": inputs.parse_request(message) for n, message in enumerate(messages)}
-    result = msgspec.json.decode(inputs.input_required(questions, "s"))["result"]
+    assert [server_requests.own_response(message, _ALL) for message in messages] == [None] * 4
+    questions = {f"{n}": server_requests.parse_request(message) for n, message in enumerate(messages)}
+    result = msgspec.json.decode(server_requests.input_required(questions, "s"))["result"]
 
     assert [one["method"] for one in result["inputRequests"].values()] == [one["method"] for one in asked]
     assert result["inputRequests"]["0"]["params"] == _FORM
     assert "elicitationId" not in result["inputRequests"]["1"]["params"]
     assert InputRequiredResult.model_validate(result).request_state == "s"
-    answer = msgspec.json.decode(inputs.client_response(questions["1"], msgspec.Raw(b'{"action":"accept"}')))
+    answer = msgspec.json.decode(server_requests.client_response(questions["1"], msgspec.Raw(b'{"action":"accept"}')))
     assert answer == {"jsonrpc": "2.0", "id": 1, "result": {"action": "accept"}}
 
 
@@ -96,16 +96,16 @@ def test_a_call_is_the_same_in_every_round() -> None:
     later = _call(
         inputResponses={"1": {}}, requestState="s", arguments={"b": [1, 2], "a": 1}, _meta={"progressToken": 2}
     )
-    found = inputs.parse_retry(later)
+    found = server_requests.parse_retry(later)
 
-    assert inputs.parse_retry(first) is None
+    assert server_requests.parse_retry(first) is None
     assert found is not None
     assert (found.state, set(found.responses)) == ("s", {"1"})
     assert b"inputResponses" not in found.body
-    assert inputs.call_digest("tools/call", first) == inputs.call_digest("tools/call", found.body)
+    assert server_requests.call_digest("tools/call", first) == server_requests.call_digest("tools/call", found.body)
     other = _call(arguments={"a": 1, "b": [2, 1]})
-    assert inputs.call_digest("tools/call", first) != inputs.call_digest("tools/call", other)
-    assert inputs.call_digest("tools/call", first) != inputs.call_digest("prompts/get", first)
+    assert server_requests.call_digest("tools/call", first) != server_requests.call_digest("tools/call", other)
+    assert server_requests.call_digest("tools/call", first) != server_requests.call_digest("prompts/get", first)
 
 
 def test_progress_is_told_under_the_token_of_the_request_that_waits() -> None:

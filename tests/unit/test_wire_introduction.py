@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from longshore.gateway.wire.introduction import parse_initialize
+from longshore.gateway.wire.declared_client import parse_initialize
 
 
 def _params(capabilities: Any, **more: Any) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longshore.gateway.wire import result_fields, to_legacy, to_modern
-from longshore.gateway.wire.introduction import DeclaredClient
+from longshore.gateway.wire.declared_client import DeclaredClient
 from longshore.gateway.wire.jsonrpc import open_object, raw
 from longshore.shared.errors import UpstreamDown
 

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from longshore.gateway.appkeys import FILES
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.wire import inputs, jsonrpc
+from longshore.gateway.wire import jsonrpc, server_requests
 from longshore.shared.clock import now_ms
 from longshore.shared.crypto.sealed_tokens import SealedRecord, Sealer
 from longshore.shared.errors import InvalidState
@@ -95,7 +95,7 @@ def kept(exchange: Exchange, carried: RetryState, response: bytes) -> bytes:
 
 
 def _digest(exchange: Exchange) -> bytes:
-    return inputs.call_digest(exchange.envelope.method, exchange.body)
+    return server_requests.call_digest(exchange.envelope.method, exchange.body)
 
 
 def _text(raw: msgspec.Raw) -> str:

@@ -15,7 +15,7 @@ from longshore.gateway.mcp.subscriptions import publish
 from longshore.gateway.mcp.subscriptions.publish import UpstreamContext
 from longshore.gateway.request_context import VERSION_HEADER
 from longshore.gateway.upstream.client import UpstreamExchange, UpstreamResponse
-from longshore.gateway.wire import changes, inputs, jsonrpc, result_fields, to_legacy
+from longshore.gateway.wire import changes, jsonrpc, result_fields, server_requests, to_legacy
 from longshore.gateway.wire.envelope import MessageId
 from longshore.shared.errors import LongshoreError, StoreDown, UpstreamDown
 from longshore.shared.state.sessions import Caller
@@ -72,7 +72,10 @@ class ToLegacy(Route):
         found = to_legacy.side_message(data, self.log_level)
         if found is to_legacy.SideMessage.REQUEST:
             call = self.input_requests
-            answer = call.ask(data) if call is not None else inputs.own_response(data, inputs.NO_INPUT)
+            if call is not None:
+                answer = call.ask(data)
+            else:
+                answer = server_requests.own_response(data, server_requests.NO_INPUT)
             if answer is not None:
                 exchange.spawn(_refuse(exchange, answer), name="refuse_request")
         elif found is to_legacy.SideMessage.DROP and changes.parse_change(data) is not None:

@@ -10,7 +10,7 @@ from longshore.gateway.upstream import tool_listing
 from longshore.gateway.upstream.client import UpstreamExchange
 from longshore.gateway.upstream.tool_listing import ToolListing
 from longshore.gateway.wire import modern, to_modern
-from longshore.gateway.wire.introduction import DeclaredClient, parse_initialize
+from longshore.gateway.wire.declared_client import DeclaredClient, parse_initialize
 from longshore.shared import tracing
 
 _DROPPED = frozenset({"last-event-id", "mcp-protocol-version"})

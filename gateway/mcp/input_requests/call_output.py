@@ -13,7 +13,7 @@ from longshore.gateway.mcp.input_requests.suspended_call import Ended, Quiet, Sa
 from longshore.gateway.mcp.input_requests.suspended_calls import NOTHING_SAID, SuspendedCalls
 from longshore.gateway.mcp.replies.reply import JSON, HttpReply
 from longshore.gateway.request_context import context_of
-from longshore.gateway.wire import inputs
+from longshore.gateway.wire import server_requests
 from longshore.gateway.wire.envelope import Envelope
 from longshore.shared.error_records import error_of
 from longshore.shared.errors import LongshoreError, UpstreamDown
@@ -101,7 +101,7 @@ async def stream_to_client(request: web.Request, source: OutputSource, message: 
 async def _finish(reply: HttpReply, ended: Ended, message: Envelope) -> web.StreamResponse:
     """Write the end of the call, under the id of this request where it is a message."""
     if ended.headers.get("Content-Type", JSON).startswith(JSON):
-        body = inputs.with_id(ended.body, message.id)
+        body = server_requests.with_id(ended.body, message.id)
     elif not reply.is_started:
         body = ended.body
     else:

@@ -17,9 +17,9 @@ from longshore.gateway.mcp.input_requests.suspended_call import Ended, Request, 
 from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS, SuspendedCalls
 from longshore.gateway.mcp.replies.reply import NO_HEADERS
 from longshore.gateway.upstream.client import FORWARDED_HEADERS
-from longshore.gateway.wire import inputs, progress
+from longshore.gateway.wire import progress, server_requests
 from longshore.gateway.wire.envelope import Envelope
-from longshore.gateway.wire.inputs import InputCapabilities, Retry
+from longshore.gateway.wire.server_requests import InputCapabilities, Retry
 from longshore.shared.clock import now_ms
 from longshore.shared.errors import CallLost, InvalidState, LongshoreError, StoreDown, UpstreamDown
 from longshore.shared.state.sessions import Caller
@@ -103,7 +103,7 @@ async def resume(
     """
     parked = request.app[SUSPENDED_CALLS]
     state = verified(
-        parked.sealer, again.state, caller, inputs.call_digest(message.method, again.body), now_ms()
+        parked.sealer, again.state, caller, server_requests.call_digest(message.method, again.body), now_ms()
     )
     responses = {key: bytes(given) for key, given in again.responses.items()}
     now = Resumed(takes, progress.token_of(again.body), responses)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from longshore.gateway.appkeys import PUBLISHER, SESSIONS
 from longshore.gateway.mcp.input_requests.standing_streams import ASKED, STANDING_STREAMS
 from longshore.gateway.mcp.subscriptions.publish import UpstreamContext
-from longshore.gateway.wire import inputs
+from longshore.gateway.wire import server_requests
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import LongshoreError
 from longshore.shared.messaging.pubsub import Event
@@ -33,5 +33,5 @@ async def route(way: UpstreamContext, data: bytes, reply: Reply) -> None:
             if (refusal := call.ask(data)) is not None:
                 await reply(refusal)
             return
-        if (refusal := inputs.own_response(data, inputs.NO_INPUT)) is not None:
+        if (refusal := server_requests.own_response(data, server_requests.NO_INPUT)) is not None:
             await reply(refusal)

@@ -16,7 +16,7 @@ from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall
 from longshore.gateway.mcp.subscriptions.feeds import Feeds
 from longshore.gateway.mcp.subscriptions.subscriber import Subscriber
 from longshore.gateway.mcp.subscriptions.upstream_feed import Opener
-from longshore.gateway.wire import inputs
+from longshore.gateway.wire import server_requests
 from longshore.gateway.wire.changes import ChangeFilter
 from longshore.shared.errors import LongshoreError, StoreDown
 from longshore.shared.messaging.pubsub import Event, EventListener
@@ -58,7 +58,7 @@ class StandingStreams:
     def withdraw(self, call: SuspendableCall) -> None:
         """Tell the server that nobody will answer any more what it asked of a call that has ended."""
         for question in call.withdrawn():
-            self._tasks.spawn(quietly(call.reply(inputs.call_ended_error(question))), name="refuse_request")
+            self._tasks.spawn(quietly(call.reply(server_requests.call_ended_error(question))), name="refuse_request")
 
     def only_call(self, session_id: str) -> SuspendableCall | None:
         """The one such call that runs in this session and gateway."""

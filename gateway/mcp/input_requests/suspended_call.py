@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import msgspec
 
 from longshore.gateway.upstream.client import UpstreamExchange
-from longshore.gateway.wire import inputs, progress
-from longshore.gateway.wire.inputs import InputCapabilities, ServerRequest
+from longshore.gateway.wire import progress, server_requests
+from longshore.gateway.wire.server_requests import InputCapabilities, ServerRequest
 from longshore.shared import ids
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import CallLost, LongshoreError
@@ -99,7 +99,7 @@ class SuspendableCall:
     @property
     def digest(self) -> bytes:
         """What it asks for."""
-        return inputs.call_digest(self._request.method, self._request.body)
+        return server_requests.call_digest(self._request.method, self._request.body)
 
     # The call's side.
 
@@ -124,12 +124,12 @@ class SuspendableCall:
 
     def ask(self, data: bytes) -> bytes | None:
         """A request of the server's: the answer to it where it is not for the client, else None."""
-        if (refusal := inputs.own_response(data, self.takes)) is not None:
+        if (refusal := server_requests.own_response(data, self.takes)) is not None:
             return refusal
         if len(self._open) >= _MOST_OPEN:
-            return inputs.too_many_error(data)
+            return server_requests.too_many_error(data)
         self._count += 1
-        self._open[f"{self._count}"] = inputs.parse_request(data)
+        self._open[f"{self._count}"] = server_requests.parse_request(data)
         self._changed.set()
         return None
 
@@ -194,7 +194,7 @@ class SuspendableCall:
         if self.is_over:
             return True
         answered = [
-            inputs.client_response(one, msgspec.Raw(now.responses[key]))
+            server_requests.client_response(one, msgspec.Raw(now.responses[key]))
             for key, one in self._open.items() if key in now.responses
         ]
         self._open = {key: one for key, one in self._open.items() if key not in now.responses}

@@ -16,7 +16,7 @@ from aiohttp import web
 from longshore.gateway.mcp.input_requests import request_state
 from longshore.gateway.mcp.input_requests.suspended_call import Asked, Ended, Quiet, Resumed, Said, SuspendableCall
 from longshore.gateway.mcp.sessions.end_watcher import SessionEndWatcher
-from longshore.gateway.wire import inputs
+from longshore.gateway.wire import server_requests
 from longshore.shared.clock import monotonic_s, now_ms
 from longshore.shared.config import Sessions
 from longshore.shared.crypto.sealed_tokens import Sealer
@@ -80,7 +80,7 @@ class SuspendedCalls:
         try:
             heard = await call.heard()
             if isinstance(heard, Asked):
-                return Ended(inputs.input_required(heard.questions, await self._park(call)))
+                return Ended(server_requests.input_required(heard.questions, await self._park(call)))
         except LongshoreError as err:
             self.cancel(call, str(err))
             raise

@@ -16,7 +16,7 @@ from longshore.gateway.mcp.exchange import Begin, Exchange, has_lost_upstream, o
 from longshore.gateway.mcp.sessions import renewal
 from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.upstream import rpc
-from longshore.gateway.wire.inputs import InputCapabilities
+from longshore.gateway.wire.server_requests import InputCapabilities
 from longshore.shared import ids
 from longshore.shared.state.renewal import OpenNew
 from longshore.shared.version import OWN_INFO
