@@ -14,7 +14,7 @@ from longshore.gateway.files.fetching import FetchPolicy
 from longshore.gateway.http.admin import admin_app
 from longshore.gateway.http.edge import ORIGINS, add_cors_headers, edge, note_head
 from longshore.gateway.http.origins import Origins
-from longshore.gateway.http.server.idle_connections import drop_silent
+from longshore.gateway.http.server.idle_connections import close_silent_connections
 from longshore.gateway.http.server.runner import PublicRunner
 from longshore.gateway.http.server.slow_readers import reset_stalled_connections
 from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS, Cancellations
@@ -42,7 +42,7 @@ def build(config: Config, metrics: Metrics, guard: FetchPolicy = _GUARD) -> web.
     app[STARTUP] = Startup()
     streams = app[STREAMS] = Streams()
     app[CANCELLATIONS] = Cancellations()
-    app[METRICS].streams_of(lambda: streams.count)
+    app[METRICS].watch_open_streams(lambda: streams.count)
     app[LIST_CACHE] = ListCache(config.core.upstream_metadata_cache_ttl_seconds)
     app[ORIGINS] = Origins.of(config)
     app.on_response_prepare.append(note_head)
@@ -97,7 +97,7 @@ async def serve(config: Config) -> None:
             await web.TCPSite(admin, config.core.admin_host, config.core.admin_port).start()
         await runner.setup()
         await web.TCPSite(runner, config.core.host, config.core.port, backlog=_BACKLOG).start()
-        watching.spawn(drop_silent(runner), name="drop_silent")
+        watching.spawn(close_silent_connections(runner), name="drop_silent")
         watching.spawn(reset_stalled_connections(runner), name="let_slow_readers_go")
         _spare_collector()
         log.info("gateway_listening", host=config.core.host, port=config.core.port)

@@ -14,7 +14,7 @@ AuthMode = Literal["signed_url", "session_context"]
 Result = Literal["success", "error"]
 
 
-class _Timed(NamedTuple):
+class _TimedCounter(NamedTuple):
     """A counter and the histogram beside it, with their labels set: finding them costs more than counting."""
 
     ended: Counter
@@ -30,9 +30,9 @@ class GatewayEvents:
 
     def __init__(self, metrics: GatewayMetrics) -> None:
         self._metrics = metrics
-        self._http: dict[tuple[str, str, str, int], _Timed] = {}
+        self._http: dict[tuple[str, str, str, int], _TimedCounter] = {}
         self._refused: dict[tuple[str, ...], Counter] = {}
-        self._tools: dict[tuple[str, str, str], _Timed] = {}
+        self._tools: dict[tuple[str, str, str], _TimedCounter] = {}
         self._bytes: dict[str, tuple[Counter, Counter]] = {}
 
     def http_request(self, *, server: str, method: str, route_group: str, status: int, duration_s: float) -> None:
@@ -41,7 +41,7 @@ class GatewayEvents:
         timed = self._http.get(key)
         if timed is None:
             labels = (*key[:3], str(status), f"{status // 100}xx")
-            timed = self._http[key] = _Timed(
+            timed = self._http[key] = _TimedCounter(
                 self._metrics.http_requests.labels(*labels), self._metrics.http_seconds.labels(*labels)
             )
         timed.add(duration_s)
@@ -67,7 +67,7 @@ class GatewayEvents:
         key = (server, tool, result)
         timed = self._tools.get(key)
         if timed is None:
-            timed = self._tools[key] = _Timed(
+            timed = self._tools[key] = _TimedCounter(
                 self._metrics.tool_calls.labels(*key), self._metrics.tool_call_seconds.labels(*key)
             )
         timed.add(duration_s)
@@ -110,11 +110,11 @@ class GatewayEvents:
         """A job handed to the workers."""
         self._metrics.jobs_enqueued.labels(job).inc()
 
-    def streams_of(self, count: Callable[[], int]) -> None:
+    def watch_open_streams(self, count: Callable[[], int]) -> None:
         """Where to read how many streams are open."""
         self._metrics.streams_open.set_function(count)
 
-    def waiting_calls_of(self, count: Callable[[], int]) -> None:
+    def watch_waiting_calls(self, count: Callable[[], int]) -> None:
         """Where to read how many calls wait for their clients."""
         self._metrics.calls_waiting.set_function(count)
 

@@ -45,7 +45,7 @@ class RequestContext:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-class CutOff(Exception):
+class ResponseCutOff(Exception):
     """The answer under way cannot be finished: the client must see that it is cut."""
 
 

@@ -134,7 +134,7 @@ async def state(app: web.Application) -> AsyncIterator[None]:
     store = LimitStore(scripts, link, keys)
     limiter = app[RATE_LIMITER] = RateLimiter(config.limits, store)
     if limiter.is_on:
-        tasks.spawn(limiter.keep(), name="renew_places")
+        tasks.spawn(limiter.renew_slots(), name="renew_places")
     app[FAILED_ATTEMPTS] = FailedAttemptLimiter(config.limits.failed_credentials_per_minute, store)
     grants = app[GRANTS] = GrantStore(scripts, keys)
     waits = app[UPLOAD_WAITS] = UploadWatcher(address, keys, grants, tasks)
@@ -185,7 +185,7 @@ async def asking(app: web.Application) -> AsyncIterator[None]:
         Sealer([secret, *config.former_signing_secrets()], "request state"), app[SESSION_ENDS], app[TASKS],
         config.sessions,
     )
-    app[METRICS].waiting_calls_of(lambda: parked.count)
+    app[METRICS].watch_waiting_calls(lambda: parked.count)
     stands = app[STANDING_STREAMS] = StandingStreams(app[FEEDS], app[EVENT_LISTENER], app[TASKS])
     yield
     await parked.close()

@@ -1,4 +1,4 @@
-"""Whom a request came from and how it named us. `X-Forwarded-*` counts only from trusted proxies. Pure."""
+"""Client address and base URL of a request; `X-Forwarded-*` is used only from trusted proxies. Pure."""
 
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -7,13 +7,13 @@ from multidict import MultiMapping
 
 from longshore.shared.config import Config, Network
 
-_KNOWN = 4096                # addresses that are parsed once: most requests come from a few
-_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  (what to call ourselves when bound to all)
+_CACHED_ADDRESSES = 4096     # most requests come from a few
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  (the name of a listener on all addresses)
 
 
-@lru_cache(maxsize=_KNOWN)
+@lru_cache(maxsize=_CACHED_ADDRESSES)
 def is_trusted(address: str, networks: tuple[Network, ...]) -> bool:
-    """Whether `address` belongs to one of `networks`."""
+    """Return True if `address` belongs to one of `networks`."""
     if not networks:
         return False
     try:
@@ -26,10 +26,10 @@ def is_trusted(address: str, networks: tuple[Network, ...]) -> bool:
 
 
 def client_address(peer: str, headers: MultiMapping[str], networks: tuple[Network, ...]) -> str:
-    """The nearest address that is not a trusted proxy's: the peer's own, unless the peer is one."""
+    """Return the nearest address that is not a trusted proxy's: the peer's own, unless the peer is one."""
     if not is_trusted(peer, networks):
         return peer
-    # HAProxy adds a line of its own to what the client sent: the lines are one list.
+    # HAProxy adds a line of its own to those that the client sent: the lines are one list.
     listed = ",".join(headers.getall("X-Forwarded-For", []))
     hops = [hop.strip() for hop in listed.split(",") if hop.strip()]
     for hop in reversed(hops):
@@ -38,9 +38,9 @@ def client_address(peer: str, headers: MultiMapping[str], networks: tuple[Networ
     return hops[0] if hops and _is_address(hops[0]) else peer
 
 
-@lru_cache(maxsize=_KNOWN)
+@lru_cache(maxsize=_CACHED_ADDRESSES)
 def network_of(address: str) -> str:
-    """What is counted as one address: of IPv6 a /64, within which a client has as many as it likes."""
+    """Return the unit that limits count as one address: of IPv6 a /64, since a client owns all addresses in one."""
     if ":" not in address:
         return address
     try:
@@ -53,7 +53,10 @@ def network_of(address: str) -> str:
 
 
 def base_url(config: Config, peer: str, headers: MultiMapping[str]) -> str:
-    """How clients reach us, without a trailing slash: configured, else forwarded, else as requested."""
+    """Return the URL by which clients reach this gateway, without a slash at its end.
+
+    It is the configured one, else the one that a trusted proxy forwarded, else the one of the request.
+    """
     if config.core.public_base_url:
         return config.core.public_base_url.rstrip("/")
     scheme, host = "http", headers.get("Host", "")
@@ -66,7 +69,7 @@ def base_url(config: Config, peer: str, headers: MultiMapping[str]) -> str:
     return f"{scheme}://{host}"
 
 
-@lru_cache(maxsize=_KNOWN)
+@lru_cache(maxsize=_CACHED_ADDRESSES)
 def _is_address(text: str) -> bool:
     try:
         ip_address(text)

@@ -1,4 +1,4 @@
-"""Where an authorization server says what it has: RFC 8414 and OpenID Connect Discovery."""
+"""Authorization server metadata: RFC 8414 and OpenID Connect Discovery."""
 
 from urllib.parse import urlsplit
 
@@ -10,7 +10,7 @@ from longshore.shared.errors import IssuerDown
 
 
 class IssuerMetadata(msgspec.Struct, frozen=True, kw_only=True):
-    """What longshore needs of a server's metadata."""
+    """Fields of the metadata that longshore uses."""
 
     issuer: str
     jwks_uri: str | None = None
@@ -22,7 +22,7 @@ class IssuerMetadata(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def metadata_urls(issuer: str) -> tuple[str, ...]:
-    """Where the metadata of `issuer` may be, in the order in which MCP clients look
+    """List the URLs of the issuer's metadata in the order in which MCP clients try them
     (MCP 2025-11-25 basic/authorization §Authorization Server Metadata Discovery). Pure."""
     parts = urlsplit(issuer)
     origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
@@ -35,7 +35,7 @@ def metadata_urls(issuer: str) -> tuple[str, ...]:
 
 
 async def issuer_metadata(http: aiohttp.ClientSession, issuer: str) -> IssuerMetadata:
-    """What `issuer` says of itself. Raises IssuerDown, also when it says that it is another (RFC 8414 §3.3)."""
+    """Fetch the issuer's metadata. Raises IssuerDown, also for metadata of another issuer (RFC 8414 §3.3)."""
     for url in metadata_urls(issuer):
         found = await get_json(http, url, IssuerMetadata)
         if found is None:

@@ -1,4 +1,4 @@
-"""The keys that an issuer signs with: kept, fetched again when one is unknown, and not as often as anybody likes."""
+"""JSON Web Key Set of an issuer: cached, and fetched again at a limited rate when a key id is unknown."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,68 +11,71 @@ from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import IssuerDown
 from longshore.shared.tasks import Tasks
 
-_FRESH_S = 3600.0            # after that the keys are fetched again, and the old ones serve if that fails
-_APART_S = 15.0              # between two fetches for unknown keys: what any caller can ask of the issuer
-_LEAST_RSA_BITS = 2048       # RFC 7518 §3.3
-_MOST_KEYS = 100
+_MAX_AGE_S = 3600.0          # then the keys are fetched again; the old ones are used if that fails
+_MIN_INTERVAL_S = 15.0       # between two fetches: tokens with made-up key ids must not cause more
+_MIN_RSA_BITS = 2048         # RFC 7518 §3.3
+_MAX_KEYS = 100
 
-Document = dict[str, msgspec.Raw]
-Fetch = Callable[[], Awaitable[Document]]
+JwkSet = dict[str, msgspec.Raw]
+FetchJwkSet = Callable[[], Awaitable[JwkSet]]
 
 
 class KeySet:
-    """An issuer's public keys by id. Built once at start-up; fetches when first asked."""
+    """An issuer's public keys by id. Built once at start-up; fetched at the first use."""
 
-    def __init__(self, fetch: Fetch, tasks: Tasks, *, apart_s: float = _APART_S, fresh_s: float = _FRESH_S) -> None:
+    def __init__(
+        self, fetch: FetchJwkSet, tasks: Tasks, *, min_interval_s: float = _MIN_INTERVAL_S,
+        max_age_s: float = _MAX_AGE_S,
+    ) -> None:
         self._fetch = fetch
         self._tasks = tasks
-        self._apart_s = apart_s
-        self._fresh_s = fresh_s
+        self._min_interval_s = min_interval_s
+        self._max_age_s = max_age_s
         self._keys: dict[str, Key] = {}
-        self._fetched_s: float | None = None     # the last time that it worked
+        self._fetched_s: float | None = None     # the last success
         self._tried_s: float | None = None
         self._fetching: asyncio.Task[None] | None = None
 
     async def find(self, key_id: str) -> Key | None:
-        """The key of that id; None when the issuer has none. Raises IssuerDown while no keys are known at all.
+        """Find a key by id; None when the issuer has none. Raises IssuerDown while no keys are known at all.
 
-        However many ask at once, one fetch is under way, and none begins soon after another.
+        Concurrent callers share one fetch, and fetches keep their minimum interval.
         """
-        if key_id in self._keys and not self._is_old():
+        if key_id in self._keys and not self._is_stale():
             return self._keys[key_id]
         if self._fetching is None and self._may_fetch():
             self._tried_s = monotonic_s()
             self._fetching = self._tasks.start(self._refresh(), name="fetch_issuer_keys")
-        if self._fetching is not None:  # of no caller's own, so that none takes it along when it leaves
+        if self._fetching is not None:  # a task of its own: it goes on when the caller is cancelled
             await asyncio.shield(self._fetching)
         if self._fetched_s is None:
             raise IssuerDown("the keys of the authorization server are not to be had now; try again shortly")
         return self._keys.get(key_id)
 
-    def _is_old(self) -> bool:
-        return self._fetched_s is None or monotonic_s() - self._fetched_s > self._fresh_s
+    def _is_stale(self) -> bool:
+        return self._fetched_s is None or monotonic_s() - self._fetched_s > self._max_age_s
 
     def _may_fetch(self) -> bool:
-        return self._tried_s is None or monotonic_s() - self._tried_s >= self._apart_s
+        return self._tried_s is None or monotonic_s() - self._tried_s >= self._min_interval_s
 
     async def _refresh(self) -> None:
         try:
             self._keys = usable_keys(await self._fetch())
             self._fetched_s = monotonic_s()
         except IssuerDown:
-            return  # said by whoever asked; the keys that are known serve
+            return  # logged by `issuer_http`; the known keys stay in use
         finally:
             self._fetching = None
 
 
-def usable_keys(document: Document) -> dict[str, Key]:
-    """The public keys for signatures in a JWK set (RFC 7517 §5), by id. Others are left out, secret ones too. Pure."""
+def usable_keys(document: JwkSet) -> dict[str, Key]:
+    """Import the public signature keys of a JWK set (RFC 7517 §5), by id. All others are left out. Pure."""
     try:
         listed = msgspec.json.decode(document.get("keys", msgspec.Raw(b"[]")), type=list[dict[str, object]])
     except msgspec.DecodeError:
         return {}
     found: dict[str, Key] = {}
-    for entry in listed[:_MOST_KEYS]:
+    for entry in listed[:_MAX_KEYS]:
         key_id = entry.get("kid")
         if not isinstance(key_id, str) or entry.get("use", "sig") != "sig" or entry.get("kty") == "oct":
             continue
@@ -87,5 +90,5 @@ def usable_keys(document: Document) -> dict[str, Key]:
 
 def _is_strong(key: Key) -> bool:
     if isinstance(key, RSAKey):
-        return bool(key.raw_value.key_size >= _LEAST_RSA_BITS)
+        return bool(key.raw_value.key_size >= _MIN_RSA_BITS)
     return isinstance(key, ECKey | OKPKey)

@@ -1,4 +1,4 @@
-"""How longshore describes itself to OAuth clients: RFC 9728 metadata and challenges. Pure."""
+"""OAuth protected resource: metadata (RFC 9728) and challenges for clients. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,43 +9,43 @@ WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 
 def resource_url(config: Config, server: Server | None) -> str:
-    """The one name of a mount, or of longshore as a whole: what tokens are asked for, and made out to."""
+    """Return the resource identifier of a mount, or of the whole gateway: the audience of its tokens."""
     base = config.core.public_base_url or ""
     return base if server is None else base + server.mount_path
 
 
 def metadata_url(config: Config, server: Server | None) -> str:
-    """Where the metadata of a mount is: its path goes behind the well-known one (RFC 9728 §3.1)."""
+    """Return the URL of a mount's metadata: the mount's path follows the well-known one (RFC 9728 §3.1)."""
     base = config.core.public_base_url or ""
     return base + WELL_KNOWN + ("" if server is None else server.mount_path)
 
 
 def metadata(config: Config, server: Server | None) -> dict[str, Any]:
-    """RFC 9728 §2."""
+    """Build the metadata document of RFC 9728 §2."""
     document: dict[str, Any] = {
         "resource": resource_url(config, server),
         "authorization_servers": [config.core.auth.oauth.issuer],
         "bearer_methods_supported": ["header"],
         "resource_name": "longshore" if server is None else f"longshore: {server.id}",
     }
-    scopes = every_scope(config) if server is None else needed_scopes(config, server)
+    scopes = all_scopes(config) if server is None else required_scopes(config, server)
     if scopes:
         document["scopes_supported"] = list(scopes)
     return document
 
 
-def needed_scopes(config: Config, server: Server) -> tuple[str, ...]:
-    """What a token must have for `server`, in the order of the configuration."""
+def required_scopes(config: Config, server: Server) -> tuple[str, ...]:
+    """List the scopes that a token needs for `server`, in the order of the configuration."""
     return tuple(dict.fromkeys((*config.core.auth.oauth.scopes, *server.required_scopes)))
 
 
-def every_scope(config: Config) -> tuple[str, ...]:
-    """What any server asks for."""
-    return tuple(dict.fromkeys(scope for server in config.servers for scope in needed_scopes(config, server)))
+def all_scopes(config: Config) -> tuple[str, ...]:
+    """List the scopes that any server needs."""
+    return tuple(dict.fromkeys(scope for server in config.servers for scope in required_scopes(config, server)))
 
 
 def audiences(config: Config, server: Server | None) -> frozenset[str]:
-    """Whom a token must be made out to: the mount, longshore as a whole, or what the configuration names."""
+    """List the audiences that are accepted: the mount, the whole gateway, and those of the configuration."""
     named = config.core.auth.oauth.audience
     mounts = config.servers if server is None else (server,)
     own = (resource_url(config, None), *(resource_url(config, mount) for mount in mounts))
@@ -53,11 +53,11 @@ def audiences(config: Config, server: Server | None) -> frozenset[str]:
 
 
 def challenge(config: Config, server: Server | None, *, error: str = "", scopes: Sequence[str] = ()) -> str:
-    """`WWW-Authenticate` (RFC 6750 §3, RFC 9728 §5.1)."""
+    """Format `WWW-Authenticate` (RFC 6750 §3, RFC 9728 §5.1)."""
     if config.core.auth.oauth.issuer is None:
         return "Bearer" + (f' error="{error}"' if error else "")
     parts = [f'resource_metadata="{metadata_url(config, server)}"']
-    needed = scopes or (every_scope(config) if server is None else needed_scopes(config, server))
+    needed = scopes or (all_scopes(config) if server is None else required_scopes(config, server))
     if needed:
         parts.append(f'scope="{" ".join(needed)}"')
     if error:

@@ -1,4 +1,4 @@
-"""Limits of principals and addresses, where any are configured."""
+"""Rate limits of principals and addresses, where any are configured."""
 
 import asyncio
 import contextlib
@@ -20,10 +20,10 @@ _RENEW_EVERY_S = 20.0        # a third of a lease's life
 
 @dataclass(slots=True)
 class RequestSlot:
-    """One request on its way; what it transfers is charged at its end."""
+    """One request in flight. The bytes that it transfers are charged at its end."""
 
     kind: Kind
-    place: str
+    slot_id: str
     subjects: list[Subject]
     size_bytes: int = 0
 
@@ -38,38 +38,38 @@ class RateLimiter:
 
     @property
     def is_on(self) -> bool:
-        """Whether anything is limited at all: else nothing here costs anything."""
+        """Return True if any limit is configured; without one, nothing here costs anything."""
         return self.limits.per_principal.is_on or self.limits.per_address.is_on
 
     @asynccontextmanager
     async def slot(self, kind: Kind, *, principal: str, address: str) -> AsyncIterator[RequestSlot]:
-        """Hold a place while the block runs, and charge what it transferred. Raises RateLimited, StoreDown.
+        """Hold a slot while the block runs, and charge the bytes that it transferred. Raises RateLimited, StoreDown.
 
-        `principal` is "" where nobody knows who it is.
+        `principal` is "" for a request whose principal is not known.
         """
-        found = RequestSlot(kind, "" if kind == "other" else new_id(), self._subjects(principal, address))
-        if not found.subjects:
-            yield found
+        slot = RequestSlot(kind, "" if kind == "other" else new_id(), self._subjects(principal, address))
+        if not slot.subjects:
+            yield slot
             return
         try:
-            await self.store.admit(found.subjects, kind=kind, slot=found.place)
-            self._running[found.place] = found
-            yield found
+            await self.store.admit(slot.subjects, kind=kind, slot=slot.slot_id)
+            self._running[slot.slot_id] = slot
+            yield slot
         finally:
-            self._running.pop(found.place, None)
-            if found.place:
-                self.store.release(found.subjects, kind=kind, slot=found.place)
-            if found.size_bytes:
+            self._running.pop(slot.slot_id, None)
+            if slot.slot_id:
+                self.store.release(slot.subjects, kind=kind, slot=slot.slot_id)
+            if slot.size_bytes:
                 with contextlib.suppress(StoreDown):  # then they are not counted: the transfer is over
-                    await self.store.charge(found.subjects, found.size_bytes)
+                    await self.store.charge(slot.subjects, slot.size_bytes)
 
-    async def keep(self) -> None:
-        """Renew the places of what runs, until cancelled."""
+    async def renew_slots(self) -> None:
+        """Renew the slots of requests in flight, until cancelled."""
         while True:
             await asyncio.sleep(_RENEW_EVERY_S)
-            for passage in [passage for passage in self._running.values() if passage.place]:
+            for slot in [slot for slot in self._running.values() if slot.slot_id]:
                 with contextlib.suppress(StoreDown):
-                    await self.store.renew(passage.subjects, kind=passage.kind, slot=passage.place)
+                    await self.store.renew(slot.subjects, kind=slot.kind, slot=slot.slot_id)
 
     def _subjects(self, principal: str, address: str) -> list[Subject]:
         found: list[Subject] = []
@@ -84,4 +84,4 @@ def _digest(kind: str, name: str) -> str:
     return hashlib.sha256(f"{kind}:{name}".encode()).hexdigest()[:32]
 
 
-RATE_LIMITER = web.AppKey("limiter", RateLimiter)
+RATE_LIMITER = web.AppKey("rate_limiter", RateLimiter)

@@ -1,104 +1,104 @@
-"""Tokens of the configured authorization server: whose they are, and what they are good for."""
+"""Verifies access tokens of the configured authorization server, and caches the outcomes."""
 
 import asyncio
 from collections import OrderedDict
 
 import aiohttp
 
-from longshore.gateway.auth.claims import Claims, Invalid, Verified, verified
+from longshore.gateway.auth.claims import Claims, VerificationFailed, VerifiedToken, verify_claims
 from longshore.gateway.auth.introspection import Introspector
 from longshore.gateway.auth.issuer_http import get_json
 from longshore.gateway.auth.issuer_metadata import issuer_metadata
-from longshore.gateway.auth.jwks import Document, KeySet
-from longshore.gateway.auth.jwt import Jwts, is_jwt
+from longshore.gateway.auth.jwks import JwkSet, KeySet
+from longshore.gateway.auth.jwt import JwtVerifier, is_jwt
 from longshore.shared.clock import now_s
 from longshore.shared.config import OAuth
 from longshore.shared.errors import InvalidToken, IssuerDown
 from longshore.shared.tasks import Tasks
 
-_MOST_BYTES = 8192
-_MOST_KEPT = 10_000
-_KEPT_S = 300.0              # so that a withdrawn key or token does not go on for long
-_LOOKED_UP_S = 30.0          # likewise, by introspection
-_REFUSED_S = 10.0            # how long an opaque token that was refused is not asked about again
+_MAX_TOKEN_CHARS = 8192
+_MAX_CACHED = 10_000
+_CACHE_S = 300.0             # of a JWT: at most so long is a token valid after its key was withdrawn
+_INTROSPECTED_CACHE_S = 30.0  # of an opaque token: at most so long is it valid after it was revoked
+_REJECTED_CACHE_S = 10.0     # of an opaque token that was rejected
 
-Kept = tuple[Verified | Invalid, float]
+CachedOutcome = tuple[VerifiedToken | VerificationFailed, float]    # with the end of its time in the cache
 
 
 class TokenVerifier:
-    """Checks tokens and remembers, by their digests, what came of it. Built once at start-up."""
+    """Verifier of JWTs and opaque tokens with a cache by their digests. Built once at start-up."""
 
     def __init__(self, setting: OAuth, tasks: Tasks) -> None:
         self._setting = setting
         self._issuer = setting.issuer or ""
         self._session: aiohttp.ClientSession | None = None
-        self._jwts = Jwts(setting.algorithms, KeySet(self._fetch_keys, tasks))
+        self._jwts = JwtVerifier(setting.algorithms, KeySet(self._fetch_keys, tasks))
         self._introspector = Introspector(setting.introspection, self._issuer, self._http)
-        self._kept: OrderedDict[bytes, Kept] = OrderedDict()
-        self._asking: dict[bytes, asyncio.Lock] = {}
+        self._outcomes: OrderedDict[bytes, CachedOutcome] = OrderedDict()
+        self._locks: dict[bytes, asyncio.Lock] = {}
 
-    def known(self, digest: bytes) -> Verified | None:
-        """What is remembered of a token that held when it was last looked at, and still does."""
-        outcome, until_s = self._kept.get(digest, (None, 0.0))
-        return outcome if isinstance(outcome, Verified) and now_s() < until_s else None
+    def cached(self, digest: bytes) -> VerifiedToken | None:
+        """Return the cached outcome for a valid token; None when there is none, or it has expired."""
+        outcome, until_s = self._outcomes.get(digest, (None, 0.0))
+        return outcome if isinstance(outcome, VerifiedToken) and now_s() < until_s else None
 
-    async def verify(self, token: str, digest: bytes) -> Verified:
-        """What `token` is good for. Raises InvalidToken, IssuerDown."""
-        if len(token) > _MOST_BYTES:
+    async def verify(self, token: str, digest: bytes) -> VerifiedToken:
+        """Verify a token. Raises InvalidToken, IssuerDown."""
+        if len(token) > _MAX_TOKEN_CHARS:
             raise InvalidToken("the token is too long to be one")
-        if (known := self.known(digest)) is not None:
+        if (known := self.cached(digest)) is not None:
             return known
         try:
             if is_jwt(token):
-                return self._keep(digest, self._judged(await self._jwts.claims(token)))
-            return await self._looked_up(token, digest)
-        except Invalid as err:
+                return self._cache_valid(digest, self._check_claims(await self._jwts.verify(token)))
+            return await self._introspect_once(token, digest)
+        except VerificationFailed as err:
             raise InvalidToken(f"the token is not valid here: {err}") from None
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections to the authorization server."""
         if self._session is not None:
             await self._session.close()
 
-    async def _looked_up(self, token: str, digest: bytes) -> Verified:
-        """By introspection: however many send one token at once, it is asked about once."""
-        lock = self._asking.setdefault(digest, asyncio.Lock())
+    async def _introspect_once(self, token: str, digest: bytes) -> VerifiedToken:
+        """Introspect a token; concurrent requests with the same token share one introspection."""
+        lock = self._locks.setdefault(digest, asyncio.Lock())
         try:
             async with lock:
-                outcome, until_s = self._kept.get(digest, (None, 0.0))
+                outcome, until_s = self._outcomes.get(digest, (None, 0.0))
                 if outcome is None or now_s() >= until_s:
-                    outcome = await self._asked(token, digest)
+                    outcome = await self._introspect(token, digest)
         finally:
-            self._asking.pop(digest, None)
-        if isinstance(outcome, Invalid):
+            self._locks.pop(digest, None)
+        if isinstance(outcome, VerificationFailed):
             raise outcome
         return outcome
 
-    async def _asked(self, token: str, digest: bytes) -> Verified:
+    async def _introspect(self, token: str, digest: bytes) -> VerifiedToken:
         try:
-            claims = await self._introspector.claims(token)
-        except Invalid as err:
-            self._remember(digest, (err, now_s() + _REFUSED_S))
+            claims = await self._introspector.introspect(token)
+        except VerificationFailed as err:
+            self._cache(digest, (err, now_s() + _REJECTED_CACHE_S))
             raise
-        return self._keep(digest, self._judged(claims), _LOOKED_UP_S)
+        return self._cache_valid(digest, self._check_claims(claims), _INTROSPECTED_CACHE_S)
 
-    def _judged(self, claims: Claims) -> Verified:
-        return verified(claims, issuer=self._issuer, leeway_s=self._setting.leeway_seconds, now_s=now_s())
+    def _check_claims(self, claims: Claims) -> VerifiedToken:
+        return verify_claims(claims, issuer=self._issuer, leeway_s=self._setting.leeway_seconds, now_s=now_s())
 
-    def _keep(self, digest: bytes, found: Verified, most_s: float = _KEPT_S) -> Verified:
-        self._remember(digest, (found, min(found.until_s, now_s() + most_s)))
-        return found
+    def _cache_valid(self, digest: bytes, token: VerifiedToken, max_age_s: float = _CACHE_S) -> VerifiedToken:
+        self._cache(digest, (token, min(token.expires_s, now_s() + max_age_s)))
+        return token
 
-    def _remember(self, digest: bytes, kept: Kept) -> None:
-        self._kept[digest] = kept
-        self._kept.move_to_end(digest)
-        while len(self._kept) > _MOST_KEPT:
-            self._kept.popitem(last=False)
+    def _cache(self, digest: bytes, outcome: CachedOutcome) -> None:
+        self._outcomes[digest] = outcome
+        self._outcomes.move_to_end(digest)
+        while len(self._outcomes) > _MAX_CACHED:
+            self._outcomes.popitem(last=False)
 
-    async def _fetch_keys(self) -> Document:
+    async def _fetch_keys(self) -> JwkSet:
         http = await self._http()
         url = self._setting.jwks_url or (await issuer_metadata(http, self._issuer)).jwks_uri
-        document = None if url is None else await get_json(http, url, Document)
+        document = None if url is None else await get_json(http, url, JwkSet)
         if document is None:
             raise IssuerDown("the authorization server publishes no keys")
         return document

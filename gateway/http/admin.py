@@ -1,4 +1,4 @@
-"""The admin port, never public: /metrics for Prometheus."""
+"""Admin port, which is never public: /metrics for Prometheus."""
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -6,7 +6,7 @@ from prometheus_client.exposition import choose_encoder
 
 
 def admin_app(registry: CollectorRegistry) -> web.Application:
-    """An application of its own, so that nothing of it can be reached on the public port."""
+    """Application of its own, so that none of its routes can be reached on the public port."""
 
     async def metrics(request: web.Request) -> web.StreamResponse:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))

@@ -1,4 +1,4 @@
-"""GET /healthz: whether this replica can serve, and what is wrong when it cannot."""
+"""GET /healthz: readiness of this gateway, with the reasons when it is degraded."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from longshore.gateway.appkeys import CONFIG, KEYS, REDIS, WORKERS
-from longshore.gateway.http.auth import authenticated
+from longshore.gateway.http.auth import try_authenticate
 from longshore.gateway.mounts import SERVERS, STARTUP, Mount
 from longshore.gateway.request_context import context_of
 from longshore.shared.config import Config
@@ -17,16 +17,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def healthz(request: web.Request) -> web.StreamResponse:
-    """200 with `status: ok`, or 503 with `degraded` and why. Addresses only for callers whom the server is open to.
+    """Answer 200 with `status: ok`, or 503 with `degraded` and the reasons.
 
-    An unreachable upstream or a missing worker degrades the answer but not what else is served.
+    Upstream addresses are shown only to principals that may use the server. An unreachable upstream or a missing
+    worker degrades this answer alone: all other requests are served as far as possible.
     """
     context_of(request).server = "global"
     app, config = request.app, request.app[CONFIG]
     redis, workers = await _redis(request)
-    caller = await authenticated(request)
+    principal = await try_authenticate(request)
     servers = [
-        _server(mount, detailed=caller is not None and caller.may_use(mount.server.id))
+        _server(mount, detailed=principal is not None and principal.may_use(mount.server.id))
         for mount in app[SERVERS].values()
     ]
     reasons = _reasons(app[SERVERS], redis=redis, workers=workers)
@@ -51,7 +52,7 @@ async def _redis(request: web.Request) -> tuple[bool, int]:
 
 
 async def _reconciliation(request: web.Request, *, redis: bool) -> dict[str, Any]:
-    """What the workers made of the files that they found without records, with counts when that is over."""
+    """Progress of the reconciliation of files that have no records, with its counts once it is done."""
     app = request.app
     mode = app[CONFIG].state_persistence.reconciliation.mode
     if mode == "disabled":

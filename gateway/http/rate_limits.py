@@ -1,4 +1,4 @@
-"""Requests within the limits of whoever sends them."""
+"""Rate limits of one HTTP request."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,9 +14,12 @@ from longshore.shared.state.limits import Kind
 async def rate_limited(
     request: web.Request, kind: Kind, *, principal: str = "", scope: str = ""
 ) -> AsyncIterator[RequestSlot]:
-    """Run the block as one request of `principal`, or of whoever owns the session `scope`. Raises RateLimited."""
+    """Run the block within the limits of `principal`, else of the principal that owns the session `scope`.
+
+    Raises RateLimited.
+    """
     limiter = request.app[RATE_LIMITER]
     if scope and limiter.limits.per_principal.is_on:
         principal = await limiter.store.session_principal(scope)
-    async with limiter.slot(kind, principal=principal, address=address_of(request)) as passage:
-        yield passage
+    async with limiter.slot(kind, principal=principal, address=address_of(request)) as slot:
+        yield slot

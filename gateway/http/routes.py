@@ -1,4 +1,4 @@
-"""Which path leads where, and which group it counts as."""
+"""Routes of the public port: the handler of each path, and its group in logs and metrics."""
 
 from functools import partial
 
@@ -7,7 +7,7 @@ from aiohttp import web
 from longshore.gateway.http import health
 from longshore.gateway.http.downloads import artifacts
 from longshore.gateway.http.uploads import announced, form, resumable
-from longshore.gateway.http.uploads.incoming import go_ahead
+from longshore.gateway.http.uploads.incoming import defer_continue
 from longshore.gateway.http.wellknown import add_metadata_routes
 from longshore.gateway.mcp import endpoint
 from longshore.gateway.mounts import Mount
@@ -16,7 +16,7 @@ from longshore.shared.config import Config
 
 
 def add_routes(app: web.Application, config: Config, servers: dict[str, Mount]) -> None:
-    """Every public route. A mount answers with and without the slash at its end, never with a redirect."""
+    """Add every public route. A mount is served with and without a slash at its end, never by a redirect."""
     groups = app[GROUPS] = {}
     health_route = app.router.add_resource("/healthz")
     health_route.add_route("GET", health.healthz)
@@ -41,24 +41,24 @@ def add_routes(app: web.Application, config: Config, servers: dict[str, Mount]) 
 def _add_upload_routes(app: web.Application, config: Config) -> None:
     groups, path = app[GROUPS], config.core.upload_path + "/{server}"
     upload = app.router.add_resource(path)
-    upload.add_route("POST", form.upload, expect_handler=go_ahead)
-    upload.add_route("PUT", form.put, expect_handler=go_ahead)
-    upload.add_route("GET", form.show)
+    upload.add_route("POST", form.post, expect_handler=defer_continue)
+    upload.add_route("PUT", form.put, expect_handler=defer_continue)
+    upload.add_route("GET", form.get)
     upload.add_route("OPTIONS", resumable.options)
     groups[upload.canonical] = Group("upload")
     for last in ("/", "/{filename}"):
         named = app.router.add_resource(path + last)
-        named.add_route("PUT", form.put, expect_handler=go_ahead)
+        named.add_route("PUT", form.put, expect_handler=defer_continue)
         groups[named.canonical] = Group("upload")
     if config.files.sep_2631:
         file = app.router.add_resource(path + "/announced/{file}")
-        file.add_route("PUT", announced.put, expect_handler=go_ahead)
+        file.add_route("PUT", announced.put, expect_handler=defer_continue)
         groups[file.canonical] = Group("upload")
     if config.uploads.resumable:
         part = app.router.add_resource(path + "/resumable/{upload}")
-        part.add_route("PATCH", resumable.patch, expect_handler=go_ahead)
-        part.add_route("POST", resumable.override, expect_handler=go_ahead)
+        part.add_route("PATCH", resumable.patch, expect_handler=defer_continue)
+        part.add_route("POST", resumable.method_override, expect_handler=defer_continue)
         part.add_route("HEAD", resumable.head)
-        part.add_route("GET", resumable.show)
+        part.add_route("GET", resumable.status)
         part.add_route("DELETE", resumable.terminate)
         groups[part.canonical] = Group("upload")

@@ -1,4 +1,4 @@
-"""The span of one request: what it says about it. Paths are templates; a query string is never looked at."""
+"""Server span of one HTTP request, with OpenTelemetry's attributes. Holds path templates, never a query string."""
 
 from contextlib import AbstractContextManager
 from functools import partial
@@ -13,8 +13,8 @@ from longshore.shared.tracing import RootSpan, Span
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def traced(request: web.Request, context: RequestContext) -> AbstractContextManager[object]:
-    """`with` over the request's span, a part of its caller's trace where it names one; over nothing mostly."""
+def request_span(request: web.Request, context: RequestContext) -> AbstractContextManager[object]:
+    """Open the request's span, which continues the caller's trace; a null context while tracing is off."""
     traces = request.app[TRACES]
     if traces is None:
         return tracing.NO_SPAN
@@ -24,7 +24,7 @@ def traced(request: web.Request, context: RequestContext) -> AbstractContextMana
 
 
 def _describe(request: web.Request, context: RequestContext, span: Span, status: int) -> None:
-    """Say what the request turned out to be: OpenTelemetry's names for HTTP and for MCP."""
+    """Set the span's name and attributes by OpenTelemetry's conventions for HTTP and MCP."""
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "unmatched"
     method = request.method if request.method in _METHODS else "_OTHER"

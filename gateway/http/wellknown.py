@@ -1,4 +1,4 @@
-"""GET /.well-known/oauth-protected-resource…: where OAuth clients learn who issues tokens for a mount (RFC 9728)."""
+"""GET /.well-known/oauth-protected-resource…: OAuth protected resource metadata of each mount (RFC 9728)."""
 
 from functools import partial
 
@@ -15,7 +15,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def add_metadata_routes(app: web.Application, servers: dict[str, Mount]) -> None:
-    """For longshore as a whole and for each mount, with and without the slash at its end."""
+    """Add the routes of the whole gateway and of each mount, with and without a slash at its end."""
     _add(app, WELL_KNOWN, None)
     for mount in servers.values():
         for path in (mount.server.mount_path, mount.server.mount_path + "/"):
@@ -31,6 +31,6 @@ def _add(app: web.Application, path: str, mount: Mount | None) -> None:
 async def _document(mount: Mount | None, request: web.Request) -> web.StreamResponse:
     config = request.app[CONFIG]
     body = _encode(metadata(config, mount.server if mount is not None else None))
-    # Pages ask too: clients that live in browsers begin here.
+    # Any page may read it: MCP clients in browsers begin here.
     headers = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
     return web.Response(body=body, content_type="application/json", headers=headers)

@@ -276,7 +276,7 @@ def upstream_headers(request: web.Request, mount: Mount, upstream_id: str) -> di
         mount.headers, request.headers, accept=request.headers.get("Accept", _ACCEPT_BOTH),
         session_id=upstream_id, own_tokens=tuple(text for text in own if text),
     )
-    if mount.server.pass_client_token and principal.grant is not None:
+    if mount.server.pass_client_token and principal.token is not None:
         found["Authorization"] = f"Bearer {principal.credential}"
     if mount.headers.passthrough or principal.credential:
         log.hide_in_task(*(found[name] for name in mount.headers.passthrough if name in found), principal.credential)

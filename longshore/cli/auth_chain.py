@@ -11,7 +11,7 @@ from longshore.cli.errors import CheckFailed
 from longshore.gateway.auth import protected_resource
 from longshore.gateway.auth.authenticator import Authenticator
 from longshore.gateway.auth.issuer_metadata import IssuerMetadata, metadata_urls
-from longshore.gateway.auth.jwks import Document, usable_keys
+from longshore.gateway.auth.jwks import JwkSet, usable_keys
 from longshore.shared.config import Config, Server
 from longshore.shared.errors import InvalidToken, LongshoreError
 from longshore.shared.tasks import Tasks
@@ -106,11 +106,11 @@ class Walk:
         if keys_url is None:
             raise CheckFailed(f"{issuer} names no jwks_uri: set core.auth.oauth.jwks_url")
         answer = await self._ask("GET", keys_url)
-        if answer.status != 200 or not (keys := usable_keys(answer.decoded(Document))):
+        if answer.status != 200 or not (keys := usable_keys(answer.decoded(JwkSet))):
             raise CheckFailed(f"{keys_url} answers {answer.status} and holds no key for signatures that has a kid")
         self._say(f"{keys_url}: {len(keys)} keys")
         known = found.scopes_supported
-        for scope in protected_resource.every_scope(self._config):
+        for scope in protected_resource.all_scopes(self._config):
             if known is not None and scope not in known:
                 raise CheckFailed(f"{issuer} does not list the scope {scope}: clients that ask for it are refused")
         if not (found.registration_endpoint or found.client_id_metadata_document_supported):
@@ -137,9 +137,9 @@ class Walk:
         try:
             principal = await door.authenticate(token)
             self._say(f"the token is {principal.name}'s")
-            if principal.grant is not None:
-                self._say(f"it is made out to {', '.join(sorted(principal.grant.audiences)) or 'nobody'}")
-                self._say(f"its scopes are {' '.join(sorted(principal.grant.scopes)) or 'none'}")
+            if principal.token is not None:
+                self._say(f"it is made out to {', '.join(sorted(principal.token.audiences)) or 'nobody'}")
+                self._say(f"its scopes are {' '.join(sorted(principal.token.scopes)) or 'none'}")
             door.check(principal, None)
             for server in self._config.servers:
                 if not principal.may_use(server.id):

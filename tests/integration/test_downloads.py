@@ -16,8 +16,8 @@ from aiohttp import web
 from longshore.gateway.app import public_runner
 from longshore.gateway.appkeys import BLOBS
 from longshore.gateway.http.downloads import sendfile
-from longshore.gateway.http.downloads.ranges import Span
-from longshore.gateway.request_context import CutOff
+from longshore.gateway.http.downloads.ranges import ByteRange
+from longshore.gateway.request_context import ResponseCutOff
 from longshore.shared.metrics import Metrics
 from tests.fixtures.certificates import self_signed
 from tests.fixtures.gateway import Backing, Client, connected, entry, producer
@@ -114,7 +114,7 @@ async def test_a_file_that_shrinks_cuts_the_answer(
 
 
 @asynccontextmanager
-async def _sending(content: Path, *, patience_s: float) -> AsyncIterator[tuple[web.AppRunner, asyncio.Future[str]]]:
+async def _sending(content: Path, *, timeout_s: float) -> AsyncIterator[tuple[web.AppRunner, asyncio.Future[str]]]:
     """A server that sends the file by the kernel, and how the one answer ended."""
     ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -123,12 +123,12 @@ async def _sending(content: Path, *, patience_s: float) -> AsyncIterator[tuple[w
         response = web.StreamResponse()
         response.content_length = size_bytes
         await response.prepare(request)
-        to = await sendfile.ready(request)
+        to = await sendfile.sendfile_socket(request)
         assert to is not None
         with content.open("rb") as file:
             try:
-                await sendfile.send(request, file.fileno(), Span(0, size_bytes, False), to, patience_s=patience_s)
-            except CutOff:
+                await sendfile.send(request, file.fileno(), ByteRange(0, size_bytes, False), to, timeout_s=timeout_s)
+            except ResponseCutOff:
                 ended.set_result("cut off")
                 raise
         ended.set_result("sent")
@@ -150,8 +150,8 @@ async def test_a_client_that_takes_nothing_is_let_go_and_one_that_goes_on_is_not
     """Far more than the two sockets hold: the sender has to wait for the client."""
     content = tmp_path / "large"
     content.write_bytes(_BYTES * 2)
-    for patience_s, goes_on in ((0.3, False), (30.0, True)):
-        async with _sending(content, patience_s=patience_s) as (runner, ended):
+    for timeout_s, goes_on in ((0.3, False), (30.0, True)):
+        async with _sending(content, timeout_s=timeout_s) as (runner, ended):
             host, port = runner.addresses[0][:2]
             reader, writer = await asyncio.open_connection(host, port)
             writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

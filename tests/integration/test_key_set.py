@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from longshore.gateway.auth.jwks import Document, KeySet, usable_keys
+from longshore.gateway.auth.jwks import JwkSet, KeySet, usable_keys
 from longshore.shared.errors import IssuerDown
 from longshore.shared.tasks import Tasks
 
@@ -22,7 +22,7 @@ class Published:
         self.answers = asyncio.Event()
         self.answers.set()
 
-    async def fetch(self) -> Document:
+    async def fetch(self) -> JwkSet:
         self.asked += 1
         await self.answers.wait()
         if self.is_down:
@@ -30,7 +30,7 @@ class Published:
         return document(*self.keys)
 
 
-def document(*keys: RSAKey | ECKey | OctKey) -> Document:
+def document(*keys: RSAKey | ECKey | OctKey) -> JwkSet:
     listed = [key.as_dict(private=key.key_type == "oct") for key in keys]
     return {"keys": msgspec.Raw(msgspec.json.encode(listed))}
 
@@ -48,7 +48,7 @@ async def tasks() -> AsyncIterator[Tasks]:
 
 async def test_a_new_key_is_found_when_a_token_names_it(tasks: Tasks) -> None:
     issuer = Published(key("old"))
-    keys = KeySet(issuer.fetch, tasks, apart_s=0)
+    keys = KeySet(issuer.fetch, tasks, min_interval_s=0)
     assert await keys.find("old") is not None
     issuer.keys = (key("new"),)
 
@@ -82,7 +82,7 @@ async def test_unknown_keys_are_asked_for_once_in_a_while(tasks: Tasks) -> None:
 
 async def test_known_keys_serve_while_the_issuer_is_down(tasks: Tasks) -> None:
     issuer = Published(key("one"))
-    keys = KeySet(issuer.fetch, tasks, apart_s=0, fresh_s=0)
+    keys = KeySet(issuer.fetch, tasks, min_interval_s=0, max_age_s=0)
     assert await keys.find("one") is not None
     issuer.is_down = True
 
@@ -93,7 +93,7 @@ async def test_known_keys_serve_while_the_issuer_is_down(tasks: Tasks) -> None:
 async def test_without_any_keys_the_issuer_is_down_and_is_asked_again_later(tasks: Tasks) -> None:
     issuer = Published(key("one"))
     issuer.is_down = True
-    keys = KeySet(issuer.fetch, tasks, apart_s=0)
+    keys = KeySet(issuer.fetch, tasks, min_interval_s=0)
 
     with pytest.raises(IssuerDown):
         await keys.find("one")

@@ -9,33 +9,33 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from multidict import CIMultiDict
 
-from longshore.gateway.http.downloads.artifacts import disposition
-from longshore.gateway.http.downloads.ranges import Span, wanted_span
+from longshore.gateway.http.downloads.artifacts import content_disposition
+from longshore.gateway.http.downloads.ranges import ByteRange, requested_range
 from tests.fixtures.storage import artifact_record
 
 _ETAG = '"abc"'
-_WHOLE = Span(0, 1000, partial=False)
+_WHOLE = ByteRange(0, 1000, partial=False)
 
 
-def _span(size_bytes: int = 1000, **headers: str) -> Span | None:
+def _span(size_bytes: int = 1000, **headers: str) -> ByteRange | None:
     named = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
-    return wanted_span(named, size_bytes=size_bytes, etag=_ETAG)
+    return requested_range(named, size_bytes=size_bytes, etag=_ETAG)
 
 
 @pytest.mark.parametrize(
     "header, expected",
     [
-        ("bytes=0-499", Span(0, 500, partial=True)),
-        ("bytes=500-999", Span(500, 1000, partial=True)),
-        ("bytes=0-0", Span(0, 1, partial=True)),
-        ("bytes=999-", Span(999, 1000, partial=True)),
-        ("bytes=0-", Span(0, 1000, partial=True)),
-        ("bytes=-500", Span(500, 1000, partial=True)),
-        ("bytes=-1", Span(999, 1000, partial=True)),
-        ("bytes=-5000", Span(0, 1000, partial=True)),
-        ("bytes=900-5000", Span(900, 1000, partial=True)),
-        ("bytes=0-999999999999999999", Span(0, 1000, partial=True)),
-        ("Bytes=0-9", Span(0, 10, partial=True)),
+        ("bytes=0-499", ByteRange(0, 500, partial=True)),
+        ("bytes=500-999", ByteRange(500, 1000, partial=True)),
+        ("bytes=0-0", ByteRange(0, 1, partial=True)),
+        ("bytes=999-", ByteRange(999, 1000, partial=True)),
+        ("bytes=0-", ByteRange(0, 1000, partial=True)),
+        ("bytes=-500", ByteRange(500, 1000, partial=True)),
+        ("bytes=-1", ByteRange(999, 1000, partial=True)),
+        ("bytes=-5000", ByteRange(0, 1000, partial=True)),
+        ("bytes=900-5000", ByteRange(900, 1000, partial=True)),
+        ("bytes=0-999999999999999999", ByteRange(0, 1000, partial=True)),
+        ("Bytes=0-9", ByteRange(0, 10, partial=True)),
         # Outside the file:
         ("bytes=1000-", None),
         ("bytes=1000-2000", None),
@@ -46,7 +46,7 @@ def _span(size_bytes: int = 1000, **headers: str) -> Span | None:
         ("bytes=\u0661-\u0665", _WHOLE), ("bytes=" + "9" * 100 + "-", _WHOLE), ("bytes=0-5\n", _WHOLE),
     ],
 )
-def test_ranges(header: str, expected: Span | None) -> None:
+def test_ranges(header: str, expected: ByteRange | None) -> None:
     assert _span(Range=header) == expected
 
 
@@ -56,9 +56,9 @@ def test_no_range_is_the_whole_file() -> None:
 
 @pytest.mark.parametrize(
     "header, expected",
-    [("bytes=0-0", None), ("bytes=0-", None), ("bytes=-5", Span(0, 0, False)), ("bytes=-0", None)],
+    [("bytes=0-0", None), ("bytes=0-", None), ("bytes=-5", ByteRange(0, 0, False)), ("bytes=-0", None)],
 )
-def test_ranges_of_an_empty_file(header: str, expected: Span | None) -> None:
+def test_ranges_of_an_empty_file(header: str, expected: ByteRange | None) -> None:
     assert _span(0, Range=header) == expected
 
 
@@ -101,12 +101,12 @@ def test_any_range_is_what_slicing_says(size: int, first: int | None, last: int 
 def test_only_what_cannot_run_is_shown_in_place(media_type: str, kind: str) -> None:
     record = replace(artifact_record("S" * 32), media_type=media_type)
 
-    assert disposition(record).startswith(f"{kind}; filename=")
+    assert content_disposition(record).startswith(f"{kind}; filename=")
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_name_arrives_and_none_breaks_the_header(name: str) -> None:
-    header = disposition(replace(artifact_record("S" * 32), name=name))
+    header = content_disposition(replace(artifact_record("S" * 32), name=name))
 
     assert header.isascii()
     assert header.isprintable()

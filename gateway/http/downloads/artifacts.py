@@ -1,4 +1,4 @@
-"""GET /artifacts/{server}/{session}/{artifact}/{name}: one artifact, by signed link or by credential."""
+"""GET /artifacts/{server}/{session}/{artifact}/{name}: streams one artifact, by signed link or by credential."""
 
 import os
 
@@ -9,11 +9,11 @@ from longshore.gateway.auth.rate_limiter import RequestSlot
 from longshore.gateway.files import stored
 from longshore.gateway.http.auth import authenticate
 from longshore.gateway.http.downloads import sendfile
-from longshore.gateway.http.downloads.ranges import Span, wanted_span
+from longshore.gateway.http.downloads.ranges import ByteRange, requested_range
 from longshore.gateway.http.rate_limits import rate_limited
 from longshore.gateway.metrics import METRICS, AuthMode
 from longshore.gateway.mounts import SERVERS
-from longshore.gateway.request_context import SESSION_HEADER, CutOff, context_of
+from longshore.gateway.request_context import SESSION_HEADER, ResponseCutOff, context_of
 from longshore.shared.clock import monotonic_s, now_s
 from longshore.shared.errors import BadRequest, Forbidden, NotFound
 from longshore.shared.ids import is_id
@@ -35,12 +35,12 @@ async def download(request: web.Request) -> web.StreamResponse:
     context.server = server
     auth_mode = await _authorize(request, server=server, scope=scope, artifact_id=artifact_id)
     (record,) = await request.app[FILES].use(scope, [artifact_id])
-    # What a client sent itself is there for a link that says so (files/authorizeDownload).
-    is_meant = isinstance(record, ArtifactRecord) or auth_mode == "signed_url"
-    if not is_meant or record.server != server or record.name != request.match_info["name"]:
+    # An uploaded file is served by signed link alone (files/authorizeDownload).
+    may_serve = isinstance(record, ArtifactRecord) or auth_mode == "signed_url"
+    if not may_serve or record.server != server or record.name != request.match_info["name"]:
         raise NotFound(_GONE)
-    async with rate_limited(request, "transfer", scope=scope) as passage:
-        sent = await _send(request, passage, record)
+    async with rate_limited(request, "transfer", scope=scope) as slot:
+        sent = await _send(request, slot, record)
     request.app[METRICS].download(
         server=server, auth_mode=auth_mode, result="success" if sent.status < 400 else "error",
         size_bytes=sent.content_length or 0, duration_s=monotonic_s() - context.started_s,
@@ -49,7 +49,7 @@ async def download(request: web.Request) -> web.StreamResponse:
 
 
 async def _authorize(request: web.Request, *, server: str, scope: str, artifact_id: str) -> AuthMode:
-    """Raise unless a signed link or a credential with this session's header opens the artifact."""
+    """Raise Forbidden, Unauthorized or BadRequest without a signed link, or a credential and the session's header."""
     if "sig" in request.query:
         _ = request.app[SIGNER].verify(
             request.query, purpose="download", server=server, target=artifact_id, now_s=now_s()
@@ -68,18 +68,18 @@ async def _authorize(request: web.Request, *, server: str, scope: str, artifact_
     return "session_context"
 
 
-async def _send(request: web.Request, passage: RequestSlot, record: FileRecord) -> web.StreamResponse:
+async def _send(request: web.Request, slot: RequestSlot, record: FileRecord) -> web.StreamResponse:
     blobs = request.app[BLOBS]
     etag = f'"{record.sha256}"'
     headers = {
         "ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-transform",
         "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'",
-        "Content-Disposition": disposition(record),
+        "Content-Disposition": content_disposition(record),
     }
     known = [part.strip().removeprefix("W/") for part in request.headers.get("If-None-Match", "").split(",")]
     if etag in known or known == ["*"]:
         return web.Response(status=304, headers=headers)
-    span = wanted_span(request.headers, size_bytes=record.size_bytes, etag=etag)
+    span = requested_range(request.headers, size_bytes=record.size_bytes, etag=etag)
     if span is None:
         headers["Content-Range"] = f"bytes */{record.size_bytes}"
         return web.Response(status=416, headers=headers)
@@ -92,8 +92,8 @@ async def _send(request: web.Request, passage: RequestSlot, record: FileRecord) 
     try:
         await response.prepare(request)
         if request.method != "HEAD":
-            passage.size_bytes = span.end - span.start
-            to = await sendfile.ready(request)
+            slot.size_bytes = span.end - span.start
+            to = await sendfile.sendfile_socket(request)
             await (_copy(request, response, fd, span) if to is None else sendfile.send(request, fd, span, to))
         await response.write_eof()
         return response
@@ -101,18 +101,18 @@ async def _send(request: web.Request, passage: RequestSlot, record: FileRecord) 
         os.close(fd)
 
 
-async def _copy(request: web.Request, response: web.StreamResponse, fd: int, span: Span) -> None:
+async def _copy(request: web.Request, response: web.StreamResponse, fd: int, span: ByteRange) -> None:
     at = span.start
     while at < span.end:
         chunk = await request.app[BLOBS].run_out(os.pread, fd, min(_CHUNK_BYTES, span.end - at), at)
-        if not chunk:  # shorter than its record: the client must see that it is cut
-            raise CutOff
+        if not chunk:  # the file is shorter than its record: the client must not take this for its end
+            raise ResponseCutOff
         await response.write(chunk)
         at += len(chunk)
 
 
-def disposition(record: FileRecord) -> str:
-    """`Content-Disposition` with the name in both forms of RFC 6266; inline only what cannot run."""
+def content_disposition(record: FileRecord) -> str:
+    """Format `Content-Disposition` with the name in both forms of RFC 6266; inline only for types without scripts."""
     kind = "inline" if record.media_type in _INLINE else "attachment"
     plain = "".join(char if " " <= char <= "~" and char not in '"\\' else "_" for char in record.name)
     encoded = "".join(_percent(byte) for byte in record.name.encode())

@@ -17,7 +17,7 @@ from aiohttp.http_parser import RawRequestMessage
 from longshore.gateway.appkeys import CONFIG
 from longshore.gateway.auth.authenticator import AUTHENTICATOR
 from longshore.gateway.auth.client_address import client_address
-from longshore.gateway.auth.credentials import offered_credential
+from longshore.gateway.auth.credentials import find_credential
 from longshore.gateway.auth.failed_attempts import FAILED_ATTEMPTS
 from longshore.gateway.http.edge import ORIGINS
 from longshore.gateway.metrics import METRICS
@@ -37,15 +37,16 @@ class EarlyRejection:
 
     def __init__(self, app: web.Application) -> None:
         core = app[CONFIG].core
-        self._own_header, self._proxies, self._tally = core.auth.header_name, core.trusted_proxies, app[METRICS]
-        self._door, self._failures, self._origins = app[AUTHENTICATOR], app[FAILED_ATTEMPTS], app[ORIGINS]
+        self._own_header, self._proxies, self._metrics = core.auth.header_name, core.trusted_proxies, app[METRICS]
+        self._authenticator, self._origins = app[AUTHENTICATOR], app[ORIGINS]
+        self._failed_attempts = app[FAILED_ATTEMPTS]
         self._servers = {
             path: server.id for server in app[CONFIG].servers for path in (server.mount_path, server.mount_path + "/")
         }
-        self._refused: Counter[tuple[str, str]] = Counter()     # by server and method, since the log was told
-        self._answer, self._answer_for = b"", (0, 0)            # the last one: it differs by second and wait only
+        self._rejected: Counter[tuple[str, str]] = Counter()     # by server and method, since the log was told
+        self._cached_response, self._cached_for = b"", (0, 0)    # by second and wait
 
-    def refusal(self, message: RawRequestMessage, peer: str) -> bytes | None:
+    def rejection(self, message: RawRequestMessage, peer: str) -> bytes | None:
         """The whole answer to a request of an address that has to wait, which is counted with this; else None.
 
         None is also for what is odd in any way: pages of browsers, queries, two credentials, a last request.
@@ -58,17 +59,17 @@ class EarlyRejection:
             return None
         try:
             self._origins.check(headers)
-            offered = offered_credential(headers, self._own_header)
-            if offered is not None and not self._door.recently_valid(offered):
-                self._failures.check(client_address(peer, headers, self._proxies))
+            offered = find_credential(headers, self._own_header)
+            if offered is not None and not self._authenticator.recently_valid(offered):
+                self._failed_attempts.check(client_address(peer, headers, self._proxies))
         except RateLimited as err:
             self._count(message.method, server, err, monotonic_s() - begun_s)
-            return self._answer_to(err)
+            return self._response_to(err)
         except (Forbidden, Unauthorized):
             return None
         return None
 
-    async def keep_log(self) -> None:
+    async def log_rejections(self) -> None:
         """Log what was refused, until cancelled."""
         try:
             while True:
@@ -78,7 +79,7 @@ class EarlyRejection:
             self._log()
 
     def _log(self) -> None:
-        refused, self._refused = self._refused, Counter()
+        refused, self._rejected = self._rejected, Counter()
         for (server, method), times in refused.items():
             log.info(
                 "requests_refused", route=MCP_GROUP, server=server, status=RateLimited.status,
@@ -86,20 +87,20 @@ class EarlyRejection:
             )
 
     def _count(self, method: str, server: str, err: RateLimited, elapsed_s: float) -> None:
-        self._tally.http_request(
+        self._metrics.http_request(
             server=server, method=method, route_group=MCP_GROUP, status=err.status, duration_s=elapsed_s
         )
-        self._tally.rejected(server=server, route_group=MCP_GROUP, reason=err.reason, status=err.status)
-        self._refused[server, method] += 1
+        self._metrics.rejected(server=server, route_group=MCP_GROUP, reason=err.reason, status=err.status)
+        self._rejected[server, method] += 1
 
-    def _answer_to(self, err: RateLimited) -> bytes:
+    def _response_to(self, err: RateLimited) -> bytes:
         moment_s = int(now_s())
-        if self._answer_for != (moment_s, err.retry_after_s):
+        if self._cached_for != (moment_s, err.retry_after_s):
             body = jsonrpc.error(None, err)
             head = (
                 f"HTTP/1.1 {err.status} Too Many Requests\r\nContent-Type: application/json\r\n"
                 f"Retry-After: {err.retry_after_s}\r\nContent-Length: {len(body)}\r\n"
                 f"Date: {formatdate(moment_s, usegmt=True)}\r\n\r\n"
             )
-            self._answer, self._answer_for = head.encode("ascii") + body, (moment_s, err.retry_after_s)
-        return self._answer
+            self._cached_response, self._cached_for = head.encode("ascii") + body, (moment_s, err.retry_after_s)
+        return self._cached_response

@@ -9,12 +9,12 @@ import asyncio
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-_FIRST_HEAD_S = 20.0         # from the connection to its first whole request head
-_LOOK_EVERY_S = 5.0
+_FIRST_REQUEST_TIMEOUT_S = 20.0         # from the connection to its first whole request head
+_CHECK_EVERY_S = 5.0
 
 
-async def drop_silent(
-    runner: web.AppRunner, *, after_s: float = _FIRST_HEAD_S, look_every_s: float = _LOOK_EVERY_S
+async def close_silent_connections(
+    runner: web.AppRunner, *, after_s: float = _FIRST_REQUEST_TIMEOUT_S, look_every_s: float = _CHECK_EVERY_S
 ) -> None:
     """Close connections of a running `runner` whose first request head does not come in time, until cancelled."""
     loop = asyncio.get_running_loop()

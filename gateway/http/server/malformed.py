@@ -13,8 +13,8 @@ from longshore.shared.errors import BadRequest, HeaderMismatch
 
 log = structlog.get_logger(__name__)
 
-_LONG = "a header is longer than is read here; let long arguments travel in the body alone, or as a file"
-_BROKEN = "a header holds what no header may; encode it as the protocol says"
+_TOO_LONG = "a header is longer than is read here; let long arguments travel in the body alone, or as a file"
+_INVALID_HEADER = "a header holds what no header may; encode it as the protocol says"
 
 
 class Connection(RequestHandler):
@@ -30,7 +30,7 @@ class Connection(RequestHandler):
             return super().handle_error(request, status, exc, message)
         err = BadRequest("this is not HTTP/1.1 as it is read here")
         if isinstance(exc, (LineTooLong, InvalidHeader)):
-            err = HeaderMismatch(_LONG if isinstance(exc, LineTooLong) else _BROKEN)
+            err = HeaderMismatch(_TOO_LONG if isinstance(exc, LineTooLong) else _INVALID_HEADER)
         log.info("malformed_request", reason=type(exc).__name__)
         response = web.Response(status=400, body=jsonrpc.error(None, err), content_type="application/json")
         response.force_close()

@@ -16,7 +16,7 @@ from longshore.gateway.http.server.early_rejection import EarlyRejection
 from longshore.gateway.http.server.malformed import Connection
 
 _Messages = Sequence[tuple[RawRequestMessage, StreamReader]]
-_MOST_BODY_BYTES = 16_384    # far below where an unread body stops its connection: a larger one is read to its end
+_MAX_BODY_BYTES = 16_384    # far below where an unread body stops its connection: a larger one is read to its end
 
 
 class PublicRunner(web.AppRunner):
@@ -25,13 +25,13 @@ class PublicRunner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         if not self.app[CONFIG].core.auth.enabled:
-            return _Server(made, None)
+            return _RejectingServer(made, None)
         turnstile = EarlyRejection(self.app)
-        self.app[TASKS].spawn(turnstile.keep_log(), name="log_refusals")
-        return _Server(made, turnstile)
+        self.app[TASKS].spawn(turnstile.log_rejections(), name="log_refusals")
+        return _RejectingServer(made, turnstile)
 
 
-class _Server(web.Server):
+class _RejectingServer(web.Server):
     """Another server's twin whose connections may have the turnstile."""
 
     def __init__(self, twin: web.Server, turnstile: EarlyRejection | None) -> None:
@@ -39,13 +39,13 @@ class _Server(web.Server):
             twin.request_handler, request_factory=twin.request_factory, handler_cancellation=twin.handler_cancellation,
             loop=twin._loop, **twin._kwargs,
         )
-        self._turnstile = turnstile
+        self._early_rejection = turnstile
 
     def __call__(self) -> RequestHandler:
         connection = Connection(self, loop=self._loop, **self._kwargs)
-        if self._turnstile is None:
+        if self._early_rejection is None:
             return connection
-        gate = RejectingParser(connection, cast(HttpRequestParser, connection._parser), self, self._turnstile)
+        gate = RejectingParser(connection, cast(HttpRequestParser, connection._parser), self, self._early_rejection)
         connection._parser = cast(HttpRequestParser, gate)
         return connection
 
@@ -54,9 +54,9 @@ class RejectingParser:
     """A connection's parser, as far as aiohttp uses it, that keeps to itself what the turnstile refuses."""
 
     def __init__(
-        self, connection: RequestHandler, parser: HttpRequestParser, server: _Server, turnstile: EarlyRejection
+        self, connection: RequestHandler, parser: HttpRequestParser, server: _RejectingServer, turnstile: EarlyRejection
     ) -> None:
-        self._connection, self._parser, self._server, self._turnstile = connection, parser, server, turnstile
+        self._connection, self._parser, self._server, self._early_rejection = connection, parser, server, turnstile
         self.set_upgraded = parser.set_upgraded
         self.message_consumed = parser.message_consumed
         self.feed_eof = parser.feed_eof
@@ -67,7 +67,7 @@ class RejectingParser:
         messages, upgraded, tail = self._parser.feed_data(data)
         answers: list[bytes] = []
         try:
-            while messages and self._is_idle() and (taken := self._refuse(messages, answers)):
+            while messages and self._is_idle() and (taken := self._reject(messages, answers)):
                 messages = messages[taken:]
                 if taken == MAX_MSG_QUEUE_SIZE:    # then the parser holds what came behind them
                     messages, upgraded, tail = self._parser.feed_data(b"")
@@ -85,14 +85,14 @@ class RejectingParser:
             and transport is not None and not transport.is_closing() and transport.get_write_buffer_size() == 0
         )
 
-    def _refuse(self, messages: _Messages, answers: list[bytes]) -> int:
+    def _reject(self, messages: _Messages, answers: list[bytes]) -> int:
         """Put the answers to the first of `messages` into `answers`; how many these are."""
         peer = _address(self._connection.peername)
         before = len(answers)
         for message, body in messages:
-            if not body.is_eof() or body.total_bytes > _MOST_BODY_BYTES:
+            if not body.is_eof() or body.total_bytes > _MAX_BODY_BYTES:
                 break
-            answer = self._turnstile.refusal(message, peer)
+            answer = self._early_rejection.rejection(message, peer)
             if answer is None:
                 break
             answers.append(answer)

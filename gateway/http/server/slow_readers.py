@@ -11,11 +11,11 @@ from aiohttp import web
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE_S = 60.0
-_LOOKS = 6                   # within that time
+_WRITE_TIMEOUT_S = 60.0
+_CHECKS = 6                   # within that time
 
 
-async def reset_stalled_connections(runner: web.AppRunner, *, patience_s: float = _PATIENCE_S) -> None:
+async def reset_stalled_connections(runner: web.AppRunner, *, patience_s: float = _WRITE_TIMEOUT_S) -> None:
     """Reset connections of a running `runner` that had bytes waiting for `patience_s` and took none of them;
     until cancelled.
 
@@ -23,7 +23,7 @@ async def reset_stalled_connections(runner: web.AppRunner, *, patience_s: float 
     """
     stalled: dict[asyncio.Transport, tuple[int, int]] = {}    # to bytes waiting, and how often it was just as many
     while True:
-        await asyncio.sleep(patience_s / _LOOKS)
+        await asyncio.sleep(patience_s / _CHECKS)
         seen, stalled = stalled, {}
         for connection in runner.server.connections if runner.server is not None else []:
             transport = connection.transport
@@ -32,7 +32,7 @@ async def reset_stalled_connections(runner: web.AppRunner, *, patience_s: float 
                 continue
             before, looks = seen.get(transport, (0, 0))
             looks = looks + 1 if before == waiting else 0
-            if looks < _LOOKS:
+            if looks < _CHECKS:
                 stalled[transport] = (waiting, looks)
                 continue
             log.info("slow_reader_let_go", waiting_bytes=waiting)

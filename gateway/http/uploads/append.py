@@ -1,4 +1,4 @@
-"""The bytes of one request onto a resumable upload, and what follows its last one."""
+"""Appends the body of one tus request to a resumable upload, and finalises the file after its last byte."""
 
 import asyncio
 import contextlib
@@ -6,13 +6,13 @@ import hmac
 from collections.abc import Coroutine
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from longshore.gateway.appkeys import BLOBS, GRANTS, QUEUE, RESERVATIONS, RESUMABLE, TASKS
 from longshore.gateway.auth.rate_limiter import RequestSlot
-from longshore.gateway.http.uploads.authorization import consume
-from longshore.gateway.http.uploads.raw_body import piece
+from longshore.gateway.files.finalise import finalise_upload
+from longshore.gateway.http.uploads.authorization import consume_link
+from longshore.gateway.http.uploads.raw_body import read_chunk
 from longshore.gateway.http.uploads.tus_headers import Checksum
 from longshore.gateway.metrics import METRICS
 from longshore.shared import ids
@@ -31,114 +31,128 @@ from longshore.shared.state.resumable import Progress, ResumableStore, Resumable
 from longshore.shared.storage import layout
 from longshore.shared.storage.part_writer import PartWriter
 
-WRITE_MS = 6_000             # a writer that says nothing for so long is taken for dead
-_FINALISE_S = 30.0
-_TICK_S = 2.0
-_SILENCE_S = 60.0
-_NOTE_BYTES = 16 * 1024 * 1024   # what a gateway that is killed may lose at most
+_WRITER_TTL_MS = 6_000       # a writer that renews nothing for so long has lost the upload
+_RENEW_EVERY_S = 2.0
+_READ_TIMEOUT_S = 60.0
+_SAVE_EVERY_BYTES = 16 * 1024 * 1024   # the most that is lost when the gateway is killed
 
 
-class Appending:
-    """One request that writes an upload which it has taken. `run` gives it back, whatever happens."""
+class UploadAppender:
+    """One request that appends to an upload whose writer it is. `run` releases the upload in any case.
 
-    def __init__(self, request: web.Request, capability: str, writer: str, progress: Progress) -> None:
+    A body with a checksum is all or nothing; of any other, the bytes that arrived before an error are kept.
+    """
+
+    def __init__(
+        self, request: web.Request, capability: str, token: str, progress: Progress, checksum: Checksum
+    ) -> None:
         self._request = request
         self._store = request.app[RESUMABLE]
         self._capability = capability
-        self._token = writer
+        self._token = token
         self._upload = progress.upload
-        self._start = self._noted = self._taken = progress.offset
-        self._noted_s = monotonic_s()
+        self._checksum = checksum
+        self._start = self._saved_offset = self._received_offset = progress.offset
+        self._saved_at_s = monotonic_s()
 
-    async def run(self, passage: RequestSlot, checksum: Checksum) -> int:
-        """Take the body in, and make the file visible when that was its last byte. Returns the new offset.
+    async def run(self, slot: RequestSlot) -> int:
+        """Append the body, and finalise the file when that was its last byte. Returns the new offset.
 
-        What came before the client broke off is kept, unless there is a checksum that it cannot pass.
-        Raises ChecksumMismatch, TooLarge, SlowRequest, UploadBusy, and what finalising may.
+        Raises ChecksumMismatch, TooLarge, SlowRequest, UploadBusy, and the errors of `finish`.
         """
         upload = self._upload
         writer = self._request.app[BLOBS].part_writer(
-            upload.file_id, offset=self._start, checksum=checksum.algorithm
+            upload.file_id, offset=self._start, checksum=self._checksum.algorithm
         )
         try:
             try:
-                await self._receive(writer, keep=not checksum.algorithm)
-                self._noted = await self._flushed(writer, checksum)
+                await self._receive(writer)
+                self._saved_offset = await self._flush_and_verify(writer)
             except BaseException:
-                await self._let_go(writer, keep=not checksum.algorithm)
+                await self._release(writer)
                 raise
             finally:
-                passage.size_bytes = self._taken - self._start
-            if self._noted == upload.size_bytes:
-                order = _order(upload)
-                sha256 = await writer.whole_sha256()
-                await _finished(self._request, self._capability, self._token, upload, order, sha256)
+                slot.size_bytes = self._received_offset - self._start
+            if self._saved_offset == upload.size_bytes:
+                await finish(self._request, self._capability, self._token, upload, await writer.whole_sha256())
             else:
-                await self._store.advance(self._capability, writer=self._token, offset=self._noted)
+                await self._store.advance(self._capability, writer=self._token, offset=self._saved_offset)
         finally:
             await writer.close()
-        return self._noted
+        return self._saved_offset
 
-    async def _receive(self, writer: PartWriter, *, keep: bool) -> None:
-        heard_s = monotonic_s()
+    async def _receive(self, writer: PartWriter) -> None:
+        received_at_s = monotonic_s()
         while True:
             try:
-                async with asyncio.timeout(_TICK_S):
-                    chunk = await piece(self._request.content)
+                async with asyncio.timeout(_RENEW_EVERY_S):
+                    chunk = await read_chunk(self._request.content)
             except TimeoutError:
-                if monotonic_s() - heard_s > _SILENCE_S:
-                    raise SlowRequest(f"nothing of the file came for {_SILENCE_S:g} seconds; go on with it") from None
-                await self._note(writer, keep=keep)
+                if monotonic_s() - received_at_s > _READ_TIMEOUT_S:
+                    raise SlowRequest(
+                        f"nothing of the file came for {_READ_TIMEOUT_S:g} seconds; go on with it"
+                    ) from None
+                await self._save_offset(writer)
                 continue
             if not chunk:
                 return
-            heard_s = monotonic_s()
-            if self._taken + len(chunk) > self._upload.size_bytes:
+            received_at_s = monotonic_s()
+            if self._received_offset + len(chunk) > self._upload.size_bytes:
                 raise TooLarge("the body goes beyond the length that the upload was created with (Upload-Length)")
-            if heard_s - self._noted_s > _TICK_S or self._taken - self._noted >= _NOTE_BYTES:
-                await self._note(writer, keep=keep)
-            self._taken += len(chunk)
+            unsaved_bytes = self._received_offset - self._saved_offset
+            if received_at_s - self._saved_at_s > _RENEW_EVERY_S or unsaved_bytes >= _SAVE_EVERY_BYTES:
+                await self._save_offset(writer)
+            self._received_offset += len(chunk)
             await writer.write(chunk)
 
-    async def _note(self, writer: PartWriter, *, keep: bool) -> None:
-        """Say that we still write, and how far we are on disk. Raises UploadBusy when another has taken over."""
-        if keep:
-            self._noted = await writer.flush()
-        await self._store.advance(self._capability, writer=self._token, offset=self._noted, lease_ms=WRITE_MS)
-        self._noted_s = monotonic_s()
+    async def _save_offset(self, writer: PartWriter) -> None:
+        """Record the offset that is on disk, and stay the writer. Raises UploadBusy when another has taken over."""
+        if not self._checksum.algorithm:
+            self._saved_offset = await writer.flush()
+        await self._store.advance(
+            self._capability, writer=self._token, offset=self._saved_offset, lease_ms=_WRITER_TTL_MS
+        )
+        self._saved_at_s = monotonic_s()
 
-    async def _flushed(self, writer: PartWriter, checksum: Checksum) -> int:
-        offset = await writer.flush()
+    async def _flush_and_verify(self, writer: PartWriter) -> int:
+        offset, checksum = await writer.flush(), self._checksum
         if checksum.algorithm and not hmac.compare_digest(await writer.checksum(), checksum.digest):
             raise ChecksumMismatch("the bytes that arrived do not have the checksum that was sent; send them again")
         return offset
 
-    async def _let_go(self, writer: PartWriter, *, keep: bool) -> None:
-        if keep:
-            with contextlib.suppress(LongshoreError):    # then the upload is where it was noted to be
-                self._noted = await writer.flush()
-        with contextlib.suppress(LongshoreError):    # then it is given back when the time of the writer is over
-            await self._store.advance(self._capability, writer=self._token, offset=self._noted)
+    async def _release(self, writer: PartWriter) -> None:
+        if not self._checksum.algorithm:
+            with contextlib.suppress(LongshoreError):    # then the offset saved last holds
+                self._saved_offset = await writer.flush()
+        with contextlib.suppress(LongshoreError):    # then the upload is released when the writer's TTL has passed
+            await self._store.advance(self._capability, writer=self._token, offset=self._saved_offset)
 
 
-async def finish(request: web.Request, capability: str, token: str, upload: ResumableUpload) -> None:
-    """Make the file of a complete upload visible. Safe to repeat after an outcome that is unknown: the file keeps
-    its id. Raises BadRequest, WorkerDown, and what the worker refuses."""
-    await _finished(request, capability, token, upload, _order(upload), "")
+async def acquire_upload(request: web.Request, capability: str, *, offset: int | None) -> tuple[str, Progress]:
+    """Become the upload's writer: returns the writer's token and the progress so far.
+
+    Raises NotFound, OffsetConflict, UploadBusy.
+    """
+    token = ids.new_id()
+    return token, await request.app[RESUMABLE].acquire(capability, writer=token, offset=offset, lease_ms=_WRITER_TTL_MS)
 
 
-async def _finished(
-    request: web.Request, capability: str, token: str, upload: ResumableUpload, order: FinaliseUpload, sha256: str
+async def finish(
+    request: web.Request, capability: str, token: str, upload: ResumableUpload, sha256: str = ""
 ) -> None:
-    """As `finish`, and to its end when the client leaves meanwhile. `sha256` is "" where it is not known."""
-    work = _finish(request.app, capability, token, upload, order, sha256)
-    finishing: asyncio.Task[LongshoreError | None] = request.app[TASKS].start(_told(work), name="finish_resumable")
-    if (refusal := await asyncio.shield(finishing)) is not None:
-        raise refusal
+    """Finalise the file of a complete upload, to the end even when the client disconnects meanwhile.
+
+    Safe to repeat after an unknown outcome: the file keeps its id. `sha256` is read from the file where it is "".
+    Raises BadRequest, WorkerDown, and the error that the job was refused with.
+    """
+    work = _finish(request.app, capability, token, upload, sha256)
+    finishing: asyncio.Task[LongshoreError | None] = request.app[TASKS].start(_error_of(work), name="finish_resumable")
+    if (error := await asyncio.shield(finishing)) is not None:
+        raise error
 
 
-async def _told(work: Coroutine[Any, Any, None]) -> LongshoreError | None:
-    """What refused the work: an error that nobody waits for any more is no failure of the task."""
+async def _error_of(work: Coroutine[Any, Any, None]) -> LongshoreError | None:
+    """Return the error that the work ended with: raised, it would be a failed task once its request has gone."""
     try:
         await work
     except LongshoreError as err:
@@ -146,72 +160,59 @@ async def _told(work: Coroutine[Any, Any, None]) -> LongshoreError | None:
     return None
 
 
-async def _finish(
-    app: web.Application, capability: str, token: str, upload: ResumableUpload, order: FinaliseUpload, sha256: str
-) -> None:
+async def _finish(app: web.Application, capability: str, token: str, upload: ResumableUpload, sha256: str) -> None:
     store, size = app[RESUMABLE], upload.size_bytes
-    await store.advance(capability, writer=token, offset=size, lease_ms=WRITE_MS)
-    keeper = app[TASKS].start(_keep(store, capability, token, size), name="keep_resumable")
+    await store.advance(capability, writer=token, offset=size, lease_ms=_WRITER_TTL_MS)
+    renewal = app[TASKS].start(_renew_writer(store, capability, token, size), name="keep_resumable")
     try:
-        sha256 = sha256 or await app[BLOBS].sha256(*_places(upload))
+        sha256 = sha256 or await app[BLOBS].sha256(*_possible_paths(upload))
         if upload.sha256 not in ("", sha256):
             raise BadRequest("the sha256 of the file does not match what arrived; upload it again")
         if upload.nonce:
             await app[GRANTS].keep_place(upload.nonce, capability)
-        _ = await app[QUEUE].run(_with_digest(order, sha256), timeout_s=_FINALISE_S)
+        _ = await finalise_upload(app[QUEUE], _order(upload, sha256))
     except (WorkerDown, StoreDown):
-        keeper.cancel()
+        renewal.cancel()
         await store.advance(capability, writer=token, offset=size)
         raise
     except LongshoreError:
-        await discard(app, capability, upload)
+        await discard_upload(app, capability, upload)
         raise
     finally:
-        keeper.cancel()
+        renewal.cancel()
     if upload.nonce:
-        await consume(app, upload.nonce, upload.server, [upload.file_id])
+        await consume_link(app, upload.nonce, upload.server, [upload.file_id])
     await store.advance(capability, writer=token, offset=size, is_done=True)
     app[METRICS].uploaded(server=upload.server, files=1, size_bytes=size)
 
 
-async def _keep(store: ResumableStore, capability: str, token: str, offset: int) -> None:
-    """Stay the writer while the file is finished."""
+async def _renew_writer(store: ResumableStore, capability: str, token: str, offset: int) -> None:
+    """Stay the writer while the file is finalised, until cancelled."""
     while True:
-        await asyncio.sleep(_TICK_S)
+        await asyncio.sleep(_RENEW_EVERY_S)
         with contextlib.suppress(LongshoreError):
-            await store.advance(capability, writer=token, offset=offset, lease_ms=WRITE_MS)
+            await store.advance(capability, writer=token, offset=offset, lease_ms=_WRITER_TTL_MS)
 
 
-def _places(upload: ResumableUpload) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Where the whole file is: in staging, or moved by a finalisation whose outcome we never heard."""
+def _possible_paths(upload: ResumableUpload) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Paths of the whole file: in staging, or in storage after a job whose outcome never arrived."""
     stored_name = layout.safe_name(upload.name)
     return layout.staging_parts(upload.file_id), layout.upload_parts(upload.scope, upload.file_id, stored_name)
 
 
-def _with_digest(order: FinaliseUpload, sha256: str) -> FinaliseUpload:
-    return msgspec.structs.replace(order, files=[msgspec.structs.replace(order.files[0], sha256=sha256)])
-
-
-def _order(upload: ResumableUpload) -> FinaliseUpload:
-    """The order, but for the digest."""
+def _order(upload: ResumableUpload, sha256: str) -> FinaliseUpload:
     file = StagedFile(
         id=upload.file_id, staged_name=upload.file_id, name=upload.name, stored_name=layout.safe_name(upload.name),
-        media_type=upload.media_type, size_bytes=upload.size_bytes, sha256=upload.sha256,
+        media_type=upload.media_type, size_bytes=upload.size_bytes, sha256=sha256,
     )
     return FinaliseUpload(scope=upload.scope, server=upload.server, files=[file], reservation=upload.reservation)
 
 
-async def discard(app: web.Application, capability: str, upload: ResumableUpload) -> None:
-    """Leave nothing of an upload whose writer we are; its link opens another in its place."""
+async def discard_upload(app: web.Application, capability: str, upload: ResumableUpload) -> None:
+    """Remove all traces of an upload whose writer we are. Its link may create another in its place."""
     await app[RESUMABLE].delete(capability)
     if upload.reservation:
         app[RESERVATIONS].release(upload.scope, upload.reservation)
     await app[BLOBS].discard(layout.staging_parts(upload.file_id))
     if upload.nonce:
         await app[GRANTS].release(upload.nonce, capability=capability)
-
-
-async def take(request: web.Request, capability: str, *, offset: int | None) -> tuple[str, Progress]:
-    """Become the writer: its token, and where the upload is. Raises NotFound, OffsetConflict, UploadBusy."""
-    token = ids.new_id()
-    return token, await request.app[RESUMABLE].acquire(capability, writer=token, offset=offset, lease_ms=WRITE_MS)

@@ -1,8 +1,8 @@
-"""What lets an upload in: a one-time link, or a credential with a session."""
+"""Authorization of uploads: by a signed one-time link, or by a credential with a session."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from aiohttp import web
@@ -14,24 +14,32 @@ from longshore.gateway.metrics import METRICS
 from longshore.gateway.mounts import SERVERS
 from longshore.gateway.request_context import SESSION_HEADER, context_of
 from longshore.shared.clock import now_s
-from longshore.shared.errors import BadRequest, Forbidden, LongshoreError, NotFound, SessionGone, StoreDown, WorkerDown
+from longshore.shared.errors import BadRequest, Forbidden, LongshoreError, NotFound, SessionGone, StoreDown
 from longshore.shared.ids import is_id
 from longshore.shared.state.sessions import Caller
 
-_SPEND_TRIES = 3
+_CONSUME_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
-    """What lets one upload in; with a credential `nonce` is ""."""
+class UploadGrant:
+    """Permission for one upload: the scope of its files and, of a one-time link, its nonce and remaining life."""
 
     scope: str
-    nonce: str = ""
+    nonce: str = ""          # "" for a credential
     ttl_ms: int = 0
 
 
-async def authorize(request: web.Request, server: str, *, target: str = "") -> Grant:
-    """Whose files these will be. With a `target`, only a link for it lets in.
+@dataclass(slots=True)
+class LinkUse:
+    """One use of a one-time link, as far as it is known whether files came of it."""
+
+    file_ids: list[str] = field(default_factory=list)
+    is_uncertain: bool = False   # a finalise job was sent and its outcome is unknown: files may be stored
+
+
+async def authorize(request: web.Request, server: str, *, target: str = "") -> UploadGrant:
+    """Find the scope of the files to come. With a `target`, only a link made for that target is accepted.
 
     Raises Unauthorized, Forbidden, SessionGone, SessionConflict, BadRequest.
     """
@@ -48,28 +56,31 @@ async def authorize(request: web.Request, server: str, *, target: str = "") -> G
         metrics.credential(server=server, operation="validate", result="success")
         if header not in (None, link.scope):
             raise Forbidden("this upload link belongs to another session than the header names")
-        return Grant(link.scope, link.nonce, int((link.expires_s - now_s()) * 1000))
+        return UploadGrant(link.scope, link.nonce, int((link.expires_s - now_s()) * 1000))
     principal = await authenticate(request, server)
     if header is None:
-        return await _scope_of(request, server, principal)
+        return await _principal_scope(request, server, principal)
     caller = Caller(header if is_id(header) else "x" * 16, server, principal.name)
     _ = await request.app[SESSIONS].open_call(caller)
-    return Grant(caller.session_id)
+    return UploadGrant(caller.session_id)
 
 
-async def _scope_of(request: web.Request, server: str, principal: Principal) -> Grant:
-    """The scope of a caller that sends no session id. Raises BadRequest when it has none."""
+async def _principal_scope(request: web.Request, server: str, principal: Principal) -> UploadGrant:
+    """Grant for the scope of a principal that sends no session id. Raises BadRequest when it has no such scope."""
     scope = request.app[SIGNER].scope_of(server, principal.name)
     try:
         _ = await request.app[SESSIONS].open_call(Caller(scope, server, principal.name))
     except SessionGone:
         raise BadRequest(f"send the header {SESSION_HEADER}, or use a link from the get_upload_url tool") from None
-    return Grant(scope)
+    return UploadGrant(scope)
 
 
 @contextmanager
-def counted(request: web.Request) -> Iterator[str]:
-    """The server that takes the upload; a refusal is counted. Raises NotFound, BadRequest."""
+def count_failures(request: web.Request) -> Iterator[str]:
+    """Yield the id of the server that the files are for, and count an error of the block as a failed upload.
+
+    Raises NotFound, BadRequest.
+    """
     server, context = request.match_info["server"], context_of(request)
     if server not in request.app[SERVERS]:
         raise NotFound("no server of this id is configured here")
@@ -84,40 +95,40 @@ def counted(request: web.Request) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def claimed(request: web.Request, grant: Grant, server: str) -> AsyncIterator[list[str]]:
-    """Hold the one-time link, for a block that notes the ids of the files it made: spent when the block succeeds,
-    given back when it fails for certain.
+async def claimed_link(request: web.Request, grant: UploadGrant, server: str) -> AsyncIterator[LinkUse]:
+    """Claim the one-time link for the block: consumed when the block succeeds, released when it fails.
 
-    A finalisation whose outcome is unknown (no worker answered, the client left in the middle of it) keeps
-    the link closed: opening it again could store the files twice.
+    While a use is uncertain (no worker answered, the client left in the middle of the job), a failure leaves the
+    link claimed: a second use could store the files twice.
     """
+    use = LinkUse()
     if not grant.nonce:
-        yield []
+        yield use
         return
-    await reserve(request.app, grant, server)
-    made: list[str] = []
+    await claim_link(request.app, grant, server)
     try:
-        yield made
-    except WorkerDown:
-        raise
+        yield use
     except BaseException:
-        if "finalising" not in context_of(request).counts:
+        if not use.is_uncertain:
             await request.app[GRANTS].release(grant.nonce)
         raise
-    await consume(request.app, grant.nonce, server, made)
+    await consume_link(request.app, grant.nonce, server, use.file_ids)
 
 
-async def reserve(app: web.Application, grant: Grant, server: str, *, batch: bool = False) -> None:
-    """Take the one-time link for a transfer, or for one more of a batch; counted. Raises Forbidden."""
-    with _nonce_counted(app, server, "reserve"):
+async def claim_link(app: web.Application, grant: UploadGrant, server: str, *, batch: bool = False) -> None:
+    """Claim the one-time link for one transfer, or for one more of a batch; counted. Raises Forbidden."""
+    with _count_nonce(app, server, "reserve"):
         await app[GRANTS].claim(grant.nonce, scope=grant.scope, server=server, ttl_ms=grant.ttl_ms, batch=batch)
 
 
-async def consume(app: web.Application, nonce: str, server: str, file_ids: Sequence[str]) -> None:
-    """Note that a transfer through the link made these files; counted. The files are there by now: a Redis that is
-    away for a moment does not turn that into an error, and each try waits for its connection. Raises StoreDown."""
-    with _nonce_counted(app, server, "consume"):
-        for left in reversed(range(_SPEND_TRIES)):
+async def consume_link(app: web.Application, nonce: str, server: str, file_ids: Sequence[str]) -> None:
+    """Consume the one-time link with the ids of the files that it made; counted. Raises StoreDown.
+
+    Tried several times, each of which waits for a connection: the files are stored by now, and a short outage of
+    Redis must not turn that into an error.
+    """
+    with _count_nonce(app, server, "consume"):
+        for left in reversed(range(_CONSUME_TRIES)):
             try:
                 await app[GRANTS].spend(nonce, file_ids)
                 break
@@ -127,7 +138,7 @@ async def consume(app: web.Application, nonce: str, server: str, file_ids: Seque
 
 
 @contextmanager
-def _nonce_counted(app: web.Application, server: str, operation: Literal["reserve", "consume"]) -> Iterator[None]:
+def _count_nonce(app: web.Application, server: str, operation: Literal["reserve", "consume"]) -> Iterator[None]:
     try:
         yield
     except LongshoreError:

@@ -1,4 +1,4 @@
-"""One file on its way in over HTTP: what is known of it, its name and digest, and how its bytes are taken."""
+"""Receives one file over HTTP into staging: its name, its limits, its bytes and its digest."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,13 +15,13 @@ from longshore.shared.state.quota import FileLimits
 from longshore.shared.storage import layout
 from longshore.shared.storage.blob_writer import BlobWriter
 
-_SILENCE_S = 60.0
+_READ_TIMEOUT_S = 60.0
 _HEX = frozenset("0123456789abcdef")
 
 
 @dataclass(slots=True)
-class Received:
-    """One file in staging, from its first byte on."""
+class ReceivedFile:
+    """One file that is being received into staging."""
 
     id: str
     writer_name: str
@@ -32,33 +32,33 @@ class Received:
     sha256: str = ""
 
     def staged(self) -> StagedFile:
-        """What the worker needs to know of it."""
+        """Return the file's entry in a finalise job."""
         return StagedFile(
             id=self.id, staged_name=self.writer_name, name=self.name, stored_name=layout.safe_name(self.name),
             media_type=self.media_type, size_bytes=self.size_bytes, sha256=self.sha256,
         )
 
 
-def begin(request: web.Request, *, name: str | None, media_type: str) -> Received:
-    """A new file. Raises BadRequest for a name that is none."""
+def new_file(request: web.Request, *, name: str | None, media_type: str) -> ReceivedFile:
+    """Create a file in staging. Raises BadRequest for a name that is not a plain file name."""
     file_id = ids.new_id()
-    return Received(
+    return ReceivedFile(
         id=file_id, writer_name=file_id, writer=request.app[BLOBS].writer(file_id), name=display_name(name),
         media_type=media_type,
     )
 
 
-async def take(
-    request: web.Request, entry: Received, read: Callable[[], Awaitable[bytes]], *, before_bytes: int = 0
+async def write_file(
+    request: web.Request, entry: ReceivedFile, read: Callable[[], Awaitable[bytes]], *, before_bytes: int = 0
 ) -> None:
-    """Write what `read` gives, until it gives nothing, and close the file.
+    """Write the chunks that `read` returns, until it returns b"", and close the file.
 
-    Raises TooLarge as soon as it passes `uploads.max_file_bytes`, OverQuota as soon as it cannot fit behind
-    `before_bytes` of the same request whatever else gives way, SlowRequest.
+    Raises TooLarge as soon as the file passes `uploads.max_file_bytes`; OverQuota as soon as it cannot fit behind
+    `before_bytes` of the same request, whatever else is evicted; SlowRequest.
     """
     config, size = request.app[CONFIG], 0
     quota = FileLimits.of(config)
-    while chunk := await _in_time(read):
+    while chunk := await _read_in_time(read):
         size += len(chunk)
         check_size(config, size)
         quota.check_possible(before_bytes + size)
@@ -66,30 +66,30 @@ async def take(
     entry.size_bytes, entry.sha256 = await entry.writer.finish()
 
 
-def check_coding(headers: Mapping[str, str]) -> None:
-    """Raise WrongMediaType for a body whose bytes are not those of the file: what is kept is what is sent."""
+def check_encoding(headers: Mapping[str, str]) -> None:
+    """Raise WrongMediaType for a compressed body: files are stored as they are sent."""
     is_coded = headers.get("Content-Encoding", "identity").lower() != "identity"
     if is_coded or headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
         raise WrongMediaType("compressed bodies are not taken here; send the file as it is")
 
 
 def check_size(config: Config, size_bytes: int) -> None:
-    """Raise TooLarge for a file that no upload may have."""
+    """Raise TooLarge for a file above `uploads.max_file_bytes`."""
     limit = config.uploads.max_file_bytes
     if size_bytes > limit:
         raise TooLarge(f"a file is larger than {limit} bytes, which is the limit (uploads.max_file_bytes)")
 
 
-async def _in_time(read: Callable[[], Awaitable[bytes]]) -> bytes:
+async def _read_in_time(read: Callable[[], Awaitable[bytes]]) -> bytes:
     try:
-        async with asyncio.timeout(_SILENCE_S):
+        async with asyncio.timeout(_READ_TIMEOUT_S):
             return await read()
     except TimeoutError:
-        raise SlowRequest(f"nothing of the file came for {_SILENCE_S:g} seconds; send it again") from None
+        raise SlowRequest(f"nothing of the file came for {_READ_TIMEOUT_S:g} seconds; send it again") from None
 
 
 def display_name(name: str | None) -> str:
-    """The client's file name. Raises BadRequest for one that tries to be a path."""
+    """Return the client's file name. Raises BadRequest for a path."""
     if not name:
         return "file"
     if not name.isprintable() and any("\ud800" <= char <= "\udfff" for char in name):
@@ -99,16 +99,16 @@ def display_name(name: str | None) -> str:
     return name
 
 
-def digest_of(text: str) -> str:
-    """A SHA-256 as a client sends it, in lower case. Raises BadRequest."""
+def parse_sha256(text: str) -> str:
+    """Parse a SHA-256 in hexadecimal digits; returns it in lower case. Raises BadRequest."""
     digest = text.strip().lower()
     if len(digest) != 64 or not set(digest) <= _HEX:
         raise BadRequest("a sha256 field takes 64 hexadecimal digits")
     return digest
 
 
-def compare(request: web.Request, received: list[Received], digests: list[str]) -> None:
-    """Raise BadRequest unless every file has its digest, or none has and none is required."""
+def check_digests(request: web.Request, received: list[ReceivedFile], digests: list[str]) -> None:
+    """Raise BadRequest unless every file matches its digest, or none was sent and none is required."""
     if not digests and not request.app[CONFIG].uploads.require_sha256:
         return
     if len(digests) != len(received):
@@ -120,11 +120,11 @@ def compare(request: web.Request, received: list[Received], digests: list[str]) 
         raise BadRequest(f"the sha256 of file {', '.join(wrong)} does not match what arrived; send it again")
 
 
-async def say_continue(request: web.Request) -> None:
-    """Answer Expect: 100-continue now, after the checks (RFC 9110 §10.1.1)."""
+async def send_continue(request: web.Request) -> None:
+    """Answer `Expect: 100-continue` with 100 Continue, after the checks (RFC 9110 §10.1.1)."""
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-async def go_ahead(_request: web.Request) -> None:
-    """Expect: 100-continue is answered by the handler, once it is known that the body is wanted."""
+async def defer_continue(_request: web.Request) -> None:
+    """Leave the answer to `Expect: 100-continue` to the handler, which checks the request first."""

@@ -1,7 +1,7 @@
-"""The pages that people see who open an upload link in a browser. Pure but for reading our own assets.
+"""HTML pages for people who open an upload link in a browser. Pure but for reading the assets at import.
 
-Nothing is loaded from anywhere, and only our own script and style run: the policy names their digests. The
-link stays in the address; the page repeats no part of it.
+A page loads nothing from any server, and only its own script and style run: the Content-Security-Policy names their
+digests. The link stays in the address bar; the page repeats no part of it.
 """
 
 import hashlib
@@ -18,20 +18,20 @@ _STYLE = _ASSETS.joinpath("upload.css").read_text()
 _SCRIPT = _ASSETS.joinpath("upload.js").read_text()
 
 
-# Without the script nobody but the person knows a digest: one file a field, its digest under it. What stays empty
-# is left out (`multipart`). The script takes several files at once and makes their digests itself.
+# Without the script only the person can give a digest: each file has a field of its own, with its digest below.
+# Empty fields are skipped (`multipart`). The script takes several files at once and computes their digests.
 _DIGEST = '<p><label>Its SHA-256 <input name="sha256" pattern="[0-9a-fA-F]{64}" size="64"></label></p>'
 _ANOTHER = f'<p><input type="file" name="file" aria-label="Another file"></p>{_DIGEST}'
-_MOST_WITH_DIGEST = 5
+_MAX_WITH_DIGEST = 5
 
 
-def _source(text: str) -> str:
+def _csp_hash(text: str) -> str:
     return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 HEADERS = {
     "Content-Security-Policy": (
-        f"default-src 'none'; script-src {_source(_SCRIPT)}; style-src {_source(_STYLE)}; connect-src 'self'; "
+        f"default-src 'none'; script-src {_csp_hash(_SCRIPT)}; style-src {_csp_hash(_STYLE)}; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cache-Control": "no-store",
@@ -40,18 +40,18 @@ HEADERS = {
 }
 
 
-def is_wanted(headers: Mapping[str, str]) -> bool:
-    """Whether a browser asks, which shows pages to people."""
+def accepts_html(headers: Mapping[str, str]) -> bool:
+    """Return True for a browser, which shows HTML to a person."""
     return "text/html" in headers.get("Accept", "")
 
 
 def upload_page(config: Config, server: str) -> str:
-    """What is asked for, and the form: it works as it is, and better with the script."""
+    """Page with the upload form. It works without the script, and shows progress with it."""
     uploads = config.uploads
     script = f"<script>{_SCRIPT}</script>" if uploads.resumable else ""
     several, digests = "multiple ", ""
     if uploads.require_sha256:
-        several, digests = "", f"{_DIGEST}{_ANOTHER * (_MOST_WITH_DIGEST - 1)}"
+        several, digests = "", f"{_DIGEST}{_ANOTHER * (_MAX_WITH_DIGEST - 1)}"
         digests = f"<noscript>{digests}</noscript>" if script else digests
     return _page(
         f"Send files to {escape(server)}",
@@ -65,7 +65,7 @@ Each may have up to {_size(uploads.max_file_bytes)}. The link works once.</p>
 
 
 def sent_page(answer: Mapping[str, Any]) -> str:
-    """The handles of a form that was sent without the script."""
+    """Page with the handles of the files of a form that was sent without the script."""
     rows = "".join(
         f'<li><div class="name">{escape(entry["filename"])}</div><small>{_size(entry["size_bytes"])}, sent</small>'
         f'<code data-handle="{escape(entry["upload_handle"])}">{escape(entry["upload_handle"])}</code></li>'
@@ -74,8 +74,8 @@ def sent_page(answer: Mapping[str, Any]) -> str:
     return _page("Sent", f"<p>The files are there. Their handles, should you be asked for them:</p><ul>{rows}</ul>")
 
 
-def refused_page(sentence: str) -> str:
-    """Why nothing was sent."""
+def error_page(sentence: str) -> str:
+    """Page with the reason why nothing was uploaded."""
     return _page("That did not work", f'<p class="bad">{escape(sentence)}</p>')
 
 

@@ -1,7 +1,7 @@
-"""{core.upload_path}/{server}/resumable/{upload}: files in several requests, by the tus protocol 1.0.0.
+"""{core.upload_path}/{server}/resumable/{upload}: uploads in several requests, by the tus protocol 1.0.0.
 
-The address of an upload is its capability: whoever knows it may go on with the upload, end it, and see what
-became of it, through any gateway. Nothing else is asked for there; a session header, when sent, must match.
+The URL of an upload is its capability: whoever knows it may continue, terminate and inspect the upload through any
+gateway. No other credential is required there; a session header, when sent, must match.
 """
 
 import msgspec
@@ -11,10 +11,16 @@ from longshore.gateway.appkeys import BLOBS, CONFIG, FILES, GRANTS, RESERVATIONS
 from longshore.gateway.files.uploaded import describe_uploads
 from longshore.gateway.http.rate_limits import rate_limited
 from longshore.gateway.http.uploads import tus_headers
-from longshore.gateway.http.uploads.append import Appending, discard, finish, take
-from longshore.gateway.http.uploads.authorization import Grant, authorize, counted, reserve
-from longshore.gateway.http.uploads.incoming import check_coding, check_size, digest_of, display_name, say_continue
-from longshore.gateway.http.uploads.reservations import set_aside
+from longshore.gateway.http.uploads.append import UploadAppender, acquire_upload, discard_upload, finish
+from longshore.gateway.http.uploads.authorization import UploadGrant, authorize, claim_link, count_failures
+from longshore.gateway.http.uploads.incoming import (
+    check_encoding,
+    check_size,
+    display_name,
+    parse_sha256,
+    send_continue,
+)
+from longshore.gateway.http.uploads.reservations import reserve_for
 from longshore.gateway.request_context import SESSION_HEADER
 from longshore.shared import ids
 from longshore.shared.clock import now_s
@@ -30,44 +36,44 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def options(request: web.Request) -> web.StreamResponse:
-    """OPTIONS: what of the protocol is spoken."""
-    with counted(request):
+    """OPTIONS: answer with the tus version and extensions that are supported."""
+    with count_failures(request):
         uploads = request.app[CONFIG].uploads
         _check_enabled(request)
         return web.Response(status=204, headers=tus_headers.capabilities(max_size_bytes=uploads.max_file_bytes))
 
 
 async def create(request: web.Request, server: str) -> web.StreamResponse:
-    """POST on the server's path: begin an upload, with its first bytes where the request has some."""
+    """POST on the server's path: create an upload, and append the request's body where it has one."""
     _check_enabled(request)
     tus_headers.check_version(request.headers)
-    upload = _described(request, server)
+    upload = _parse_creation(request, server)
     if has_body := request.can_read_body:
         tus_headers.check_media_type(request.content_type)
-        check_coding(request.headers)
-    checksum = tus_headers.checksum(request.headers.get("Upload-Checksum"))
+        check_encoding(request.headers)
+    checksum = tus_headers.parse_checksum(request.headers.get("Upload-Checksum"))
     grant = await authorize(request, server)
-    async with rate_limited(request, "transfer", scope=grant.scope) as passage:
-        capability = await _begin(request, grant, upload)
+    async with rate_limited(request, "transfer", scope=grant.scope) as slot:
+        capability = await _create(request, grant, upload)
         offset = 0
         if has_body or not upload.size_bytes:
-            token, progress = await take(request, capability, offset=0)
-            await say_continue(request)
-            offset = await Appending(request, capability, token, progress).run(passage, checksum)
-    # Relative, so that it holds under whatever name and prefix the client reached us.
+            token, progress = await acquire_upload(request, capability, offset=0)
+            await send_continue(request)
+            offset = await UploadAppender(request, capability, token, progress, checksum).run(slot)
+    # Relative, so that it is right under any host name and path prefix by which the client reached this gateway.
     location = f"{request.path.rsplit('/', 1)[1]}/resumable/{capability}"
     headers = {"Location": location, **_headers(request, upload, offset), **_NO_STORE}
     return web.Response(status=201, headers=headers)
 
 
 async def head(request: web.Request) -> web.StreamResponse:
-    """HEAD: how far the upload has come. One that is complete, but was not finished then, is finished now."""
-    with counted(request) as server:
+    """HEAD: answer with the upload's offset. A complete upload that was not finalised yet is finalised now."""
+    with count_failures(request) as server:
         tus_headers.check_version(request.headers)
-        progress = await _found(request, server)
+        progress = await _load(request, server)
         upload, capability = progress.upload, request.match_info["upload"]
         if progress.offset == upload.size_bytes and not progress.is_done:
-            token, progress = await take(request, capability, offset=None)
+            token, progress = await acquire_upload(request, capability, offset=None)
             if not progress.is_done:
                 await finish(request, capability, token, upload)
         headers = {**_headers(request, upload, progress.offset), "Upload-Length": str(upload.size_bytes), **_NO_STORE}
@@ -77,56 +83,56 @@ async def head(request: web.Request) -> web.StreamResponse:
 
 
 async def patch(request: web.Request) -> web.StreamResponse:
-    """PATCH: the next bytes."""
-    with counted(request) as server:
+    """PATCH: append the request's body at `Upload-Offset`."""
+    with count_failures(request) as server:
         tus_headers.check_version(request.headers)
         tus_headers.check_media_type(request.content_type)
-        check_coding(request.headers)
-        offset = tus_headers.number(request.headers, "Upload-Offset")
-        checksum = tus_headers.checksum(request.headers.get("Upload-Checksum"))
-        found, capability = await _found(request, server), request.match_info["upload"]
+        check_encoding(request.headers)
+        offset = tus_headers.parse_bytes(request.headers, "Upload-Offset")
+        checksum = tus_headers.parse_checksum(request.headers.get("Upload-Checksum"))
+        found, capability = await _load(request, server), request.match_info["upload"]
         coming_bytes = request.content_length or 0
         if offset == found.offset and offset + coming_bytes > found.upload.size_bytes:
             raise TooLarge("the body goes beyond the length that the upload was created with (Upload-Length)")
-        async with rate_limited(request, "transfer", scope=found.upload.scope) as passage:
-            token, progress = await take(request, capability, offset=offset)
+        async with rate_limited(request, "transfer", scope=found.upload.scope) as slot:
+            token, progress = await acquire_upload(request, capability, offset=offset)
             if not progress.is_done:
-                await say_continue(request)
-                offset = await Appending(request, capability, token, progress).run(passage, checksum)
+                await send_continue(request)
+                offset = await UploadAppender(request, capability, token, progress, checksum).run(slot)
         return web.Response(status=204, headers=_headers(request, found.upload, offset))
 
 
 async def terminate(request: web.Request) -> web.StreamResponse:
-    """DELETE: end an upload that is not complete, and unlink what came."""
-    with counted(request) as server:
+    """DELETE: terminate an upload that is not complete, and unlink its bytes."""
+    with count_failures(request) as server:
         tus_headers.check_version(request.headers)
-        found, capability = await _found(request, server), request.match_info["upload"]
-        _, progress = await take(request, capability, offset=None)
+        found, capability = await _load(request, server), request.match_info["upload"]
+        _, progress = await acquire_upload(request, capability, offset=None)
         if progress.is_done:
             raise NotFound("this upload is complete: its file lives on under its handle")
-        await discard(request.app, capability, found.upload)
+        await discard_upload(request.app, capability, found.upload)
         return web.Response(status=204, headers={tus_headers.VERSION_HEADER: tus_headers.VERSION})
 
 
-async def show(request: web.Request) -> web.StreamResponse:
-    """GET: what became of the upload, as JSON: its handle once it is complete."""
-    with counted(request) as server:
-        progress = await _found(request, server)
+async def status(request: web.Request) -> web.StreamResponse:
+    """GET: answer with the upload's state as JSON, and with its handle once it is complete."""
+    with count_failures(request) as server:
+        progress = await _load(request, server)
         upload, records = progress.upload, list[UploadRecord]()
         if progress.is_done:
             found = await request.app[FILES].use(upload.scope, [upload.file_id])
             records = [record for record in found if isinstance(record, UploadRecord)]
         status = "complete" if progress.is_done else "receiving"
         scheme = request.app[CONFIG].uploads.uri_scheme
-        shown = {
+        body = {
             "status": status, "offset": progress.offset, "size_bytes": upload.size_bytes,
             **describe_uploads(scheme, server, upload.scope, records),
         }
-        return web.Response(body=_encode(shown), content_type="application/json", headers=_NO_STORE)
+        return web.Response(body=_encode(body), content_type="application/json", headers=_NO_STORE)
 
 
-async def override(request: web.Request) -> web.StreamResponse:
-    """POST: another method by the header X-HTTP-Method-Override, for clients that can send no other."""
+async def method_override(request: web.Request) -> web.StreamResponse:
+    """POST: run the method that X-HTTP-Method-Override names, for clients that can send GET and POST only."""
     handler = {"PATCH": patch, "DELETE": terminate, "HEAD": head}.get(
         request.headers.get("X-HTTP-Method-Override", "").upper()
     )
@@ -140,16 +146,16 @@ def _check_enabled(request: web.Request) -> None:
         raise BadRequest("resumable uploads are disabled here (uploads.resumable)")
 
 
-def _described(request: web.Request, server: str) -> ResumableUpload:
-    """The upload that the headers ask for, without scope. Raises BadRequest, TooLarge, OverQuota."""
+def _parse_creation(request: web.Request, server: str) -> ResumableUpload:
+    """Parse the headers that create an upload; its scope is left "". Raises BadRequest, TooLarge, OverQuota."""
     config = request.app[CONFIG]
     if "Upload-Defer-Length" in request.headers:
         raise BadRequest("the length must be known at the beginning; send Upload-Length")
-    size, text = tus_headers.number(request.headers, "Upload-Length"), request.headers.get("Upload-Metadata", "")
+    size, text = tus_headers.parse_bytes(request.headers, "Upload-Length"), request.headers.get("Upload-Metadata", "")
     check_size(config, size)
     FileLimits.of(config).check_possible(size)
-    facts = tus_headers.metadata(text)
-    sha256 = digest_of(facts["sha256"]) if facts.get("sha256") else ""
+    facts = tus_headers.parse_metadata(text)
+    sha256 = parse_sha256(facts["sha256"]) if facts.get("sha256") else ""
     if config.uploads.require_sha256 and not sha256:
         raise BadRequest("send the file's sha256 in Upload-Metadata (uploads.require_sha256)")
     return ResumableUpload(
@@ -158,15 +164,17 @@ def _described(request: web.Request, server: str) -> ResumableUpload:
     )
 
 
-async def _begin(request: web.Request, grant: Grant, upload: ResumableUpload) -> str:
-    """The capability of the new upload, for whose whole file room is set aside until it is complete or no more.
-    Its link, when there is one, opens a batch of such. Raises OverQuota, Forbidden."""
+async def _create(request: web.Request, grant: UploadGrant, upload: ResumableUpload) -> str:
+    """Create the upload and return its capability. Storage for the whole file stays reserved until its end.
+
+    One link may create several uploads: they are a batch. Raises OverQuota, Forbidden.
+    """
     blobs, store, capability = request.app[BLOBS], request.app[RESUMABLE], ids.new_session_id()
     if grant.nonce:
-        await reserve(request.app, grant, upload.server, batch=True)
+        await claim_link(request.app, grant, upload.server, batch=True)
     reservation = ""
     try:
-        reservation = await set_aside(request, grant.scope, upload.size_bytes, for_ms=store.ttl_ms)
+        reservation = await reserve_for(request, grant.scope, upload.size_bytes, for_ms=store.ttl_ms)
         await blobs.create_staged(upload.file_id)
         known = msgspec.structs.replace(upload, scope=grant.scope, nonce=grant.nonce, reservation=reservation)
         await store.create(capability, known)
@@ -180,8 +188,8 @@ async def _begin(request: web.Request, grant: Grant, upload: ResumableUpload) ->
     return capability
 
 
-async def _found(request: web.Request, server: str) -> Progress:
-    """The upload at this address. Raises NotFound, Forbidden."""
+async def _load(request: web.Request, server: str) -> Progress:
+    """Load the upload that the URL names. Raises NotFound, Forbidden."""
     capability = request.match_info["upload"]
     gone = NotFound("no upload is under way at this address; it may have expired: begin again")
     if not is_id(capability):
@@ -197,5 +205,5 @@ async def _found(request: web.Request, server: str) -> Progress:
 def _headers(request: web.Request, upload: ResumableUpload, offset: int) -> dict[str, str]:
     headers = {tus_headers.VERSION_HEADER: tus_headers.VERSION, "Upload-Offset": str(offset)}
     if offset < upload.size_bytes:
-        headers["Upload-Expires"] = tus_headers.expires(now_s(), request.app[RESUMABLE].ttl_ms)
+        headers["Upload-Expires"] = tus_headers.format_expires(now_s(), request.app[RESUMABLE].ttl_ms)
     return headers

@@ -1,4 +1,4 @@
-"""The headers of the tus resumable upload protocol 1.0.0, read and written. Pure.
+"""Headers of the tus resumable upload protocol 1.0.0: parsing and formatting. Pure.
 
 Extensions: creation, creation-with-upload, expiration, checksum, termination.
 """
@@ -18,52 +18,52 @@ MEDIA_TYPE = "application/offset+octet-stream"
 ALGORITHMS = ("sha256", "sha1", "sha512")
 _DIGEST_BYTES = {name: hashlib.new(name, usedforsecurity=False).digest_size for name in ALGORITHMS}
 _EXTENSIONS = "creation,creation-with-upload,expiration,checksum,termination"
-_MOST_DIGITS = 18
+_MAX_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """What `Upload-Checksum` says of a request's body; no algorithm: nothing."""
+    """Parsed `Upload-Checksum` of a request's body; algorithm "" for a request without."""
 
     algorithm: str = ""
     digest: bytes = b""
 
 
 def capabilities(*, max_size_bytes: int) -> dict[str, str]:
-    """The answer to OPTIONS."""
+    """Headers of the answer to OPTIONS."""
     return {
         VERSION_HEADER: VERSION, "Tus-Version": VERSION, "Tus-Extension": _EXTENSIONS,
         "Tus-Max-Size": str(max_size_bytes), "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
     }
 
 
-def said_with_errors(headers: Mapping[str, str]) -> dict[str, str]:
-    """What an error says to a client that speaks tus."""
+def error_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers that an error answer adds for a tus client."""
     return {VERSION_HEADER: VERSION, "Tus-Version": VERSION} if VERSION_HEADER in headers else {}
 
 
 def check_version(headers: Mapping[str, str]) -> None:
-    """Raises UnsupportedTus."""
+    """Raise UnsupportedTus for a request of another version, or of none."""
     if headers.get(VERSION_HEADER) != VERSION:
         raise UnsupportedTus(f"send {VERSION_HEADER}: {VERSION}, the only version that is spoken here")
 
 
 def check_media_type(content_type: str) -> None:
-    """Raises WrongMediaType for a body that is not the file's bytes."""
+    """Raise WrongMediaType for a body that does not declare itself as the file's bytes."""
     if content_type != MEDIA_TYPE:
         raise WrongMediaType(f"send the bytes as Content-Type: {MEDIA_TYPE}")
 
 
-def number(headers: Mapping[str, str], name: str) -> int:
-    """A header that must be a number of bytes. Raises BadRequest."""
+def parse_bytes(headers: Mapping[str, str], name: str) -> int:
+    """Parse a header that holds a number of bytes. Raises BadRequest."""
     text = headers.get(name, "")
-    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
         raise BadRequest(f"the header {name} is missing or is not a number of bytes")
     return int(text)
 
 
-def metadata(text: str) -> dict[str, str]:
-    """`Upload-Metadata`, decoded. Raises BadRequest."""
+def parse_metadata(text: str) -> dict[str, str]:
+    """Decode `Upload-Metadata`. Raises BadRequest."""
     found: dict[str, str] = {}
     for pair in text.split(",") if text.strip() else ():
         name, _, value = pair.strip().partition(" ")
@@ -76,8 +76,8 @@ def metadata(text: str) -> dict[str, str]:
     return found
 
 
-def checksum(text: str | None) -> Checksum:
-    """`Upload-Checksum`. Raises BadRequest."""
+def parse_checksum(text: str | None) -> Checksum:
+    """Parse `Upload-Checksum`. Raises BadRequest."""
     if text is None:
         return Checksum()
     algorithm, _, value = text.strip().partition(" ")
@@ -92,6 +92,6 @@ def checksum(text: str | None) -> Checksum:
     return Checksum(algorithm, digest)
 
 
-def expires(now_s: float, ttl_ms: int) -> str:
-    """`Upload-Expires` of an upload that gets nothing more."""
+def format_expires(now_s: float, ttl_ms: int) -> str:
+    """Format `Upload-Expires`: the end of an upload that receives nothing more."""
     return formatdate(now_s + ttl_ms / 1000, usegmt=True)

@@ -15,7 +15,7 @@ from longshore.gateway.mcp.forwarding import mirrored_headers
 from longshore.gateway.mcp.forwarding.relay_messages import relay_messages
 from longshore.gateway.mcp.replies.event_streams import watch_lists
 from longshore.gateway.mcp.sessions.renewal import renew
-from longshore.gateway.request_context import CutOff
+from longshore.gateway.request_context import ResponseCutOff
 from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.wire import lost_sessions
 from longshore.gateway.wire.envelope import Kind
@@ -172,5 +172,5 @@ async def _relay_long_body(
             await response.write(chunk)
     except LongshoreError as err:
         exchange.reply.note_failure(err)
-        raise CutOff from err
+        raise ResponseCutOff from err
     return response
