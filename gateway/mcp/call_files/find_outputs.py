@@ -11,16 +11,15 @@ from longshore.gateway.appkeys import BLOBS, QUEUE
 from longshore.gateway.files import candidates, embedded
 from longshore.gateway.files.candidates import ToolResult
 from longshore.gateway.files.embedded import Embedded, Linked
+from longshore.gateway.files.finalise import finalise_artifact
 from longshore.gateway.mcp.call_files import linked_resources
 from longshore.gateway.mcp.call_files.reserved_output import Pending, as_ours
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.shared import ids
 from longshore.shared.errors import ArtifactMissing, LongshoreError
-from longshore.shared.jobs import MOST_FILES, ArtifactDone, Candidate, FinaliseArtifact, NothingFound
+from longshore.shared.jobs import MOST_FILES, ArtifactDone, Candidate, FinaliseArtifact
 from longshore.shared.records import ArtifactRecord
 from longshore.shared.storage import layout
-
-_FINALISE_S = 30.0
 
 
 @dataclass(slots=True)
@@ -84,13 +83,13 @@ async def _finalised(exchange: Exchange, pending: Pending, places: list[Candidat
         spare_ids=[ids.new_id() for _ in range(MOST_FILES - 1)] if pending.injected else [],
     )
     try:
-        outcome = await exchange.request.app[QUEUE].run(order, timeout_s=_FINALISE_S)
+        outcome = await finalise_artifact(exchange.request.app[QUEUE], order)
     except LongshoreError:
         await _discard(exchange, places)
         raise
     if isinstance(outcome, ArtifactDone):
         return Found([outcome.record, *outcome.more], outcome.refusals)
-    return Found([], outcome.refusals if isinstance(outcome, NothingFound) else [])
+    return Found([], outcome.refusals)
 
 
 async def _staged(

@@ -12,6 +12,7 @@ from longshore.gateway.auth.rate_limiter import RATE_LIMITER, RequestSlot
 from longshore.gateway.files import data_uris, openai_files
 from longshore.gateway.files.data_uris import InlineFile
 from longshore.gateway.files.fetching import FETCHER
+from longshore.gateway.files.finalise import finalise_upload
 from longshore.gateway.files.handles import handle_of, upload_handle
 from longshore.gateway.files.openai_files import RemoteFile
 from longshore.gateway.mcp.call_files.retry_state import RetryState
@@ -21,14 +22,13 @@ from longshore.gateway.tools import own
 from longshore.shared import ids
 from longshore.shared.clock import monotonic_s
 from longshore.shared.config import UploadConsumer
-from longshore.shared.errors import ToolInputError, WorkerDown
-from longshore.shared.jobs import FinaliseUpload, StagedFile, UploadsDone
+from longshore.shared.errors import ToolInputError
+from longshore.shared.jobs import FinaliseUpload, StagedFile
 from longshore.shared.records import UploadRecord
 from longshore.shared.state.quota import FileLimits
 from longshore.shared.storage import layout
 from longshore.shared.storage.blob_writer import BlobWriter
 
-_FINALISE_S = 30.0
 _Stage = Callable[[str], Awaitable[StagedFile]]     # writes a file under this name
 
 
@@ -105,13 +105,10 @@ async def _uploaded(exchange: Exchange, stages: list[_Stage]) -> list[UploadReco
     try:
         parts = [await stage(name) for name, stage in zip(staged, stages, strict=True)]
         order = FinaliseUpload(scope=exchange.caller.session_id, server=exchange.caller.server, files=parts)
-        outcome = await exchange.request.app[QUEUE].run(order, timeout_s=_FINALISE_S)
+        return await finalise_upload(exchange.request.app[QUEUE], order)
     except BaseException:
         await blobs.discard(*map(layout.staging_parts, staged))
         raise
-    if not isinstance(outcome, UploadsDone):
-        raise WorkerDown("the storage worker answered something else than an upload; try again")
-    return outcome.records
 
 
 def _inline(exchange: Exchange, file: InlineFile) -> _Stage:

@@ -11,6 +11,7 @@ import msgspec
 from longshore.gateway.appkeys import BLOBS, FILES, QUEUE
 from longshore.gateway.files import results, spill, structured
 from longshore.gateway.files.blocks import UNREADABLE
+from longshore.gateway.files.finalise import finalise_artifact
 from longshore.gateway.files.spill import LargeValue
 from longshore.gateway.mcp.call_files import attach_outputs
 from longshore.gateway.mcp.exchange import Exchange, lease_id
@@ -23,7 +24,6 @@ from longshore.shared.jobs import ArtifactDone, Candidate, FinaliseArtifact
 from longshore.shared.records import ArtifactRecord
 from longshore.shared.storage import layout
 
-_FINALISE_S = 30.0
 _GRACE_MS = 120_000
 _MOST = 100                  # of one result; what comes after them stays
 
@@ -149,10 +149,10 @@ async def _kept(exchange: Exchange, found: LargeValue) -> ArtifactRecord | None:
     try:
         await writer.write(found.data)
         await writer.finish()
-        outcome = await app[QUEUE].run(FinaliseArtifact(
+        outcome = await finalise_artifact(app[QUEUE], FinaliseArtifact(
             scope=scope, server=exchange.caller.server, artifact_id=artifact_id, tool=exchange.envelope.name,
             candidates=[place], not_before_ns=0, expose=True,
-        ), timeout_s=_FINALISE_S)
+        ))
     except BaseException as err:
         await writer.abort()
         if isinstance(err, LongshoreError):
