@@ -1,6 +1,6 @@
-"""Messages of any length from a call in one gateway to a listener in another, in order, a few frames at a time.
+"""Message streams: messages of any length from a call in one gateway to a receiver in another, in order, in frames.
 
-The listener opens a mailbox and says where; what it has not taken yet is bounded, and its sender waits.
+The receiver opens a mailbox and tells the sender its id. Frames in Redis are bounded; a sender waits for room.
 """
 
 import asyncio
@@ -19,21 +19,21 @@ _TAKE = Script("take_parcel")
 _FRAME_BYTES = 256 * 1024
 _MAX_FRAMES = 32
 _FRAMES_PER_TAKE = 8
-_TTL_MS = 60_000             # of what nobody takes, and of a mailbox whose listener is gone
+_TTL_MS = 60_000             # of frames that are not taken, and of a mailbox whose receiver is gone
 _RETRY_EVERY_S = 0.05
-_SEND_TIMEOUT_S = 30.0           # with a listener that takes nothing
-_ALIVE_MS = 10_000
+_SEND_TIMEOUT_S = 30.0       # for a receiver that takes nothing
+_HEARTBEAT_TTL_MS = 10_000
 _HEARTBEAT_EVERY_S = 2.5
 _POLL_EVERY_S = 2.0
-_MAX_SILENCE_S = 45.0    # of a sender that says at least each few seconds that it is there
-_MORE, _LAST = b"0", b"1"
+_MAX_SILENCE_S = 45.0        # of a sender whose heartbeat is current
+_MORE, _LAST = b"0", b"1"    # first byte of a frame
 
 
 class MessageStream:
-    """The sender's side, and what both share. Built once at start-up."""
+    """Sender of messages, and heartbeat of this gateway. Built once at start-up."""
 
     def __init__(self, link: RedisLink, keys: Keys, tasks: Tasks, process: str) -> None:
-        self.process = process           # of this gateway, while it lives known to all
+        self.process = process           # id of this gateway
         self._scripts = Scripts(link)
         self._link = link
         self._keys = keys
@@ -41,17 +41,17 @@ class MessageStream:
         self._heartbeat: asyncio.Task[None] | None = None
 
     async def start_heartbeat(self) -> None:
-        """Let the others know that this gateway lives, from now until `close`. Raises StoreDown. Safe to repeat."""
+        """Start the heartbeat of this gateway, which runs until `close`. Raises StoreDown. Safe to repeat."""
         if self._heartbeat is None or self._heartbeat.done():
             self._heartbeat = self._tasks.start(self._keep_beating(), name="say_alive")
             await self._beat()
 
     async def is_alive(self, process: str) -> bool:
-        """Whether a gateway that said that it lives does. Raises StoreDown."""
+        """Return True if the heartbeat of a gateway is current. Raises StoreDown."""
         return bool(await self._link.call("EXISTS", self._keys.asking(process)))
 
     async def send(self, owner: str, box_id: str, message: bytes) -> bool:
-        """Whether the listener at this mailbox has room for the whole message in time. Raises StoreDown."""
+        """Send a message; False if the receiver is gone or takes too long. Raises StoreDown."""
         keys = [self._keys.mailbox(owner, box_id), self._keys.parcel(box_id)]
         for start in range(0, max(1, len(message)), _FRAME_BYTES):
             chunk = message[start:start + _FRAME_BYTES]
@@ -66,25 +66,25 @@ class MessageStream:
         while monotonic_s() < until_s:
             if (pushed := await self._scripts.run(_PUSH, keys, args)) != 0:
                 return bool(pushed == 1)
-            await asyncio.sleep(_RETRY_EVERY_S)     # the listener says nothing when it takes
+            await asyncio.sleep(_RETRY_EVERY_S)     # nothing is published when frames are taken
         return False
 
     def receiver(
         self, owner: str, box: Mailbox, process: str, *,
         look_every_s: float = _POLL_EVERY_S, longest_silence_s: float = _MAX_SILENCE_S,
     ) -> "MessageReceiver":
-        """What `process` sends to a mailbox of this one."""
+        """Return the receiver of what `process` sends to a mailbox of this gateway."""
         keys = [self._keys.mailbox(owner, box.id), self._keys.parcel(box.id), self._keys.asking(process)]
         return MessageReceiver(self._scripts, keys, box, look_every_s, longest_silence_s)
 
     def close(self) -> None:
-        """This gateway holds no calls any more."""
+        """Stop the heartbeat: this gateway holds no calls any more."""
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             self._link.send_nowait("DEL", self._keys.asking(self.process))
 
     async def _beat(self) -> None:
-        await self._link.call("SET", self._keys.asking(self.process), "1", "PX", _ALIVE_MS)
+        await self._link.call("SET", self._keys.asking(self.process), "1", "PX", _HEARTBEAT_TTL_MS)
 
     async def _keep_beating(self) -> None:
         while True:
@@ -94,7 +94,7 @@ class MessageStream:
 
 
 class MessageReceiver:
-    """The listener's side."""
+    """Receiver of the messages of one sender."""
 
     def __init__(
         self, scripts: Scripts, keys: list[str], box: Mailbox, look_every_s: float, longest_silence_s: float
@@ -106,29 +106,29 @@ class MessageReceiver:
         self._longest_silence_s = longest_silence_s
         self._parts: list[bytes] = []
         self._messages: list[bytes] = []
-        self._silent_s = 0.0             # waited for since a frame came last
+        self._silent_s = 0.0             # waiting time since the last frame
 
     async def next(self) -> bytes | None:
-        """The next message; None when nothing came for a while. Raises CallLost when its sender died, or gave up."""
+        """Return the next message; None after two seconds without one. Raises CallLost when the sender has died."""
         if not self._messages:
             self._box.arrived.clear()
-            lives = await self._take_frames()
-            if not self._messages and lives:
+            is_alive = await self._take_frames()
+            if not self._messages and is_alive:
                 began_s = monotonic_s()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._look_every_s):
                         await self._box.arrived.wait()
                 self._silent_s += monotonic_s() - began_s
                 self._box.arrived.clear()
-                lives = await self._take_frames()    # outside the limit: what is taken must not be lost
-            if not self._messages and (not lives or self._silent_s > self._longest_silence_s):
+                is_alive = await self._take_frames()    # outside the timeout: taken frames must not be lost
+            if not self._messages and (not is_alive or self._silent_s > self._longest_silence_s):
                 raise CallLost("the gateway that held this call is gone; make the call again")
         return self._messages.pop(0) if self._messages else None
 
     async def _take_frames(self) -> bool:
-        """Take what has come, and say whether the sender lives."""
+        """Take the frames that have arrived; return True if the sender's heartbeat is current."""
         while True:
-            lives, *frames = await self._scripts.run(_TAKE, self._keys, [_FRAMES_PER_TAKE, _TTL_MS])
+            is_alive, *frames = await self._scripts.run(_TAKE, self._keys, [_FRAMES_PER_TAKE, _TTL_MS])
             for frame in frames:
                 self._silent_s = 0.0
                 self._parts.append(frame[1:])
@@ -136,4 +136,4 @@ class MessageReceiver:
                     self._messages.append(b"".join(self._parts))
                     self._parts = []
             if not frames or self._messages:
-                return bool(lives)
+                return bool(is_alive)

@@ -1,7 +1,6 @@
-"""Word of changes: from whichever process sees one to every gateway whose clients listen for it.
+"""Change events over Redis pub/sub, one channel per scope and one for all gateways.
 
-Nothing is kept: who does not listen when it is said does not learn of it. A gateway that may have missed something,
-because its connection to Redis was lost, is told just that.
+At most once: an event without subscriber is lost. After a lost connection to Redis, subscribers get RESYNC.
 """
 
 from collections import defaultdict
@@ -16,19 +15,19 @@ from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.subscription import Subscription
 from longshore.shared.tasks import Tasks
 
-RESOURCES = "resources"      # which files of longshore's own the scope has as resources
-LISTS_CHANGED = "lists"      # what a server lists; data: its id. For every gateway
-CANCELLED = "cancelled"      # a call of some session's. For every gateway
-ENDED = "ended"              # the session, or the scope
-RESYNC = "missed"            # anything may have been said meanwhile
+RESOURCES = "resources"      # the scope's artifacts that are resources
+LISTS_CHANGED = "lists"      # lists of a server; data: its id. For every gateway
+CANCELLED = "cancelled"      # a call of some session. For every gateway
+ENDED = "ended"              # the session or scope
+RESYNC = "missed"            # events may have been lost
 _READY_S = 5.0
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True):
-    """One thing that is said. A kind that a gateway does not know is not for it."""
+    """Published event. Gateways ignore kinds that they do not know."""
 
     kind: str
-    scope: str               # a session, or what a caller without one has in its place; "" for all
+    scope: str               # session id, or the scope of a caller without session; "" for all
     data: bytes = b""
 
 
@@ -38,14 +37,14 @@ _decoder = msgspec.msgpack.Decoder(Event)
 
 
 class Publisher:
-    """Says what has changed. For gateways and workers."""
+    """Publisher of events, for gateways and workers."""
 
     def __init__(self, link: RedisLink, keys: Keys) -> None:
         self._link = link
         self._keys = keys
 
     async def publish(self, event: Event) -> None:
-        """Say it to those who listen in its scope, or to all gateways. Raises StoreDown."""
+        """Publish to the subscribers of the event's scope, or to all gateways. Raises StoreDown."""
         await self._link.call("PUBLISH", self._channel(event), encode_event(event))
 
     def publish_nowait(self, event: Event) -> None:
@@ -57,10 +56,10 @@ class Publisher:
 
 
 class EventListener:
-    """What this gateway listens for. One connection, whatever that is."""
+    """Subscriptions of this gateway, over one connection."""
 
     def __init__(self, address: RedisAddress, keys: Keys, tasks: Tasks, *, on_broadcast: OnEvent) -> None:
-        """Begin; `hear_all` hears what is for every gateway."""
+        """Connect. `on_broadcast` gets the events for every gateway."""
         self._keys = keys
         self._on_broadcast = on_broadcast
         self._callbacks: defaultdict[str, list[OnEvent]] = defaultdict(list)
@@ -71,7 +70,7 @@ class EventListener:
 
     @asynccontextmanager
     async def subscribed(self, scope: str, on_event: OnEvent) -> AsyncIterator[None]:
-        """Call `hear` with every word of `scope` that is said while the block runs."""
+        """Call `on_event` with every event of `scope` inside the block."""
         self.subscribe(scope, on_event)
         try:
             await self.await_subscription(scope)
@@ -80,41 +79,41 @@ class EventListener:
             self.unsubscribe(scope, on_event)
 
     def subscribe(self, scope: str, on_event: OnEvent) -> None:
-        """Call `hear` with every word of `scope` that is said from some moment on; see `wait`."""
-        hearers = self._callbacks[scope]
-        hearers.append(on_event)
-        if len(hearers) == 1:
+        """Start to call `on_event` with the events of `scope`; `await_subscription` tells from when."""
+        callbacks = self._callbacks[scope]
+        callbacks.append(on_event)
+        if len(callbacks) == 1:
             self._subscription.add(self._keys.news(scope))
 
     async def await_subscription(self, scope: str) -> None:
-        """Wait until what is said of `scope`, which has begun, is heard; not for ever, should Redis be away."""
-        await self._subscription.wait_for(self._keys.news(scope), _READY_S)
+        """Wait until Redis has confirmed the subscription of `scope`, or five seconds if Redis is away."""
+        await self._subscription.await_channel(self._keys.news(scope), _READY_S)
 
     def unsubscribe(self, scope: str, on_event: OnEvent) -> None:
-        """Call it no more."""
-        hearers = self._callbacks[scope]
-        hearers.remove(on_event)
-        if not hearers:
+        """Stop calling `on_event` with the events of `scope`."""
+        callbacks = self._callbacks[scope]
+        callbacks.remove(on_event)
+        if not callbacks:
             del self._callbacks[scope]
             self._subscription.remove(self._keys.news(scope))
 
     async def close(self) -> None:
-        """Listen no more."""
+        """End all subscriptions."""
         await self._subscription.close()
 
     def _on_message(self, message: bytes) -> None:
         try:
             event = _decoder.decode(message)
         except msgspec.DecodeError:
-            return                       # of another version of longshore
+            return                       # from another version of longshore
         if not event.scope:
             self._on_broadcast(event)
-        for hear in tuple(self._callbacks.get(event.scope, ())):
-            hear(event)
+        for on_event in tuple(self._callbacks.get(event.scope, ())):
+            on_event(event)
 
     def _on_ready(self) -> None:
         if self._was_ready:
-            for scope, hearers in list(self._callbacks.items()):
-                for hear in tuple(hearers):
-                    hear(Event(RESYNC, scope))
+            for scope, callbacks in list(self._callbacks.items()):
+                for on_event in tuple(callbacks):
+                    on_event(Event(RESYNC, scope))
         self._was_ready = True

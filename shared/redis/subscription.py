@@ -44,7 +44,7 @@ class Subscription:
         self._ready = asyncio.Event()
         self._keeper = tasks.start(self._keep_open(), name="redis_subscription")
 
-    async def wait_ready(self, timeout_s: float) -> bool:
+    async def await_ready(self, timeout_s: float) -> bool:
         """Whether it listens, waiting at most so long for that."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
@@ -64,7 +64,7 @@ class Subscription:
             self._look_ready()
         self._send("UNSUBSCRIBE", channel)
 
-    async def wait_for(self, channel: str, timeout_s: float) -> bool:
+    async def await_channel(self, channel: str, timeout_s: float) -> bool:
         """Whether it listens on `channel`, one of its own, waiting at most so long for that."""
         confirmed = self._channels[channel]
         with contextlib.suppress(TimeoutError):

@@ -58,7 +58,7 @@ async def assert_usable(address: RedisAddress) -> None:
         pool = arq_pool(address, "queue")
         assert await pool.get("key") == b"value"
         await pool.aclose(close_connection_pool=True)
-        assert await subscription.wait_ready(5)
+        assert await subscription.await_ready(5)
         await link.call("PUBLISH", "news", "hello")
         assert await asyncio.wait_for(messages.get(), 5) == b"hello"
 
@@ -226,14 +226,14 @@ async def test_a_slow_answer_within_ping_seconds_is_waited_for() -> None:
 
 async def test_a_dead_subscription_is_noticed_and_opened_again() -> None:
     async with server() as running, subscribed(_quick(running)) as (subscription, messages):
-        assert await subscription.wait_ready(5)
+        assert await subscription.await_ready(5)
         running.freeze()
         async with asyncio.timeout(6):
-            while await subscription.wait_ready(0):
+            while await subscription.await_ready(0):
                 await asyncio.sleep(0.01)
         running.thaw()
 
-        assert await subscription.wait_ready(5)
+        assert await subscription.await_ready(5)
         async with linked(_quick(running)) as link:
             await link.call("PUBLISH", "news", "again")
         assert await asyncio.wait_for(messages.get(), 5) == b"again"

@@ -20,7 +20,7 @@ async def test_it_does_not_wait_for_a_channel_that_is_wanted_no_more() -> None:
             on_message=lambda _: None, on_ready=lambda: ready.append("ready"),
         )
         try:
-            assert await listening.wait_for("all", _PATIENCE_S)
+            assert await listening.await_channel("all", _PATIENCE_S)
             before = list(ready)
             listening.remove("scope")
             after = list(ready)
