@@ -27,7 +27,6 @@ from longshore.shared.errors import BadRequest, LongshoreError, SessionGone, Sto
 from longshore.shared.ids import is_id
 from longshore.shared.state.sessions import Caller, OpenSession
 
-_ACCEPT_BOTH = "application/json, text/event-stream"
 _FIRST_WITH_LINKS = "2025-06-18"      # the revision that brought `resource_link`
 
 Handle = Callable[["Exchange"], Awaitable[web.StreamResponse]]
@@ -273,7 +272,7 @@ def upstream_headers(request: web.Request, mount: Mount, upstream_id: str) -> di
     token, principal = request.app[CONFIG].core.auth.token, principal_of(request)
     own = (token, principal.credential)
     found = headers.upstream_headers(
-        mount.headers, request.headers, accept=request.headers.get("Accept", _ACCEPT_BOTH),
+        mount.headers, request.headers, accept=request.headers.get("Accept", headers.ACCEPT),
         session_id=upstream_id, own_tokens=tuple(text for text in own if text),
     )
     if mount.server.pass_client_token and principal.token is not None:

@@ -9,7 +9,8 @@ from longshore.shared.errors import BadRequest
 
 _PROTOCOL_HEADERS = ("MCP-Protocol-Version", "Last-Event-ID")
 _NEVER_PASSED = RESERVED_HEADERS | {"x-longshore-workspace"}
-ACCEPT_BOTH = {"Accept": "application/json, text/event-stream"}
+ACCEPT = "application/json, text/event-stream"
+ACCEPT_BOTH = {"Accept": ACCEPT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,14 @@ def upstream_headers(
             headers[name] = value
     headers.update(rules.static)
     return headers
+
+
+def own_request_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers for a request of the gateway's own on behalf of a caller: without those of the caller's message."""
+    return {name: value for name, value in headers.items() if name.lower() not in _OF_A_MESSAGE} | ACCEPT_BOTH
+
+
+_OF_A_MESSAGE = frozenset(name.lower() for name in _PROTOCOL_HEADERS)
 
 
 def check_required(rules: HeaderRules, incoming: Mapping[str, str]) -> None:

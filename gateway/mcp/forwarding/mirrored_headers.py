@@ -11,13 +11,13 @@ import msgspec
 
 from longshore.gateway.mcp.exchange import Exchange, upstream_headers
 from longshore.gateway.upstream.client import UpstreamResponse
+from longshore.gateway.upstream.headers import own_request_headers
 from longshore.gateway.wire import modern, param_headers, tool_lists
 from longshore.gateway.wire.param_headers import MirroredArgument
 from longshore.gateway.wire.tool_lists import Tool
 from longshore.shared.errors import HeaderMismatch, InvalidParams, LongshoreError, ToolInputError
 
 _REFUSAL_S = 10.0            # for the body of one, whose head is here
-_OF_AN_ANSWER = frozenset({"last-event-id", "mcp-protocol-version"})
 # What servers take of a header, and room for the others.
 _MOST_BYTES = 7_000
 
@@ -109,8 +109,7 @@ def _whose(exchange: Exchange) -> str:
 async def _ask_again(exchange: Exchange) -> None:
     """Ask the upstream for its tools. What was known holds where it does not answer."""
     mount = exchange.mount
-    came = upstream_headers(exchange.request, mount, "")
-    headers = {name: value for name, value in came.items() if name.lower() not in _OF_AN_ANSWER}
+    headers = own_request_headers(upstream_headers(exchange.request, mount, ""))
 
     async def listed() -> list[Tool]:
         return (await exchange.route.list_tools(exchange, headers)).tools

@@ -8,12 +8,11 @@ from longshore.gateway.mcp.forwarding import mirrored_headers
 from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
 from longshore.gateway.upstream import tool_listing
 from longshore.gateway.upstream.client import UpstreamExchange
+from longshore.gateway.upstream.headers import own_request_headers
 from longshore.gateway.upstream.tool_listing import ToolListing
 from longshore.gateway.wire import modern, to_modern
 from longshore.gateway.wire.declared_client import DeclaredClient, parse_initialize
 from longshore.shared import tracing
-
-_DROPPED = frozenset({"last-event-id", "mcp-protocol-version"})
 
 
 @dataclass(slots=True)
@@ -27,12 +26,10 @@ class ToModern(Route):
     async def request(self, exchange: Exchange, body: bytes) -> tuple[dict[str, str], bytes]:
         client, log_level = await client_introduction(exchange)
         message = exchange.envelope
-        came = self.headers(exchange)
-        headers = {name: value for name, value in came.items() if name.lower() not in _DROPPED}
+        headers = own_request_headers(self.headers(exchange))
         headers |= modern.request_headers(message.method, name=modern.name_of(message.method, message))
         if message.method == "tools/call":
             headers |= mirrored_headers.build(exchange, body)
-        headers["Accept"] = "application/json, text/event-stream"
         return headers, to_modern.request(body, client, log_level=log_level, traceparent=tracing.traceparent())
 
     def started(self, exchange: Exchange, running: UpstreamExchange) -> None:

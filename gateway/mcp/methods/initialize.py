@@ -16,6 +16,7 @@ from longshore.gateway.request_context import SESSION_HEADER, context_of, princi
 from longshore.gateway.upstream import health_probe
 from longshore.gateway.upstream.discover import discover
 from longshore.gateway.upstream.era_cache import ERA_CACHE
+from longshore.gateway.upstream.headers import own_request_headers
 from longshore.gateway.wire import jsonrpc, to_modern
 from longshore.gateway.wire.envelope import Envelope
 from longshore.shared import ids
@@ -79,8 +80,7 @@ async def _is_modern(request: web.Request, mount: Mount, headers: dict[str, str]
 async def _from_discovery(exchange: Exchange) -> web.StreamResponse:
     """Open a session over an upstream that has none, which `server/discover` tells all about."""
     mount, params = exchange.mount, _params_of(exchange.body)
-    headers = upstream_headers(exchange.request, mount, "")
-    headers.pop("Last-Event-ID", None)
+    headers = own_request_headers(upstream_headers(exchange.request, mount, ""))
     response = await discover(mount.client, headers, timeout_s=exchange.timeout_s)
     said = jsonrpc.result(exchange.envelope.id, to_modern.initialize_result(response, to_modern.agreed_version(params)))
     found = capabilities.negotiated(said)

@@ -13,6 +13,7 @@ from longshore.gateway.mcp.exchange import open_session, upstream_headers
 from longshore.gateway.mounts import Mount
 from longshore.gateway.upstream import rpc
 from longshore.gateway.upstream.discover import discover
+from longshore.gateway.upstream.headers import own_request_headers
 from longshore.gateway.upstream.rpc import Rejected, notify, request_raw
 from longshore.gateway.wire import jsonrpc, to_modern
 from longshore.shared import ids
@@ -104,8 +105,4 @@ async def introduced(request: web.Request, mount: Mount, init_params: bytes) -> 
 
 
 def _headers(request: web.Request, mount: Mount) -> dict[str, str]:
-    headers = upstream_headers(request, mount, "")
-    headers.pop("MCP-Protocol-Version", None)
-    headers.pop("Last-Event-ID", None)
-    headers["Accept"] = "application/json, text/event-stream"
-    return headers
+    return own_request_headers(upstream_headers(request, mount, ""))

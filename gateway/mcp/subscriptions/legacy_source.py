@@ -14,6 +14,7 @@ from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, Reading
 from longshore.gateway.mcp.subscriptions.upstream_feed import FeedOwner, Opener, Source
 from longshore.gateway.request_context import VERSION_HEADER
 from longshore.gateway.upstream.client import UpstreamResponse
+from longshore.gateway.upstream.headers import own_request_headers
 from longshore.gateway.wire import jsonrpc, sse
 from longshore.shared import ids
 from longshore.shared.errors import LongshoreError, UpstreamDown
@@ -95,8 +96,7 @@ class LegacySource:
 
     def _headers(self) -> dict[str, str]:
         headers = upstream_headers(self._way.request, self._way.mount, self._session.upstream_id)
-        headers.pop("Last-Event-ID", None)
-        return headers | {VERSION_HEADER: self._session.protocol}
+        return own_request_headers(headers) | {VERSION_HEADER: self._session.protocol}
 
     async def _read(self) -> None:
         """Until it ends; one that there is not is waited for."""
@@ -145,11 +145,8 @@ class LegacySource:
 
     async def _post(self, body: bytes) -> None:
         client = self._way.mount.client
-        async with client.exchange("POST", self._headers() | _BOTH, body, timeout_s=_ASK_S) as answer:
+        async with client.exchange("POST", self._headers(), body, timeout_s=_ASK_S) as answer:
             await answer.read()
             if answer.status == 404 and self._session.upstream_id:
                 self._lost = True
                 self._wake()
-
-
-_BOTH = {"Accept": "application/json, text/event-stream"}

@@ -12,6 +12,7 @@ from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import upstream_headers
 from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, OPEN_S, Reading, UpstreamContext, publish
 from longshore.gateway.mcp.subscriptions.upstream_feed import FeedOwner, Opener, Source
+from longshore.gateway.upstream.headers import own_request_headers
 from longshore.gateway.wire import changes, jsonrpc, modern, sse
 from longshore.shared import ids
 from longshore.shared.errors import LongshoreError, UpstreamDown
@@ -20,7 +21,6 @@ _LISTEN = "subscriptions/listen"
 _LISTS = frozenset({changes.TOOLS, changes.PROMPTS, changes.RESOURCES})
 _LOOK_AGAIN_S = 3_600.0       # whether a server that has no such method has it by now
 _ANSWERS = frozenset({200, 400, 404, 405})
-_DROPPED = frozenset({"last-event-id", "mcp-protocol-version"})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -77,9 +77,8 @@ class ModernSource:
         return b""
 
     async def _read(self, reading: Reading, uris: frozenset[str]) -> None:
-        came = upstream_headers(self._way.request, self._way.mount, "")
-        headers = {name: value for name, value in came.items() if name.lower() not in _DROPPED}
-        headers |= modern.request_headers(_LISTEN) | {"Accept": "application/json, text/event-stream"}
+        headers = own_request_headers(upstream_headers(self._way.request, self._way.mount, ""))
+        headers |= modern.request_headers(_LISTEN)
         listen_id = f"longshore-{ids.new_id()}"
         params = {"_meta": modern.OWN_META, "notifications": changes.encode_filter(changes.ChangeFilter(_LISTS, uris))}
         body = _encode({"jsonrpc": "2.0", "id": listen_id, "method": _LISTEN, "params": params})
