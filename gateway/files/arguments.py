@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from longshore.gateway.files import handles
+from longshore.gateway.wire.protocol_errors import ToolInputError
 from longshore.shared.config import UploadConsumer
-from longshore.shared.errors import ToolInputError
 from longshore.shared.records import FileRecord
 from longshore.shared.storage import layout
 

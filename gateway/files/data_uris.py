@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 from longshore.gateway.files import arguments
+from longshore.gateway.wire.protocol_errors import ToolInputError
 from longshore.shared.config import UploadConsumer
-from longshore.shared.errors import ToolInputError
 from longshore.shared.storage import layout, media_types
 
 _MAX_FILES = 100            # of one call, as of one upload request

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from longshore.gateway.files.blocks import Block, Resource
-from longshore.shared.errors import ArtifactMissing
+from longshore.gateway.wire.protocol_errors import ArtifactMissing
 
 
 class Embedded(msgspec.Struct, frozen=True):

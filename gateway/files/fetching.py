@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from longshore.gateway.files.public_addresses import is_public
-from longshore.shared.errors import ToolInputError
+from longshore.gateway.wire.protocol_errors import ToolInputError
 
 _MAX_REDIRECTS = 5
 _MAX_CONNECTIONS = 20           # of this gateway; others wait their turn, within their time

@@ -9,8 +9,8 @@ import msgspec
 from longshore.gateway.files import arguments
 from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.jsonrpc import RawMap
+from longshore.gateway.wire.protocol_errors import ToolInputError
 from longshore.shared.config import UploadConsumer
-from longshore.shared.errors import ToolInputError
 from longshore.shared.storage import layout
 
 META_KEY = "openai/fileParams"

@@ -13,7 +13,7 @@ import msgspec
 
 from longshore.gateway.files.announced_upload import AnnouncedUpload
 from longshore.gateway.wire import jsonrpc
-from longshore.shared.errors import FileRefused
+from longshore.gateway.wire.protocol_errors import FileRefused
 from longshore.shared.records import FileRecord
 
 AUTHORIZE_UPLOAD = "files/authorizeUpload"

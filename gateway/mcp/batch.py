@@ -27,8 +27,9 @@ from longshore.gateway.request_context import RequestContext, context_of
 from longshore.gateway.wire import envelope as wire
 from longshore.gateway.wire import modern
 from longshore.gateway.wire.envelope import Envelope, Kind, MessageId
+from longshore.gateway.wire.protocol_errors import ParseError, UnsupportedRevision
 from longshore.shared import ids
-from longshore.shared.errors import BadRequest, LongshoreError, ParseError, UnsupportedRevision
+from longshore.shared.errors import BadRequest, LongshoreError
 
 _REVISION = "2025-03-26"
 _MOST_MEMBERS = 100

@@ -48,14 +48,8 @@ from longshore.gateway.wire import (
     url_required,
 )
 from longshore.gateway.wire.envelope import Envelope, Kind
-from longshore.shared.errors import (
-    BadRequest,
-    InputMissing,
-    InvalidParams,
-    MethodNotFound,
-    NotAcceptable,
-    UnsupportedRevision,
-)
+from longshore.gateway.wire.protocol_errors import InputMissing, InvalidParams, MethodNotFound, UnsupportedRevision
+from longshore.shared.errors import BadRequest, NotAcceptable
 from longshore.shared.state.sessions import Caller, OpenSession
 
 WORKSPACE_HEADER = "X-Longshore-Workspace"

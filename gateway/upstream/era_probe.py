@@ -12,7 +12,8 @@ from longshore.gateway.upstream.client import UpstreamClient, UpstreamResponse
 from longshore.gateway.upstream.headers import ACCEPT_BOTH
 from longshore.gateway.upstream.rpc import CredentialsRequired
 from longshore.gateway.wire import modern, sse
-from longshore.shared.errors import InvalidParams, UpstreamDown
+from longshore.gateway.wire.protocol_errors import InvalidParams
+from longshore.shared.errors import UpstreamDown
 
 Era = Literal["modern", "legacy"]
 

@@ -12,7 +12,7 @@ import msgspec
 from longshore.gateway.wire import jsonrpc, result_fields, sse
 from longshore.gateway.wire.envelope import MessageId
 from longshore.gateway.wire.modern import SUBSCRIPTION_KEY
-from longshore.shared.errors import InvalidParams
+from longshore.gateway.wire.protocol_errors import InvalidParams
 
 TOOLS = "notifications/tools/list_changed"
 PROMPTS = "notifications/prompts/list_changed"

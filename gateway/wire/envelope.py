@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from longshore.shared.errors import BadRequest, ParseError
+from longshore.gateway.wire.protocol_errors import ParseError
+from longshore.shared.errors import BadRequest
 
 # Revisions with sessions and `initialize`. A later one in the version header is modern.
 LEGACY_VERSIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"})

@@ -12,7 +12,8 @@ import msgspec
 from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.declared_client import Capabilities
 from longshore.gateway.wire.envelope import MessageId
-from longshore.shared.errors import InputMissing, MissingCapability, UpstreamDown
+from longshore.gateway.wire.protocol_errors import InputMissing, MissingCapability
+from longshore.shared.errors import UpstreamDown
 
 _MAX_REQUESTS = 16           # in one result
 _RESULT_TYPE = b'"input_required"'

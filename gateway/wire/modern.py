@@ -11,7 +11,8 @@ from multidict import MultiMapping
 
 from longshore.gateway.wire import header_values, jsonrpc
 from longshore.gateway.wire.envelope import LEGACY_VERSIONS, Envelope, Kind
-from longshore.shared.errors import BadRequest, HeaderMismatch, InvalidParams, UnsupportedVersion
+from longshore.gateway.wire.protocol_errors import HeaderMismatch, InvalidParams, UnsupportedVersion
+from longshore.shared.errors import BadRequest
 from longshore.shared.version import OWN_INFO
 
 VERSION = "2026-07-28"

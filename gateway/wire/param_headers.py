@@ -11,7 +11,7 @@ from typing import Any
 from multidict import MultiMapping
 
 from longshore.gateway.wire import header_values
-from longshore.shared.errors import HeaderMismatch
+from longshore.gateway.wire.protocol_errors import HeaderMismatch
 
 PREFIX = "Mcp-Param-"
 KEY = "x-mcp-header"

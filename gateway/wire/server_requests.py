@@ -11,7 +11,7 @@ import msgspec
 
 from longshore.gateway.wire import jsonrpc, modern
 from longshore.gateway.wire.envelope import MessageId
-from longshore.shared.errors import InvalidParams
+from longshore.gateway.wire.protocol_errors import InvalidParams
 
 _ELICITATION, _SAMPLING, _ROOTS = "elicitation/create", "sampling/createMessage", "roots/list"
 _LEGACY_ONLY_PARAMS = ("_meta", "elicitationId", "task")

@@ -8,7 +8,8 @@ import msgspec
 
 from longshore.gateway.wire import jsonrpc, modern, result_fields, tool_lists, url_required
 from longshore.gateway.wire.envelope import MessageId
-from longshore.shared.errors import InvalidParams, MissingCapability, NotFound
+from longshore.gateway.wire.protocol_errors import InvalidParams, MissingCapability
+from longshore.shared.errors import NotFound
 
 # Methods that modern clients do not have, or that cannot be converted.
 LEGACY_ONLY_METHODS = frozenset({

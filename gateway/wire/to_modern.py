@@ -10,7 +10,8 @@ import msgspec
 from longshore.gateway.wire import jsonrpc, modern, tool_lists
 from longshore.gateway.wire.declared_client import DeclaredClient
 from longshore.gateway.wire.envelope import LEGACY_VERSIONS
-from longshore.shared.errors import InvalidParams, NotFound, UpstreamDown
+from longshore.gateway.wire.protocol_errors import InvalidParams
+from longshore.shared.errors import NotFound, UpstreamDown
 
 _HOP_META = (modern.PROTOCOL_KEY, modern.CAPABILITIES_KEY, modern.CLIENT_INFO_KEY, modern.LOG_LEVEL_KEY)
 _MODERN_FIELDS = ("resultType", "ttlMs", "cacheScope")

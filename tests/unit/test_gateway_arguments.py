@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from longshore.gateway.files import arguments
+from longshore.gateway.wire.protocol_errors import ToolInputError
 from longshore.shared.config import UploadConsumer
-from longshore.shared.errors import ToolInputError
 from longshore.shared.ids import new_id, new_session_id
 from tests.fixtures.storage import artifact_record, upload_record
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from longshore.gateway.files import candidates, embedded
 from longshore.gateway.files.candidates import ToolResult
+from longshore.gateway.wire.protocol_errors import ArtifactMissing
 from longshore.shared.clock import monotonic_s
 from longshore.shared.config import OutputLocator
-from longshore.shared.errors import ArtifactMissing
 
 _BUILT_IN = OutputLocator(mode="regex")
 

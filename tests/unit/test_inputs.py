@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from mcp_types import InputRequiredResult
 
 from longshore.gateway.wire import progress, server_requests
+from longshore.gateway.wire.protocol_errors import InvalidParams
 from longshore.gateway.wire.server_requests import InputCapabilities
-from longshore.shared.errors import InvalidParams
 
 _FORM = {"message": "Who?", "requestedSchema": {"type": "object", "properties": {}}}
 _ALL = InputCapabilities(True, True, True, True, True, True)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from longshore.gateway.wire.envelope import Envelope, Kind, parse
 from longshore.gateway.wire.modern import is_modern
-from longshore.shared.errors import BadRequest, ParseError
+from longshore.gateway.wire.protocol_errors import ParseError
+from longshore.shared.errors import BadRequest
 
 _PROTOCOL = "io.modelcontextprotocol/protocolVersion"
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from longshore.gateway.wire import input_required
 from longshore.gateway.wire.input_required import InputRequest, InputRequired
-from longshore.shared.errors import InputMissing, MissingCapability, UpstreamDown
+from longshore.gateway.wire.protocol_errors import InputMissing, MissingCapability
+from longshore.shared.errors import UpstreamDown
 
 _FORM: dict[str, Any] = {"method": "elicitation/create", "params": {"message": "who?", "requestedSchema": {}}}
 _URL: dict[str, Any] = {"method": "elicitation/create", "params": {"mode": "url", "message": "in", "url": "https://a.example"}}

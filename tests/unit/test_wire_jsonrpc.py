@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.envelope import MessageId
-from longshore.shared.errors import NotFound, ToolInputError, UpstreamDown
+from longshore.gateway.wire.protocol_errors import ToolInputError
+from longshore.shared.errors import NotFound, UpstreamDown
 
 _values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

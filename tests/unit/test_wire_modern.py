@@ -11,7 +11,8 @@ from multidict import CIMultiDict
 
 from longshore.gateway.wire import envelope as wire
 from longshore.gateway.wire import header_values, modern
-from longshore.shared.errors import BadRequest, HeaderMismatch, InvalidParams, LongshoreError, UnsupportedVersion
+from longshore.gateway.wire.protocol_errors import HeaderMismatch, InvalidParams, UnsupportedVersion
+from longshore.shared.errors import BadRequest, LongshoreError
 
 _META = {modern.PROTOCOL_KEY: modern.VERSION, modern.CAPABILITIES_KEY: {}}
 _CALL = {"MCP-Protocol-Version": modern.VERSION, "Mcp-Method": "tools/call", "Mcp-Name": "echo"}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from longshore.gateway.wire import jsonrpc, param_headers, to_legacy, to_modern
-from longshore.shared.errors import HeaderMismatch
+from longshore.gateway.wire.protocol_errors import HeaderMismatch
 
 _REGION = {"type": "string", "x-mcp-header": "Region"}
 

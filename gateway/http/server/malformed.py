@@ -9,7 +9,8 @@ from aiohttp.http_exceptions import HttpProcessingError, InvalidHeader, LineTooL
 from aiohttp.web_protocol import RequestHandler
 
 from longshore.gateway.wire import jsonrpc
-from longshore.shared.errors import BadRequest, HeaderMismatch
+from longshore.gateway.wire.protocol_errors import HeaderMismatch
+from longshore.shared.errors import BadRequest
 
 log = structlog.get_logger(__name__)
 

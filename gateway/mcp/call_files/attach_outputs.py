@@ -11,7 +11,7 @@ from longshore.gateway.mcp.call_files.find_outputs import search
 from longshore.gateway.mcp.call_files.reserved_output import Pending
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.wire import jsonrpc
-from longshore.shared.errors import ArtifactMissing
+from longshore.gateway.wire.protocol_errors import ArtifactMissing
 from longshore.shared.records import ArtifactRecord
 
 _MOST_RAW_BYTES = 16 * 1024 * 1024   # of one result

@@ -20,7 +20,8 @@ from longshore.gateway.mcp.exchange import Exchange, lease_id
 from longshore.gateway.mcp.forwarding import mirrored_headers
 from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.wire import jsonrpc
-from longshore.shared.errors import InvalidParams, NotFound, ToolInputError
+from longshore.gateway.wire.protocol_errors import InvalidParams, ToolInputError
+from longshore.shared.errors import NotFound
 from longshore.shared.records import ArtifactRecord, FileRecord
 
 

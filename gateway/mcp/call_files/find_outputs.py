@@ -15,8 +15,9 @@ from longshore.gateway.files.finalise import finalise_artifact
 from longshore.gateway.mcp.call_files import linked_resources
 from longshore.gateway.mcp.call_files.reserved_output import Pending, as_ours
 from longshore.gateway.mcp.exchange import Exchange
+from longshore.gateway.wire.protocol_errors import ArtifactMissing
 from longshore.shared import ids
-from longshore.shared.errors import ArtifactMissing, LongshoreError
+from longshore.shared.errors import LongshoreError
 from longshore.shared.jobs import MOST_FILES, ArtifactDone, Candidate, FinaliseArtifact
 from longshore.shared.records import ArtifactRecord
 from longshore.shared.storage import layout

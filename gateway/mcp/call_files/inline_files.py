@@ -19,10 +19,10 @@ from longshore.gateway.mcp.call_files.retry_state import RetryState
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.metrics import METRICS
 from longshore.gateway.tools import own
+from longshore.gateway.wire.protocol_errors import ToolInputError
 from longshore.shared import ids
 from longshore.shared.clock import monotonic_s
 from longshore.shared.config import UploadConsumer
-from longshore.shared.errors import ToolInputError
 from longshore.shared.jobs import FinaliseUpload, StagedFile
 from longshore.shared.records import UploadRecord
 from longshore.shared.state.quota import FileLimits

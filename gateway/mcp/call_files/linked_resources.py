@@ -12,8 +12,9 @@ from longshore.gateway.mcp.forwarding.forward import send
 from longshore.gateway.upstream.rpc import read_response
 from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.envelope import Envelope, Kind
+from longshore.gateway.wire.protocol_errors import ArtifactMissing
 from longshore.shared import ids
-from longshore.shared.errors import ArtifactMissing, TooMany, UpstreamDown, UpstreamTimeout
+from longshore.shared.errors import TooMany, UpstreamDown, UpstreamTimeout
 
 _METHOD = "resources/read"
 _MOST_BYTES = 32 * 1024 * 1024       # of one answer: a file of 24 MiB, in base64

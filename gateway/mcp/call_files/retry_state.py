@@ -13,9 +13,9 @@ from aiohttp import web
 from longshore.gateway.appkeys import FILES
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.wire import jsonrpc, server_requests
+from longshore.gateway.wire.protocol_errors import InvalidState
 from longshore.shared.clock import now_ms
 from longshore.shared.crypto.sealed_tokens import SealedRecord, Sealer
-from longshore.shared.errors import InvalidState
 
 _MARK = "longshore."
 _KIND = b'"input_required"'

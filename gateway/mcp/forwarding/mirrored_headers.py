@@ -14,8 +14,9 @@ from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.upstream.headers import own_request_headers
 from longshore.gateway.wire import modern, param_headers, tool_lists
 from longshore.gateway.wire.param_headers import MirroredArgument
+from longshore.gateway.wire.protocol_errors import HeaderMismatch, InvalidParams, ToolInputError
 from longshore.gateway.wire.tool_lists import Tool
-from longshore.shared.errors import HeaderMismatch, InvalidParams, LongshoreError, ToolInputError
+from longshore.shared.errors import LongshoreError
 
 _REFUSAL_S = 10.0            # for the body of one, whose head is here
 # What servers take of a header, and room for the others.

@@ -16,7 +16,8 @@ from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
 from longshore.gateway.mcp.sessions.end_watcher import SESSION_ENDS
 from longshore.gateway.wire import input_required
 from longshore.gateway.wire.input_required import InputRequired
-from longshore.shared.errors import InputMissing, LongshoreError, SessionGone
+from longshore.gateway.wire.protocol_errors import InputMissing
+from longshore.shared.errors import LongshoreError, SessionGone
 from longshore.shared.ids import is_id
 from longshore.shared.messaging.mailboxes import Mailbox
 

@@ -19,9 +19,10 @@ from longshore.gateway.mcp.replies.reply import NO_HEADERS
 from longshore.gateway.upstream.client import FORWARDED_HEADERS
 from longshore.gateway.wire import progress, server_requests
 from longshore.gateway.wire.envelope import Envelope
+from longshore.gateway.wire.protocol_errors import InvalidState
 from longshore.gateway.wire.server_requests import InputCapabilities, Retry
 from longshore.shared.clock import now_ms
-from longshore.shared.errors import CallLost, InvalidState, LongshoreError, StoreDown, UpstreamDown
+from longshore.shared.errors import CallLost, LongshoreError, StoreDown, UpstreamDown
 from longshore.shared.state.sessions import Caller
 
 _BOX_MS = 60_000             # renewed while somebody listens

@@ -6,8 +6,8 @@ each answers once is seen to by the mailbox that it names, which takes one messa
 
 import msgspec
 
+from longshore.gateway.wire.protocol_errors import InvalidState
 from longshore.shared.crypto.sealed_tokens import SealedRecord, Sealer
-from longshore.shared.errors import InvalidState
 from longshore.shared.state.sessions import Caller
 
 

@@ -22,7 +22,8 @@ from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.wire import input_required, jsonrpc, sse
 from longshore.gateway.wire.envelope import MessageId
 from longshore.gateway.wire.input_required import InputRequired
-from longshore.shared.errors import InputMissing, LongshoreError, MissingCapability, UpstreamDown, UpstreamTimeout
+from longshore.gateway.wire.protocol_errors import InputMissing, MissingCapability
+from longshore.shared.errors import LongshoreError, UpstreamDown, UpstreamTimeout
 
 MOST_ROUNDS = 10             # as the official clients of the revision have it
 _PAUSES_S = (0.05, 2.0)      # between rounds without a question, doubled from the first up to the last

@@ -14,8 +14,9 @@ from longshore.gateway.files.uploaded import describe_uploads
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.replies.event_streams import STREAMS
 from longshore.gateway.tools import own
+from longshore.gateway.wire.protocol_errors import ToolInputError
 from longshore.shared.clock import monotonic_s
-from longshore.shared.errors import LongshoreError, NotFound, ToolInputError
+from longshore.shared.errors import LongshoreError, NotFound
 from longshore.shared.ids import is_id
 from longshore.shared.records import UploadRecord
 from longshore.shared.state.grants import LinkUse

@@ -16,7 +16,7 @@ from longshore.gateway.mcp.methods import subscribe
 from longshore.gateway.request_context import SESSION_HEADER
 from longshore.gateway.wire import jsonrpc, modern
 from longshore.gateway.wire.envelope import Kind
-from longshore.shared.errors import InvalidParams, MethodNotFound
+from longshore.gateway.wire.protocol_errors import InvalidParams, MethodNotFound
 
 _WATCHING = frozenset({"resources/subscribe", "resources/unsubscribe"})
 

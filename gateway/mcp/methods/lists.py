@@ -22,7 +22,8 @@ from longshore.gateway.tools import own
 from longshore.gateway.tools.describe import FileAnnotations, ToolDescriber
 from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.jsonrpc import RawMap
-from longshore.shared.errors import InvalidParams, NotFound
+from longshore.gateway.wire.protocol_errors import InvalidParams
+from longshore.shared.errors import NotFound
 from longshore.shared.records import ArtifactRecord
 
 _PAGE = 200

@@ -25,8 +25,9 @@ from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import context_of
 from longshore.gateway.wire import changes, sse
 from longshore.gateway.wire.changes import Change, ChangeFilter
+from longshore.gateway.wire.protocol_errors import InvalidParams
 from longshore.shared import ids
-from longshore.shared.errors import InvalidParams, SlowListener
+from longshore.shared.errors import SlowListener
 from longshore.shared.state.sessions import Caller, OpenSession
 
 

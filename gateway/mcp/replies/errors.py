@@ -6,21 +6,16 @@ import msgspec
 
 from longshore.gateway.request_context import RequestContext
 from longshore.gateway.wire import jsonrpc, modern, result_fields
-from longshore.shared.errors import (
+from longshore.gateway.wire.protocol_errors import (
     ArtifactMissing,
-    CallLost,
     FileRefused,
     InputMissing,
     InvalidParams,
-    LongshoreError,
     MethodNotFound,
     MissingCapability,
-    NotFound,
-    OverQuota,
     ToolInputError,
-    UpstreamDown,
-    UpstreamTimeout,
 )
+from longshore.shared.errors import CallLost, LongshoreError, NotFound, OverQuota, UpstreamDown, UpstreamTimeout
 
 
 @dataclass(frozen=True, slots=True)
