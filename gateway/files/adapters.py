@@ -1,4 +1,4 @@
-"""Which adapters a tool has, by its name. Pure; built once for each server."""
+"""Index of a server's adapters by tool name. Pure; built once for each server."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from longshore.shared.config import ArtifactProducer, Server, UploadConsumer
 
 @dataclass(frozen=True, slots=True)
 class ToolAdapters:
-    """What the configuration says of one tool. A tool may have both kinds."""
+    """Adapters of one tool. A tool may have both kinds."""
 
     consumers: tuple[UploadConsumer, ...] = ()
     producer: ArtifactProducer | None = None
@@ -18,7 +18,7 @@ class Adapters:
     """Adapters of one server, by tool name."""
 
     by_tool: dict[str, ToolAdapters]
-    accepts_uploads: bool          # some tool consumes uploads, so the helper tool exists
+    accepts_uploads: bool        # some tool consumes uploads, so the helper tools exist
     exposes_artifacts: bool      # some tool's artifacts are MCP resources
     keeps_files: bool            # uploads or artifacts of either kind
 
@@ -26,10 +26,10 @@ class Adapters:
     def of(
         cls, server: Server, *, uploads: bool, artifacts: bool, expose: bool, spills: bool = False
     ) -> "Adapters":
-        """Index `server.adapters`; the flags are the configuration's `uploads.enabled`, `artifacts.enabled` and
-        `artifacts.expose_as_resources`, and whether large results become artifacts.
+        """Index `server.adapters`. The flags are `uploads.enabled`, `artifacts.enabled` and
+        `artifacts.expose_as_resources`; `spills` is True if large results become artifacts.
 
-        The first producer that names a tool is the one that captures from it.
+        If several producers name a tool, the first one captures its files.
         """
         consumers: dict[str, list[UploadConsumer]] = {}
         producers: dict[str, ArtifactProducer] = {}
@@ -48,7 +48,7 @@ class Adapters:
         return cls(by_tool, bool(consumers), exposes, bool(by_tool) or spills)
 
     def file_arguments(self) -> dict[str, tuple[str, ...]]:
-        """Where the tools that read files take them: dotted argument paths, by tool."""
+        """Argument paths of the tools that read files: dotted paths by tool name."""
         return {
             name: tuple(dict.fromkeys(adapter.file_path_argument for adapter in tool.consumers))
             for name, tool in self.by_tool.items() if tool.consumers

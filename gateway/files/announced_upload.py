@@ -1,4 +1,4 @@
-"""A file that a client has announced and will send: what is known of it travels in its own signed link. Pure."""
+"""Upload that a client has announced: its description is encoded in its signed link, not stored. Pure."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
@@ -11,13 +11,13 @@ _MAX_CHARS = 2_000
 
 
 class AnnouncedUpload(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """One file, not sent yet."""
+    """Description of one file that is not sent yet."""
 
-    file_id: str             # of the record that it will become
-    name: str                # "" when the client gave none
-    media_type: str          # as the client declared it, "" when it did not
-    size_bytes: int | None   # None when the client did not say
-    sha256: str              # lowercase hex, "" when the client did not say
+    file_id: str             # of the later record
+    name: str                # "" if the client gave none
+    media_type: str          # as the client declared it, "" for none
+    size_bytes: int | None   # as the client declared it
+    sha256: str              # lowercase hex, "" if the client declared none
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -25,12 +25,12 @@ _decoder = msgspec.msgpack.Decoder(AnnouncedUpload)
 
 
 def encode_target(file: AnnouncedUpload) -> str:
-    """The file as what a link opens, safe in a path."""
+    """Encode the description as the target of a signed link, safe in a URL path."""
     return urlsafe_b64encode(_encode(file)).rstrip(b"=").decode()
 
 
 def decode_target(text: str) -> AnnouncedUpload:
-    """The file behind a target whose signature holds. Raises Forbidden."""
+    """Decode the target of a link whose signature is valid. Raises Forbidden."""
     try:
         if len(text) > _MAX_CHARS:
             raise ValueError

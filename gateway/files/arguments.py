@@ -1,4 +1,4 @@
-"""Handles in tool arguments: found by the configured path, replaced by what the upstream can open. Pure."""
+"""Handles in tool arguments: finds them at the configured path and replaces them with paths for the upstream. Pure."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from longshore.gateway.files import handles
+from longshore.gateway.files.slots import Slot
 from longshore.gateway.wire.protocol_errors import ToolInputError
 from longshore.shared.config import UploadConsumer
 from longshore.shared.records import FileRecord
@@ -15,32 +16,27 @@ _MAX_HANDLES = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """One place in decoded arguments that holds a handle, and how to fill it."""
+class HandleSlot(Slot):
+    """Position of a handle in decoded arguments."""
 
-    container: dict[str, Any] | list[Any]
-    key: str | int
     handle: handles.Handle
     as_uri: bool
 
-    @property
-    def text(self) -> str:
-        """What stands there now."""
-        return str(self.container[self.key])  # type: ignore[index]
-
-    def fill(self, path: PurePosixPath) -> None:
-        """Replace the handle by `path`."""
-        self.container[self.key] = path.as_uri() if self.as_uri else str(path)  # type: ignore[index]
+    def fill_path(self, path: PurePosixPath) -> None:
+        """Replace the handle with `path`, as a `file://` URI if the adapter wants one."""
+        self.fill(path.as_uri() if self.as_uri else str(path))
 
 
-def find(arguments: dict[str, Any], adapter: UploadConsumer, *, schemes: tuple[str, ...], scope: str) -> list[Slot]:
-    """Every handle at the adapter's argument path. Values that are no handle stay as they are.
+def find(
+    arguments: dict[str, Any], adapter: UploadConsumer, *, schemes: tuple[str, ...], scope: str
+) -> list[HandleSlot]:
+    """Find every handle at the adapter's argument path. Other values stay unchanged.
 
     Raises ToolInputError for a malformed handle and for one of another scope.
     """
-    slots: list[Slot] = []
-    for container, key in places(arguments, adapter.file_path_argument.split(".")):
-        text = container[key]  # type: ignore[index]
+    found: list[HandleSlot] = []
+    for slot in slots(arguments, adapter.file_path_argument.split(".")):
+        text = slot.value
         if not isinstance(text, str) or not handles.begins_with(text, schemes):
             continue
         handle = handles.parse(text, schemes)
@@ -52,14 +48,14 @@ def find(arguments: dict[str, Any], adapter: UploadConsumer, *, schemes: tuple[s
             raise ToolInputError(
                 f"{adapter.file_path_argument} holds a handle of another session; upload the file in this session"
             )
-        slots.append(Slot(container, key, handle, bool(adapter.uri_prefix)))
-        if len(slots) > _MAX_HANDLES:
+        found.append(HandleSlot(slot.container, slot.key, handle, bool(adapter.uri_prefix)))
+        if len(found) > _MAX_HANDLES:
             raise ToolInputError(f"{adapter.file_path_argument} holds more than {_MAX_HANDLES} handles")
-    return slots
+    return found
 
 
-def places(value: Any, path: list[str]) -> Iterator[tuple[dict[str, Any] | list[Any], str | int]]:
-    """Leaves at `path`: a list on the way is entered at a numeric segment, else in each of its items."""
+def slots(value: Any, path: list[str]) -> Iterator[Slot]:
+    """Yield the leaves at `path`: in a list, a numeric segment is an index, any other applies to each item."""
     head, *rest = path
     if isinstance(value, list):
         if head.isdecimal():
@@ -67,32 +63,30 @@ def places(value: Any, path: list[str]) -> Iterator[tuple[dict[str, Any] | list[
                 yield from _enter(value, int(head), rest)
         else:
             for item in value:
-                yield from places(item, path)
+                yield from slots(item, path)
     elif isinstance(value, dict) and head in value:
         yield from _enter(value, head, rest)
 
 
-def _enter(
-    container: dict[str, Any] | list[Any], key: str | int, rest: list[str]
-) -> Iterator[tuple[dict[str, Any] | list[Any], str | int]]:
-    value = container[key]  # type: ignore[index]
+def _enter(container: dict[str, Any] | list[Any], key: str | int, rest: list[str]) -> Iterator[Slot]:
+    slot = Slot(container, key)
     if rest:
-        yield from places(value, rest)
-    elif isinstance(value, list):
-        yield from ((value, index) for index in range(len(value)))
+        yield from slots(slot.value, rest)
+    elif isinstance(slot.value, list):
+        yield from (Slot(slot.value, index) for index in range(len(slot.value)))
     else:
-        yield container, key
+        yield slot
 
 
 def path_of(record: FileRecord, root: PurePosixPath) -> PurePosixPath:
-    """Where the upstream finds the file of `record`. `root` is the storage root as it sees it."""
+    """Return the path of a record's file for the upstream. `root` is the storage root as the upstream sees it."""
     return root.joinpath(*layout.parts_of(record))
 
 
 def inject(arguments: dict[str, Any], dotted: str, make: Callable[[str], str]) -> str:
-    """Set the argument at `dotted` to `make(what the client gave, "" for nothing)`; missing objects are added.
+    """Set the argument at `dotted` to `make(value of the client, "" for none)`; missing objects are added.
 
-    Returns what was set. Raises ToolInputError when something on the way is not an object.
+    Returns the value. Raises ToolInputError if a parent on the path is not an object.
     """
     *parents, last = dotted.split(".")
     target = arguments

@@ -1,4 +1,4 @@
-"""The content blocks of a tool result, read as far as files in them are concerned. Pure.
+"""Content blocks of a tool result: the fields that can hold or name files. Pure.
 
 MCP 2025-11-25 server/tools §Tool Result.
 """
@@ -9,7 +9,7 @@ import msgspec
 
 
 class Resource(msgspec.Struct):
-    """An embedded resource: its text, or its bytes in base64."""
+    """Embedded resource: its text, or its bytes in base64."""
 
     uri: str = ""
     mime_type: str | None = msgspec.field(default=None, name="mimeType")
@@ -18,17 +18,17 @@ class Resource(msgspec.Struct):
 
 
 class Block(msgspec.Struct):
-    """One block: a text, an image or audio with base64 `data`, an embedded resource, or a link to one."""
+    """Content block: text, image or audio with base64 `data`, embedded resource, or link to a resource."""
 
     type: str = ""
     text: str | None = None
     data: str | None = None
     mime_type: str | None = msgspec.field(default=None, name="mimeType")
     resource: Resource | None = None
-    uri: Any = None          # of a link, a string; blocks of other types may have anything there
+    uri: Any = None          # a string in a resource link; of any type in other blocks
     name: Any = None
 
 
-split = msgspec.json.Decoder(list[msgspec.Raw]).decode   # `content` into its blocks
-read = msgspec.json.Decoder(Block).decode                # one of them
+split = msgspec.json.Decoder(list[msgspec.Raw]).decode   # from `content` to its blocks
+read = msgspec.json.Decoder(Block).decode                # one block
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -1,4 +1,4 @@
-"""Where a tool result says that its files are: in structured content, or in its text. Pure."""
+"""Candidate paths in a tool result: in its structured content, or in its text. Pure."""
 
 import contextlib
 import re
@@ -15,16 +15,16 @@ from longshore.shared.config import OutputLocator
 from longshore.shared.jobs import MOST_FILES
 from longshore.shared.storage import layout
 
-# Absolute POSIX paths and file URIs that end in an extension, in group 1. Each is linear in the text, which is
-# the upstream's: a run of characters is taken whole or not at all.
+# Absolute POSIX paths and file URIs that end in an extension, in group 1. The text is the upstream's, so each pattern
+# takes linear time: quantifiers are possessive.
 _LINKED = re.compile(r"\]\(((?:file://[^/()\s]*+)?/[^()\n]+\.[A-Za-z0-9]{1,10})\)")
 _QUOTED = re.compile(r"[\"'`]((?:file://[^/\"'`\s]*+)?/[^\"'`\n]+\.[A-Za-z0-9]{1,10})[\"'`]")
 _BARE = re.compile(r"(?<![^\s:=(\[*])((?:file://[^/\s\"'`<>|()\[\]]*+)?/(?!/)[^\s\"'`<>|()\[\]]++)")
 _TO_LAST_EXTENSION = re.compile(r".*\.[A-Za-z0-9]{1,10}(?![A-Za-z0-9])")
 _MAX_FOUND = MOST_FILES
-_MAX_VALUES = 10_000        # of structured content that are looked at
+_MAX_VALUES = 10_000         # of structured content that are searched
 _MAX_PATH_CHARS = 4096
-_MAX_TEXT = 1_000_000       # characters searched by expressions
+_MAX_TEXT = 1_000_000        # characters searched by expressions
 
 
 class _Result(msgspec.Struct):
@@ -38,7 +38,7 @@ _result = msgspec.json.Decoder(_Result)
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """A tool result as far as files may hide in it."""
+    """Tool result: the parts that can hold or name files."""
 
     blocks: list[Block]
     structured: Any
@@ -46,7 +46,7 @@ class ToolResult:
 
     @classmethod
     def decode(cls, result: bytes) -> "ToolResult":
-        """Lenient: what is not of the expected shape holds no file, and keeps nothing else from being read."""
+        """Decode leniently: parts of unexpected types are skipped."""
         try:
             decoded = _result.decode(result)
         except UNREADABLE:
@@ -64,7 +64,7 @@ def _readable_blocks(content: msgspec.Raw) -> list[Block]:
 
 
 def by_locator(result: ToolResult, locator: OutputLocator) -> list[str]:
-    """Paths where the locator is to find them, most likely first: each is a file's."""
+    """Find paths with the configured locator, most likely first. Each should lead to a file."""
     if locator.mode == "structured":
         return _structured(result, locator.output_path_key)
     if locator.mode == "regex":
@@ -73,8 +73,8 @@ def by_locator(result: ToolResult, locator: OutputLocator) -> list[str]:
 
 
 def other_paths(result: ToolResult, locator: OutputLocator) -> list[str]:
-    """Paths to look at where none of the located ones leads to a file: those that further expressions find, and any
-    other in structured content. One of them may be a file's."""
+    """Find fallback paths for when no path of `by_locator` leads to a file: matches of further expressions, and any
+    path in structured content."""
     if locator.mode not in ("structured", "regex"):
         return []
     found = _by_expression(result, locator.output_path_regexes) if locator.mode == "regex" else []
@@ -94,7 +94,7 @@ def _structured(result: ToolResult, key: str | None) -> list[str]:
 
 
 def _below(value: Any, name: str) -> list[Any]:
-    """What the key `name` leads to; of a list, a number leads to its item, a name to that of all its items."""
+    """Return the values at the key `name`; in a list, a number is an index and a name applies to all items."""
     if isinstance(value, dict):
         return [value[name]] if name in value else []
     if not isinstance(value, list):
@@ -105,11 +105,11 @@ def _below(value: Any, name: str) -> list[Any]:
 
 
 def _anywhere(structured: Any) -> list[str]:
-    """Absolute paths among the strings of structured content, in its order; of a large one those at its beginning."""
+    """Find absolute paths among the strings of structured content, in order; the search stops after `_MAX_VALUES`."""
     found: list[str] = []
-    left, looks = [structured], 0
-    while left and looks < _MAX_VALUES:
-        value, looks = left.pop(), looks + 1
+    left, searched = [structured], 0
+    while left and searched < _MAX_VALUES:
+        value, searched = left.pop(), searched + 1
         if isinstance(value, str):
             path = plain_path(value[:_MAX_PATH_CHARS + 1])
             if path.startswith("/") and len(path) <= _MAX_PATH_CHARS:
@@ -122,7 +122,7 @@ def _anywhere(structured: Any) -> list[str]:
 
 
 def _by_expression(result: ToolResult, expressions: tuple[str, ...]) -> list[list[str]]:
-    """What each expression finds; the built-in ones count as one."""
+    """Search with each expression; the built-in expressions count as one."""
     texts = [block.text[:_MAX_TEXT] for block in result.blocks if block.text]
     matches = [_configured(texts, pattern) for pattern in expressions] if expressions else [_built_in(texts)]
     return [list(islice(_paths(found), _MAX_FOUND)) for found in matches]
@@ -154,9 +154,9 @@ def _built_in(texts: list[str]) -> Iterator[str]:
 
 
 def in_our_layout(path: str, root: str) -> str:
-    """`path` below `root`, where its end is of the storage layout: an upstream may have the storage elsewhere.
+    """Rebase a path of the storage layout below `root`: the upstream may mount the storage elsewhere.
 
-    Whether this file may be captured is decided as for any other path.
+    The result is checked like any other path before it is captured.
     """
     for kind in (layout.ARTIFACTS, layout.UPLOADS):
         _, found, end = path.partition(f"/{kind}/{layout.SESSIONS}/")
@@ -166,7 +166,7 @@ def in_our_layout(path: str, root: str) -> str:
 
 
 def plain_path(text: str) -> str:
-    """A path from a path or a `file://` URI."""
+    """Return the path of a path or `file://` URI, "" if it is malformed."""
     if not text.startswith("file://"):
         return text
     try:

@@ -1,4 +1,4 @@
-"""Files inside tool arguments: `data:` URIs (RFC 2397) at the configured path, found and decoded. Pure."""
+"""`data:` URIs (RFC 2397) in tool arguments: finds them at the configured path and decodes them. Pure."""
 
 import base64
 import binascii
@@ -8,45 +8,32 @@ from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 from longshore.gateway.files import arguments
+from longshore.gateway.files.slots import Slot
 from longshore.gateway.wire.protocol_errors import ToolInputError
 from longshore.shared.config import UploadConsumer
 from longshore.shared.storage import layout, media_types
 
-_MAX_FILES = 100            # of one call, as of one upload request
+_MAX_FILES = 100             # per call, as per upload request
 _SCHEME = "data:"
-_MAX_HEAD_CHARS = 1024            # characters before the comma
+_MAX_HEAD_CHARS = 1024       # before the comma
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One place in decoded arguments that holds a file."""
-
-    container: dict[str, Any] | list[Any]
-    key: str | int
-    uri: str
-
-    def fill(self, handle: str) -> None:
-        """Replace the file by the handle of its upload."""
-        self.container[self.key] = handle  # type: ignore[index]
-
-
-@dataclass(frozen=True, slots=True)
 class InlineFile:
-    """A file as a `data:` URI holds it."""
+    """Decoded file of a `data:` URI."""
 
     data: bytes
-    media_type: str          # as declared, "" when it was not
-    name: str                # of its `name` or `filename` parameter, else made up; safe
-    sha256: str              # of its `sha256` parameter, lowercase hex, "" when it has none
+    media_type: str          # as declared, "" for none
+    name: str                # of its `name` or `filename` parameter, else a default; safe
+    sha256: str              # of its `sha256` parameter, lowercase hex, "" for none
 
 
-def find(given: dict[str, Any], adapter: UploadConsumer) -> list[Place]:
-    """Every `data:` URI at the adapter's argument path. Raises ToolInputError when there are too many."""
+def find(given: dict[str, Any], adapter: UploadConsumer) -> list[Slot]:
+    """Find every `data:` URI at the adapter's argument path. Raises ToolInputError if there are too many."""
     found = [
-        Place(container, key, text)
-        for container, key in arguments.places(given, adapter.file_path_argument.split("."))
-        if isinstance(text := container[key], str) and text[:len(_SCHEME)].lower() == _SCHEME  # type: ignore[index]
+        slot for slot in arguments.slots(given, adapter.file_path_argument.split("."))
+        if isinstance(slot.value, str) and slot.value[:len(_SCHEME)].lower() == _SCHEME
     ]
     if len(found) > _MAX_FILES:
         raise ToolInputError(f"{adapter.file_path_argument} holds more than {_MAX_FILES} data: URIs; upload the files")
@@ -54,13 +41,13 @@ def find(given: dict[str, Any], adapter: UploadConsumer) -> list[Place]:
 
 
 def min_bytes(uri: str) -> int:
-    """A size that the file in `uri` has at least, told without decoding it."""
+    """Compute a lower bound of the file's size without decoding it."""
     head, _, body = uri.partition(",")
     return len(body) // 4 * 3 - 2 if head.lower().endswith(";base64") else len(body) // 3
 
 
 def decode(uri: str) -> InlineFile:
-    """The file in `uri`. Raises ToolInputError when it is malformed."""
+    """Decode the file in `uri`. Raises ToolInputError if it is malformed."""
     head, comma, body = uri[len(_SCHEME):].partition(",")
     if not comma or len(head) > _MAX_HEAD_CHARS:
         raise ToolInputError("a data: URI is malformed; write data:<media type>;base64,<the bytes in base64>")

@@ -1,4 +1,4 @@
-"""Files that a tool result carries inside itself: images, audio and resources, and links to resources. Pure."""
+"""Files embedded in a tool result (images, audio, resources), and links to resources. Pure."""
 
 import base64
 import binascii
@@ -12,15 +12,15 @@ from longshore.gateway.wire.protocol_errors import ArtifactMissing
 
 
 class Embedded(msgspec.Struct, frozen=True):
-    """Bytes that a result carries, still in base64 or as text."""
+    """Embedded file, still in base64 or as text."""
 
     data: str
     is_base64: bool
     media_type: str
-    name: str               # from the resource's URI, "" when it has none
+    name: str                # from the resource's URI, "" for none
 
     def decode(self) -> bytes:
-        """The bytes. Raises ArtifactMissing for broken base64."""
+        """Decode the bytes. Raises ArtifactMissing for broken base64."""
         if not self.is_base64:
             return self.data.encode()
         try:
@@ -30,7 +30,7 @@ class Embedded(msgspec.Struct, frozen=True):
 
 
 class Linked(msgspec.Struct, frozen=True):
-    """A resource that a result links to."""
+    """Resource that a result links to."""
 
     uri: str
     media_type: str
@@ -38,12 +38,12 @@ class Linked(msgspec.Struct, frozen=True):
 
 
 def embedded_files(blocks: Sequence[Block]) -> list[Embedded]:
-    """Images, audio, blobs and text resources, in order."""
+    """List images, audio, blobs and text resources, in order."""
     return [found for block in blocks if (found := _of_block(block)) is not None]
 
 
 def embedded_and_linked(blocks: Sequence[Block]) -> list[Embedded | Linked]:
-    """The same, and links to resources among them, each once."""
+    """List embedded files and links to resources in order, each link once."""
     found: list[Embedded | Linked] = []
     links = set[Linked]()
     for block in blocks:
@@ -58,7 +58,7 @@ def embedded_and_linked(blocks: Sequence[Block]) -> list[Embedded | Linked]:
 
 
 def of_resource(resource: Resource) -> Embedded | None:
-    """The bytes of one resource; None where it has none."""
+    """Return the contents of one resource; None if it has neither text nor blob."""
     name = _last_part(resource.uri)
     if resource.blob is not None:
         return Embedded(resource.blob, True, resource.mime_type or "", name)

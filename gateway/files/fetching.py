@@ -1,4 +1,4 @@
-"""Files fetched from where a client says they are: by https, from public addresses, within size and time."""
+"""Fetches files from URLs that clients pass: https only, public addresses only, limited in size and time."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from longshore.gateway.files.public_addresses import is_public
 from longshore.gateway.wire.protocol_errors import ToolInputError
 
 _MAX_REDIRECTS = 5
-_MAX_CONNECTIONS = 20           # of this gateway; others wait their turn, within their time
+_MAX_CONNECTIONS = 20        # of this gateway; further fetches wait within their timeout
 _MAX_URL_CHARS = 8_000
 _URL_CHARS = re.compile(r"[\x21-\x7e]+")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -27,14 +27,14 @@ Write = Callable[[bytes], Awaitable[None]]
 
 
 class AddressRefused(Exception):
-    """A connection would go to an address that is not allowed. Says which to nobody."""
+    """Connection to an address that is not allowed. The message does not name the address."""
 
 
 @dataclass(frozen=True)
 class FetchPolicy:
-    """What a fetch may reach and how long it may take. The gateway as shipped uses the defaults."""
+    """Allowed addresses and timeouts of fetches. In production the defaults apply."""
 
-    is_allowed: Callable[[str], bool] = is_public    # of an address in its usual form
+    is_allowed: Callable[[str], bool] = is_public    # decides about an address in text form
     resolver: Callable[[], AbstractResolver] = aiohttp.ThreadedResolver
     tls: Callable[[], ssl.SSLContext] = ssl.create_default_context
     total_s: float = 100.0
@@ -42,7 +42,8 @@ class FetchPolicy:
 
 
 class _Resolver(AbstractResolver):
-    """Addresses of a name, all of them allowed: what is connected to is what was checked, not asked for again."""
+    """Resolver that refuses a name with a forbidden address. The connection uses the checked addresses, so that DNS
+    rebinding has no effect."""
 
     def __init__(self, guard: FetchPolicy) -> None:
         self._guard = guard
@@ -61,7 +62,7 @@ class _Resolver(AbstractResolver):
 
 
 class Fetcher:
-    """Fetches files with no cookie, credential, proxy or connection of another fetch. Needs a running loop."""
+    """HTTP client without cookies, credentials, proxies and shared connections. Needs a running event loop."""
 
     def __init__(self, guard: FetchPolicy) -> None:
         self._guard = guard
@@ -75,26 +76,26 @@ class Fetcher:
         )
 
     async def close(self) -> None:
-        """Fetch nothing more."""
+        """Close the HTTP session."""
         await self._http.close()
 
     @property
     def total_s(self) -> float:
-        """How long all files of one call may take."""
+        """Time limit in seconds for all files of one call."""
         return self._guard.total_s
 
     async def fetch(self, url: str, write: Write, *, max_bytes: int, timeout_s: float) -> str:
-        """Hand the bytes at `url` to `take` as they come; returns the media type that the server declares, or "".
+        """Stream the file at `url` into `write`; returns the media type that the server declares, or "".
 
-        Raises ToolInputError, whose sentence holds neither the URL nor an address.
+        Raises ToolInputError, whose message contains neither the URL nor an address.
         """
         try:
             async with asyncio.timeout(timeout_s), self._get(url) as answer:
                 _check_response(answer, max_bytes)
-                came = 0
+                received = 0
                 async for chunk in answer.content.iter_any():
-                    came += len(chunk)
-                    if came > max_bytes:
+                    received += len(chunk)
+                    if received > max_bytes:
                         raise _too_large(max_bytes)
                     await write(chunk)
                 return answer.content_type if "Content-Type" in answer.headers else ""
@@ -111,7 +112,7 @@ class Fetcher:
 
     @asynccontextmanager
     async def _get(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer behind all redirects, each of which is checked as the URL itself."""
+        """Follow redirects to the response. Each redirect is checked like the URL itself."""
         target = self._parse_url(url)
         for _ in range(_MAX_REDIRECTS + 1):
             async with self._http.get(target, headers=_REQUEST_HEADERS, allow_redirects=False) as answer:
@@ -125,11 +126,11 @@ class Fetcher:
         raise _refused("is redirected too often")
 
     def _parse_url(self, url: str, base: URL | None = None) -> URL:
-        """A URL that may be asked for: what it resolves to shows later. Raises ToolInputError, AddressRefused."""
+        """Parse and check a URL; its addresses are checked on connect. Raises ToolInputError, AddressRefused."""
         if len(url) > _MAX_URL_CHARS or not _URL_CHARS.fullmatch(url):
             raise _refused("is not a URL")
         try:
-            target = URL(url, encoded=True)      # as it is: it may be signed
+            target = URL(url, encoded=True)      # unchanged, since it may be signed
             target = target if base is None else base.join(target)
             host, user, password = target.host, target.user, target.password
         except ValueError:
@@ -143,7 +144,7 @@ class Fetcher:
         return target
 
     def _socket(self, info: Any) -> socket.socket:
-        """A socket to an address, looked at once more where the connection is made."""
+        """Create the socket of a connection; its address is checked once more."""
         family, kind, protocol, _, address = info
         if not self._guard.is_allowed(str(address[0])):
             raise AddressRefused
@@ -151,7 +152,7 @@ class Fetcher:
 
 
 def _abort(answer: aiohttp.ClientResponse) -> None:
-    """Take nothing more of an answer that has not ended: a TLS connection that is closed goes on for half a minute."""
+    """Abort the connection of an unfinished response: closing a TLS connection would take half a minute."""
     if answer.connection is not None and answer.connection.transport is not None:
         answer.connection.transport.abort()
 

@@ -1,4 +1,4 @@
-"""Handles of uploads and URIs of artifacts: made and parsed. Pure.
+"""Builds and parses handles of uploads and URIs of artifacts. Pure.
 
     {uploads.uri_scheme}sessions/<session id>/<upload id>
     {artifacts.uri_scheme}sessions/<session id>/<artifact id>/<file name, percent-encoded>
@@ -13,7 +13,7 @@ from longshore.shared.records import ArtifactRecord, UploadRecord
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """What a handle names. `name` is None where the handle has no file name."""
+    """Parsed handle. `name` is None if the handle has no file name."""
 
     scope: str
     file_id: str
@@ -21,22 +21,22 @@ class Handle:
 
 
 def upload_handle(scheme: str, record: UploadRecord) -> str:
-    """The handle of an upload."""
+    """Build the handle of an upload."""
     return handle_of(scheme, record.scope, record.id)
 
 
 def handle_of(scheme: str, scope: str, upload_id: str) -> str:
-    """The handle of the upload of this id."""
+    """Build the handle of the upload with this id."""
     return f"{scheme}sessions/{scope}/{upload_id}"
 
 
 def artifact_uri(scheme: str, record: ArtifactRecord) -> str:
-    """The URI of an artifact."""
+    """Build the URI of an artifact."""
     return f"{scheme}sessions/{record.scope}/{record.id}/{quote(record.name, safe='')}"
 
 
 def parse(text: str, schemes: tuple[str, ...]) -> Handle | None:
-    """The handle in `text`, or None when it begins with none of `schemes` or is malformed."""
+    """Parse a handle; None if it has none of the `schemes` or is malformed."""
     scheme = next((scheme for scheme in schemes if text.lower().startswith(scheme)), None)
     if scheme is None or len(text) > 2000:
         return None
@@ -47,5 +47,5 @@ def parse(text: str, schemes: tuple[str, ...]) -> Handle | None:
 
 
 def begins_with(text: str, schemes: tuple[str, ...]) -> bool:
-    """Whether `text` means to be a handle of one of `schemes`."""
+    """True if `text` has one of the `schemes`, even if the rest is malformed."""
     return text[:64].lower().startswith(schemes)

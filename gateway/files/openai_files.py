@@ -1,4 +1,5 @@
-"""Files as OpenAI hosts pass them: objects with a URL, in arguments that the tool's `_meta` lists. Pure."""
+"""File objects of OpenAI hosts: a download URL in arguments that `openai/fileParams` in the tool's `_meta` names. Pure.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from urllib.parse import unquote
 import msgspec
 
 from longshore.gateway.files import arguments
+from longshore.gateway.files.slots import Slot
 from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.jsonrpc import RawMap
 from longshore.gateway.wire.protocol_errors import ToolInputError
@@ -15,7 +17,7 @@ from longshore.shared.storage import layout
 
 META_KEY = "openai/fileParams"
 _URL = "download_url"
-_MAX_FILES = 20             # of one call
+_MAX_FILES = 20              # per call
 _ANNOTATIONS = frozenset({"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"})
 _SCHEMA = {
     "type": "object",
@@ -30,7 +32,7 @@ _names = msgspec.json.Decoder(list[str]).decode
 
 
 class RemoteFile(msgspec.Struct, frozen=True):
-    """A file that is elsewhere."""
+    """File object: a file behind a URL."""
 
     download_url: str
     file_id: str = ""
@@ -39,31 +41,25 @@ class RemoteFile(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Its name, safe to show: as given, else as the URL ends, else made up."""
+        """Safe name: as given, else the last segment of the URL, else a default."""
         named = self.file_name or unquote(self.download_url.partition("?")[0].partition("#")[0])
         return layout.safe_name(named.replace("\\", "/").rsplit("/", 1)[-1], fallback="file")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One place in decoded arguments that holds such a file."""
+class FileSlot(Slot):
+    """Position of a file object in decoded arguments."""
 
-    container: dict[str, Any] | list[Any]
-    key: str | int
     file: RemoteFile
 
-    def fill(self, handle: str) -> None:
-        """Replace the file by the handle of its upload."""
-        self.container[self.key] = handle  # type: ignore[index]
 
-
-def find(given: dict[str, Any], adapter: UploadConsumer) -> list[Place]:
-    """Every such file at the adapter's argument path. Raises ToolInputError for one that is malformed."""
+def find(given: dict[str, Any], adapter: UploadConsumer) -> list[FileSlot]:
+    """Find every file object at the adapter's argument path. Raises ToolInputError if one is malformed."""
     path = adapter.file_path_argument
     found = [
-        Place(container, key, _read(value, path))
-        for container, key in arguments.places(given, path.split("."))
-        if isinstance(value := container[key], dict) and _URL in value  # type: ignore[index]
+        FileSlot(slot.container, slot.key, _read(slot.value, path))
+        for slot in arguments.slots(given, path.split("."))
+        if isinstance(slot.value, dict) and _URL in slot.value
     ]
     if len(found) > _MAX_FILES:
         raise ToolInputError(f"{path} holds more than {_MAX_FILES} files to fetch; pass fewer in a call")
@@ -78,7 +74,8 @@ def _read(value: dict[str, Any], path: str) -> RemoteFile:
 
 
 def with_file_params(tool: RawMap, paths: tuple[str, ...]) -> RawMap:
-    """The tool's entry with its file arguments listed. Hosts look at the top level alone: deeper ones are left out."""
+    """Add the file arguments to the `_meta` of a tool. Hosts read top-level arguments only, so nested ones are left
+    out."""
     names = [path for path in paths if "." not in path]
     if not names:
         return tool
@@ -92,8 +89,8 @@ def with_file_params(tool: RawMap, paths: tuple[str, ...]) -> RawMap:
 
 
 def accept_file_object(schema: RawMap) -> RawMap:
-    """The schema of a file argument, or of a list of files, that takes such objects besides what it took."""
-    if "x-mcp-header" in schema:     # must stay of a plain type, or clients drop the tool
+    """Extend the schema of a file argument, or of a list of them, to accept file objects too."""
+    if "x-mcp-header" in schema:     # must keep a primitive type, or clients drop the tool
         return schema
     if bytes(schema.get("items", b"")).startswith(b"{"):
         return schema | {"items": jsonrpc.raw(accept_file_object(jsonrpc.open_object(schema["items"])))}

@@ -1,8 +1,8 @@
-"""Which addresses are public: where a URL of a client's choice may lead. Pure."""
+"""Public IP addresses: the only ones that a client's URL may lead to. Pure."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-# What the interpreter's tables call global in some of its versions and is not, or what only clouds know.
+# Not public, although some versions of `ipaddress` call them global, or reachable only inside a cloud.
 _NOT_PUBLIC = tuple(map(IPv4Network, (
     "0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "224.0.0.0/3",
     "168.63.129.16/32",      # the platform of Azure, from inside it
@@ -17,7 +17,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")     # how networks without IPv4 reach it
 
 
 def is_public(text: str) -> bool:
-    """Whether `text` is an address that is the same for everybody: no network of ours, no machine's own, no group."""
+    """True if `text` is a globally routable unicast address: not private, loopback, link-local or multicast."""
     try:
         address = ip_address(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Captured artifacts put into their tool result: metadata, resource links, download links, raw bytes. Pure."""
+"""Adds captured artifacts to their tool result: metadata, resource links, download links, raw bytes. Pure."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -17,22 +17,22 @@ _list = msgspec.json.Decoder(list[msgspec.Raw])
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """How one artifact is shown to the client that called."""
+    """Forms in which one artifact is shown to the client of the call."""
 
     uri: str
-    download_url: str | None     # None: downloads are off
+    download_url: str | None     # None if downloads are off
     is_resource: bool            # readable as an MCP resource
     has_links: bool              # the client's revision has `resource_link` (since 2025-06-18)
-    raw: bytes | None            # None: raw output is off
-    file: dict[str, Any] | None = None   # a block that says how to fetch it, for a client that does so
+    raw: bytes | None            # None if raw output is off
+    file: dict[str, Any] | None = None   # file block (SEP-2631), for a client that fetches files
 
 
 def attach_artifacts(
     result: RawMap, kept: Sequence[tuple[ArtifactRecord, Presentation]], refusals: Sequence[str] = ()
 ) -> None:
-    """Add the artifacts to `result`, keeping all that the tool said, and tell which files are not among them.
+    """Add the artifacts to `result` after the tool's own content, with a note about refused files.
 
-    Raises UpstreamDown where it is no tool result.
+    Raises UpstreamDown if it is not a tool result.
     """
     meta = {} if _is_absent(result, "_meta") else jsonrpc.open_object(result["_meta"])
     described = [describe_artifact(record, shown) for record, shown in kept]
@@ -53,7 +53,7 @@ def _refusal_note(kept: int, refusals: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def describe_artifact(record: ArtifactRecord, shown: Presentation) -> dict[str, Any]:
-    """The artifact as the `_meta` of a result tells it."""
+    """Describe an artifact for the `_meta` of a result."""
     artifact: dict[str, Any] = {
         "artifact_uri": shown.uri,
         "artifact_id": record.id,
@@ -88,7 +88,7 @@ def _blocks(record: ArtifactRecord, shown: Presentation) -> list[dict[str, Any]]
 
 
 def link_blocks(record: ArtifactRecord, shown: Presentation) -> list[dict[str, Any]]:
-    """The block that leads this client to the artifact; none where it knows of no such."""
+    """Build the block that links to the artifact; none if the client's revision has no such block."""
     if shown.file is not None:
         return [shown.file]
     if shown.is_resource and shown.has_links:
@@ -97,7 +97,7 @@ def link_blocks(record: ArtifactRecord, shown: Presentation) -> list[dict[str, A
 
 
 def resource_entry(record: ArtifactRecord, uri: str) -> dict[str, Any]:
-    """The artifact as an entry of `resources/list` (MCP 2025-11-25 server/resources §Resource)."""
+    """Describe an artifact as an entry of `resources/list` (MCP 2025-11-25 server/resources §Resource)."""
     return {
         "uri": uri, "name": record.name, "mimeType": record.media_type, "size": record.size_bytes,
         "description": f"Written by the tool {record.source_tool}",
@@ -105,7 +105,7 @@ def resource_entry(record: ArtifactRecord, uri: str) -> dict[str, Any]:
 
 
 def resource_template(scheme: str) -> dict[str, Any]:
-    """The URIs of artifacts as an entry of `resources/templates/list`."""
+    """Describe the URIs of artifacts as an entry of `resources/templates/list`."""
     return {
         "uriTemplate": f"{scheme}sessions/{{session_id}}/{{artifact_id}}/{{filename}}", "name": "artifact",
         "description": "A file that a tool wrote in this session, as resources/list and tool results name it",
@@ -113,7 +113,7 @@ def resource_template(scheme: str) -> dict[str, Any]:
 
 
 def is_text(record: ArtifactRecord) -> bool:
-    """Whether the file is text to a reader: valid UTF-8, and of a type that is meant to be read."""
+    """True if the file is readable text: valid UTF-8 of a textual media type."""
     kind = record.media_type
     return record.is_utf8 and (kind.startswith("text/") or kind.endswith(("+json", "+xml")) or kind in _TEXTS)
 

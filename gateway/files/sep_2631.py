@@ -1,6 +1,6 @@
-"""The shapes of SEP-2631, file objects and their transfer: every name of the draft is spelled here alone. Pure.
+"""Messages of SEP-2631 (file objects and file transfer): all names of the draft are in this module only. Pure.
 
-The draft still moves: methods, keys and reasons may be renamed, and nothing but this module has to know.
+The draft still changes: methods, keys and reasons may be renamed, and then only this module changes.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from longshore.gateway.files.announced_upload import AnnouncedUpload
+from longshore.gateway.files.blocks import UNREADABLE
 from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.protocol_errors import FileRefused
 from longshore.shared.records import FileRecord
@@ -20,8 +21,8 @@ AUTHORIZE_UPLOAD = "files/authorizeUpload"
 AUTHORIZE_DOWNLOAD = "files/authorizeDownload"
 METHODS = frozenset({AUTHORIZE_UPLOAD, AUTHORIZE_DOWNLOAD})
 SCHEME = "mcp-file://"
-SCHEMA_KEY = "x-mcp-file"    # of a schema that takes a file's URI
-CAPABILITY = "files"         # of clients, and of servers
+SCHEMA_KEY = "x-mcp-file"    # in the schema of an argument that takes a file URI
+CAPABILITY = "files"         # of clients and of servers
 _ALGORITHM = "sha-256"
 _TRANSPORT = "https"
 _MAX_NAME_CHARS = 255
@@ -67,41 +68,41 @@ _claims = msgspec.json.Decoder(_Claims)
 
 
 def client_fetches(capabilities: bytes) -> bool:
-    """Whether a client that declares these capabilities fetches files that it is told of."""
+    """True if a client with these capabilities fetches files by their URI."""
     try:
         claim = _claims.decode(capabilities).files
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False
     return claim.download is not False and _TRANSPORT in claim.transports
 
 
 def server_capability(*, upload: bool, download: bool) -> dict[str, Any]:
-    """What a server says among its capabilities."""
+    """Build the `files` capability of the server."""
     return {"upload": upload, "download": download, "transports": [_TRANSPORT]}
 
 
 def parse_upload(body: bytes, file_id: str) -> AnnouncedUpload:
-    """The file that a request announces. Raises FileRefused."""
+    """Parse the announced file of a `files/authorizeUpload` request. Raises FileRefused."""
     try:
-        asked = _uploads.decode(body).params
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        params = _uploads.decode(body).params
+    except UNREADABLE:
         raise _malformed("pass name, mimeType, size and digest, each of its own type, or leave them out") from None
-    name, size = asked.name, asked.size
+    name, size = params.name, params.size
     if len(name) > _MAX_NAME_CHARS or "/" in name or "\\" in name or not name.isprintable() or name in (".", ".."):
         raise FileRefused("a name is the bare name of the file, of at most 255 characters", why="invalidName")
-    if asked.mime_type and not (len(asked.mime_type) <= _MAX_NAME_CHARS and _MEDIA_TYPE.fullmatch(asked.mime_type)):
+    if params.mime_type and not (len(params.mime_type) <= _MAX_NAME_CHARS and _MEDIA_TYPE.fullmatch(params.mime_type)):
         raise FileRefused("mimeType is not a media type, such as text/plain", why="invalidMimeType")
     if size is not None and not 0 <= size < 2**53:
         raise FileRefused("size is a number of bytes", why="invalidSize")
-    sha256 = _sha256_of(asked.digest) if asked.digest is not None else ""
-    return AnnouncedUpload(file_id=file_id, name=name, media_type=asked.mime_type, size_bytes=size, sha256=sha256)
+    sha256 = _sha256_of(params.digest) if params.digest is not None else ""
+    return AnnouncedUpload(file_id=file_id, name=name, media_type=params.mime_type, size_bytes=size, sha256=sha256)
 
 
 def parse_download(body: bytes) -> str:
-    """The URI of the file that a request wants. Raises FileRefused."""
+    """Parse the file URI of a `files/authorizeDownload` request. Raises FileRefused."""
     try:
         return _downloads.decode(body).params.uri
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise _malformed("pass the uri of a file") from None
 
 
@@ -123,17 +124,17 @@ def _base64url(raw: bytes) -> str:
 
 
 def uri_of(scope: str, file_id: str) -> str:
-    """The URI of one file, which names the same bytes for ever."""
+    """Build the URI of one file. It always names the same bytes."""
     return f"{SCHEME}sessions/{scope}/{file_id}"
 
 
 def announced_file(scope: str, file: AnnouncedUpload) -> dict[str, Any]:
-    """A file that is yet to come, as far as its sender has described it."""
+    """Build the file object of an announced file."""
     return _value(uri_of(scope, file.file_id), file.name, file.media_type, file.size_bytes, file.sha256)
 
 
 def stored_file(record: FileRecord) -> dict[str, Any]:
-    """A file that is there."""
+    """Build the file object of a stored file."""
     uri = uri_of(record.scope, record.id)
     return _value(uri, record.name, record.media_type, record.size_bytes, record.sha256)
 
@@ -152,12 +153,12 @@ def _value(uri: str, name: str, media_type: str, size: int | None, sha256: str) 
 
 
 def upload_result(file: dict[str, Any], *, url: str, expires_s: int) -> dict[str, Any]:
-    """Where to send the file: its bytes are the whole body."""
+    """Build the result of `files/authorizeUpload`: a PUT of the file's bytes."""
     return {"file": file, "upload": _descriptor("PUT", url, expires_s)}
 
 
 def download_result(file: dict[str, Any], *, url: str, expires_s: int) -> dict[str, Any]:
-    """Where to fetch the file."""
+    """Build the result of `files/authorizeDownload`: a GET of the file."""
     return {"file": file, "download": _descriptor("GET", url, expires_s)}
 
 
@@ -167,23 +168,23 @@ def _descriptor(method: str, url: str, expires_s: int) -> dict[str, Any]:
 
 
 def file_block(record: FileRecord) -> dict[str, Any]:
-    """The file as a content block of a tool result."""
+    """Build the content block of a tool result for a file."""
     return {"type": "file", "file": stored_file(record)}
 
 
 def resource_contents(uri: str, record: FileRecord) -> dict[str, Any]:
-    """The contents of the resource `uri`, which is the file."""
+    """Build the contents of the resource `uri` as a reference to the file."""
     return {"uri": uri, "mimeType": record.media_type, "content": {"uri": uri_of(record.scope, record.id)}}
 
 
 def with_schema_key(schema: jsonrpc.RawMap, *, max_bytes: int, inline: bool, upload: bool) -> jsonrpc.RawMap:
-    """The schema of an argument that takes a file, or a list of them, saying so."""
+    """Add the file annotation to the schema of an argument that takes a file, or a list of files."""
     modes = [mode for mode, is_on in (("inline", inline), ("upload", upload)) if is_on]
-    says = jsonrpc.raw({"maxSize": max_bytes, "transferModes": modes})
+    annotation = jsonrpc.raw({"maxSize": max_bytes, "transferModes": modes})
     if bytes(schema.get("items", b"")).startswith(b"{"):
         items = jsonrpc.open_object(schema["items"])
-        return schema | {"items": jsonrpc.raw(items | {SCHEMA_KEY: says})}
-    return schema | {SCHEMA_KEY: says}
+        return schema | {"items": jsonrpc.raw(items | {SCHEMA_KEY: annotation})}
+    return schema | {SCHEMA_KEY: annotation}
 
 
 def _malformed(text: str) -> FileRefused:
@@ -191,34 +192,34 @@ def _malformed(text: str) -> FileRefused:
 
 
 def too_large(limit_bytes: int, actual_bytes: int) -> FileRefused:
-    """For a file above the limit."""
+    """Error for a file above the size limit."""
     text = f"the file has {actual_bytes} bytes; {limit_bytes} are the limit"
     return FileRefused(text, why="maxSizeExceeded", maxSize=limit_bytes, actualSize=actual_bytes)
 
 
 def digest_required() -> FileRefused:
-    """For a file without digest where each needs one."""
+    """Error for a file without the required digest."""
     return FileRefused("give the digest of the file (sha-256)", why="digestRequired", supported=[_ALGORITHM])
 
 
 def size_differs(announced_bytes: int, actual_bytes: int) -> FileRefused:
-    """For bytes that are more or fewer than were announced."""
+    """Error for a file whose size is not the announced one."""
     text = f"{announced_bytes} bytes were announced and {actual_bytes} came; send the file again, or announce it anew"
     return FileRefused(text, why="sizeMismatch", expectedSize=announced_bytes, actualSize=actual_bytes)
 
 
 def digest_differs() -> FileRefused:
-    """For bytes that are others than were announced."""
+    """Error for a file whose digest is not the announced one."""
     text = "the bytes that arrived do not have the digest that was announced; send the file again"
     return FileRefused(text, why="digestMismatch", algorithm=_ALGORITHM)
 
 
 def unknown_file() -> FileRefused:
-    """For a URI of nothing that this caller has."""
+    """Error for a URI that names no file of this caller."""
     return FileRefused("no file of this URI here; it may have expired, or was never sent", why="fileNotFound")
 
 
 def insecure_transport() -> FileRefused:
-    """Where a descriptor would send files over an open line."""
+    """Error for a transfer that would not use https."""
     text = "files travel by https alone; the operator sets core.public_base_url to the https address of this gateway"
     return FileRefused(text, why="insecureTransport", is_callers=False)

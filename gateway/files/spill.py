@@ -1,4 +1,4 @@
-"""Blocks of a tool result that are too large for a client: found, and replaced by a preview and a link. Pure."""
+"""Spill-over: finds large parts of a tool result, and replaces them with a preview and a link to an artifact. Pure."""
 
 import base64
 import binascii
@@ -20,16 +20,16 @@ _PREVIEW_CHARS = 1000
 
 @dataclass(frozen=True, slots=True)
 class LargeValue:
-    """The file inside one large block."""
+    """Contents of one large part of a result."""
 
     data: bytes
     media_type: str          # as the tool declared it
-    name: str                # of the resource, "" when it has none
-    preview: str             # the beginning of a text, "" for bytes
+    name: str                # of the resource, "" for none
+    preview: str             # beginning of a text, "" for bytes
 
 
 def blocks_of(result: RawMap) -> list[msgspec.Raw] | None:
-    """The content blocks; None where it is no tool result."""
+    """Split `content` into its blocks; None if it is not a tool result."""
     try:
         return split(result["content"]) if "content" in result else []
     except UNREADABLE:
@@ -37,7 +37,7 @@ def blocks_of(result: RawMap) -> list[msgspec.Raw] | None:
 
 
 def large_block(raw: msgspec.Raw, limit_bytes: int) -> LargeValue | None:
-    """What the block holds where that is text or bytes of more than `limit_bytes`."""
+    """Return the contents of a block if they are larger than `limit_bytes`, else None."""
     if len(bytes(raw)) <= limit_bytes:
         return None
     try:
@@ -49,12 +49,12 @@ def large_block(raw: msgspec.Raw, limit_bytes: int) -> LargeValue | None:
 
 
 def large_text(value: str) -> LargeValue:
-    """A text outside of blocks."""
+    """Wrap a text of structured content."""
     return _of_text(value, "text/plain", "")
 
 
 def large_structured(raw: msgspec.Raw, name: str) -> LargeValue:
-    """Structured content as a whole."""
+    """Wrap the whole structured content of a tool result."""
     return LargeValue(bytes(raw), "application/json", f"{name}.json", "")
 
 
@@ -81,16 +81,16 @@ def _of_base64(data: str, media_type: str, name: str) -> LargeValue | None:
     try:
         return LargeValue(base64.b64decode(data, validate=True), media_type, name, "")
     except (binascii.Error, ValueError):
-        return None          # broken: the client's to see as it is
+        return None          # broken: passed on unchanged
 
 
 def replacement_blocks(record: ArtifactRecord, shown: Presentation, preview: str) -> list[dict[str, Any]]:
-    """What takes the place of a block that was kept as an artifact."""
+    """Build the blocks that replace a block which became an artifact."""
     return [{"type": "text", "text": replacement_text(record, shown, preview)}, *results.link_blocks(record, shown)]
 
 
 def replacement_text(record: ArtifactRecord, shown: Presentation, preview: str) -> str:
-    """The text alone."""
+    """Build the text that replaces a part which became an artifact."""
     where = f"the whole is kept as {shown.uri}"
     if shown.download_url is not None:
         where += f"; download it: {shown.download_url}"
@@ -99,7 +99,7 @@ def replacement_text(record: ArtifactRecord, shown: Presentation, preview: str) 
 
 
 def set_content(result: RawMap, blocks: list[Any], kept: list[dict[str, Any]]) -> None:
-    """Set the content, and list the artifacts in `_meta` after those that are there already."""
+    """Set `content`, and append the artifacts to those in `_meta`."""
     meta: RawMap = jsonrpc.open_object(result["_meta"]) if bytes(result.get("_meta", b"null")) != b"null" else {}
     known = [*_listed(meta), *map(jsonrpc.raw, kept)]
     if known:

@@ -1,4 +1,4 @@
-"""Files that records stand for, on the storage volume. A record whose file is gone is dropped where that is seen."""
+"""Opens the files of records on the storage volume. A record whose file is missing is dropped."""
 
 from longshore.shared.errors import NotFound
 from longshore.shared.records import FileRecord
@@ -10,14 +10,14 @@ _GONE = "the file is not in storage any more; upload or create it again"
 
 
 async def check_exists(blobs: Blobs, files: FileStore, record: FileRecord) -> None:
-    """Raises NotFound, and drops the record, when its file is gone; Unavailable when the volume is."""
+    """Raise NotFound, and drop the record, if its file is missing; Unavailable if the volume is."""
     if not await blobs.is_there(parts_of(record)):
         await files.drop(record.scope, record.id)
         raise NotFound(_GONE)
 
 
 async def open_file(blobs: Blobs, files: FileStore, record: FileRecord) -> int:
-    """A descriptor of the file, the caller's to close. Raises as `check`."""
+    """Open the file and return its descriptor, which the caller closes. Raises as `check_exists`."""
     try:
         return await blobs.open_read(parts_of(record))
     except NotFound:

@@ -1,12 +1,13 @@
-"""Long texts in structured content for which others may stand: the tool's output schema holds as before. Pure.
+"""Long texts in structured content that can be replaced without violating the tool's output schema. Pure.
 
-A schema is followed where it says nothing but types and names (JSON Schema 2020-12); where it says more of a text
-than that it is one, or more of what is around it, the text stays.
+Only schemas of types and property names are followed (JSON Schema 2020-12). A text stays if the schema restricts it, or
+its surroundings, in any other way.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from longshore.gateway.files.slots import Slot
 
 _NOTES = frozenset({
     "title", "description", "default", "examples", "deprecated", "readOnly", "$comment", "$schema", "$id", "$defs",
@@ -15,28 +16,15 @@ _NOTES = frozenset({
 _FOLLOWED = _NOTES | {"type", "properties", "required", "additionalProperties", "items", "minItems", "maxItems"}
 _PLAIN = _NOTES | {"type"}
 _MAX_VALUES = 10_000
-_MAX_CHOICES = 100          # for one value, and references on the way to them
+_MAX_CHOICES = 100           # for one value, references included
 _UNKNOWN: dict[str, Any] = {"not": {}}       # a schema that is not followed
 
 Schema = dict[str, Any] | bool
 
 
-@dataclass(frozen=True, slots=True)
-class TextSlot:
-    """Where a long text stands."""
-
-    holder: dict[str, Any] | list[Any]
-    key: Any                 # of the dict, or the index in the list
-    text: str
-
-    def fill(self, text: str) -> None:
-        """Put another text there."""
-        self.holder[self.key] = text
-
-
-def replaceable_texts(value: Any, schema: dict[str, Any], limit_chars: int) -> Iterator[TextSlot]:
-    """Texts of more than `limit_chars` that any other text may stand for. Of a large structure, those at its
-    beginning."""
+def replaceable_texts(value: Any, schema: dict[str, Any], limit_chars: int) -> Iterator[Slot]:
+    """Yield the texts of more than `limit_chars` that any other text may replace; the search stops after
+    `_MAX_VALUES` values."""
     left: list[tuple[Any, list[Schema]]] = [(value, _choices([schema], schema))]
     for _ in range(_MAX_VALUES):
         if not left:
@@ -47,16 +35,16 @@ def replaceable_texts(value: Any, schema: dict[str, Any], limit_chars: int) -> I
             if isinstance(found, (dict, list)):
                 left.append((found, _choices(offered, schema)))
             elif isinstance(found, str) and len(found) > limit_chars and _is_any_text(_choices(offered, schema)):
-                yield TextSlot(holder, key, found)
+                yield Slot(holder, key)
 
 
 def _below(holder: Any, choices: list[Schema]) -> Iterator[tuple[Any, list[Any]]]:
-    """The keys of a dict or list, each with what the schema says of the value there; none where it is not followed."""
+    """Yield the keys of a dict or list, each with the schemas of its value; none if the schema is not followed."""
     if not isinstance(holder, (dict, list)):
         return
     kind = "object" if isinstance(holder, dict) else "array"
     fitting = [choice for choice in choices if _takes(choice, kind)]
-    if len(fitting) != 1:        # of several, who knows which holds once a text is another
+    if len(fitting) != 1:        # of several, another one may apply once a text is replaced
         return
     about = fitting[0]
     if isinstance(about, bool):
@@ -73,7 +61,7 @@ def _below(holder: Any, choices: list[Schema]) -> Iterator[tuple[Any, list[Any]]
 
 
 def _choices(schemas: list[Any], root: dict[str, Any]) -> list[Schema]:
-    """The schemas that these offer, references followed."""
+    """Expand references, `anyOf` and `oneOf` into the list of possible schemas."""
     left, found = list(reversed(schemas)), list[Schema]()
     for _ in range(_MAX_CHOICES):
         if not left:
@@ -93,7 +81,7 @@ def _choices(schemas: list[Any], root: dict[str, Any]) -> list[Schema]:
 
 
 def _choosing(schema: dict[str, Any]) -> str | None:
-    """The word by which the schema offers several and says nothing else."""
+    """Return `anyOf` or `oneOf` if the schema has nothing else but notes."""
     for word in ("anyOf", "oneOf"):
         if isinstance(schema.get(word), list) and schema.keys() <= _NOTES | {word}:
             return word
@@ -101,7 +89,7 @@ def _choosing(schema: dict[str, Any]) -> str | None:
 
 
 def _at(root: dict[str, Any], reference: Any) -> Any:
-    """What a reference within the schema leads to (RFC 6901)."""
+    """Resolve a reference within the schema (RFC 6901)."""
     if not isinstance(reference, str) or not reference.startswith("#/"):
         return None
     found: Any = root

@@ -1,4 +1,4 @@
-"""Finished uploads as clients are told of them. Pure."""
+"""Describes finished uploads in responses to clients. Pure."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from longshore.shared.records import UploadRecord
 
 
 def describe_uploads(scheme: str, server: str, scope: str, records: list[UploadRecord]) -> dict[str, Any]:
-    """Handles and facts of the files of one upload; those of a single one a second time, on their own."""
+    """Describe the files of one upload; a single file is described a second time under `upload`."""
     uploads = [
         {
             "upload_handle": upload_handle(scheme, record), "upload_id": record.id, "filename": record.name,

@@ -1,6 +1,6 @@
-"""What a tool that takes files says of itself in `tools/list`: its own words, then what to pass. Pure.
+"""Extends the entries of `tools/list` for tools that take files: how to upload, and which handles to pass. Pure.
 
-The two descriptions change, the tool's and the argument's, and what `Marks` adds. Everything else keeps its bytes and
+The descriptions of tool and argument change, and whatever `FileAnnotations` adds. Everything else keeps its bytes and
 order.
 """
 
@@ -22,17 +22,17 @@ _WORDS = re.compile(r"\s*\S+")
 
 @dataclass(frozen=True, slots=True)
 class FileAnnotations:
-    """What else is changed in the entries of tools that take files."""
+    """Further changes to the entries of tools that take files."""
 
-    argument: tuple[Callable[[RawMap], RawMap], ...] = ()            # the schema of a file argument, one after another
-    tool: Callable[[RawMap, tuple[str, ...]], RawMap] | None = None  # the entry, with the paths of file arguments
+    argument: tuple[Callable[[RawMap], RawMap], ...] = ()            # of a file argument's schema, applied in order
+    tool: Callable[[RawMap, tuple[str, ...]], RawMap] | None = None  # of the entry; gets the file argument paths
 
 
 _NONE = FileAnnotations()
 
 
 class ToolDescriber:
-    """Rewrites the entries of one server's tool list. Built for each list; holds what does not change within it."""
+    """Rewrites the entries of one server's tool list. Built for each list."""
 
     def __init__(
         self, config: Config, server: Server, file_arguments: Mapping[str, tuple[str, ...]], *,
@@ -53,11 +53,11 @@ class ToolDescriber:
 
     @property
     def changes_any(self) -> bool:
-        """Whether some entry may come out different."""
+        """True if some entry may be changed."""
         return self._words is not None or bool(self._file_arguments)
 
     def describe(self, entry: msgspec.Raw) -> msgspec.Raw:
-        """The entry with its descriptions extended. One that is not of the expected shape stays as it is."""
+        """Extend the descriptions of one entry. A malformed entry stays unchanged."""
         try:
             return self._described(entry)
         except (UpstreamDown, msgspec.DecodeError, UnicodeDecodeError):
@@ -68,12 +68,12 @@ class ToolDescriber:
         arguments = self._file_arguments.get(_text.decode(tool["name"]), ()) if "name" in tool else ()
         if self._words is None and not arguments:
             return entry
-        said = _text.decode(tool["description"]) if "description" in tool else ""
-        said = _shorten(said, self._words)
+        text = _text.decode(tool["description"]) if "description" in tool else ""
+        text = _shorten(text, self._words)
         if arguments:
-            said = _append(said, f"{self._of_tool} {', '.join(arguments)}.")
-        if said:
-            tool["description"] = jsonrpc.raw(said)
+            text = _append(text, f"{self._of_tool} {', '.join(arguments)}.")
+        if text:
+            tool["description"] = jsonrpc.raw(text)
         for argument in arguments if "inputSchema" in tool else ():
             tool["inputSchema"] = self._argument(tool["inputSchema"], argument.split("."))
         if arguments and self._marks.tool is not None:
@@ -81,11 +81,11 @@ class ToolDescriber:
         return jsonrpc.raw(tool)
 
     def _argument(self, schema: msgspec.Raw, path: list[str]) -> msgspec.Raw:
-        """The schema with the argument at `path` described; as it is where it does not lead there in plain sight."""
+        """Extend the description of the argument at `path`; the schema stays unchanged if the path is not plain."""
         found = jsonrpc.open_object(schema)
         if not path:
-            said = _text.decode(found["description"]) if "description" in found else ""
-            found["description"] = jsonrpc.raw(_append(said, self._of_argument))
+            text = _text.decode(found["description"]) if "description" in found else ""
+            found["description"] = jsonrpc.raw(_append(text, self._of_argument))
             for change in self._marks.argument:
                 found = change(found)
             return jsonrpc.raw(found)
@@ -105,12 +105,12 @@ def _properties(schema: RawMap) -> RawMap:
     return jsonrpc.open_object(schema["properties"]) if "properties" in schema else {}
 
 
-def _append(said: str, more: str) -> str:
-    return f"{said.rstrip()}\n\n{more}" if said.strip() else more
+def _append(text: str, more: str) -> str:
+    return f"{text.rstrip()}\n\n{more}" if text.strip() else more
 
 
 def _max_words(config: Config, server: Server) -> int | None:
-    """How many words a description may keep, None for all."""
+    """Maximum number of words of a description, None for no limit."""
     shortens = config.core.shorten_descriptions if server.shorten_descriptions is None else server.shorten_descriptions
     if not shortens:
         return None
@@ -118,7 +118,7 @@ def _max_words(config: Config, server: Server) -> int | None:
 
 
 def _shorten(text: str, most: int | None) -> str:
-    """The first `most` words of `text`, a word counted as a token."""
+    """Return the first `most` words of `text`; each word counts as one token."""
     if most is None:
         return text
     end = 0

@@ -1,4 +1,4 @@
-"""The helper tools and the workflow document of a server that takes uploads. Pure."""
+"""Helper tools and workflow document of a server that accepts uploads. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from longshore.shared.config import Config, Server, UploadConsumer
 from longshore.shared.crypto.signed_links import Link, Signer
 
 WORKFLOW_URI = "doc://upload_workflow.md"
-AWAIT_DEFAULT_S = 45.0       # clients give a call up after a minute
+AWAIT_DEFAULT_S = 45.0       # many clients time out after a minute
 AWAIT_MAX_S = 50.0
 WORKFLOW_ENTRY: dict[str, Any] = {
     "uri": WORKFLOW_URI,
@@ -20,31 +20,31 @@ WORKFLOW_ENTRY: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class UploadLink:
-    """One issued upload link."""
+    """Issued upload link."""
 
-    base_url: str            # of this gateway, as the client sees it, without a trailing slash
+    base_url: str            # of this gateway as the client sees it, without a trailing slash
     link: Link
     session_id: str
-    has_session: bool        # the client sends its session id: the link may be used with it
+    has_session: bool        # the client sends its session id, and may send it with the upload
 
 
 def upload_tool_name(server: Server) -> str:
-    """The name of the helper tool."""
+    """Name of the helper tool that returns an upload link."""
     return f"{server.prefix}_get_upload_url"
 
 
 def await_tool_name(server: Server) -> str:
-    """The name of the tool that waits for uploaded files."""
+    """Name of the helper tool that waits for uploaded files."""
     return f"{server.prefix}_await_upload"
 
 
 def helper_tools(server: Server) -> list[dict[str, Any]]:
-    """Our own entries of `tools/list`."""
+    """Describe the helper tools as entries of `tools/list`."""
     return [upload_tool(server), await_tool(server)]
 
 
 def await_tool(server: Server) -> dict[str, Any]:
-    """The waiting tool as an entry of `tools/list`."""
+    """Describe the tool that waits for uploads as an entry of `tools/list`."""
     return {
         "name": await_tool_name(server),
         "title": "Wait for uploaded files",
@@ -70,14 +70,14 @@ def await_tool(server: Server) -> dict[str, Any]:
 
 
 def await_note(server: Server, status: str) -> str:
-    """What to do next, for the model."""
+    """Tell the model its next step."""
     if status == "complete":
         return "Pass the upload_handles to tools instead of paths."
     return f"The files are not there yet; call {await_tool_name(server)} again, or ask whether they were sent."
 
 
 def upload_tool(server: Server) -> dict[str, Any]:
-    """The helper tool as an entry of `tools/list`."""
+    """Describe the tool that returns an upload link as an entry of `tools/list`."""
     return {
         "name": upload_tool_name(server),
         "title": "Get an upload link",
@@ -92,7 +92,7 @@ def upload_tool(server: Server) -> dict[str, Any]:
 
 
 def upload_ticket(config: Config, server: Server, issued: UploadLink, signer: Signer) -> dict[str, Any]:
-    """The structured answer of the helper tool."""
+    """Build the structured result with an upload link."""
     query = urlencode(signer.query(issued.link))
     url = f"{issued.base_url}{config.core.upload_path}/{quote(server.id, safe='')}?{query}"
     digest = " -F 'sha256=<hex sha256 of FILE>'" if config.uploads.require_sha256 else ""
@@ -134,7 +134,7 @@ def upload_ticket(config: Config, server: Server, issued: UploadLink, signer: Si
 
 
 def workflow_text(config: Config, server: Server) -> str:
-    """The workflow document, in Markdown."""
+    """Write the workflow document, in Markdown."""
     consumers = [
         f"- `{tool}`: argument `{adapter.file_path_argument}`"
         for adapter in server.adapters

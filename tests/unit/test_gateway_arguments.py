@@ -27,7 +27,7 @@ def _adapter(path: str, *, uri_prefix: bool | None = None) -> UploadConsumer:
 
 def _rewritten(given: dict[str, Any], path: str, *, uri_prefix: bool | None = None) -> dict[str, Any]:
     for slot in arguments.find(given, _adapter(path, uri_prefix=uri_prefix), schemes=_SCHEMES, scope=_SCOPE):
-        slot.fill(_PATH)
+        slot.fill_path(_PATH)
     return given
 
 

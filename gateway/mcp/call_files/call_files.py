@@ -84,7 +84,7 @@ class CallFiles:
             ) from err
         root = reserved_output.storage_root(exchange)
         for slot, record in zip(slots, records, strict=True):
-            slot.fill(arguments.path_of(record, root))
+            slot.fill_path(arguments.path_of(record, root))
 
     async def _use(self, file_ids: list[str]) -> list[FileRecord]:
         """Records of the files that this call uses from now on. Raises NotFound for one that is gone."""

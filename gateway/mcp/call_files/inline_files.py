@@ -14,7 +14,8 @@ from longshore.gateway.files.data_uris import InlineFile
 from longshore.gateway.files.fetching import FETCHER
 from longshore.gateway.files.finalise import finalise_upload
 from longshore.gateway.files.handles import handle_of, upload_handle
-from longshore.gateway.files.openai_files import RemoteFile
+from longshore.gateway.files.openai_files import FileSlot, RemoteFile
+from longshore.gateway.files.slots import Slot
 from longshore.gateway.mcp.call_files.retry_state import RetryState
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.metrics import METRICS
@@ -50,7 +51,7 @@ async def store(
     """
     places = [found for adapter in consumers for found in data_uris.find(given, adapter)]
     remote = [found for adapter in consumers for found in _remote(exchange, given, adapter)]
-    filled: list[data_uris.Place | openai_files.Place] = [*places, *remote]
+    filled: list[Slot] = [*places, *remote]
     if not filled:
         return
     scheme, scope = exchange.config.uploads.uri_scheme, exchange.caller.session_id
@@ -58,7 +59,7 @@ async def store(
         for place, upload_id in zip(filled, goes_on.uploads, strict=True):
             place.fill(handle_of(scheme, scope, upload_id))
         return
-    files = [_checked(exchange, found.uri) for found in places]
+    files = [_checked(exchange, found.value) for found in places]
     FileLimits.of(exchange.config).check_possible(sum(len(file.data) for file in files))
     stages = [_inline(exchange, file) for file in files]
     if remote:
@@ -83,7 +84,7 @@ def _transfer(exchange: Exchange) -> AbstractAsyncContextManager[RequestSlot]:
     return request.app[RATE_LIMITER].slot("transfer", principal=exchange.caller.principal, address=address)
 
 
-def _remote(exchange: Exchange, given: dict[str, Any], adapter: UploadConsumer) -> list[openai_files.Place]:
+def _remote(exchange: Exchange, given: dict[str, Any], adapter: UploadConsumer) -> list[FileSlot]:
     return openai_files.find(given, adapter) if exchange.config.files.openai_file_params else []
 
 

@@ -98,7 +98,7 @@ class _Spilling:
             return raw
         slots = list(structured.replaceable_texts(value, schema, self._limit_bytes))
         for slot in slots:
-            found = spill.large_text(slot.text)
+            found = spill.large_text(slot.value)
             if (record := await self._linked(found)) is not None:
                 slot.fill(spill.replacement_text(record, attach_outputs.shown(self._exchange, record), found.preview))
         return jsonrpc.raw(value) if slots else raw
