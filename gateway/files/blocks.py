@@ -31,4 +31,3 @@ class Block(msgspec.Struct):
 
 split = msgspec.json.Decoder(list[msgspec.Raw]).decode   # from `content` to its blocks
 read = msgspec.json.Decoder(Block).decode                # one block
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -10,7 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from longshore.gateway.files.blocks import UNREADABLE, Block, read, split
+from longshore.gateway.files.blocks import Block, read, split
+from longshore.gateway.wire import jsonrpc
 from longshore.shared.config import OutputLocator
 from longshore.shared.jobs import MOST_FILES
 from longshore.shared.storage import layout
@@ -49,16 +50,16 @@ class ToolResult:
         """Decode leniently: parts of unexpected types are skipped."""
         try:
             decoded = _result.decode(result)
-        except UNREADABLE:
+        except jsonrpc.UNREADABLE:
             return cls([], None, False)
         return cls(_readable_blocks(decoded.content), decoded.structured, decoded.is_error is True)
 
 
 def _readable_blocks(content: msgspec.Raw) -> list[Block]:
     blocks: list[Block] = []
-    with contextlib.suppress(*UNREADABLE):
+    with contextlib.suppress(*jsonrpc.UNREADABLE):
         for raw in split(content):
-            with contextlib.suppress(*UNREADABLE):
+            with contextlib.suppress(*jsonrpc.UNREADABLE):
                 blocks.append(read(raw))
     return blocks
 

@@ -74,7 +74,7 @@ def _is_absent(result: RawMap, name: str) -> bool:
 def _open_list(data: msgspec.Raw) -> list[msgspec.Raw]:
     try:
         return _list.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except jsonrpc.UNREADABLE:
         raise UpstreamDown("the upstream server answered with something that is not a tool result") from None
 
 

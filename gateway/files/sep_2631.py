@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from longshore.gateway.files.announced_upload import AnnouncedUpload
-from longshore.gateway.files.blocks import UNREADABLE
 from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.protocol_errors import FileRefused
 from longshore.shared.records import FileRecord
@@ -71,7 +70,7 @@ def client_fetches(capabilities: bytes) -> bool:
     """True if a client with these capabilities fetches files by their URI."""
     try:
         claim = _claims.decode(capabilities).files
-    except UNREADABLE:
+    except jsonrpc.UNREADABLE:
         return False
     return claim.download is not False and _TRANSPORT in claim.transports
 
@@ -85,7 +84,7 @@ def parse_upload(body: bytes, file_id: str) -> AnnouncedUpload:
     """Parse the announced file of a `files/authorizeUpload` request. Raises FileRefused."""
     try:
         params = _uploads.decode(body).params
-    except UNREADABLE:
+    except jsonrpc.UNREADABLE:
         raise _malformed("pass name, mimeType, size and digest, each of its own type, or leave them out") from None
     name, size = params.name, params.size
     if len(name) > _MAX_NAME_CHARS or "/" in name or "\\" in name or not name.isprintable() or name in (".", ".."):
@@ -102,7 +101,7 @@ def parse_download(body: bytes) -> str:
     """Parse the file URI of a `files/authorizeDownload` request. Raises FileRefused."""
     try:
         return _downloads.decode(body).params.uri
-    except UNREADABLE:
+    except jsonrpc.UNREADABLE:
         raise _malformed("pass the uri of a file") from None
 
 

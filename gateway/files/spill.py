@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from longshore.gateway.files import results
-from longshore.gateway.files.blocks import UNREADABLE, Block, read, split
+from longshore.gateway.files.blocks import Block, read, split
 from longshore.gateway.files.results import Presentation
 from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.jsonrpc import RawMap
@@ -32,7 +32,7 @@ def blocks_of(result: RawMap) -> list[msgspec.Raw] | None:
     """Split `content` into its blocks; None if it is not a tool result."""
     try:
         return split(result["content"]) if "content" in result else []
-    except UNREADABLE:
+    except jsonrpc.UNREADABLE:
         return None
 
 
@@ -42,7 +42,7 @@ def large_block(raw: msgspec.Raw, limit_bytes: int) -> LargeValue | None:
         return None
     try:
         block = read(raw)
-    except UNREADABLE:
+    except jsonrpc.UNREADABLE:
         return None
     found = _found(block)
     return found if found is not None and len(found.data) > limit_bytes else None
@@ -114,5 +114,5 @@ def _listed(meta: RawMap) -> list[msgspec.Raw]:
         return []
     try:
         return split(meta["artifacts"]) if "artifacts" in meta else [meta["artifact"]]
-    except UNREADABLE:       # the upstream's own, of another shape
+    except jsonrpc.UNREADABLE:       # the upstream's own, of another shape
         return [meta["artifact"]]

@@ -25,7 +25,7 @@ from longshore.gateway.mcp.replies.reply import BatchReply, HttpReply
 from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import RequestContext, context_of
 from longshore.gateway.wire import envelope as wire
-from longshore.gateway.wire import modern
+from longshore.gateway.wire import jsonrpc, modern
 from longshore.gateway.wire.envelope import Envelope, Kind, MessageId
 from longshore.gateway.wire.protocol_errors import ParseError, UnsupportedRevision
 from longshore.shared import ids
@@ -73,7 +73,7 @@ async def post(mount: Mount, request: web.Request, body: bytes, handle: Handle) 
 def _members(request: web.Request, body: bytes) -> list[tuple[Envelope, bytes]]:
     try:
         raws = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except jsonrpc.UNREADABLE:
         raise ParseError("the body is not valid JSON in UTF-8") from None
     if not 0 < len(raws) <= _MOST_MEMBERS:
         raise BadRequest(f"a batch holds 1 to {_MOST_MEMBERS} messages; this one has {len(raws)}")

@@ -47,7 +47,7 @@ def negotiated(response: bytes) -> Negotiated | None:
     """What the response settled, or None when it is an error or malformed (then there is no session)."""
     try:
         result = _decoder.decode(response).result
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except jsonrpc.UNREADABLE:
         return None
     info = bytes(result.server_info)
     return Negotiated(result.protocol, _flags(result.capabilities), info if info[:1] == b"{" else b"")
@@ -80,7 +80,7 @@ _told_decoder = msgspec.json.Decoder(_Told)
 def _told(capability: msgspec.Raw) -> _Told:
     try:
         return _told_decoder.decode(capability)
-    except (msgspec.DecodeError, RecursionError):
+    except jsonrpc.UNREADABLE:
         return _Told()
 
 

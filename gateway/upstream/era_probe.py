@@ -11,7 +11,7 @@ import msgspec
 from longshore.gateway.upstream.client import UpstreamClient, UpstreamResponse
 from longshore.gateway.upstream.headers import ACCEPT_BOTH
 from longshore.gateway.upstream.rpc import CredentialsRequired
-from longshore.gateway.wire import modern, sse
+from longshore.gateway.wire import jsonrpc, modern, sse
 from longshore.gateway.wire.protocol_errors import InvalidParams
 from longshore.shared.errors import UpstreamDown
 
@@ -79,7 +79,7 @@ def era_from_response(status: int, message: bytes) -> Era:
 def _decode(message: bytes) -> _Message:
     try:
         return _decoder.decode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except jsonrpc.UNREADABLE:
         return _Message()
 
 

@@ -95,7 +95,7 @@ def parse_change(data: bytes) -> Change | None:
         return None
     try:
         message = _messages.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except jsonrpc.UNREADABLE:
         return None
     if message.id is not msgspec.UNSET:
         return None
@@ -116,7 +116,7 @@ def parse_filter(body: bytes) -> ChangeFilter:
     """Parse the filter of a `subscriptions/listen` request. Raises InvalidParams."""
     try:
         found = _requests.decode(body).params.notifications
-    except (msgspec.DecodeError, RecursionError):
+    except jsonrpc.UNREADABLE:
         raise InvalidParams("params.notifications must say which notifications are wanted") from None
     if len(found.uris) > _MAX_URIS:
         raise InvalidParams(f"one listener names {_MAX_URIS} resources at most")

@@ -12,6 +12,8 @@ from longshore.shared.errors import LongshoreError, UpstreamDown
 
 RawMap = dict[str, msgspec.Raw]
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)    # raised by decoders
+
 _map = msgspec.json.Decoder(RawMap)
 _encode = msgspec.json.Encoder().encode
 
@@ -45,7 +47,7 @@ def open_object(data: msgspec.Raw | bytes) -> RawMap:
     """Decode one level of a JSON object from an upstream. Raises UpstreamDown if it is not an object."""
     try:
         return _map.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise UpstreamDown("the upstream server answered with something that is not a JSON-RPC message") from None
 
 
@@ -83,5 +85,5 @@ def is_response_to(data: bytes, request_id: MessageId) -> bool:
 def _decode_head(data: bytes) -> _Head:
     try:
         return _head.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return _Head()       # neither method nor id: of no kind

@@ -144,7 +144,7 @@ def parse_request(envelope: Envelope, body: bytes, headers: MultiMapping[str]) -
 def _meta_of(body: bytes) -> _Meta:
     try:
         meta = _requests.decode(body).params.meta
-    except (msgspec.DecodeError, RecursionError):
+    except jsonrpc.UNREADABLE:
         raise InvalidParams(f"params._meta must be an object with {PROTOCOL_KEY} and {CAPABILITIES_KEY}") from None
     missing = [key for key, is_there in (
         (PROTOCOL_KEY, meta.protocol is not msgspec.UNSET), (CAPABILITIES_KEY, bool(bytes(meta.capabilities))),

@@ -74,16 +74,16 @@ def check(mirrored: Iterable[MirroredArgument], arguments: Mapping[str, Any], he
             continue
         if len(values) > 1:
             raise HeaderMismatch(f"the header {one.header} is there twice")
-        said = header_values.decode(values[0])
-        if said is None:
+        text = header_values.decode(values[0])
+        if text is None:
             raise HeaderMismatch(f"the value of the header {one.header} is malformed")
-        if expected is None or not (said == expected or (one.is_integer and _is_number(said, value))):
+        if expected is None or not (text == expected or (one.is_integer and _is_number(text, value))):
             raise HeaderMismatch(f"the header {one.header} and the argument in the body differ")
 
 
-def _is_number(said: str, value: Any) -> bool:
+def _is_number(text: str, value: Any) -> bool:
     """True if the text is the same whole number, as `42.0` and 42 are."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (found := _DECIMAL.fullmatch(said)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (found := _DECIMAL.fullmatch(text)):
         return False
     try:
         return int(found[1]) == value

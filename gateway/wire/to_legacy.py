@@ -97,11 +97,11 @@ def response(data: bytes, message_id: MessageId, method: str, context: Translati
             result = tool_lists.without_broken_keys(result)
         message["result"] = jsonrpc.raw(result_fields.to_modern(result, method, context.server_info))
     elif "error" in message:
-        if method in modern.INPUT_METHODS and (asked := url_required.input_required(message["error"])) is not None:
+        if method in modern.INPUT_METHODS and (required := url_required.input_required(message["error"])) is not None:
             if not context.accepts_urls:
                 raise MissingCapability({"elicitation": {"url": {}}})
             del message["error"]
-            return jsonrpc.close_object(message | {"result": jsonrpc.raw(asked)})
+            return jsonrpc.close_object(message | {"result": jsonrpc.raw(required)})
         error = jsonrpc.open_object(message["error"])
         code = msgspec.json.decode(error.get("code", msgspec.Raw(b"null")))
         if code == NotFound.code:

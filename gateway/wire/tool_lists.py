@@ -41,7 +41,7 @@ def parse_page(result: bytes) -> list[Tool]:
     """Decode the tools of one page; none if it is malformed, which is reported elsewhere."""
     try:
         return _page.decode(result).tools
-    except (msgspec.DecodeError, RecursionError):
+    except jsonrpc.UNREADABLE:
         return []
 
 
@@ -70,7 +70,7 @@ def _replace_broken(
                 kept += replacement(entry, tool)
             else:
                 kept.append(entry)
-    except (msgspec.DecodeError, RecursionError):
+    except jsonrpc.UNREADABLE:
         return result
     return result | {"tools": jsonrpc.raw(kept)}
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 
 from longshore.gateway.files import embedded
-from longshore.gateway.files.blocks import UNREADABLE, Resource
+from longshore.gateway.files.blocks import Resource
 from longshore.gateway.files.embedded import Embedded, Linked
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding.forward import send
@@ -41,7 +41,7 @@ async def read(exchange: Exchange, link: Linked) -> list[Embedded]:
             if answer.status != 200:
                 raise UpstreamDown(f"the upstream server answered with HTTP status {answer.status}")
             found = _response.decode(await read_response(answer, request_id, _MOST_BYTES)).result
-    except UNREADABLE:
+    except jsonrpc.UNREADABLE:
         found = None
     except (UpstreamDown, UpstreamTimeout, TooMany) as err:
         raise ArtifactMissing(f"a linked resource cannot be read: {err}") from err

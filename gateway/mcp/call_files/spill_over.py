@@ -10,7 +10,6 @@ import msgspec
 
 from longshore.gateway.appkeys import BLOBS, FILES, QUEUE
 from longshore.gateway.files import results, spill, structured
-from longshore.gateway.files.blocks import UNREADABLE
 from longshore.gateway.files.finalise import finalise_artifact
 from longshore.gateway.files.spill import LargeValue
 from longshore.gateway.mcp.call_files import attach_outputs
@@ -94,7 +93,7 @@ class _Spilling:
     async def _with_short_texts(self, raw: msgspec.Raw, schema: dict[str, Any]) -> msgspec.Raw:
         try:
             value = msgspec.json.decode(raw)
-        except UNREADABLE:
+        except jsonrpc.UNREADABLE:
             return raw
         slots = list(structured.replaceable_texts(value, schema, self._limit_bytes))
         for slot in slots:

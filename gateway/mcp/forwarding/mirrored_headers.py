@@ -12,7 +12,7 @@ import msgspec
 from longshore.gateway.mcp.exchange import Exchange, upstream_headers
 from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.upstream.headers import own_request_headers
-from longshore.gateway.wire import modern, param_headers, tool_lists
+from longshore.gateway.wire import jsonrpc, modern, param_headers, tool_lists
 from longshore.gateway.wire.param_headers import MirroredArgument
 from longshore.gateway.wire.protocol_errors import HeaderMismatch, InvalidParams, ToolInputError
 from longshore.gateway.wire.tool_lists import Tool
@@ -122,12 +122,12 @@ async def _ask_again(exchange: Exchange) -> None:
 def _arguments_of(body: bytes) -> dict[str, Any]:
     try:
         return _calls.decode(body).params.arguments or {}
-    except (msgspec.DecodeError, RecursionError):
+    except jsonrpc.UNREADABLE:
         raise InvalidParams("the arguments of a tool call must be an object") from None
 
 
 def _is_mismatch(body: bytes) -> bool:
     try:
         return _refusals.decode(body).error.code == modern.HEADER_MISMATCH
-    except (msgspec.DecodeError, RecursionError):
+    except jsonrpc.UNREADABLE:
         return False

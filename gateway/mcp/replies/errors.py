@@ -86,6 +86,6 @@ def response_status(response: bytes) -> int:
     """HTTP status that the modern revision has for a response: 200 unless it is an error with a status of its own."""
     try:
         error = _failed.decode(response).error
-    except (msgspec.DecodeError, RecursionError):
+    except jsonrpc.UNREADABLE:
         return 200
     return 200 if error is None else _STATUS_OF_CODE.get(error.code, 200)
