@@ -1,9 +1,8 @@
-"""The gateway process: builds the application, listens, and drains when it is told to stop."""
+"""Gateway process: builds the application, serves it, and drains it on a stop signal."""
 
 import asyncio
 import gc
 import signal
-from functools import partial
 
 import structlog
 from aiohttp import web
@@ -22,59 +21,57 @@ from longshore.gateway.mcp.list_cache import LIST_CACHE, ListCache
 from longshore.gateway.mcp.replies.event_streams import STREAMS, Streams
 from longshore.gateway.metrics import METRICS, GatewayEvents
 from longshore.gateway.mounts import STARTUP, Startup
+from longshore.gateway.startup.upstreams import mount_servers
 from longshore.shared.config import Config
 from longshore.shared.metrics import Metrics
 from longshore.shared.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 
-_KEEPALIVE_S = 75.0          # longer than balancers keep theirs, so that they close first
+_KEEPALIVE_S = 75.0          # longer than a balancer's, so that the balancer closes first
 _BACKLOG = 1024
-_GUARD = FetchPolicy()
-_LINGER_S = 1.0              # how long an unwanted body is still read, so that its sender sees the refusal
+_FETCH_POLICY = FetchPolicy()
+_LINGER_S = 1.0              # for reading on after a refusal, so that its sender sees the answer
 
 
-def build(config: Config, metrics: Metrics, guard: FetchPolicy = _GUARD) -> web.Application:
-    """The application. Needs a running loop; nothing is opened before it starts."""
+def build(config: Config, metrics: Metrics, fetch_policy: FetchPolicy = _FETCH_POLICY) -> web.Application:
+    """Build the application. Needs a running loop; no resource is opened before the application starts."""
     app = web.Application(middlewares=[edge], client_max_size=config.core.max_body_bytes)
     app[CONFIG] = config
     app[METRICS], app[PROCESS_METRICS] = GatewayEvents(metrics.gateway), metrics.process
     app[STARTUP] = Startup()
     streams = app[STREAMS] = Streams()
-    app[CANCELLATIONS] = Cancellations()
     app[METRICS].watch_open_streams(lambda: streams.count)
+    app[CANCELLATIONS] = Cancellations()
     app[LIST_CACHE] = ListCache(config.core.upstream_metadata_cache_ttl_seconds)
     app[ORIGINS] = Origins.of(config)
     app.on_response_prepare.append(note_head)
     if config.core.cors.enabled:
         app.on_response_prepare.append(add_cors_headers)
-    startup.wire(app)
-    app.cleanup_ctx.append(partial(startup.telemetry, registry=metrics.registry))
-    if config.files.openai_file_params:
-        app.cleanup_ctx.append(partial(startup.fetching, guard=guard))
-    app.cleanup_ctx.extend([
-        startup.background, startup.access, startup.state, startup.mail, startup.storage, startup.upstreams,
-        startup.asking,
-    ])
+    mount_servers(app)
+    app.cleanup_ctx.extend(startup.resources(config, metrics.registry, fetch_policy))
     app.on_shutdown.append(_drain)
     return app
 
 
 async def _drain(app: web.Application) -> None:
-    """No more connections are taken: calls may end, and streams that would never end by themselves are ended."""
+    """End the open streams, which would never end by themselves; calls in flight may finish."""
     app[STREAMS].end()
 
 
-def public_runner(config: Config, metrics: Metrics, guard: FetchPolicy = _GUARD) -> web.AppRunner:
-    """The public side as it is served. `guard` is what files by URL may be fetched from."""
+def public_runner(
+    config: Config, metrics: Metrics, fetch_policy: FetchPolicy = _FETCH_POLICY
+) -> web.AppRunner:
+    """Build the runner of the public port. `fetch_policy` restricts the files that are fetched by URL."""
     return PublicRunner(
-        build(config, metrics, guard), handler_cancellation=True, access_log=None, keepalive_timeout=_KEEPALIVE_S,
-        lingering_time=_LINGER_S, shutdown_timeout=float(config.core.shutdown_grace_seconds),
+        build(config, metrics, fetch_policy), handler_cancellation=True, access_log=None,
+        keepalive_timeout=_KEEPALIVE_S, lingering_time=_LINGER_S,
+        shutdown_timeout=float(config.core.shutdown_grace_seconds),
     )
 
 
-def _spare_collector() -> None:
-    """Keep garbage collection off the calls' path: what start-up built is never looked at again, and calls,
+def _tune_garbage_collector() -> None:
+    """Keep garbage collection off the path of calls: the objects of the start-up are never scanned again, and calls,
     which leave hardly any cycles behind, start a collection less often."""
     gc.collect()
     gc.freeze()
@@ -89,7 +86,7 @@ async def serve(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     metrics = Metrics()
     runner = public_runner(config, metrics)
-    watching = Tasks()
+    watchers = Tasks()
     admin = web.AppRunner(admin_app(metrics.registry), access_log=None)
     try:
         if config.core.admin_port and config.telemetry.prometheus.enabled:
@@ -97,12 +94,12 @@ async def serve(config: Config) -> None:
             await web.TCPSite(admin, config.core.admin_host, config.core.admin_port).start()
         await runner.setup()
         await web.TCPSite(runner, config.core.host, config.core.port, backlog=_BACKLOG).start()
-        watching.spawn(close_silent_connections(runner), name="drop_silent")
-        watching.spawn(reset_stalled_connections(runner), name="let_slow_readers_go")
-        _spare_collector()
+        watchers.spawn(close_silent_connections(runner), name="close_silent_connections")
+        watchers.spawn(reset_stalled_connections(runner), name="reset_stalled_connections")
+        _tune_garbage_collector()
         log.info("gateway_listening", host=config.core.host, port=config.core.port)
         await stop.wait()
     finally:
-        await watching.close()
+        await watchers.close()
         await runner.cleanup()
         await admin.cleanup()

@@ -1,4 +1,4 @@
-"""What the gateway counts, one method an event; label values are bounded here or by the caller."""
+"""Gateway metrics as events, one method for each. Label values are bounded here or by the caller."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -15,7 +15,7 @@ Result = Literal["success", "error"]
 
 
 class _TimedCounter(NamedTuple):
-    """A counter and the histogram beside it, with their labels set: finding them costs more than counting."""
+    """Counter and histogram of one event with their labels set: looking them up costs more than counting."""
 
     ended: Counter
     seconds: Histogram
@@ -26,7 +26,7 @@ class _TimedCounter(NamedTuple):
 
 
 class GatewayEvents:
-    """The gateway's metric families as events. Built once at start-up."""
+    """Metric families of the gateway as events. Built once at start-up."""
 
     def __init__(self, metrics: GatewayMetrics) -> None:
         self._metrics = metrics
@@ -36,7 +36,7 @@ class GatewayEvents:
         self._bytes: dict[str, tuple[Counter, Counter]] = {}
 
     def http_request(self, *, server: str, method: str, route_group: str, status: int, duration_s: float) -> None:
-        """One request at the edge. Other methods than HTTP's own count as OTHER."""
+        """Count one HTTP request. Methods that HTTP does not define count as OTHER."""
         key = (server, method if method in _METHODS else "OTHER", route_group, status)
         timed = self._http.get(key)
         if timed is None:
@@ -47,7 +47,7 @@ class GatewayEvents:
         timed.add(duration_s)
 
     def auth_rejected(self, *, server: str, reason: str, route_group: str) -> None:
-        """A request refused for its credentials."""
+        """Count a request refused for its credential."""
         key = (server, reason, route_group)
         counter = self._refused.get(key)
         if counter is None:
@@ -55,7 +55,7 @@ class GatewayEvents:
         counter.inc()
 
     def rejected(self, *, server: str, route_group: str, reason: str, status: int) -> None:
-        """A request refused for another reason."""
+        """Count a request refused for any other reason."""
         key = (server, route_group, reason, str(status))
         counter = self._refused.get(key)
         if counter is None:
@@ -63,7 +63,7 @@ class GatewayEvents:
         counter.inc()
 
     def tool_call(self, *, server: str, tool: str, result: Result, duration_s: float) -> None:
-        """A tool call sent upstream. `tool` is a name that the upstream lists, else `other`."""
+        """Count a tool call sent upstream. `tool` is a name that the upstream lists, else `other`."""
         key = (server, tool, result)
         timed = self._tools.get(key)
         if timed is None:
@@ -73,57 +73,57 @@ class GatewayEvents:
         timed.add(duration_s)
 
     def uploaded(self, *, server: str, files: int, size_bytes: int) -> None:
-        """An upload request that was accepted."""
+        """Count an accepted upload request, its files and their bytes."""
         self._metrics.upload_batches.labels(server).inc()
         self._metrics.upload_files.labels(server).inc(files)
         self._metrics.upload_bytes.labels(server).inc(size_bytes)
 
     def upload_failed(self, *, server: str, reason: str) -> None:
-        """An upload request that was refused or failed."""
+        """Count an upload request that was refused or failed."""
         self._metrics.upload_failures.labels(server, reason).inc()
 
     def credential(self, *, server: str, operation: Literal["issue", "validate"], result: Result) -> None:
-        """A signed upload link issued or checked."""
+        """Count a signed upload link that was issued or verified."""
         self._metrics.credentials.labels(server, operation, result, _BACKEND).inc()
 
     def nonce(self, *, server: str, operation: Literal["reserve", "consume"], result: Result) -> None:
-        """A one-time link claimed or used up."""
+        """Count the claim or the consumption of a one-time link."""
         self._metrics.nonce_operations.labels(server, operation, result, _BACKEND).inc()
 
     def download(self, *, server: str, auth_mode: AuthMode, result: Result, size_bytes: int, duration_s: float) -> None:
-        """An artifact download that was answered."""
+        """Count an answered artifact download."""
         self._metrics.downloads.labels(server, result, auth_mode).inc()
         self._metrics.download_bytes.labels(server, result, auth_mode).inc(size_bytes)
         self._metrics.download_seconds.labels(server, result, auth_mode).observe(duration_s, exemplar())
 
     def download_failed(self, *, server: str, signed: bool, duration_s: float) -> None:
-        """An artifact download that was refused, or broke off for a reason that we know."""
+        """Count an artifact download that was refused, or cut off for a known reason."""
         mode: AuthMode = "signed_url" if signed else "session_context"
         self.download(server=server, auth_mode=mode, result="error", size_bytes=0, duration_s=duration_s)
 
     def adapter_check(self, *, server: str, ready: bool) -> None:
-        """A pass that matched a server's adapters to its tools."""
+        """Count one check of a server's adapters against its tools."""
         self._metrics.wiring_runs.labels(server, "success" if ready else "error").inc()
         self._metrics.wiring_not_ready.labels(server).set(0 if ready else 1)
 
     def job_enqueued(self, job: str) -> None:
-        """A job handed to the workers."""
+        """Count a job that was enqueued."""
         self._metrics.jobs_enqueued.labels(job).inc()
 
     def watch_open_streams(self, count: Callable[[], int]) -> None:
-        """Where to read how many streams are open."""
+        """Register the function that counts open streams."""
         self._metrics.streams_open.set_function(count)
 
     def watch_waiting_calls(self, count: Callable[[], int]) -> None:
-        """Where to read how many calls wait for their clients."""
+        """Register the function that counts calls that wait for their clients."""
         self._metrics.calls_waiting.set_function(count)
 
     def first_byte(self, *, server: str, after_s: float) -> None:
-        """The first bytes of a stream that answers a request."""
+        """Observe the time to the first bytes of a response stream."""
         self._metrics.first_byte_seconds.labels(server).observe(after_s, exemplar())
 
     def messages(self, *, server: str, received: int, sent: int) -> None:
-        """Bytes of one request's body and of its answer's."""
+        """Count the bytes of one request's body and of its response's."""
         found = self._bytes.get(server)
         if found is None:
             of = self._metrics.message_bytes.labels
@@ -132,7 +132,7 @@ class GatewayEvents:
         found[1].inc(sent)
 
     def session_event(self, *, server: str, event: str) -> None:
-        """A session transition, from a fixed list."""
+        """Count a session event, from a fixed list."""
         self._metrics.sessions.labels(server, event).inc()
 
 

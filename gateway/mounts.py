@@ -1,4 +1,4 @@
-"""Mounted servers: each `servers[]` entry with what was prepared for it at start-up."""
+"""Mounted servers: each `servers[]` entry with its upstream client, header rules, monitor and adapters."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from longshore.shared.config import Server
 
 @dataclass(frozen=True)
 class Mount:
-    """One `servers[]` entry with what was prepared for it."""
+    """One `servers[]` entry with the parts that were built for it at start-up."""
 
     server: Server
     client: UpstreamClient
@@ -24,7 +24,7 @@ class Mount:
 
 @dataclass
 class Startup:
-    """Progress of the start; health reports it."""
+    """Progress of the start-up, as /healthz reports it."""
 
     waited_s: float = 0.0
     complete: bool = False

@@ -1,6 +1,6 @@
-"""Context of one HTTP request: what the edge found out about it, and what it logs and counts at its end."""
+"""Context of one HTTP request: facts that the edge middleware logs and counts at the request's end."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -24,42 +24,41 @@ class Group:
 
 @dataclass(slots=True)
 class RequestContext:
-    """Facts about one request, which the edge logs and counts once."""
+    """Facts about one request, logged and counted once by the edge middleware."""
 
     request_id: str
     route_group: str = "other"
     server: str = "global"
     session_id: str = ""
-    method: str = ""               # JSON-RPC method, as far as it is one that we know
-    tool: str = ""                 # that a call names, where the upstream lists it, else `other`
-    message_id: MessageId = None   # of the JSON-RPC request, for errors
-    is_modern: bool = False        # the message is of the stateless revision, and so are its errors
+    method: str = ""               # JSON-RPC method, if it is a known one
+    tool: str = ""                 # name in a tool call if the upstream lists it, else `other`
+    message_id: MessageId = None   # id of the JSON-RPC request, for error answers
+    is_modern: bool = False        # the message and its error answers are of the modern revision
     is_message: bool = False       # errors are answered as JSON-RPC
     in_tool_call: bool = False     # errors that the caller can correct are answered as tool results
     executing: bool = False        # the message was accepted: upstream failures are answers, not HTTP errors
-    head_sent: bool = False        # too late for another answer: a failure can only cut this one off
+    head_sent: bool = False        # too late for an error answer: a failure resets the connection
     reason: str = ""
     started_s: float = 0.0
     principal: Principal | None = None
-    trace: RootSpan | None = None      # where requests are traced, this one or not
-    counts: dict[str, int] = field(default_factory=dict)
+    trace: RootSpan | None = None  # while tracing is on, sampled or not
 
 
 class ResponseCutOff(Exception):
-    """The answer under way cannot be finished: the client must see that it is cut."""
+    """The response cannot be finished: its connection is reset, so that the client sees that it is incomplete."""
 
 
 GROUPS = web.AppKey("groups", dict[str, Group])     # by a resource's canonical path
-CONTEXT = web.RequestKey("note", RequestContext)
+CONTEXT = web.RequestKey("context", RequestContext)
 
 
 def context_of(request: web.Request) -> RequestContext:
-    """Context that the edge made for this request."""
+    """Return the context that the edge middleware made for this request."""
     return request[CONTEXT]
 
 
 def principal_of(request: web.Request) -> Principal:
-    """The principal that the edge found. Raises Unauthorized where a route was left open by mistake."""
+    """Return the authenticated principal. Raises Unauthorized where a route skips authentication by mistake."""
     principal = context_of(request).principal
     if principal is None:
         raise Unauthorized("this route needs a caller")

@@ -37,7 +37,7 @@ async def healthz(request: web.Request) -> web.StreamResponse:
         "servers": servers,
         "persistence": _persistence(config, redis),
         "workers": {"live": workers},
-        "adapter_wiring": {"ready": all(_is_wired(mount) for mount in app[SERVERS].values())},
+        "adapter_wiring": {"ready": all(mount.monitor.adapters_ready for mount in app[SERVERS].values())},
         "startup": {"waited_for_upstreams_s": round(app[STARTUP].waited_s, 2), "complete": app[STARTUP].complete},
         "startup_reconciliation": await _reconciliation(request, redis=redis),
     }
@@ -81,10 +81,6 @@ def _reasons(servers: dict[str, Mount], *, redis: bool, workers: int) -> list[st
     if waiting:
         reasons.append(f"upstream not yet answered: {', '.join(waiting)}")
     return reasons
-
-
-def _is_wired(mount: Mount) -> bool:
-    return mount.monitor.readiness == "ready" and not mount.monitor.missing_tools
 
 
 def _persistence(config: Config, redis: bool) -> dict[str, Any]:

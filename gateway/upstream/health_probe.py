@@ -51,6 +51,11 @@ class Monitor:
         named = {tool for adapter in self.server.adapters for tool in adapter.tools}
         return sorted(named - self.tools)
 
+    @property
+    def adapters_ready(self) -> bool:
+        """True once the upstream is ready and lists every tool that an adapter names."""
+        return self.readiness == "ready" and not self.missing_tools
+
     def settle(self, readiness: Readiness, detail: str = "") -> None:
         """Store the outcome of a probe; log it if it changed."""
         if readiness != self.readiness:
