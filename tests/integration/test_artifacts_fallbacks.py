@@ -109,7 +109,7 @@ async def test_a_link_beside_the_injected_path_is_no_file(
     assert said == {"content": []}
 
 
-async def test_broken_base64_is_told_where_embedded_bytes_are_expected(
+async def test_broken_base64_is_an_error_where_embedded_bytes_are_expected(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     _answers(upstream, {**_IMAGE, "data": "not base64"})

@@ -1,4 +1,4 @@
-"""Resources that a tool links to, read from its server and kept, whichever revision server and client speak."""
+"""Resources that a tool links to, read from its server and kept, for both eras of server and client."""
 
 import base64
 from collections.abc import Awaitable, Callable
@@ -138,7 +138,7 @@ async def _broken(seen: Seen) -> Reply:
 
 
 @pytest.mark.parametrize("reads", [_no_such, _fails, _empty, _malformed, _broken, _too_large])
-async def test_a_resource_that_cannot_be_had_is_told_and_leaves_nothing(
+async def test_a_resource_that_cannot_be_read_is_reported_and_leaves_nothing(
     fresh_backing: Backing, upstream: ScriptedUpstream, reads: Callable[[Seen], Awaitable[Reply]]
 ) -> None:
     _links(upstream, _LINK)
@@ -179,7 +179,7 @@ async def test_links_are_read_in_the_mode_embedded_alone(
     assert upstream.calls("resources/read") == []
 
 
-async def test_a_session_that_was_lost_meanwhile_is_opened_again(
+async def test_a_session_that_was_lost_meanwhile_is_renewed(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     _links(upstream, _LINK)
@@ -201,7 +201,7 @@ async def test_a_session_that_was_lost_meanwhile_is_opened_again(
 async def test_a_result_cannot_have_any_number_of_links_read(
     shared_backing: Backing, upstream: ScriptedUpstream, *, are_there: bool
 ) -> None:
-    """Whether they lead somewhere or not."""
+    """Unreadable links count too."""
     image = {"type": "image", "data": base64.b64encode(b"GIF89a").decode(), "mimeType": "image/gif"}
     _links(upstream, image, *({**_LINK, "uri": f"memo://made/{number}.pdf"} for number in range(60)))
     if not are_there:

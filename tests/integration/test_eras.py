@@ -1,4 +1,4 @@
-"""What an upstream speaks is asked once for all gateways, again when it proves wrong, and not over and over."""
+"""The era of an upstream is probed once for all gateways, again after a contradiction, and with backoff."""
 
 import asyncio
 from typing import Any
@@ -25,7 +25,9 @@ async def _discovers(seen: Seen) -> dict[str, Any]:
     })
 
 
-async def test_a_gateway_knows_what_another_one_was_told(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_gateway_uses_the_era_that_another_gateway_probed(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
     config = shared_backing.config(entry(upstream.url), state_persistence=shared_backing.own_keys("eras-told"))
     async with connected(config, initialize=False) as client:
         await Modern(client).result("tools/list")
@@ -41,7 +43,7 @@ async def test_a_gateway_knows_what_another_one_was_told(shared_backing: Backing
 async def test_a_server_that_does_not_say_is_left_alone_for_a_moment(
     shared_backing: Backing, upstream: ScriptedUpstream, status: int
 ) -> None:
-    """Clients are told so; then it is asked again."""
+    """Clients get an error meanwhile; then it is probed again."""
     is_up = False
 
     async def says(seen: Seen) -> web.Response | dict[str, Any]:
@@ -66,7 +68,7 @@ async def test_a_server_that_does_not_say_is_left_alone_for_a_moment(
 async def test_a_server_that_has_sessions_since_is_found_out_by_the_request_that_it_refuses(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """And the other way round. The client notices neither."""
+    """And the other way round. The client does not notice."""
     own = shared_backing.own_keys("eras-replaced")
     config = shared_backing.config(entry(upstream.url), state_persistence=own)
     usual = dict(upstream.behaviours)

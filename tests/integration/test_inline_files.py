@@ -1,4 +1,4 @@
-"""Small files within the call, a file of one tool for the next, and what the tool list says of both."""
+"""Small files within the call, files passed from one tool to the next, and their descriptions in the tool list."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ _PNG_URI = "data:image/png;name=a%20shot.png;base64," + base64.b64encode(_PNG).d
 
 
 def _reads(upstream: ScriptedUpstream) -> None:
-    """The tool answers with what it reads at each path it was given."""
+    """The tool returns the contents of each path in its arguments."""
 
     async def behave(seen: Seen) -> Reply:
         given = seen.params["arguments"]["path"]
@@ -37,7 +37,7 @@ async def test_data_uris_reach_the_tool_as_files(shared_backing: Backing, upstre
     ]
 
 
-async def test_a_large_data_uri_is_told_where_to_go(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_large_data_uri_is_refused_with_advice(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     limit = {"data_uri_max_bytes": len(_PNG) - 1}
     config = shared_backing.config(entry(upstream.url, consumer("read")), uploads=limit)
     async with connected(config) as client:
@@ -122,7 +122,7 @@ _TOOL: dict[str, Any] = {
 }
 
 
-async def test_the_list_says_what_to_pass(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_the_tool_list_describes_what_to_pass(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     upstream.tools = [_TOOL, {"name": "plain", "inputSchema": {"type": "object"}}]
     async with connected(shared_backing.config(entry(upstream.url, consumer("read", "files.path")))) as client:
         read, plain = (await client.result("tools/list"))["tools"][:2]
@@ -138,7 +138,7 @@ async def test_the_list_says_what_to_pass(shared_backing: Backing, upstream: Scr
     assert plain == upstream.tools[1]
 
 
-async def test_descriptions_are_shortened_where_that_is_wanted(
+async def test_descriptions_are_shortened_if_configured(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     upstream.tools = [{**_TOOL, "name": "other"}, {"name": "plain", "inputSchema": {"type": "object"}}]

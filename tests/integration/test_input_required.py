@@ -1,4 +1,4 @@
-"""What a server of the stateless revision asks in the middle of a call, put to clients with sessions."""
+"""Input requests of modern servers, sent to legacy clients."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -47,13 +47,13 @@ async def upstream() -> AsyncIterator[ScriptedUpstream]:
 
 @dataclass
 class Open:
-    """One call whose answer is a stream, read a message at a time."""
+    """Call whose response is a stream, read message by message."""
 
     response: aiohttp.ClientResponse
     said: list[dict[str, Any]] = field(default_factory=list)
 
     async def next(self) -> dict[str, Any]:
-        """The next message."""
+        """Read the next message."""
         async with asyncio.timeout(20):
             if self.response.content_type == "application/json":
                 message: dict[str, Any] = msgspec.json.decode(await self.response.read())
@@ -68,19 +68,19 @@ class Open:
 
 @dataclass
 class Pair:
-    """A client's session at two gateways."""
+    """Session of one client at two gateways."""
 
     one: Client
     other: Client
     apps: list[web.Application]
 
     async def reply(self, client: Client, asked: dict[str, Any], value: dict[str, Any]) -> int:
-        """Answer what was asked, at `client`'s gateway; the status."""
+        """Respond to the server request at `client`'s gateway; returns the HTTP status."""
         return (await client.post({"jsonrpc": "2.0", "id": asked["id"], "result": value})).status
 
     @asynccontextmanager
     async def calling(self, method: str = "tools/call", params: dict[str, Any] = _CALL) -> AsyncIterator[Open]:
-        """A call at the first gateway."""
+        """Make a call at the first gateway."""
         message = {"jsonrpc": "2.0", "id": "call", "method": method, "params": params}
         head = {**self.one.headers(), "Content-Type": "application/json"}
         address = self.one.base + self.one.mount
@@ -92,7 +92,7 @@ class Pair:
 async def pair(
     config: Config, capabilities: dict[str, Any] | None = None, *, version: str = "2025-11-25"
 ) -> AsyncIterator[Pair]:
-    """A session of a client with these capabilities, all there are where none are given."""
+    """Start a session with these client capabilities, by default all."""
     async with _serving(config) as (app, base), _serving(config) as (second, other), aiohttp.ClientSession() as http:
         one = Client(http, base, config.servers[0].mount_path)
         params = {
@@ -127,7 +127,7 @@ def _meta(seen: Seen, key: str) -> Any:
 async def test_questions_become_requests_whose_answers_come_in_at_any_gateway(
     shared_backing: Backing, upstream: ScriptedUpstream, method: str, params: dict[str, Any], then: dict[str, Any]
 ) -> None:
-    """Several at once, in two rounds; the server gets its own state and keys back, under another id each time."""
+    """Several requests at once, in two rounds; the server gets its state and keys back, under another id each time."""
     upstream.behaviours[method] = asks({"a": _FORM, "b": _SAMPLE, "c": _ROOTS}, {"again": _FORM}, then=then)
     sampled = {"role": "assistant", "model": "m", "content": {"type": "text", "text": "hi"}}
     answers: dict[str, Any] = {
@@ -160,10 +160,10 @@ async def test_questions_become_requests_whose_answers_come_in_at_any_gateway(
         assert _meta(seen, "clientCapabilities") == {**_ALL, "roots": {}}
 
 
-async def test_a_file_that_a_tool_writes_after_it_asked_becomes_an_artifact(
+async def test_a_file_written_after_an_input_request_becomes_an_artifact(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """At the path that it was given from the first round on."""
+    """The path is the same in all rounds."""
     paths: list[str] = []
     asking = asks({"a": _FORM})
 
@@ -190,7 +190,7 @@ async def test_a_file_that_a_tool_writes_after_it_asked_becomes_an_artifact(
 async def test_progress_passes_before_and_between_questions(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """On the one stream of the call; a request that the server must not make goes nowhere."""
+    """They arrive on the stream of the call; a forbidden server request is dropped."""
 
     async def works(seen: Seen) -> web.StreamResponse:
         step = 2 if "requestState" in seen.params else 1
@@ -222,11 +222,11 @@ async def test_progress_passes_before_and_between_questions(
     ("2025-11-25", {"extensions": {"io.modelcontextprotocol/ui": {"m": []}, "a.example/own": {}}},
      {"extensions": {"io.modelcontextprotocol/ui": {"m": []}}}),
 ])
-async def test_the_server_is_told_what_the_client_can_do(
+async def test_the_server_gets_the_capabilities_of_the_client(
     shared_backing: Backing, upstream: ScriptedUpstream, version: str, capabilities: dict[str, Any],
     told: dict[str, Any],
 ) -> None:
-    """As far as its revision has it, and as far as it can be passed on."""
+    """Only those that the client's revision defines and longshore can pass on."""
     config = shared_backing.config(entry(upstream.url))
     async with pair(config, capabilities, version=version) as clients, clients.calling() as call:
         await call.next()
@@ -234,7 +234,7 @@ async def test_the_server_is_told_what_the_client_can_do(
     assert _meta(upstream.last("tools/call"), "clientCapabilities") == told
 
 
-async def test_a_client_without_a_stream_declares_nothing_that_could_be_asked(
+async def test_a_client_without_a_stream_declares_no_input_capabilities(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async with pair(shared_backing.config(entry(upstream.url))) as clients:
@@ -266,10 +266,10 @@ async def test_a_client_without_a_stream_gets_one_message_where_the_server_strea
     ({**_SAMPLE, "params": {"tools": []}}, {"sampling": {}}, "sampling.tools"),
     (_ROOTS, {"elicitation": {}}, "roots"),
 ])
-async def test_a_client_that_cannot_be_asked_is_told_what_it_lacks(
+async def test_a_client_that_accepts_no_input_requests_gets_an_error_that_names_what_it_lacks(
     shared_backing: Backing, upstream: ScriptedUpstream, wants: dict[str, Any], has: dict[str, Any], name: str
 ) -> None:
-    """In a tool's result, and as an error elsewhere; nothing is asked of it."""
+    """As a tool result, and as an error for other methods; the client gets no input request."""
     for method in ("tools/call", "prompts/get"):
         upstream.behaviours[method] = asks({"a": wants})
     async with pair(shared_backing.config(entry(upstream.url)), has) as clients:
@@ -287,7 +287,7 @@ async def test_a_client_that_cannot_be_asked_is_told_what_it_lacks(
     }
 
 
-async def test_a_server_that_says_itself_what_it_lacks_is_understood(
+async def test_a_missing_capability_error_of_the_server_is_converted(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async def needs(seen: Seen) -> web.Response:
@@ -309,7 +309,7 @@ async def test_a_server_that_says_itself_what_it_lacks_is_understood(
 async def test_a_url_has_an_id_and_an_end_in_the_session_era(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """A user who agreed is told when it is done; one who did not, is not."""
+    """A user who accepted gets the completion notification; one who declined does not."""
     upstream.behaviours["tools/call"] = asks({"yes": _URL, "no": _URL})
     async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling() as call:
         agreed, refused = await call.next(), await call.next()
@@ -327,10 +327,10 @@ async def test_a_url_has_an_id_and_an_end_in_the_session_era(
     }
 
 
-async def test_answers_that_nobody_asked_this_session_for_go_nowhere(
+async def test_unsolicited_responses_are_dropped(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """Another session's, one under an unknown id, a second one: taken like any other and never heard of again."""
+    """From another session, under an unknown id, sent twice: each is accepted and dropped."""
     upstream.behaviours["tools/call"] = asks({"a": _FORM, "b": _ROOTS})
     config = shared_backing.config(entry(upstream.url))
     async with pair(config) as clients, pair(config) as foreign, clients.calling() as call:
@@ -356,7 +356,7 @@ async def test_answers_that_nobody_asked_this_session_for_go_nowhere(
 async def test_input_that_a_session_client_makes_up_does_not_reach_the_server(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """The session era has neither field."""
+    """Legacy revisions have neither field."""
     forged = {**_CALL, "requestState": "state 1", "inputResponses": {"a": _ACCEPTED}}
     async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling(params=forged) as call:
         await call.next()
@@ -387,10 +387,10 @@ async def test_there_is_an_end_to_rounds(shared_backing: Backing, upstream: Scri
     assert len(upstream.calls("tools/call")) == 11
 
 
-async def test_a_server_that_only_wants_to_be_asked_again_is(
+async def test_a_result_without_input_requests_is_retried(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """As one does that waits for something itself."""
+    """Such a server waits for something else."""
     upstream.behaviours["tools/call"] = asks({}, {})
     async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling() as call:
         answer = await call.next()
@@ -420,7 +420,7 @@ async def test_questions_that_nobody_could_answer_are_the_servers_fault(
 async def test_a_question_that_is_not_answered_in_time_is_withdrawn(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """The time of the call itself stands still meanwhile."""
+    """The timeout of the call is paused meanwhile."""
     upstream.behaviours["tools/call"] = asks({"a": _FORM})
     config = shared_backing.config(entry(upstream.url), sessions={"input_wait_seconds": 1})
     async with pair(config) as clients, clients.calling() as call:
@@ -433,14 +433,14 @@ async def test_a_question_that_is_not_answered_in_time_is_withdrawn(
 
 @dataclass
 class _Counts:
-    """What there was before, and the keys of mailboxes that are there now."""
+    """Resources in use before the call, and the mailbox keys in Redis now."""
 
     apps: list[web.Application]
     redis_url: str
     before: list[Holdings]
 
     async def left(self) -> list[object]:
-        """What was not there before, once everything has had time to end; empty when nothing is left."""
+        """Return what is left after everything has had time to end; empty for nothing."""
         found: list[object] = []
         for app, before in zip(self.apps, self.before, strict=True):
             found += (await left_behind(app, self.redis_url, before)).items()
@@ -449,7 +449,7 @@ class _Counts:
 
 
 async def _counted(clients: Pair, backing: Backing) -> _Counts:
-    """After a first call with a question, which opens what stays open."""
+    """Count after a first call with an input request, which opens long-lived resources."""
     async with clients.calling() as call:
         while "method" in (message := await call.next()):
             await clients.reply(clients.other, message, _ACCEPTED)
@@ -461,8 +461,8 @@ async def _counted(clients: Pair, backing: Backing) -> _Counts:
 async def test_a_call_that_is_cancelled_while_it_waits_leaves_nothing(
     fresh_backing: Backing, upstream: ScriptedUpstream, where: str
 ) -> None:
-    """Whichever gateway hears of it: neither tasks, leases, streams nor keys. The question is withdrawn, and the
-    server hears no more of it."""
+    """At either gateway: no tasks, leases, streams or keys. The input request is cancelled, and the server gets no
+    retry."""
     upstream.behaviours["tools/call"] = asks({"a": _FORM})
     async with pair(fresh_backing.config(entry(upstream.url))) as clients:
         counts = await _counted(clients, fresh_backing)
@@ -503,7 +503,7 @@ async def test_a_call_may_be_cancelled_at_all_gateways_at_once(
 async def test_a_call_that_waits_ends_with_its_session_and_leaves_nothing(
     fresh_backing: Backing, upstream: ScriptedUpstream, way: str
 ) -> None:
-    """Whichever gateway hears of it, and also when a process that serves no client ends it."""
+    """At either gateway, and also if a process without clients ends the session."""
     upstream.behaviours["tools/call"] = asks({"a": _FORM})
     config = fresh_backing.config(entry(upstream.url), sessions={"idle_ttl_seconds": 1})
     async with pair(config) as clients:
@@ -542,7 +542,7 @@ async def _end_session(clients: Pair, backing: Backing, way: str) -> None:
 async def test_a_call_whose_session_ended_before_it_began_to_wait_does_not_wait(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """The end comes while the server is at it, before anybody listens for it."""
+    """The session ends while the server works, before anything waits for its end."""
     asking = asks({"a": _FORM})
     is_called, may_ask = asyncio.Event(), asyncio.Event()
 
@@ -575,7 +575,7 @@ async def test_a_call_whose_session_ended_before_it_began_to_wait_does_not_wait(
     assert len(upstream.calls("tools/call")) == 1
 
 
-async def test_a_client_that_leaves_while_it_is_asked_leaves_nothing(
+async def test_a_client_that_leaves_during_an_input_request_leaves_nothing(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     upstream.behaviours["tools/call"] = asks({"a": _FORM, "b": _ROOTS})
@@ -595,7 +595,7 @@ async def test_a_client_that_leaves_while_it_is_asked_leaves_nothing(
 async def test_a_call_holds_its_place_in_the_session_while_it_waits(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """Its lease is there until the answer; only then may another begin where one is the limit."""
+    """Its lease lasts until the response; with a limit of one, only then another call may start."""
     upstream.behaviours["tools/call"] = asks({"a": _FORM})
     config = fresh_backing.config(entry(upstream.url), sessions={"max_in_flight_per_session": 1})
     async with pair(config) as clients:
@@ -612,7 +612,7 @@ async def test_a_call_holds_its_place_in_the_session_while_it_waits(
 
 
 async def test_of_one_principals_calls_only_so_many_wait(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
-    """One more is refused; when one goes on, its place is free."""
+    """One more is refused; after a retry its slot is free."""
     upstream.behaviours["tools/call"] = asks({"a": _FORM})
     config = shared_backing.config(entry(upstream.url), sessions={"max_waiting_calls_per_principal": 1})
     async with pair(config) as clients:
@@ -647,7 +647,7 @@ async def test_of_two_answers_at_two_gateways_at_once_one_counts(
     assert upstream.last("tools/call").params["inputResponses"]["a"] in both
 
 
-async def test_a_member_of_a_batch_is_asked_on_the_stream_of_the_batch(
+async def test_input_requests_of_a_batch_member_are_sent_on_the_stream_of_the_batch(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     upstream.behaviours["tools/call"] = asks({"a": _ROOTS})

@@ -1,4 +1,4 @@
-"""Tool arguments that travel in headers too: what longshore checks, makes anew, and sends again."""
+"""Tool arguments mirrored in headers: checked, rebuilt, and sent again after a mismatch."""
 
 import asyncio
 from typing import Any
@@ -33,7 +33,7 @@ async def _refuses(seen: Seen) -> web.Response:
 
 
 class Strict:
-    """A server of the stateless revision whose tool wants its argument mirrored as it says at the moment."""
+    """Modern server whose tool declares a mirrored argument, which can change."""
 
     def __init__(self, upstream: ScriptedUpstream, *, header: str | None) -> None:
         self.header = header
@@ -56,7 +56,7 @@ class Strict:
 
 @pytest.fixture(params=["modern", "legacy"])
 def annotated(upstream: ScriptedUpstream, request: pytest.FixtureRequest) -> ScriptedUpstream:
-    """A server of either era whose tools want their `path` in a header."""
+    """Server of either era whose tools declare `path` as mirrored."""
     if request.param == "modern":
         Strict(upstream, header="Path")
     upstream.tools = [_tool(name, path=_MIRRORED) for name in ("read", "write", "echo")]
@@ -88,7 +88,7 @@ async def test_a_call_whose_headers_say_other_than_its_arguments_reaches_no_serv
 async def test_a_call_that_waits_goes_on_under_headers_that_agree_and_no_others(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """Of a server with sessions, which asks in the middle of the call."""
+    """Of a legacy server, which sends an input request during the call."""
     answered = asyncio.Event()
 
     async def asks(seen: Seen) -> Any:
@@ -134,7 +134,7 @@ async def test_a_call_whose_headers_agree_passes(shared_backing: Backing, annota
 async def test_what_longshore_changes_in_the_arguments_is_in_the_headers(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """A handle or a `data:` URI that became a path, and a path of an output that the client did not give."""
+    """A handle or `data:` URI that became a path, and an output path that the client did not send."""
     Strict(upstream, header="Path")
     config = shared_backing.config(entry(upstream.url, consumer("read"), producer("write")))
     async with connected(config, initialize=False) as client:
@@ -155,7 +155,7 @@ async def test_what_longshore_changes_in_the_arguments_is_in_the_headers(
 async def test_a_tool_that_wants_another_header_by_now_is_looked_up_and_called_again(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """A client with a session knows nothing of headers, which are longshore's to get right."""
+    """A legacy client sends no such headers; longshore adds them."""
     server = Strict(upstream, header="Path")
     upstream.behaviours["initialize"] = _refuses
     async with connected(shared_backing.config(entry(upstream.url))) as client:
@@ -170,7 +170,7 @@ async def test_a_tool_that_wants_another_header_by_now_is_looked_up_and_called_a
     assert sent == [["Mcp-Param-Path"], ["Mcp-Param-Path"], ["Mcp-Param-File"]]
 
 
-async def test_a_server_that_refuses_whatever_is_mirrored_is_asked_twice_and_no_more(
+async def test_a_server_that_refuses_all_mirrored_headers_gets_the_call_twice(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     server = Strict(upstream, header="Path")
@@ -192,7 +192,7 @@ async def test_a_server_that_refuses_whatever_is_mirrored_is_asked_twice_and_no_
 async def test_a_client_that_knows_the_list_better_than_longshore_is_believed(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """The list has changed since it was last seen: it is asked for before a call is refused."""
+    """The list has changed: it is requested again before a call is refused."""
     server = Strict(upstream, header="Path")
     async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
         modern, call = Modern(client), {"name": "echo", "arguments": {"path": "a"}}
@@ -201,7 +201,7 @@ async def test_a_client_that_knows_the_list_better_than_longshore_is_believed(
         await modern.result("tools/call", call)
 
 
-async def test_an_argument_that_fits_into_no_header_is_told_to_the_caller(
+async def test_an_argument_that_fits_into_no_header_is_an_error_for_the_caller(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     Strict(upstream, header="Path")
@@ -233,7 +233,7 @@ async def test_a_header_beyond_what_is_read_of_any_is_refused_and_shown_nowhere(
 async def test_a_tool_that_breaks_a_rule_of_headers_is_no_tool_for_clients_with_a_session(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """As the client that longshore is to its server, it must not use it."""
+    """longshore is the client of that server, and clients must not use such a tool."""
 
     async def lists(seen: Seen) -> dict[str, Any]:
         tools = [_tool("good", path=_MIRRORED), _tool("bad", share={"type": "number", "x-mcp-header": "Share"})]

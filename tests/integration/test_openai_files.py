@@ -1,4 +1,4 @@
-"""Files that OpenAI hosts pass by URL: fetched from where they may be, refused from everywhere else."""
+"""Files that OpenAI hosts pass by URL: fetched from public addresses, refused from all others."""
 
 import gzip
 import hashlib
@@ -32,7 +32,7 @@ async def host(tmp_path: Path) -> AsyncIterator[FileHost]:
 async def _client(
     backing: Backing, upstream: ScriptedUpstream, guard: FetchPolicy, *adapters: dict[str, Any]
 ) -> AsyncIterator[Client]:
-    """A client in front of a tool that answers with what it reads at each path it was given."""
+    """Client of a tool that returns the contents of each path in its arguments."""
 
     async def behave(seen: Seen) -> Reply:
         given = seen.params["arguments"]["path"]
@@ -108,7 +108,7 @@ def _page(page: Callable[[FileHost], Any]) -> _Pages:
 
 
 def _named(address: str, *more: str) -> _Pages:
-    """A name that leads to this address."""
+    """Host name that resolves to this address."""
 
     def url(host: FileHost) -> str:
         host.addresses["inside.test"] = [address, *more]
@@ -168,7 +168,7 @@ async def test_other_files_are_refused_and_nothing_is_left(
     assert not [path for path in shared_backing.stored() if client.session_id in path or path.startswith("staging/")]
 
 
-async def test_a_server_that_says_nothing_more_is_given_up(
+async def test_a_server_that_stops_sending_times_out(
     shared_backing: Backing, upstream: ScriptedUpstream, host: FileHost
 ) -> None:
     host.pages["/x"] = silent

@@ -1,4 +1,4 @@
-"""Sessions in front of a scripted server of the stateless revision alone: what goes up, what comes back."""
+"""Legacy clients in front of a scripted modern-only server: requests and responses."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,15 +16,15 @@ from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, stream, wri
 
 @pytest.fixture
 async def modern_only() -> AsyncIterator[ScriptedUpstream]:
-    """A server that refuses `initialize`."""
+    """Server that refuses `initialize`."""
     async with stateless() as upstream:
         yield upstream
 
 
-async def test_a_session_begins_with_what_discovery_says(
+async def test_a_session_starts_with_the_discovered_capabilities(
     shared_backing: Backing, modern_only: ScriptedUpstream
 ) -> None:
-    """Its notices of changes included."""
+    """Change notifications included."""
     async with connected(shared_backing.config(entry(modern_only.url)), initialize=False) as client:
         opened = await client.initialize()
         pong = await client.result("ping")
@@ -39,8 +39,10 @@ async def test_a_session_begins_with_what_discovery_says(
     assert modern_only.calls("ping") == []
 
 
-async def test_each_request_says_all_there_is_to_say(shared_backing: Backing, modern_only: ScriptedUpstream) -> None:
-    """Its `_meta` and headers are of the revision; no session is named; keys of the client's own stay."""
+async def test_each_request_carries_the_modern_meta_and_headers(
+    shared_backing: Backing, modern_only: ScriptedUpstream
+) -> None:
+    """`_meta` and headers are modern; no session id is sent; the client's own keys stay."""
     async with connected(shared_backing.config(entry(modern_only.url))) as client:
         await client.result("logging/setLevel", {"level": "warning"})
         params = {"name": "echo", "arguments": {"region": "größe"}, "_meta": {"progressToken": 7, "x/own": 1}}
@@ -75,7 +77,7 @@ async def test_a_traced_request_names_its_trace_where_the_client_names_none(
     assert named == own if own else named.startswith(f"00-{trace}-")
 
 
-async def test_a_log_level_that_there_is_not_is_refused(shared_backing: Backing, modern_only: ScriptedUpstream) -> None:
+async def test_an_unknown_log_level_is_refused(shared_backing: Backing, modern_only: ScriptedUpstream) -> None:
     async with connected(shared_backing.config(entry(modern_only.url))) as client:
         answer = await client.request("logging/setLevel", {"level": "loud"})
 
@@ -85,7 +87,7 @@ async def test_a_log_level_that_there_is_not_is_refused(shared_backing: Backing,
 async def test_an_unknown_method_does_not_end_the_session(
     shared_backing: Backing, modern_only: ScriptedUpstream
 ) -> None:
-    """The revision answers with 404, which to a client with a session says that it is gone."""
+    """The modern status is 404, which would tell a legacy client that its session was lost."""
 
     async def unknown(seen: Seen) -> web.Response:
         error = {"code": -32601, "message": "none"}
@@ -115,10 +117,10 @@ async def test_a_stream_keeps_its_notifications_and_an_unknown_kind_of_result_is
     assert "kind of result" in answer.message["error"]["message"]
 
 
-async def test_a_server_that_wants_its_callers_headers_shows_its_era_to_the_first(
+async def test_the_era_of_a_server_that_requires_headers_is_probed_with_the_first_caller(
     shared_backing: Backing, modern_only: ScriptedUpstream
 ) -> None:
-    """The probe could not ask it before."""
+    """The first probe lacks those headers."""
     needs = {"client_headers": {"required": ["X-Key"], "passthrough": ["X-Key"]}}
     config = shared_backing.config(entry(modern_only.url, upstream=needs))
     async with connected(config, initialize=False) as client:
@@ -129,7 +131,7 @@ async def test_a_server_that_wants_its_callers_headers_shows_its_era_to_the_firs
     assert modern_only.last("server/discover").request.headers["X-Key"] == "k"
 
 
-async def test_a_client_without_session_id_goes_on_in_a_scope_that_its_principal_began_without_initialize(
+async def test_a_client_without_session_id_continues_the_scope_of_its_principal_without_initialize(
     shared_backing: Backing, modern_only: ScriptedUpstream
 ) -> None:
     meta = {f"{PREFIX}protocolVersion": VERSION, f"{PREFIX}clientCapabilities": {}}
@@ -154,10 +156,10 @@ _TOKEN = {"X-Mcp-Adapter-Auth-Token": "a-token-of-the-tests"}
 _AUTH = {"auth": {"enabled": True, "token": "a-token-of-the-tests"}}
 
 
-async def test_a_server_that_was_replaced_by_one_with_sessions_is_found_out(
+async def test_a_server_that_was_replaced_by_a_legacy_one_is_detected(
     shared_backing: Backing, modern_only: ScriptedUpstream
 ) -> None:
-    """The first caller after it is told, and the probe looks again; a session from before is over."""
+    """The first caller gets an error, and the server is probed again; older sessions have ended."""
     async with connected(shared_backing.config(entry(modern_only.url))) as client:
         for method in ("initialize", "server/discover", "tools/list", "tools/call"):
             del modern_only.behaviours[method]
@@ -178,7 +180,7 @@ async def test_a_server_that_was_replaced_by_one_with_sessions_is_found_out(
 async def test_a_cancelled_call_leaves_the_servers_stream(
     shared_backing: Backing, modern_only: ScriptedUpstream
 ) -> None:
-    """Which is how a server of the revision learns of it."""
+    """A modern server detects the cancellation so."""
     left = asyncio.Event()
 
     async def waits(seen: Seen) -> web.StreamResponse:
@@ -208,7 +210,7 @@ async def test_a_cancelled_call_leaves_the_servers_stream(
 
 
 async def test_files_go_in_and_come_out(shared_backing: Backing, modern_only: ScriptedUpstream) -> None:
-    """Adapters do the same as in front of servers with sessions."""
+    """Adapters work as in front of legacy servers."""
     config = shared_backing.config(entry(modern_only.url, consumer("read"), producer("write")))
     async with connected(config) as client:
         handle = await client.upload_one("tide.txt", b"high")

@@ -1,4 +1,4 @@
-"""Files as SEP-2631 describes them: announced and sent, told of and fetched, each refusal with data for programs."""
+"""File transfer of SEP-2631: announced and sent, listed and fetched; each refusal has machine-readable data."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ def _config(backing: Backing, upstream: ScriptedUpstream, **sections: dict[str, 
 
 
 def _reads(upstream: ScriptedUpstream) -> None:
-    """The tool answers with the digest of what it reads at the path it was given."""
+    """The tool returns the digest of the file at the path in its arguments."""
 
     async def behave(seen: Seen) -> Reply:
         path = Path(seen.params["arguments"]["path"])
@@ -81,7 +81,7 @@ async def test_nothing_need_be_known_of_a_file_beforehand(shared_backing: Backin
     assert said["content"][0]["text"] == f"file {_SHA256}"
 
 
-async def test_the_stateless_revision_has_the_methods_too(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_modern_clients_have_the_methods_too(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     _reads(upstream)
     async with connected(_config(shared_backing, upstream), initialize=False) as client:
         modern = Modern(client)
@@ -159,7 +159,7 @@ async def test_files_that_cannot_be_taken_are_refused_when_they_are_announced(
     assert not upstream.calls("files/authorizeUpload")
 
 
-async def test_limits_and_wanted_digests_hold_for_announced_files(
+async def test_limits_and_required_digests_hold_for_announced_files(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     config = _config(
@@ -304,7 +304,7 @@ async def test_files_of_tools_and_of_clients_can_be_fetched(
     assert again == value
 
 
-async def test_clients_that_fetch_files_are_told_of_them_so(
+async def test_clients_that_fetch_files_get_file_blocks(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     upstream.behaviours["tools/call"] = writes(_CONTENT)
@@ -324,7 +324,7 @@ async def test_clients_that_fetch_files_are_told_of_them_so(
 
 
 @pytest.mark.parametrize("declared", [{}, {"files": {"upload": True}}, {"files": {"download": True, "transports": []}}])
-async def test_other_clients_are_told_as_before(
+async def test_other_clients_get_no_file_blocks(
     shared_backing: Backing, upstream: ScriptedUpstream, declared: dict[str, Any]
 ) -> None:
     upstream.behaviours["tools/call"] = writes(_CONTENT)
@@ -338,7 +338,7 @@ async def test_other_clients_are_told_as_before(
     assert contents.keys() == {"uri", "mimeType", "blob"}
 
 
-async def test_a_stateless_client_says_so_with_each_request(
+async def test_a_modern_client_declares_it_in_each_request(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     upstream.behaviours["tools/call"] = writes(_CONTENT)

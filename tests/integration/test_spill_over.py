@@ -1,4 +1,4 @@
-"""Tool results that are too large for their client."""
+"""Spill-over: tool results that are too large for their client."""
 
 import base64
 from pathlib import Path
@@ -194,7 +194,7 @@ async def test_what_is_no_tool_result_stays_as_it_is(shared_backing: Backing, up
 async def test_what_is_kept_of_a_call_does_not_give_way_to_what_comes_after_it(
     tmp_path: Path, upstream: ScriptedUpstream
 ) -> None:
-    """What there is no place for stays in the result; what calls before it left gives way."""
+    """Parts that do not fit into the quota stay in the result; artifacts of earlier calls are evicted."""
     texts = [{"type": "text", "text": f"{n}" * 60_000} for n in range(4)]
     _says(upstream, _IMAGE, *texts)
     few = {"artifacts": {"max_per_session": 3}}

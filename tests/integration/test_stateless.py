@@ -1,4 +1,4 @@
-"""Clients of the stateless revision in front of servers of both eras."""
+"""Modern clients in front of servers of both eras."""
 
 import asyncio
 import contextlib
@@ -63,10 +63,10 @@ async def test_a_call_passes_to_a_server_of_the_same_revision_as_it_is(
     }
 
 
-async def test_the_name_of_a_method_of_an_extension_goes_on_as_it_came(
+async def test_the_mcp_name_of_an_unknown_method_is_passed_on_unchanged(
     shared_backing: Backing, modern_upstream: ScriptedUpstream
 ) -> None:
-    """What it mirrors is for the server to know."""
+    """Only the server knows which value it mirrors."""
 
     async def gets(seen: Seen) -> dict[str, Any]:
         return result(seen, {"resultType": "complete"})
@@ -135,7 +135,7 @@ async def test_files_travel_in_both_directions_and_stay_in_their_workspace(
     assert [own["_meta"] for own in (ticket, read)] == [{f"{_PREFIX}serverInfo": OWN_INFO}] * 2
 
 
-async def test_a_session_era_server_keeps_one_session_a_workspace(
+async def test_a_legacy_server_has_one_session_per_workspace(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
@@ -151,7 +151,7 @@ async def test_a_session_era_server_keeps_one_session_a_workspace(
     assert not any("_meta" in seen.params for seen in calls)
 
 
-async def test_a_session_era_client_without_session_id_shares_the_scope_of_its_principal(
+async def test_a_legacy_client_without_session_id_shares_the_scope_of_its_principal(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     token = "a-token-of-the-tests"
@@ -182,7 +182,7 @@ async def test_many_first_calls_at_once_open_one_session(shared_backing: Backing
     assert len({seen.request.headers["Mcp-Session-Id"] for seen in upstream.calls("tools/call")}) == 1
 
 
-async def test_a_lost_session_is_opened_again(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_lost_session_is_renewed(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     lost: list[str] = []
 
     async def forgetful(seen: Seen) -> Any:
@@ -198,7 +198,7 @@ async def test_a_lost_session_is_opened_again(shared_backing: Backing, upstream:
     assert upstream.last("tools/call").request.headers["Mcp-Session-Id"] not in lost
 
 
-async def test_a_session_a_call_is_ended_after_it(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_session_per_call_is_ended_after_the_call(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     config = shared_backing.config(entry(upstream.url, sessionless_clients="per_call"))
     async with connected(config, initialize=False) as client:
         modern = Modern(client)
@@ -212,7 +212,9 @@ async def test_a_session_a_call_is_ended_after_it(shared_backing: Backing, upstr
     assert len(set(used)) == 2
 
 
-async def test_a_server_that_wants_sessions_says_so(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_server_that_requires_sessions_refuses_modern_clients(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
     config = shared_backing.config(entry(upstream.url, sessionless_clients="refuse"))
     async with connected(config, initialize=False) as client:
         answer = await Modern(client).request("server/discover")
@@ -220,7 +222,7 @@ async def test_a_server_that_wants_sessions_says_so(shared_backing: Backing, ups
     assert (answer.status, answer.reason) == (400, "unsupported_revision")
 
 
-async def test_a_client_that_can_be_asked_needs_no_session(
+async def test_a_client_that_accepts_input_requests_needs_no_session(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     can: dict[str, Any] = {f"{_PREFIX}clientCapabilities": {"elicitation": {}}}
@@ -234,7 +236,7 @@ async def test_a_client_that_can_be_asked_needs_no_session(
     assert (malformed.status, malformed.reason) == (400, "invalid_params")
 
 
-async def test_a_request_of_the_server_in_mid_call_is_refused_at_once_and_the_call_goes_on(
+async def test_a_server_request_during_a_call_is_refused_and_the_call_continues(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     refused = asyncio.Event()
@@ -290,7 +292,7 @@ async def test_a_client_that_leaves_cancels_its_call(shared_backing: Backing, up
     assert cancelled.params["requestId"] == running.message["id"]
 
 
-async def test_errors_of_a_session_era_server_are_those_of_the_revision(
+async def test_errors_of_a_legacy_server_are_converted(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async def absent(seen: Seen) -> dict[str, Any]:
@@ -308,7 +310,7 @@ async def test_errors_of_a_session_era_server_are_those_of_the_revision(
 
 
 @pytest.mark.parametrize(("code", "status"), [(-32601, 404), (-32602, 400), (-32021, 400), (-32603, 200)])
-async def test_an_error_that_comes_first_on_a_stream_is_told_by_the_status_too(
+async def test_an_error_that_comes_first_on_a_stream_sets_the_http_status(
     shared_backing: Backing, upstream: ScriptedUpstream, code: int, status: int
 ) -> None:
     async def fails(seen: Seen) -> Any:
@@ -322,10 +324,10 @@ async def test_an_error_that_comes_first_on_a_stream_is_told_by_the_status_too(
     assert (answer.status, answer.message["error"]["code"]) == (status, code)
 
 
-async def test_a_stream_that_says_nothing_for_long_has_its_head_all_the_same(
+async def test_the_head_of_a_silent_stream_is_sent(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """So that what stands in between learns that the call is alive, and hears from it."""
+    """So that proxies between client and gateway see that the call is alive."""
     has_begun = asyncio.Event()
 
     async def waits(seen: Seen) -> Any:
@@ -346,10 +348,10 @@ async def test_a_stream_that_says_nothing_for_long_has_its_head_all_the_same(
     assert answer.message["result"]["content"] == []
 
 
-async def test_a_tool_that_wants_input_is_asked_again_and_its_file_is_captured_then(
+async def test_a_call_is_retried_with_input_and_its_file_is_captured_then(
     shared_backing: Backing, modern_upstream: ScriptedUpstream
 ) -> None:
-    """What the server wants to know passes as it is, and it gets back what it wants back, whatever was before it."""
+    """Input requests and `requestState` pass unchanged between client and server."""
     wanted = {"who": {"method": "elicitation/create", "params": {"message": "Who?"}}}
     write = writes(b"kept")
 

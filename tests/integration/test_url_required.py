@@ -1,4 +1,4 @@
-"""A server with sessions that has the user sent to a page first (-32042), for clients of the stateless revision."""
+"""Legacy servers that require a page to be opened first (-32042), for modern clients."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ _CALL = {"name": "echo", "arguments": {"a": 1}}
 
 
 class Closed:
-    """Wants the page opened before it does anything, as JSON or on a stream."""
+    """Requires the page first, as JSON or on a stream."""
 
     def __init__(self, upstream: ScriptedUpstream, *, method: str = "tools/call", as_stream: bool = False) -> None:
         self.is_open = False
@@ -39,10 +39,10 @@ class Closed:
 @pytest.mark.parametrize(("method", "params"), [
     ("tools/call", _CALL), ("prompts/get", {"name": "ask"}), ("resources/read", {"uri": "sea://chart"}),
 ])
-async def test_the_client_is_asked_to_open_the_page_and_calls_again(
+async def test_the_client_opens_the_page_and_retries_the_call(
     shared_backing: Backing, upstream: ScriptedUpstream, method: str, params: dict[str, Any], as_stream: bool
 ) -> None:
-    """The server sees the same request twice, and nothing of the answer, which the page has told it."""
+    """The server gets the same request twice, without input responses: the page has informed it."""
     closed = Closed(upstream, method=method, as_stream=as_stream)
     async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
         asked = await Modern(client).request(method, params, meta=_BY_URL)
@@ -56,7 +56,7 @@ async def test_the_client_is_asked_to_open_the_page_and_calls_again(
     assert first.params == second.params == params
 
 
-async def test_a_user_who_does_not_agree_is_not_asked_again(
+async def test_a_user_who_declines_is_not_asked_again(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     Closed(upstream)
@@ -72,11 +72,10 @@ async def test_a_user_who_does_not_agree_is_not_asked_again(
 
 @pytest.mark.parametrize("capabilities", [{}, {"elicitation": {}}, {"sampling": {}}])
 @pytest.mark.parametrize("as_stream", [False, True])
-async def test_a_client_that_opens_no_pages_is_told_what_it_lacks(
+async def test_a_client_that_opens_no_pages_gets_a_missing_capability_error(
     shared_backing: Backing, upstream: ScriptedUpstream, capabilities: dict[str, Any], as_stream: bool
 ) -> None:
-    """As the revision has it, whose clients do not know the error of the session era. The head of a stream is gone by
-    then where the server took long."""
+    """Modern clients do not know the legacy error. The HTTP status is 200 if the head of a stream was sent before."""
     Closed(upstream, as_stream=as_stream)
     async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
         answer = await Modern(client).request("tools/call", _CALL, meta={_CAPABILITIES: capabilities})
@@ -89,7 +88,7 @@ async def test_a_client_that_opens_no_pages_is_told_what_it_lacks(
 async def test_a_client_with_a_session_gets_the_servers_own_error(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """Which it knows, its revision being the server's."""
+    """The client's revision defines it."""
     Closed(upstream)
     async with connected(shared_backing.config(entry(upstream.url))) as client:
         answer = await client.request("tools/call", _CALL)

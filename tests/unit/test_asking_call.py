@@ -1,4 +1,4 @@
-"""What a parked call keeps for its client."""
+"""Messages that a suspended call keeps for its client."""
 
 import pytest
 
@@ -12,7 +12,7 @@ _LARGE = Ended(b"x" * 100_000)
 
 def _call() -> SuspendableCall:
     async def reply(_: bytes) -> None:
-        """Nothing is asked."""
+        """Does nothing."""
 
     return SuspendableCall(Request(Caller("scope", "s1", "me"), "tools/call", b"{}"), NO_INPUT, reply)
 

@@ -1,4 +1,4 @@
-"""Handles in tool arguments: found where the adapter says, and nowhere else."""
+"""Handles in tool arguments: found at the adapter's path only."""
 
 from pathlib import PurePosixPath
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where a tool result says that its file is."""
+"""Candidate paths in a tool result."""
 
 from typing import Any
 
@@ -93,7 +93,7 @@ def test_any_text_gives_absolute_paths(text: str) -> None:
 
 @pytest.mark.parametrize("unit", [":/", "](/a", '"/a', "=/a.", "file://", "/a.b", " /", "](file://", '"file://a'])
 def test_no_text_takes_long(unit: str) -> None:
-    """Time that grows with the square of the text would be minutes here."""
+    """Quadratic time would be minutes here."""
     started_s = monotonic_s()
 
     _in_text(unit * (300_000 // len(unit)))
@@ -170,7 +170,7 @@ def test_embedded_files_come_in_order() -> None:
 
 
 @pytest.mark.parametrize("data", ["a", "a===", "aGk=\n!", "ü"])
-def test_broken_base64_is_told(data: str) -> None:
+def test_broken_base64_is_an_error(data: str) -> None:
     (part,) = embedded.embedded_files(_said(content=[{"type": "image", "data": data}]).blocks)
 
     with pytest.raises(ArtifactMissing, match="base64"):

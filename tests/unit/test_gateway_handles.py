@@ -1,4 +1,4 @@
-"""Handles: made, parsed, and refused when they are anything else."""
+"""Handles: built, parsed, and refused if malformed."""
 
 import pytest
 from hypothesis import given
@@ -75,7 +75,7 @@ def test_texts(text: str, expected: Handle | None) -> None:
         ("u" * 10_000, False),
     ],
 )
-def test_what_means_to_be_a_handle_is_told_by_its_scheme(text: str, expected: bool) -> None:
+def test_a_handle_is_recognised_by_its_scheme(text: str, expected: bool) -> None:
     assert begins_with(text, _SCHEMES) is expected
 
 

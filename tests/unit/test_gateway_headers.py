@@ -1,4 +1,4 @@
-"""Which headers reach an upstream, and which never do."""
+"""Headers that reach an upstream, and headers that never do."""
 
 import pytest
 from multidict import CIMultiDict

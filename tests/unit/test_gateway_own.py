@@ -1,4 +1,4 @@
-"""The helper tool and the workflow document."""
+"""Helper tools and workflow document."""
 
 import shlex
 from urllib.parse import parse_qs, urlsplit
@@ -110,7 +110,7 @@ def test_the_workflow_names_tool_argument_limit_and_life() -> None:
     assert "`write`" not in text
 
 
-def test_the_workflow_says_when_files_live_as_long_as_the_session() -> None:
+def test_the_workflow_states_that_files_live_as_long_as_the_session() -> None:
     assert "the life of the session" in own.workflow_text(_config(ttl_seconds=None), _SERVER)
 
 

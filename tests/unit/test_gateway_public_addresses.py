@@ -1,4 +1,4 @@
-"""Which addresses a URL of a client's choice may lead to."""
+"""Public addresses: the only ones that a client's URL may lead to."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Artifacts in tool results: added to what the tool said."""
+"""Artifacts in tool results: added to the tool's own content."""
 
 import dataclasses
 from base64 import b64decode

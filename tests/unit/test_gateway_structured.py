@@ -1,4 +1,4 @@
-"""Long texts in structured content: which of them any other text may stand for."""
+"""Long texts in structured content that may be replaced."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 heads out and responses in, as an upstream's worst neighbour would have them."""
+"""HTTP/1.1 client codec against malformed and hostile responses."""
 
 import pytest
 
@@ -10,7 +10,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 def _fed(data: bytes, *, step: int | None = None, body: bool = True) -> ResponseParser:
-    """The response after `data` came in pieces of `step` bytes."""
+    """Parse `data` in pieces of `step` bytes."""
     responses = ResponseParser()
     responses.expect(body=body)
     size = step or len(data)

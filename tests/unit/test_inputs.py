@@ -1,4 +1,4 @@
-"""What a session-era server asks, as clients of the stateless revision are asked it."""
+"""Requests of legacy servers, converted for modern clients."""
 
 from typing import Any
 
@@ -63,8 +63,8 @@ def test_a_client_that_takes_nothing_has_every_request_refused(method: str, para
     assert (decoded["id"], decoded["error"]["code"]) == (5, code)
 
 
-def test_questions_are_what_the_revision_says_they_are() -> None:
-    """Without what is of the session era alone; the official types read them."""
+def test_server_requests_become_valid_input_requests() -> None:
+    """Fields of legacy revisions are removed; the official types parse the result."""
     asked: list[dict[str, Any]] = [
         {"method": "elicitation/create", "params": {**_FORM, "_meta": {"progressToken": 1}, "task": {"ttl": 1}}},
         {"method": "elicitation/create",
@@ -91,7 +91,7 @@ def _call(**params: Any) -> bytes:
 
 
 def test_a_call_is_the_same_in_every_round() -> None:
-    """Whatever its `_meta`, its answers and the order in which its arguments stand."""
+    """`_meta`, input responses and the order of arguments do not matter."""
     first = _call(arguments={"a": 1, "b": [1, 2]}, _meta={"progressToken": 1})
     later = _call(
         inputResponses={"1": {}}, requestState="s", arguments={"b": [1, 2], "a": 1}, _meta={"progressToken": 2}
@@ -108,7 +108,7 @@ def test_a_call_is_the_same_in_every_round() -> None:
     assert server_requests.call_digest("tools/call", first) != server_requests.call_digest("prompts/get", first)
 
 
-def test_progress_is_told_under_the_token_of_the_request_that_waits() -> None:
+def test_progress_carries_the_token_of_the_retry() -> None:
     progressed = msgspec.json.encode({
         "jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": "one", "progress": 0.5},
     })

@@ -1,5 +1,5 @@
-"""What waits for a listener is bounded, and one that is at its end harms nobody who tells it more; a server that does
-not answer is not asked again at once."""
+"""The queue of a subscriber is bounded, and a subscriber that has ended accepts further changes; a server that does not
+respond is not asked again at once."""
 
 import pytest
 
@@ -15,7 +15,7 @@ async def _nothing() -> None:
     return None
 
 
-async def test_a_listener_that_has_ended_may_be_told_any_number_of_changes() -> None:
+async def test_a_subscriber_that_has_ended_accepts_any_number_of_changes() -> None:
     listener = Subscriber(ChangeFilter(frozenset(), any_uri=True))
     await listener.keep_up(_nothing())
 
@@ -25,8 +25,8 @@ async def test_a_listener_that_has_ended_may_be_told_any_number_of_changes() -> 
         listener.on_event(change)
 
 
-async def test_a_list_that_cannot_be_had_is_not_asked_for_again_at_once() -> None:
-    """Calls wait for it, one behind the other."""
+async def test_a_list_that_fails_is_not_requested_again_at_once() -> None:
+    """Calls wait for the refresh, one after the other."""
     headers, asked = HeaderSchemas(), list[str]()
 
     async def listed() -> list[Tool]:

@@ -1,4 +1,4 @@
-"""The check of nesting depth, which stands before every decoder."""
+"""Check of the nesting depth, which runs before every decoder."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ def test_many_values_beside_each_other_are_not_deep() -> None:
     ids=["open string of escaped quotes", "quotes", "open string", "mixed", "backslashes"],
 )
 def test_no_body_takes_long(tail: bytes) -> None:
-    """Time that grows with the square of the body would be hours here."""
+    """Quadratic time would be hours here."""
     body = b"[" * 101 + b"]" * 101 + tail
     started_s = monotonic_s()
 

@@ -1,4 +1,4 @@
-"""Envelopes: what a message asks for, read from bytes that may be anything."""
+"""Envelopes, parsed from arbitrary bytes."""
 
 import contextlib
 from typing import Any
@@ -36,7 +36,7 @@ _messages = st.fixed_dictionaries(
 
 
 def _expected(message: dict[str, Any]) -> Envelope | None:
-    """What a plain reading of the decoded message says; None for no JSON-RPC message."""
+    """Reference implementation on the decoded message; None if it is not a JSON-RPC message."""
     has_id, identity = "id" in message, message.get("id")
     good_id = isinstance(identity, (str, int)) and not isinstance(identity, bool)
     method = message.get("method")
@@ -55,14 +55,14 @@ def _expected(message: dict[str, Any]) -> Envelope | None:
 
 
 def _shown(envelope: Envelope) -> Envelope:
-    """Without what nobody reads of a notification."""
+    """Drop the fields that are not used for notifications."""
     if envelope.kind is Kind.NOTIFICATION:
         return Envelope(Kind.NOTIFICATION, None, envelope.method)
     return envelope
 
 
 @given(_messages)
-def test_a_message_means_what_a_plain_reading_of_its_json_says(message: dict[str, Any]) -> None:
+def test_a_parsed_envelope_equals_a_plain_reading_of_the_json(message: dict[str, Any]) -> None:
     expected = _expected(message)
 
     try:
@@ -149,7 +149,7 @@ def test_json_that_is_no_message_is_refused_as_such(body: bytes) -> None:
     assert not isinstance(refused.value, ParseError)
 
 
-def test_a_batch_is_told_what_to_do() -> None:
+def test_a_batch_is_refused_with_advice() -> None:
     with pytest.raises(BadRequest, match="one message a request"):
         parse(b'\n [{"jsonrpc":"2.0","id":1,"method":"ping"}]')
 
@@ -164,12 +164,12 @@ def test_a_batch_is_told_what_to_do() -> None:
         (b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"name":1,"_meta":{"%s":1}}}' % _PROTOCOL.encode(), None),
     ],
 )
-def test_messages_of_the_stateless_revision_are_known(body: bytes, version: str | None) -> None:
+def test_modern_messages_are_recognised(body: bytes, version: str | None) -> None:
     assert is_modern(parse(body), version)
 
 
 @pytest.mark.parametrize("version", [None, "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2025-01-01"])
-def test_messages_of_the_session_revisions_are_not(version: str | None) -> None:
+def test_legacy_messages_are_not_modern(version: str | None) -> None:
     message = parse(b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"progressToken":1}}}')
 
     assert not is_modern(message, version)

@@ -1,4 +1,4 @@
-"""Questions of servers of the stateless revision, and what clients with sessions answer."""
+"""Input requests of modern servers, and the responses of legacy clients."""
 
 from typing import Any
 
@@ -86,7 +86,7 @@ def test_what_cannot_be_understood_is_the_servers_fault(result: dict[str, Any]) 
     ({"method": "sampling/createMessage", "params": {"toolChoice": {}}}, {"sampling": {}}, {"sampling": {"tools": {}}}),
     ({"method": "sampling/createMessage", "params": {"x": 1}}, {"sampling": {}}, None),
 ])
-def test_what_a_client_lacks_is_said_as_the_revision_says_it(
+def test_a_missing_capability_is_named_as_the_revision_prescribes(
     asked: dict[str, Any], declared: dict[str, Any], lacks: dict[str, Any] | None
 ) -> None:
     wanted = _wanted(inputRequests={"a": asked})
@@ -121,7 +121,7 @@ def test_a_url_has_the_id_that_its_end_names() -> None:
     b'{"id":"q","error":{"code":-1,"message":"no"}}', b'{"id":"q","result":[]}', b'{"id":"q","result":null}',
     b'{"id":"q","error":1}',
 ])
-def test_a_response_that_is_no_answer_is_told_apart(response: bytes) -> None:
+def test_an_error_response_is_not_an_input_response(response: bytes) -> None:
     with pytest.raises(InputMissing):
         input_required.input_response(_question(_FORM), response)
 
@@ -130,7 +130,7 @@ def test_a_response_that_is_no_answer_is_told_apart(response: bytes) -> None:
     ({"name": "e", "requestState": "s", "inputResponses": {}}, {"name": "e"}),
     ({"name": "e", "arguments": {"requestState": "s"}}, {"name": "e", "arguments": {"requestState": "s"}}),
 ])
-def test_input_that_was_not_asked_for_is_left_out(params: dict[str, Any], kept: dict[str, Any]) -> None:
+def test_retry_fields_of_legacy_clients_are_removed(params: dict[str, Any], kept: dict[str, Any]) -> None:
     body = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
 
     assert msgspec.json.decode(input_required.without_retry_fields(body))["params"] == kept

@@ -1,4 +1,4 @@
-"""What clients with sessions declare, in the words of the stateless revision."""
+"""Capabilities that legacy clients declare, in their modern form."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def test_capabilities_are_declared_as_far_as_the_revision_has_them(
     assert parse_initialize(_params(said), protocol, accepts_requests=True).capabilities == told
 
 
-def test_a_client_that_cannot_be_asked_declares_nothing_that_is_asked() -> None:
+def test_a_client_without_a_stream_declares_no_input_capabilities() -> None:
     said: dict[str, Any] = {"elicitation": {}, "sampling": {}, "roots": {}, "experimental": {"x": {}}}
 
     found = parse_initialize(_params(said), "2025-11-25", accepts_requests=False)

@@ -1,4 +1,4 @@
-"""JSON-RPC answers of ours, and surgery on those of an upstream."""
+"""JSON-RPC responses of the gateway, and edits of upstream responses."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ _values = st.recursive(
 
 
 @given(st.dictionaries(st.text(), _values, max_size=5))
-def test_an_object_that_is_opened_and_closed_says_the_same(value: dict[str, Any]) -> None:
+def test_an_object_survives_decoding_and_encoding(value: dict[str, Any]) -> None:
     body = msgspec.json.encode(value)
 
     closed = jsonrpc.close_object(jsonrpc.open_object(body))
@@ -29,7 +29,7 @@ def test_an_object_that_is_opened_and_closed_says_the_same(value: dict[str, Any]
 
 
 def test_untouched_parts_keep_their_bytes_and_order() -> None:
-    """Numbers beyond floating point, escapes and layout are the upstream's business."""
+    """Numbers beyond floating point, escapes and layout stay as the upstream wrote them."""
     untouched = b'{ "n": 1.0000000000000000000001, "big": 1e999, "e": "\\u00fc\\/", "dup": 1, "dup": 2 }'
     opened = jsonrpc.open_object(b'{"z":' + untouched + b',"result":{},"a":[ 1 , 2 ]}')
 

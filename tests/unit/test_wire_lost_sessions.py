@@ -1,4 +1,4 @@
-"""Which tool errors mean that the session behind a server is gone."""
+"""Tool errors that report a lost session behind a server."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def _error(text: str) -> bytes:
         "Session ID not found", "unknown session", "Error: session expired",
     ],
 )
-def test_a_lost_session_is_told_in_many_words(text: str) -> None:
+def test_a_lost_session_is_recognised_in_many_wordings(text: str) -> None:
     assert is_lost_session(_error(text))
     assert is_lost_session(b"event: message\r\ndata: " + _error(text) + b"\r\n\r\n")
 
@@ -31,5 +31,5 @@ def test_a_lost_session_is_told_in_many_words(text: str) -> None:
     ],
 )
 def test_other_errors_are_none(body: bytes) -> None:
-    """Also where a tool said that it was at work before: it may have done something."""
+    """Also after a progress notification: the tool may have run."""
     assert not is_lost_session(body)

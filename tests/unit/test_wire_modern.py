@@ -1,4 +1,4 @@
-"""The stateless revision's headers: their codec, and how they must agree with the body."""
+"""Headers of the modern revision: their encoding, and their comparison with the body."""
 
 import base64
 from typing import Any
@@ -49,7 +49,7 @@ def test_a_marked_value_has_one_form_or_none(value: str) -> None:
         assert f"=?base64?{base64.b64encode(text.encode()).decode()}?=" == value
 
 
-def test_a_request_whose_headers_agree_is_opened() -> None:
+def test_a_request_whose_headers_agree_is_accepted() -> None:
     opened = _opened(_CALL, meta={**_META, modern.WORKSPACE_KEY: "blue"}, name="echo")
 
     assert (bytes(opened.capabilities), opened.workspace) == (b"{}", "blue")
@@ -93,12 +93,12 @@ def test_the_sentinel_form_of_a_name_is_as_good_as_the_name() -> None:
 
 
 @pytest.mark.parametrize("meta", [None, 7, {}, {modern.PROTOCOL_KEY: modern.VERSION}, {modern.CAPABILITIES_KEY: {}}])
-def test_missing_meta_is_told_before_headers_that_disagree(meta: Any) -> None:
+def test_missing_meta_is_reported_before_mismatched_headers(meta: Any) -> None:
     with pytest.raises(InvalidParams):
         _opened({}, meta=meta, name="echo")
 
 
-def test_an_unknown_revision_is_told_with_those_that_are_spoken() -> None:
+def test_an_unknown_revision_is_refused_with_the_supported_ones() -> None:
     meta = {**_META, modern.PROTOCOL_KEY: "2031-01-01"}
 
     with pytest.raises(UnsupportedVersion) as caught:
@@ -123,7 +123,7 @@ _JSON = st.recursive(
 
 
 @given(_JSON, st.dictionaries(st.sampled_from([*_CALL, "Mcp-Param-X"]), st.text()))
-def test_whatever_comes_is_opened_or_refused_within_the_family(params: Any, headers: dict[str, str]) -> None:
+def test_any_input_is_accepted_or_refused_within_the_error_family(params: Any, headers: dict[str, str]) -> None:
     body = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
 
     try:

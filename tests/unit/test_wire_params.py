@@ -1,4 +1,4 @@
-"""Arguments that are mirrored in headers: which, how, and what is refused; and lists of tools that want it wrongly."""
+"""Arguments mirrored in headers, mismatches, and tool lists with malformed declarations."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from longshore.gateway.wire.protocol_errors import HeaderMismatch
 _REGION = {"type": "string", "x-mcp-header": "Region"}
 
 
-def test_arguments_are_mirrored_as_the_schema_says() -> None:
+def test_arguments_are_mirrored_as_the_schema_declares() -> None:
     schema = {"type": "object", "properties": {
         "region": _REGION,
         "deep": {"type": "object", "properties": {"dry": {"type": "boolean", "x-mcp-header": "Dry"}}},
@@ -134,7 +134,7 @@ def test_a_tool_that_no_client_may_use_is_not_listed_to_clients_with_a_session()
 
 
 def test_an_annotation_that_breaks_a_rule_is_taken_from_a_tool_of_the_session_era() -> None:
-    """The server never wanted a header: without it clients of the stateless revision may use the tool."""
+    """A legacy server expects no header: without the declaration modern clients may use the tool."""
     tools = _tools(to_legacy.response(jsonrpc.result(1, _LISTED), 1, "tools/list"))
 
     schema = {"type": "object", "properties": {"n": {"type": "number", "title": "n"}}}

@@ -1,4 +1,4 @@
-"""Server-sent events: the same whatever the chunks, and byte for byte what came."""
+"""Server-sent events: independent of the chunks, and kept byte for byte."""
 
 import re
 
@@ -19,7 +19,7 @@ _streams = st.lists(st.tuples(_lines, _line_ends).map(b"".join), max_size=25).ma
 
 
 def _events(stream: bytes, cuts: list[int] | None = None) -> tuple[list[Event], bytes]:
-    """The events of `stream`, fed in pieces that end at `cuts`, and what is left."""
+    """Feed `stream` in pieces that end at `cuts`; returns the events and the rest."""
     parser, start = Parser(_LIMIT), 0
     found: list[Event] = []
     for end in [*sorted(cut % (len(stream) + 1) for cut in cuts or []), len(stream)]:
@@ -29,7 +29,7 @@ def _events(stream: bytes, cuts: list[int] | None = None) -> tuple[list[Event], 
 
 
 def _blocks(stream: bytes) -> list[list[bytes]]:
-    """The lines of each complete event, by a reading of the whole stream at once."""
+    """Split the whole stream at once into the lines of each complete event."""
     blocks: list[list[bytes]] = []
     block: list[bytes] = []
     for line in re.split(rb"\r\n|\r|\n", stream)[:-1]:

@@ -1,4 +1,4 @@
-"""Messages of the session era restated for the stateless revision, and back."""
+"""Conversion of legacy messages to the modern revision, and back."""
 
 from typing import Any
 
@@ -40,10 +40,10 @@ def test_a_result_there_and_back_is_the_same(result: dict[str, Any], method: str
 
 
 @given(_members, st.dictionaries(_keys, _values, max_size=3))
-def test_who_made_a_result_is_said_in_the_stateless_revision_alone(
+def test_server_info_is_only_in_modern_results(
     result: dict[str, Any], meta: dict[str, Any]
 ) -> None:
-    """Beside whatever else the server says there."""
+    """Other keys of `_meta` stay."""
     said = {key: value for key, value in result.items() if key not in ("resultType", "ttlMs", "cacheScope", "_meta")}
     said |= {"_meta": meta} if meta else {}
     answer = msgspec.json.encode({"jsonrpc": "2.0", "id": 4, "result": said})
@@ -56,7 +56,7 @@ def test_who_made_a_result_is_said_in_the_stateless_revision_alone(
 
 
 @given(st.sampled_from(["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]))
-def test_the_revision_of_a_session_is_the_one_asked_for(version: str) -> None:
+def test_the_revision_of_a_session_is_the_requested_one(version: str) -> None:
     assert to_modern.agreed_version(msgspec.json.encode({"protocolVersion": version})) == version
 
 
@@ -71,14 +71,14 @@ def test_a_revision_without_sessions_becomes_the_last_one_with(params: bytes) ->
     ("tools/call", {"uri": "sea://chart"}, -32602),
 ])
 def test_a_missing_resource_has_the_code_of_the_session_era(method: str, data: dict[str, Any], code: int) -> None:
-    """Wrong parameters, which have the same code in the stateless revision, keep theirs."""
+    """Invalid parameters have the same code in both eras and keep it."""
     error = {"code": -32602, "message": "no", "data": data}
     message = msgspec.json.encode({"jsonrpc": "2.0", "id": 4, "error": error})
 
     assert msgspec.json.decode(to_modern.response(message, method))["error"] == {**error, "code": code}
 
 
-def test_input_is_wanted_where_no_result_can_say_so() -> None:
+def test_input_required_is_an_error_for_other_methods() -> None:
     message = msgspec.json.encode({"jsonrpc": "2.0", "id": 4, "result": {"resultType": "input_required"}})
 
     with pytest.raises(UpstreamDown):

@@ -1,4 +1,4 @@
-"""Pages that servers of the session era want opened first, asked for in the stateless revision."""
+"""Pages that legacy servers require first, requested in the modern form."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def test_an_error_that_names_no_page_asks_nothing(error: msgspec.Raw) -> None:
     ({"url e1": {"action": "accept"}}, False), ({"url e1": {"action": "accept"}, "url e2": {"action": "cancel"}}, True),
     ({"url e1": {}}, True), ({"own": {"action": "decline"}}, False), ({}, False),
 ])
-def test_a_user_who_does_not_agree_is_told_apart(responses: dict[str, Any], is_refused: bool) -> None:
+def test_a_declined_page_is_recognised(responses: dict[str, Any], is_refused: bool) -> None:
     given = {key: msgspec.Raw(msgspec.json.encode(said)) for key, said in responses.items()}
 
     assert url_required.is_declined(given) is is_refused

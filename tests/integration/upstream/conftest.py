@@ -1,4 +1,4 @@
-"""The connections to upstreams are ours down to the bytes: these tests run on both event loops."""
+"""Tests of the upstream client run on both event loops, since it uses transports directly."""
 
 import pytest
 
@@ -6,5 +6,5 @@ from tests.fixtures.loops import LOOPS, LoopFactory
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, LoopFactory]:
-    """Both loops."""
+    """Event loop factories: asyncio and uvloop."""
     return LOOPS

@@ -1,4 +1,4 @@
-"""The upstream client against servers that keep to HTTP, and against those that do not, on real sockets."""
+"""Upstream client against well-behaved and misbehaving servers, on real sockets."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +19,7 @@ _STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\
 
 @asynccontextmanager
 async def client_of(server: RawServer | str, **upstream: object) -> AsyncIterator[UpstreamClient]:
-    """A client of `server`, closed at the end."""
+    """Client of `server`, closed at the end."""
     url = server if isinstance(server, str) else server.url
     client = UpstreamClient(Server(id="raw", mount_path="/raw", upstream=Upstream(url=url, **upstream)))  # type: ignore[arg-type]
     try:
@@ -29,7 +29,7 @@ async def client_of(server: RawServer | str, **upstream: object) -> AsyncIterato
 
 
 async def post(client: UpstreamClient, body: bytes = b"{}", *, within_s: float | None = 5) -> bytes:
-    """The body of the answer to one POST."""
+    """Send one POST and return the body of the response."""
     async with client.exchange("POST", {"Accept": "x"}, body, timeout_s=within_s) as answer:
         return await answer.read()
 
@@ -211,7 +211,7 @@ async def test_a_server_waits_for_whoever_reads_its_answer() -> None:
 
 
 async def _settled(value: Callable[[], int]) -> None:
-    """Return when `value()` does not change any more."""
+    """Wait until `value()` does not change any more."""
     before = -1
     while before != (now := value()):
         before = now
@@ -388,7 +388,7 @@ async def test_a_closed_client_fails_what_runs_and_what_comes() -> None:
         assert isinstance(await ask(client), UpstreamDown)
 
 
-async def test_an_answer_says_what_it_is() -> None:
+async def test_a_response_exposes_its_status_and_headers() -> None:
     head = (
         b"HTTP/1.1 405 Method Not Allowed\r\nCONTENT-TYPE:  Text/Plain ; charset=utf-8 \r\nmcp-session-id: abc\r\n"
         b"Allow: POST\r\nContent-Length: 0\r\n\r\n"

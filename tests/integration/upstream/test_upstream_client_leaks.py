@@ -16,7 +16,7 @@ _AT_ONCE = 40
 
 
 async def _moody(connection: RawConnection) -> None:
-    """Mostly answers well; else cuts off, drips, hangs, says nonsense or more than it was asked for."""
+    """Mostly responds correctly; else cuts off, drips, hangs, or sends invalid or unsolicited bytes."""
     mood = random.Random(len(connection.requests))
     while await connection.request() is not None:
         match mood.randrange(12):
@@ -89,7 +89,7 @@ _WAYS: list[Callable[[UpstreamClient, str], Awaitable[str]]] = [_read, _leave]
 
 
 async def _every_place_is_free(used: UpstreamClient, server: RawServer) -> None:
-    """The pool says so itself: more than its 256 places can be taken one after the other without a wait."""
+    """More requests than the 256 slots of the pool succeed one after the other without waiting."""
     for _ in range(300):
         async with asyncio.timeout(20):
             try:
@@ -100,7 +100,7 @@ async def _every_place_is_free(used: UpstreamClient, server: RawServer) -> None:
 
 
 async def test_idle_connections_are_given_up_before_servers_do() -> None:
-    """Node and uvicorn close after five idle seconds; a server that says a shorter time is taken at its word."""
+    """Node and uvicorn close after five idle seconds; a shorter `Keep-Alive` timeout is respected."""
     told = _OK.replace(b"\r\n\r\n", b"\r\nKeep-Alive: timeout=2\r\n\r\n")
 
     async def keep_alive(connection: RawConnection) -> None:

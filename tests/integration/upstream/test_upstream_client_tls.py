@@ -1,4 +1,4 @@
-"""The upstream client over TLS: certificates are checked unless the configuration says otherwise."""
+"""Upstream client over TLS: certificates are verified unless the configuration disables it."""
 
 import ssl
 from pathlib import Path
@@ -47,7 +47,7 @@ async def test_an_unknown_certificate_is_refused_before_anything_is_sent(tmp_pat
         assert server.requests == []
 
 
-async def test_the_servers_name_is_asked_for(tmp_path: Path) -> None:
+async def test_the_server_name_is_sent_in_the_tls_handshake(tmp_path: Path) -> None:
     names: list[str | None] = []
     tls = self_signed(tmp_path, "localhost").server()
 
