@@ -47,17 +47,17 @@ def _speaks_the_stateless_revision(upstream: ScriptedUpstream) -> None:
     upstream.behaviours |= {"initialize": refuses, "server/discover": discovers, "tools/list": lists}
 
 
-@pytest.mark.parametrize("upstream_era", ["session", "stateless"])
-@pytest.mark.parametrize("client_era", ["session", "stateless"])
+@pytest.mark.parametrize("upstream_era", ["legacy", "modern"])
+@pytest.mark.parametrize("client_era", ["legacy", "modern"])
 async def test_a_linked_resource_becomes_an_artifact(
     shared_backing: Backing, upstream: ScriptedUpstream, upstream_era: str, client_era: str
 ) -> None:
     _links(upstream, {"type": "text", "text": "see"}, _LINK)
-    if upstream_era == "stateless":
+    if upstream_era == "modern":
         _speaks_the_stateless_revision(upstream)
     config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator=_EMBEDDED)))
-    async with connected(config, initialize=client_era == "session") as client:
-        asks = client.result if client_era == "session" else Modern(client).result
+    async with connected(config, initialize=client_era == "legacy") as client:
+        asks = client.result if client_era == "legacy" else Modern(client).result
         said = await asks("tools/call", {"name": "write", "arguments": {}})
         (content,) = (await asks("resources/read", {"uri": said["_meta"]["artifact"]["artifact_uri"]}))["contents"]
 
@@ -67,7 +67,7 @@ async def test_a_linked_resource_becomes_an_artifact(
     assert (artifact["filename"], artifact["mime_type"]) == ("report.pdf", "application/pdf")
     assert asked.params["uri"] == _LINK["uri"]
     call, headers = upstream.last("tools/call").request.headers, asked.request.headers
-    if upstream_era == "session":
+    if upstream_era == "legacy":
         assert headers["Mcp-Session-Id"] == call["Mcp-Session-Id"]
         assert "_meta" not in asked.params
     else:

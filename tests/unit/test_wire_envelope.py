@@ -48,10 +48,10 @@ def _expected(message: dict[str, Any]) -> Envelope | None:
     params = params if isinstance(params, dict) else {}
     named = {key: params[key] for key in ("name", "uri", "cursor") if isinstance(params.get(key), str)}
     meta = params.get("_meta")
-    stateless = isinstance(meta, dict) and meta.get(_PROTOCOL) is not None
+    is_modern = isinstance(meta, dict) and meta.get(_PROTOCOL) is not None
     if not has_id:
         return Envelope(Kind.NOTIFICATION, None, method)
-    return Envelope(Kind.REQUEST, identity, method, **named, has_modern_meta=stateless)
+    return Envelope(Kind.REQUEST, identity, method, **named, has_modern_meta=is_modern)
 
 
 def _shown(envelope: Envelope) -> Envelope:
