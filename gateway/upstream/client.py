@@ -15,6 +15,7 @@ from longshore.gateway.upstream.connection import Connection
 from longshore.gateway.upstream.dial import Origin
 from longshore.gateway.upstream.http1 import request_head
 from longshore.gateway.upstream.pool import Pool
+from longshore.gateway.wire import sse
 from longshore.shared import tracing
 from longshore.shared.config import Server
 from longshore.shared.errors import LongshoreError, UpstreamDown, UpstreamTimeout
@@ -51,6 +52,13 @@ class UpstreamResponse:
         """Yield the body as it arrives. Raises UpstreamDown if it breaks off, UpstreamTimeout past the deadline."""
         while chunk := await self._connection.read():
             yield chunk
+
+    async def events(self, max_bytes: int) -> AsyncGenerator[sse.Event, None]:
+        """Yield the body's server-sent events. Raises as `chunks`, and UpstreamDown if one exceeds `max_bytes`."""
+        parser = sse.Parser(max_bytes)
+        while chunk := await self._connection.read():
+            for event in parser.feed(chunk):
+                yield event
 
     async def peek_body(self, timeout_s: float) -> bytes:
         """Peek: the whole body if it is short and arrives within `timeout_s`, left unread; else b""."""

@@ -11,7 +11,7 @@ import msgspec
 from longshore.gateway.upstream.client import UpstreamClient, UpstreamResponse
 from longshore.gateway.upstream.headers import ACCEPT_BOTH
 from longshore.gateway.upstream.rpc import CredentialsRequired
-from longshore.gateway.wire import jsonrpc, modern, sse
+from longshore.gateway.wire import jsonrpc, modern
 from longshore.gateway.wire.protocol_errors import InvalidParams
 from longshore.shared.errors import UpstreamDown
 
@@ -19,9 +19,7 @@ Era = Literal["modern", "legacy"]
 
 _TIMEOUT_S = 10.0
 _MAX_BYTES = 1024 * 1024
-_BODY = msgspec.json.encode({
-    "jsonrpc": "2.0", "id": "longshore-era", "method": "server/discover", "params": {"_meta": modern.OWN_META},
-})
+_BODY = jsonrpc.request("longshore-era", "server/discover", {"_meta": modern.OWN_META})
 _MODERN_ERRORS = frozenset({modern.HEADER_MISMATCH, modern.MISSING_CAPABILITY, modern.UNSUPPORTED_VERSION})
 
 
@@ -86,9 +84,7 @@ def _decode(message: bytes) -> _Message:
 async def _message_of(response: UpstreamResponse) -> bytes:
     if not response.is_stream:
         return await response.read(_MAX_BYTES)
-    parser = sse.Parser(_MAX_BYTES)
-    async for chunk in response.chunks():
-        for event in parser.feed(chunk):
-            if event.data:
-                return event.data
+    async for event in response.events(_MAX_BYTES):
+        if event.data:
+            return event.data
     return b""

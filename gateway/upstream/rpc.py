@@ -7,12 +7,11 @@ import msgspec
 import structlog
 
 from longshore.gateway.upstream.client import UpstreamClient, UpstreamResponse
-from longshore.gateway.wire import jsonrpc, sse
+from longshore.gateway.wire import jsonrpc
 from longshore.shared.errors import LongshoreError, UpstreamDown
 
 log = structlog.get_logger(__name__)
 
-_encode = msgspec.json.Encoder().encode
 _MAX_EVENT_BYTES = 16 * 1024 * 1024
 _NOTIFY_TIMEOUT_S = 10.0
 
@@ -41,46 +40,41 @@ async def request_raw(
 ) -> tuple[bytes, str]:
     """Send one request. Returns the response as bytes and the session id of the HTTP response."""
     request_id = f"longshore-{method}"
-    body = _encode({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
-    async with client.exchange("POST", headers, body) as answer:
-        if answer.status in (401, 403):
-            raise CredentialsRequired(f"the upstream server answered {method} with HTTP status {answer.status}")
-        if answer.status != 200:
-            kind = Rejected if answer.status in (400, 404, 405) else UpstreamDown
-            raise kind(f"the upstream server answered {method} with HTTP status {answer.status}")
-        return await read_response(answer, request_id), answer.session_id
+    async with client.exchange("POST", headers, jsonrpc.request(request_id, method, params)) as response:
+        if response.status in (401, 403):
+            raise CredentialsRequired(f"the upstream server answered {method} with HTTP status {response.status}")
+        if response.status != 200:
+            kind = Rejected if response.status in (400, 404, 405) else UpstreamDown
+            raise kind(f"the upstream server answered {method} with HTTP status {response.status}")
+        return await read_response(response, request_id), response.session_id
 
 
 async def notify(
     client: UpstreamClient, headers: dict[str, str], method: str, params: dict[str, Any] | None = None
 ) -> None:
     """Send one notification and ignore the HTTP status. Raises UpstreamDown or UpstreamTimeout."""
-    message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
-    if params is not None:
-        message["params"] = params
-    async with client.exchange("POST", headers, _encode(message), timeout_s=_NOTIFY_TIMEOUT_S) as answer:
-        await answer.read()
+    body = jsonrpc.notification(method, params)
+    async with client.exchange("POST", headers, body, timeout_s=_NOTIFY_TIMEOUT_S) as response:
+        await response.read()
 
 
 async def end_session(client: UpstreamClient, headers: dict[str, str]) -> None:
     """Send DELETE for an upstream session, best effort: a server may not support it (405)."""
     try:
-        async with asyncio.timeout(_NOTIFY_TIMEOUT_S), client.exchange("DELETE", headers) as answer:
-            await answer.read()
+        async with asyncio.timeout(_NOTIFY_TIMEOUT_S), client.exchange("DELETE", headers) as response:
+            await response.read()
     except (LongshoreError, TimeoutError):
         log.info("upstream_session_not_ended")
 
 
-async def read_response(answer: UpstreamResponse, request_id: str, max_bytes: int = _MAX_EVENT_BYTES) -> bytes:
+async def read_response(response: UpstreamResponse, request_id: str, max_bytes: int = _MAX_EVENT_BYTES) -> bytes:
     """Read the response to the request of this id, from a JSON body or a stream; other messages are skipped.
 
     Raises UpstreamDown without a response, or if one is larger than `max_bytes`.
     """
-    if not answer.is_stream:
-        return await answer.read(max_bytes)
-    parser = sse.Parser(max_bytes)
-    async for chunk in answer.chunks():
-        for event in parser.feed(chunk):
-            if jsonrpc.is_response_to(event.data, request_id):
-                return event.data
+    if not response.is_stream:
+        return await response.read(max_bytes)
+    async for event in response.events(max_bytes):
+        if jsonrpc.is_response_to(event.data, request_id):
+            return event.data
     raise UpstreamDown("the upstream server ended its stream without an answer")

@@ -135,7 +135,7 @@ def encode_filter(accepted: ChangeFilter) -> dict[str, Any]:
 def acknowledgement(listen_id: MessageId, honoured: ChangeFilter) -> bytes:
     """Build the first message of a `subscriptions/listen` stream, with the filter that is honoured."""
     params = {"_meta": {SUBSCRIPTION_KEY: listen_id}, "notifications": encode_filter(honoured)}
-    return msgspec.json.encode({"jsonrpc": "2.0", "method": _ACKNOWLEDGED, "params": params})
+    return jsonrpc.notification(_ACKNOWLEDGED, params)
 
 
 def with_resources_acknowledged(data: bytes) -> bytes | None:
@@ -189,4 +189,4 @@ _NULL = msgspec.Raw(b"null")
 
 
 def _plain(method: str, uri: str = "") -> bytes:
-    return msgspec.json.encode({"jsonrpc": "2.0", "method": method} | ({"params": {"uri": uri}} if uri else {}))
+    return jsonrpc.notification(method, {"uri": uri} if uri else None)

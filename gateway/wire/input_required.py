@@ -114,19 +114,18 @@ def legacy_request(request: InputRequest, message_id: str, protocol: str) -> byt
         params["elicitationId"] = jsonrpc.raw(message_id)    # the modern revision has no such field
     elif request.method == "elicitation/create" and protocol < _MODES_SINCE:
         params.pop("mode", None)
-    message = {"jsonrpc": jsonrpc.raw("2.0"), "id": jsonrpc.raw(message_id), "method": jsonrpc.raw(request.method)}
-    return jsonrpc.close_object(message | ({"params": jsonrpc.raw(params)} if params else {}))
+    return jsonrpc.request(message_id, request.method, params or None)
 
 
 def elicitation_complete(message_id: str) -> bytes:
     """Build the notification that an elicitation by URL is complete
     (MCP 2025-11-25 client/elicitation §Completion Notifications)."""
-    return _notification("notifications/elicitation/complete", {"elicitationId": message_id})
+    return jsonrpc.notification("notifications/elicitation/complete", {"elicitationId": message_id})
 
 
 def cancelled(message_id: str, reason: str) -> bytes:
     """Build the notification that cancels a server request."""
-    return _notification("notifications/cancelled", {"requestId": message_id, "reason": reason})
+    return jsonrpc.notification("notifications/cancelled", {"requestId": message_id, "reason": reason})
 
 
 def input_response(request: InputRequest, response: bytes) -> msgspec.Raw:
@@ -171,9 +170,3 @@ def retry(body: bytes, message_id: MessageId, required: InputRequired, answers: 
     if required.state is not None:
         params["requestState"] = required.state
     return jsonrpc.close_object(message | {"id": jsonrpc.raw(message_id), "params": jsonrpc.raw(params)})
-
-
-def _notification(method: str, params: dict[str, str]) -> bytes:
-    return jsonrpc.close_object({
-        "jsonrpc": jsonrpc.raw("2.0"), "method": jsonrpc.raw(method), "params": jsonrpc.raw(params),
-    })

@@ -18,7 +18,19 @@ _map = msgspec.json.Decoder(RawMap)
 _encode = msgspec.json.Encoder().encode
 
 
-def result(request_id: MessageId, value: Any) -> bytes:
+def request(request_id: MessageId, method: str, params: Any = None) -> bytes:
+    """Build a request; `params` may hold `Raw` parts, None leaves them out."""
+    head = {"jsonrpc": "2.0", "id": request_id, "method": method}
+    return _encode(head if params is None else head | {"params": params})
+
+
+def notification(method: str, params: Any = None) -> bytes:
+    """Build a notification; `params` may hold `Raw` parts, None leaves them out."""
+    head = {"jsonrpc": "2.0", "method": method}
+    return _encode(head if params is None else head | {"params": params})
+
+
+def result(request_id: MessageId | msgspec.Raw, value: Any) -> bytes:
     """Build a response with a result; `value` may hold `Raw` parts."""
     return _encode({"jsonrpc": "2.0", "id": request_id, "result": value})
 

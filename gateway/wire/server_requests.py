@@ -133,7 +133,7 @@ def own_response(data: bytes, accepted: InputCapabilities) -> bytes | None:
     except msgspec.DecodeError:
         return _error(raw_id, -32602, "the request has parameters of a wrong shape")
     if request.method == "ping":
-        return jsonrpc.close_object({"jsonrpc": jsonrpc.raw("2.0"), "id": raw_id, "result": _EMPTY})
+        return jsonrpc.result(raw_id, _EMPTY)
     can = {_ELICITATION: accepted.form or accepted.url, _SAMPLING: accepted.sampling, _ROOTS: accepted.roots}
     if not can.get(request.method):
         return _error(raw_id, -32601, "the client of this call takes no such request while it runs")
@@ -168,7 +168,7 @@ def input_required(requests: dict[str, ServerRequest], state: str) -> bytes:
 
 def client_response(request: ServerRequest, result: msgspec.Raw) -> bytes:
     """Build the response to a server request from the client's input response."""
-    return jsonrpc.close_object({"jsonrpc": jsonrpc.raw("2.0"), "id": request.id, "result": result})
+    return jsonrpc.result(request.id, result)
 
 
 def call_ended_error(request: ServerRequest) -> bytes:

@@ -65,9 +65,5 @@ def _aside(exchange: Exchange, uri: str, request_id: str) -> Exchange:
     """A request of the gateway's own within the exchange: the same caller, the same upstream session."""
     params: jsonrpc.RawMap = {"uri": jsonrpc.raw(uri)}
     route = exchange.route.aside(exchange, request_id, _METHOD, params, uri)
-    body = jsonrpc.close_object({
-        "jsonrpc": jsonrpc.raw("2.0"), "id": jsonrpc.raw(request_id), "method": jsonrpc.raw(_METHOD),
-        "params": jsonrpc.raw(params),
-    })
     envelope = Envelope(Kind.REQUEST, request_id, _METHOD, uri=uri)
-    return replace(exchange, envelope=envelope, body=body, route=route)
+    return replace(exchange, envelope=envelope, body=jsonrpc.request(request_id, _METHOD, params), route=route)

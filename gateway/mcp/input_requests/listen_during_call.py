@@ -12,7 +12,7 @@ from longshore.gateway.mcp.input_requests.standing_streams import STANDING_STREA
 from longshore.gateway.mcp.input_requests.suspended_call import SuspendableCall
 from longshore.gateway.mcp.subscriptions import legacy_source
 from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, UpstreamContext
-from longshore.gateway.wire import jsonrpc, sse
+from longshore.gateway.wire import jsonrpc
 from longshore.shared.errors import LongshoreError
 
 _OPEN_S = 1.0                # what the call waits for the stream
@@ -48,11 +48,9 @@ async def _read(exchange: Exchange, call: SuspendableCall, begun: asyncio.Event)
             if answer.status != 200 or not answer.is_stream:
                 return
             begun.set()
-            parser = sse.Parser(MAX_EVENT_BYTES)
-            async for chunk in answer.chunks():
-                for event in parser.feed(chunk):
-                    if jsonrpc.is_request(event.data) and (refusal := call.ask(event.data)) is not None:
-                        await quietly(answer_server(exchange, refusal))
+            async for event in answer.events(MAX_EVENT_BYTES):
+                if jsonrpc.is_request(event.data) and (refusal := call.ask(event.data)) is not None:
+                    await quietly(answer_server(exchange, refusal))
     except LongshoreError:
         return                   # the call itself will tell
     finally:

@@ -19,7 +19,7 @@ from longshore.gateway.mcp.input_requests import legacy_client
 from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS
 from longshore.gateway.mcp.replies.event_streams import watch_lists
 from longshore.gateway.upstream.client import UpstreamResponse
-from longshore.gateway.wire import input_required, jsonrpc, sse
+from longshore.gateway.wire import input_required, jsonrpc
 from longshore.gateway.wire.envelope import MessageId
 from longshore.gateway.wire.input_required import InputRequired
 from longshore.gateway.wire.protocol_errors import InputMissing, MissingCapability
@@ -96,16 +96,14 @@ class _Call:
         """The response at the end of the stream, all before it handed on."""
         if self._reply.takes_messages:
             await self._reply.start()
-        parser = sse.Parser(MAX_EVENT_BYTES)
-        async for chunk in answer.chunks():
-            for event in parser.feed(chunk):
-                if jsonrpc.is_response_to(event.data, asked_id):
-                    with suppress(LongshoreError):       # so that the connection can be used again
-                        await answer.peek_body(_AT_ONCE_S)
-                    return event.data
-                if not event.data or jsonrpc.is_notification(event.data):
-                    watch_lists(self._exchange.request, self._exchange.context, event.data)
-                    await self._reply.notify(event.data, event.source)
+        async for event in answer.events(MAX_EVENT_BYTES):
+            if jsonrpc.is_response_to(event.data, asked_id):
+                with suppress(LongshoreError):       # so that the connection can be used again
+                    await answer.peek_body(_AT_ONCE_S)
+                return event.data
+            if not event.data or jsonrpc.is_notification(event.data):
+                watch_lists(self._exchange.request, self._exchange.context, event.data)
+                await self._reply.notify(event.data, event.source)
         raise UpstreamDown("the upstream server ended its stream without an answer")
 
     async def _with_input(self, body: bytes, asked_id: MessageId, asked: InputRequired) -> bytes:

@@ -14,6 +14,7 @@ from longshore.gateway.files.uploaded import describe_uploads
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.replies.event_streams import STREAMS
 from longshore.gateway.tools import own
+from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.protocol_errors import ToolInputError
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import LongshoreError, NotFound
@@ -128,7 +129,6 @@ def _teller(exchange: Exchange, wait_s: float, token: str | int) -> _Tell:
     async def tell(elapsed_s: float, seen: LinkUse) -> None:
         message = "a transfer is under way" if seen.scope else "nothing has been sent yet"
         params = {"progressToken": token, "progress": round(elapsed_s, 3), "total": wait_s, "message": message}
-        body = {"jsonrpc": "2.0", "method": "notifications/progress", "params": params}
-        await exchange.reply.notify(msgspec.json.encode(body))
+        await exchange.reply.notify(jsonrpc.notification("notifications/progress", params))
 
     return tell

@@ -15,7 +15,7 @@ from longshore.gateway.mcp.subscriptions.upstream_feed import FeedOwner, Opener,
 from longshore.gateway.request_context import VERSION_HEADER
 from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.upstream.headers import own_request_headers
-from longshore.gateway.wire import jsonrpc, sse
+from longshore.gateway.wire import jsonrpc
 from longshore.shared import ids
 from longshore.shared.errors import LongshoreError, UpstreamDown
 from longshore.shared.state.sessions import OpenSession
@@ -25,7 +25,6 @@ _ASK_S = 10.0
 _AT_ONCE = 8
 _LOOK_AGAIN_S = 3_600.0       # whether a server without such a stream has one by now
 _NONE = frozenset({400, 404, 405, 406, 501})     # how servers say that they have no such stream
-_encode = msgspec.json.Encoder().encode
 
 
 class _Subscribed(msgspec.Struct, frozen=True, array_like=True):
@@ -112,12 +111,10 @@ class LegacySource:
                     await self._follow(answer)
 
     async def _follow(self, answer: UpstreamResponse) -> None:
-        parser = sse.Parser(MAX_EVENT_BYTES)
-        async for chunk in answer.chunks():
-            for event in parser.feed(chunk):
-                if event.data and not await publish(self._way, event.data) and jsonrpc.is_request(event.data):
-                    handling = self._on_request(self._way, event.data, self._post)     # which may have to wait
-                    self._way.request.app[TASKS].spawn(handling, name="put_question")
+        async for event in answer.events(MAX_EVENT_BYTES):
+            if event.data and not await publish(self._way, event.data) and jsonrpc.is_request(event.data):
+                handling = self._on_request(self._way, event.data, self._post)     # which may have to wait
+                self._way.request.app[TASKS].spawn(handling, name="put_question")
 
     async def want(self, uris: frozenset[str]) -> bytes:
         """Subscribe to what is new, unsubscribe from what nobody wants any more. What a server refuses stays undone:
@@ -125,10 +122,9 @@ class LegacySource:
         limit = asyncio.Semaphore(_AT_ONCE)
 
         async def do(method: str, uri: str) -> None:
-            body = {"jsonrpc": "2.0", "id": f"longshore-{ids.new_id()}", "method": method, "params": {"uri": uri}}
             async with limit:
                 try:
-                    await self._post(_encode(body))
+                    await self._post(jsonrpc.request(f"longshore-{ids.new_id()}", method, {"uri": uri}))
                 except LongshoreError:       # one resource must not cost the others their stream
                     undone.add(uri)
 

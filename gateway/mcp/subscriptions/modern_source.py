@@ -6,14 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
-import msgspec
-
 from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import upstream_headers
 from longshore.gateway.mcp.subscriptions.publish import MAX_EVENT_BYTES, OPEN_S, Reading, UpstreamContext, publish
 from longshore.gateway.mcp.subscriptions.upstream_feed import FeedOwner, Opener, Source
 from longshore.gateway.upstream.headers import own_request_headers
-from longshore.gateway.wire import changes, jsonrpc, modern, sse
+from longshore.gateway.wire import changes, jsonrpc, modern
 from longshore.shared import ids
 from longshore.shared.errors import LongshoreError, UpstreamDown
 
@@ -21,7 +19,6 @@ _LISTEN = "subscriptions/listen"
 _LISTS = frozenset({changes.TOOLS, changes.PROMPTS, changes.RESOURCES})
 _LOOK_AGAIN_S = 3_600.0       # whether a server that has no such method has it by now
 _ANSWERS = frozenset({200, 400, 404, 405})
-_encode = msgspec.json.Encoder().encode
 
 
 def opener(way: UpstreamContext) -> Opener:
@@ -81,7 +78,7 @@ class ModernSource:
         headers |= modern.request_headers(_LISTEN)
         listen_id = f"longshore-{ids.new_id()}"
         params = {"_meta": modern.OWN_META, "notifications": changes.encode_filter(changes.ChangeFilter(_LISTS, uris))}
-        body = _encode({"jsonrpc": "2.0", "id": listen_id, "method": _LISTEN, "params": params})
+        body = jsonrpc.request(listen_id, _LISTEN, params)
         with suppress(LongshoreError):       # it is over then, which its owner sees
             async with self._way.mount.client.exchange("POST", headers, body, is_long_lived=True) as answer:
                 if answer.content_type == "application/json" and answer.status in _ANSWERS:
@@ -89,10 +86,8 @@ class ModernSource:
                     await asyncio.sleep(_LOOK_AGAIN_S)
                 if answer.status != 200 or not answer.is_stream:
                     return
-                parser = sse.Parser(MAX_EVENT_BYTES)
-                async for chunk in answer.chunks():
-                    for event in parser.feed(chunk):
-                        if jsonrpc.is_response_to(event.data, listen_id):
-                            return
-                        if event.data and not await publish(self._way, event.data):
-                            reading.begun.set()      # the acknowledgement comes first
+                async for event in answer.events(MAX_EVENT_BYTES):
+                    if jsonrpc.is_response_to(event.data, listen_id):
+                        return
+                    if event.data and not await publish(self._way, event.data):
+                        reading.begun.set()      # the acknowledgement comes first
