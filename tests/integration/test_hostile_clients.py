@@ -149,7 +149,7 @@ async def test_a_client_that_takes_nothing_is_let_go(fresh_backing: Backing, ups
         runner, port = made
         call = _request(opened.session_id, {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "e"}})
         before = holdings(runner.app, fresh_backing.redis_url)
-        watching.spawn(reset_stalled_connections(runner, patience_s=0.6), name="let_go")
+        watching.spawn(reset_stalled_connections(runner, timeout_s=0.6), name="let_go")
         stuck, slow = (_small_socket(port) for _ in range(2))
         for sock in (stuck, slow):
             sock.sendall(call)

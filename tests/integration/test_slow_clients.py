@@ -20,7 +20,7 @@ async def test_a_connection_without_a_request_is_dropped_and_others_are_not(
     watching = Tasks()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        watching.spawn(close_silent_connections(runner, after_s=0.3, look_every_s=0.05), name="drop_silent")
+        watching.spawn(close_silent_connections(runner, timeout_s=0.3, check_every_s=0.05), name="drop_silent")
         host, port = runner.addresses[0][:2]
         silent, silent_out = await asyncio.open_connection(host, port)
         dripping, drip = await asyncio.open_connection(host, port)

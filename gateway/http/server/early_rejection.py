@@ -1,9 +1,9 @@
-"""Whoever sent too many wrong credentials is turned away before anything is made of the request.
+"""Early rejection of requests from blocked addresses, which have sent too many wrong credentials.
 
-Most of what an answer costs is a request object, a task, a route, a response and a line in the log. A flood of wrong
-tokens must not cost that, nor fill a disk: what is certain to be refused is answered from its head alone, counted like
-any other, and logged with others of its kind once a second. All else goes the ordinary way, on which the same check
-stands (`gateway/http/auth.py`).
+The main costs of an answer are a request object, a task, the routing, a response and a log line. A flood of wrong
+tokens must not cause them, nor fill a disk: a request that is certain to be rejected is answered from its head alone,
+counted like any other, and logged together with others of its kind once a second. All other requests pass on to the
+handlers, which repeat the same check (`gateway/http/auth.py`).
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _LOG_EVERY_S = 1.0
 
 
 class EarlyRejection:
-    """Looks at requests to the mounts of one application, which has started."""
+    """Rejects requests to the mounts of one application, which has to be started."""
 
     def __init__(self, app: web.Application) -> None:
         core = app[CONFIG].core
@@ -43,15 +43,16 @@ class EarlyRejection:
         self._servers = {
             path: server.id for server in app[CONFIG].servers for path in (server.mount_path, server.mount_path + "/")
         }
-        self._rejected: Counter[tuple[str, str]] = Counter()     # by server and method, since the log was told
+        self._rejected: Counter[tuple[str, str]] = Counter()     # by server and method, since the last log line
         self._cached_response, self._cached_for = b"", (0, 0)    # by second and wait
 
     def rejection(self, message: RawRequestMessage, peer: str) -> bytes | None:
-        """The whole answer to a request of an address that has to wait, which is counted with this; else None.
+        """Return and count the whole answer to a request from a blocked address; None for any other request.
 
-        None is also for what is odd in any way: pages of browsers, queries, two credentials, a last request.
+        None also for every unusual request: from pages of browsers, with a query, with two credentials, with
+        `Connection: close`.
         """
-        begun_s, headers = monotonic_s(), message.headers
+        started_s, headers = monotonic_s(), message.headers
         server = self._servers.get(message.path)
         if server is None or message.method not in _METHODS or message.should_close or message.upgrade:
             return None
@@ -59,18 +60,18 @@ class EarlyRejection:
             return None
         try:
             self._origins.check(headers)
-            offered = find_credential(headers, self._own_header)
-            if offered is not None and not self._authenticator.recently_valid(offered):
+            credential = find_credential(headers, self._own_header)
+            if credential is not None and not self._authenticator.recently_valid(credential):
                 self._failed_attempts.check(client_address(peer, headers, self._proxies))
         except RateLimited as err:
-            self._count(message.method, server, err, monotonic_s() - begun_s)
+            self._count(message.method, server, err, monotonic_s() - started_s)
             return self._response_to(err)
         except (Forbidden, Unauthorized):
             return None
         return None
 
     async def log_rejections(self) -> None:
-        """Log what was refused, until cancelled."""
+        """Log the rejected requests once a second, until cancelled."""
         try:
             while True:
                 await asyncio.sleep(_LOG_EVERY_S)

@@ -1,6 +1,6 @@
-"""What came and is not HTTP as it is read here: answered with an error of the family, and nothing of it is logged.
+"""Answers to malformed HTTP: an error of the family, and a log line without any received data.
 
-aiohttp's own answer shows a part of what came, and its log shows it with a traceback.
+aiohttp's own answer repeats a part of the received data, and its log shows it with a traceback.
 """
 
 import structlog
@@ -26,7 +26,7 @@ class Connection(RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """The answer, after which the connection is closed."""
+        """Make the answer to an error, after which the connection is closed."""
         if not isinstance(exc, HttpProcessingError) or request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
         err = BadRequest("this is not HTTP/1.1 as it is read here")
