@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from longshore.shared.version import OWN_INFO
 from tests.fixtures.changing import WITHIN_S, without_sessions
 from tests.fixtures.gateway import Backing, Client, connected, entry, gateway
 from tests.fixtures.modern import Modern
@@ -37,6 +38,18 @@ async def test_a_gateway_uses_the_era_that_another_gateway_probed(
         await Modern(Client(client.http, third, client.mount)).result("tools/list")
 
     assert (asked, len(upstream.calls("server/discover"))) == (1, 1)
+
+
+async def test_an_upstream_learns_the_name_and_version_of_longshore(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    config = shared_backing.config(entry(upstream.url), state_persistence=shared_backing.own_keys("eras-info"))
+    async with connected(config, initialize=False) as client:
+        await Modern(client).result("tools/list")
+
+    probe, discovery = upstream.calls("initialize")[0], upstream.calls("server/discover")[0]
+    assert probe.params["clientInfo"] == OWN_INFO
+    assert discovery.params["_meta"]["io.modelcontextprotocol/clientInfo"] == OWN_INFO
 
 
 @pytest.mark.parametrize("status", [503, 401])
