@@ -15,7 +15,8 @@ from longshore.gateway.http.auth import authenticate
 from longshore.gateway.http.origins import Origins
 from longshore.gateway.http.rate_limits import rate_limited
 from longshore.gateway.http.spans import request_span
-from longshore.gateway.http.uploads import page, tus_headers
+from longshore.gateway.http.uploads import tus_headers
+from longshore.gateway.http.uploads.page import UPLOAD_PAGES, accepts_html
 from longshore.gateway.mcp.replies.errors import error_message, error_status
 from longshore.gateway.metrics import METRICS
 from longshore.gateway.request_context import CONTEXT, GROUPS, MCP_GROUP, RequestContext, ResponseCutOff
@@ -108,9 +109,8 @@ def _error_response(request: web.Request, context: RequestContext, err: Longshor
     context.reason = err.reason
     if context.head_sent:
         return _reset_connection(request)
-    if context.route_group == "upload" and page.accepts_html(request.headers):
-        text = page.error_page(str(err))
-        return web.Response(text=text, status=err.status, content_type="text/html", headers=page.HEADERS)
+    if context.route_group == "upload" and accepts_html(request.headers):
+        return request.app[UPLOAD_PAGES].error(str(err), err.status)
     answer = answer_error(context, err)
     if challenge := request.app[AUTHENTICATOR].challenge(err, context.server):
         answer.headers["WWW-Authenticate"] = challenge

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from longshore.gateway.files.fetching import FetchPolicy
 from longshore.gateway.startup.authentication import authentication, rate_limits
 from longshore.gateway.startup.calls import suspended_calls
-from longshore.gateway.startup.files import storage, url_fetching
+from longshore.gateway.startup.files import storage, upload_pages, url_fetching
 from longshore.gateway.startup.messaging import messaging
 from longshore.gateway.startup.redis import job_queue, redis_link, redis_stores
 from longshore.gateway.startup.telemetry import background_tasks, telemetry
@@ -24,5 +24,5 @@ def resources(config: Config, registry: CollectorRegistry, fetch_policy: FetchPo
     fetching = [partial(url_fetching, policy=fetch_policy)] if config.files.openai_file_params else []
     return [
         partial(telemetry, registry=registry), background_tasks, *fetching, authentication, redis_link, rate_limits,
-        redis_stores, job_queue, messaging, storage, upstreams, suspended_calls,
+        redis_stores, job_queue, messaging, storage, upload_pages, upstreams, suspended_calls,
     ]

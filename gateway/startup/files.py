@@ -1,4 +1,4 @@
-"""Start-up of the storage volume, and of the client that fetches files by URL."""
+"""Start-up of the storage volume, the upload pages, and the client that fetches files by URL."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,6 +7,7 @@ from aiohttp import web
 
 from longshore.gateway.appkeys import BLOBS, CONFIG
 from longshore.gateway.files.fetching import FETCHER, Fetcher, FetchPolicy
+from longshore.gateway.http.uploads.page import UPLOAD_PAGES, load_pages
 from longshore.shared.storage.blobs import Blobs
 
 
@@ -17,6 +18,12 @@ async def storage(app: web.Application) -> AsyncIterator[None]:
     await blobs.prepare()
     yield
     blobs.close()
+
+
+async def upload_pages(app: web.Application) -> AsyncIterator[None]:
+    """HTML pages for upload links."""
+    app[UPLOAD_PAGES] = await load_pages()
+    yield
 
 
 async def url_fetching(app: web.Application, *, policy: FetchPolicy) -> AsyncIterator[None]:

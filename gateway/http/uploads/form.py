@@ -10,10 +10,11 @@ from longshore.gateway.auth.rate_limiter import RequestSlot
 from longshore.gateway.files.finalise import finalise_upload
 from longshore.gateway.files.uploaded import describe_uploads
 from longshore.gateway.http.rate_limits import rate_limited
-from longshore.gateway.http.uploads import page, resumable
+from longshore.gateway.http.uploads import resumable
 from longshore.gateway.http.uploads.authorization import LinkUse, UploadGrant, authorize, claimed_link, count_failures
 from longshore.gateway.http.uploads.incoming import ReceivedFile, check_encoding
 from longshore.gateway.http.uploads.multipart import MAX_FILES, MAX_FORM_BYTES, receive_form
+from longshore.gateway.http.uploads.page import UPLOAD_PAGES, accepts_html
 from longshore.gateway.http.uploads.raw_body import check_raw_body, receive_raw_body
 from longshore.gateway.http.uploads.reservations import declared_bytes, reserved
 from longshore.gateway.http.uploads.tus_headers import VERSION_HEADER
@@ -49,14 +50,13 @@ async def post(request: web.Request) -> web.StreamResponse:
 
 async def get(request: web.Request) -> web.StreamResponse:
     """GET: show the upload page of a signed link in a browser. Raises NotAcceptable, BadRequest, Forbidden."""
-    if not page.accepts_html(request.headers):
+    if not accepts_html(request.headers):
         raise NotAcceptable("open this link in a browser, or send files by POST or PUT")
     with count_failures(request) as server:
         if "sig" not in request.query:
             raise BadRequest("open the whole link that you were given")
         _ = request.app[SIGNER].verify(request.query, purpose="upload", server=server, target="", now_s=now_s())
-        text = page.upload_page(request.app[CONFIG], server)
-        return web.Response(text=text, content_type="text/html", headers=page.HEADERS)
+        return request.app[UPLOAD_PAGES].form(request.app[CONFIG], server)
 
 
 async def put(request: web.Request) -> web.StreamResponse:
@@ -96,8 +96,8 @@ async def receive_and_answer(
         use.file_ids += [record.id for record in records]
     request.app[METRICS].uploaded(server=server, files=len(records), size_bytes=sum(r.size_bytes for r in records))
     answer = describe_uploads(request.app[CONFIG].uploads.uri_scheme, server, grant.scope, records)
-    if page.accepts_html(request.headers):
-        return web.Response(text=page.sent_page(answer), content_type="text/html", headers=page.HEADERS)
+    if accepts_html(request.headers):
+        return request.app[UPLOAD_PAGES].sent(answer)
     return web.Response(body=_encode(answer), content_type="application/json")
 
 
