@@ -67,9 +67,11 @@ async def test_another_gateway_goes_on_with_an_upload(shared_backing: Backing, u
         created, url = await _create(client, await client.upload_url(), filename="größe.bin", filetype="text/plain")
         assert (created.status, created.headers["Upload-Offset"]) == (201, "0")
         assert "Upload-Expires" in created.headers
+        assert created.headers["Location"]
 
         first = await _patch(client, url, 0, _CONTENT[:1_000_001])
         assert (first.status, first.headers["Upload-Offset"]) == (204, "1000001")
+        assert "Upload-Expires" in first.headers
         elsewhere = url.replace(client.base, other)
         shown = await _ask(client, "HEAD", elsewhere)
         assert (shown.headers["Upload-Offset"], shown.headers["Upload-Length"]) == ("1000001", str(_SIZE))
@@ -167,7 +169,9 @@ async def test_an_upload_that_is_ended_leaves_nothing_and_its_link_good(
         assert len(fresh_backing.stored()) == 1
 
         assert (await _ask(client, "DELETE", url)).status == 204
-        assert (await _ask(client, "HEAD", url)).status == 404
+        missing = await _ask(client, "HEAD", url)
+        assert missing.status == 404
+        assert "Upload-Offset" not in missing.headers
         assert (await _patch(client, url, 3, b"def")).status == 404
         assert fresh_backing.stored() == []
         assert (await client.upload(link, ("a", b"abc"))).status == 200
@@ -233,6 +237,7 @@ async def test_bad_requests_are_refused_and_change_nothing(fresh_backing: Backin
             answer, _ = await _create(client, link, 3, headers)
             assert answer.status == status, (headers, answer)
             assert answer.headers["Tus-Resumable"] == "1.0.0", headers
+            assert answer.headers["Tus-Version"] == "1.0.0", headers
             assert fresh_backing.stored() == [], headers
         _, url = await _create(client, link, 3)
         for headers, status in _BAD_PATCHES:

@@ -1,5 +1,6 @@
 """Streams of session-era servers that end before their response, in front of clients that do not resume them."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ class _Polled:
         self.polls = polls
         self.asked_again: list[str] = []
         self.refusals: list[int] = []
+        self.let_go_s = self.asked_s = 0.0
         self.answers: list[Any] = []
         self._upstream = upstream
         self._question = ""
@@ -32,12 +34,15 @@ class _Polled:
 
     async def called(self, seen: Seen) -> aiohttp.web.StreamResponse:
         self._question = f"{seen.message['id']}-asked"
-        return await self._part(seen.request, b"id: e0\nretry: 100\ndata: \n\n", _event("e1", _PROGRESS))
+        part = await self._part(seen.request, b"id: e0\nretry: 300\ndata: \n\n", _event("e1", _PROGRESS))
+        self.let_go_s = asyncio.get_running_loop().time()
+        return part
 
     async def polled(self, request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
         """The events after the one named: a question in the middle, the response at the end."""
         if (last := request.headers.get("Last-Event-ID")) is None:
             return aiohttp.web.Response(status=405)
+        self.asked_s = self.asked_s or asyncio.get_running_loop().time()
         if self.refusals:
             return aiohttp.web.Response(status=self.refusals.pop(0))
         self.asked_again.append(last)
@@ -147,6 +152,16 @@ async def test_asking_again_ends_with_the_time_of_the_call(
         await upstream.until("notifications/cancelled")
 
     assert answer.reason == "upstream_timeout"
+
+
+async def test_a_stream_is_asked_for_no_sooner_than_its_server_says(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    polled = _Polled(upstream, breaks=False)
+    async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
+        await call(Modern(client), workspace=new_id(), meta={CAPABILITIES: {}, "progressToken": 1})
+
+    assert polled.asked_s - polled.let_go_s > 0.25
 
 
 async def test_a_session_resumes_its_streams_itself(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
