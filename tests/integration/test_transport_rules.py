@@ -9,7 +9,6 @@ from aiohttp import web
 
 from tests.fixtures.changing import Stream
 from tests.fixtures.gateway import ACCEPT, Answer, Backing, Client, connected, consumer, entry, producer
-from tests.fixtures.modern import Modern
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, writes
 
 _MODERN = {
@@ -92,25 +91,3 @@ async def test_requests_to_a_legacy_server_say_what_they_take_and_of_which_sessi
         assert {"application/json", "text/event-stream"} <= set(seen.request.headers["Accept"].split(", "))
     assert {seen.request.headers["MCP-Protocol-Version"] for seen in later} == {"2025-11-25"}
     assert {seen.request.headers["Mcp-Session-Id"] for seen in later} == {f"upstream-{upstream.opened}"}
-
-
-async def test_a_header_of_a_parameter_that_nobody_here_knows_travels_on(
-    shared_backing: Backing, upstream: ScriptedUpstream
-) -> None:
-    upstream.behaviours |= {"server/discover": _discovers, "tools/call": _completes}
-    async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
-        call = {"name": "echo", "arguments": {}}
-        await Modern(client).result("tools/call", call, headers={"Mcp-Param-Region": "eu"})
-
-    assert upstream.last("tools/call").request.headers["Mcp-Param-Region"] == "eu"
-
-
-async def _discovers(seen: Seen) -> dict[str, Any]:
-    return result(seen, {
-        "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "ttlMs": 0,
-        "cacheScope": "private",
-    })
-
-
-async def _completes(seen: Seen) -> dict[str, Any]:
-    return result(seen, {"resultType": "complete", "content": []})
