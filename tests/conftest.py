@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fixtures.gateway import Backing, backing
+from tests.fixtures.requirements import requirements
 from tests.fixtures.secrecy import WATCH, see_events, watching_requests
 from tests.fixtures.upstreams import ScriptedUpstream, scripted
 from tests.fixtures.workers import Worker, Workers, is_worker
@@ -34,6 +35,14 @@ def _no_secret_came_out() -> Iterator[None]:
 def pytest_configure(config: pytest.Config) -> None:
     """Tests that processes share are shared by tests/fixtures/workers.py."""
     config.pluginmanager.register(Worker(config) if is_worker(config) else Workers(), "workers")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks with requirements that tests/requirements.toml does not know are mistakes."""
+    for item in items:
+        for mark in item.iter_markers("requirement"):
+            if unknown := set(mark.args) - requirements().keys():
+                raise pytest.UsageError(f"{item.nodeid}: no such requirement: {', '.join(sorted(unknown))}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -33,6 +33,7 @@ def _then(prepare: Callable[[], object], behave: Behaviour) -> Behaviour:
     return both
 
 
+@pytest.mark.requirement("resources.binary")
 async def test_an_injected_path_becomes_an_artifact(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     upstream.behaviours["tools/call"] = writes(_PNG)
     config = shared_backing.config(entry(upstream.url, producer("write")), core=_DOWNLOADS)
@@ -422,6 +423,7 @@ async def test_downloads_of_others_are_refused(shared_backing: Backing, upstream
         assert (await _get(client, url, {}))[0] == 404
 
 
+@pytest.mark.requirement("tools.access")
 async def test_artifacts_of_another_session_cannot_be_read(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
@@ -437,6 +439,7 @@ async def test_artifacts_of_another_session_cannot_be_read(
         assert (await client.result("resources/list"))["resources"] == []
 
 
+@pytest.mark.requirement("tools.capability", "resources.capability")
 async def test_our_resources_follow_the_upstreams_on_its_last_page(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:

@@ -91,6 +91,7 @@ async def test_a_server_learns_what_its_client_takes_and_no_more(
     assert len({used[0], used[2], used[4]}) == 3
 
 
+@pytest.mark.requirement("modern.no-requests", "mrtr.keys")
 async def test_several_questions_at_once_and_several_rounds(
     pair: tuple[Modern, Modern], upstream: ScriptedUpstream
 ) -> None:
@@ -164,6 +165,7 @@ async def test_a_large_result_comes_whole(pair: tuple[Modern, Modern], upstream:
     assert ended.message["result"]["content"][1]["text"] == large
 
 
+@pytest.mark.requirement("mrtr.declared")
 async def test_a_client_that_lacks_the_capability_is_not_asked_and_its_call_goes_on(
     pair: tuple[Modern, Modern], upstream: ScriptedUpstream
 ) -> None:
@@ -213,6 +215,7 @@ async def test_a_malformed_round_is_refused(
     assert upstream.calls("tools/call") == []
 
 
+@pytest.mark.requirement("mrtr.state", "mrtr.once")
 async def test_a_state_is_good_for_its_caller_its_request_its_time_and_once(
     pair: tuple[Modern, Modern], upstream: ScriptedUpstream
 ) -> None:
@@ -240,6 +243,7 @@ async def test_a_state_is_good_for_its_caller_its_request_its_time_and_once(
     assert not any(asked.state.encode() in answer.body for answer in refused.values())
 
 
+@pytest.mark.requirement("mrtr.once")
 async def test_one_of_two_answers_at_once_counts(pair: tuple[Modern, Modern], upstream: ScriptedUpstream) -> None:
     Tool(upstream, [[FORM]])
     workspace = new_id()
@@ -250,6 +254,7 @@ async def test_one_of_two_answers_at_once_counts(pair: tuple[Modern, Modern], up
     assert sorted(answer.status for answer in both) == [200, 400, 400, 400, 400, 400]
 
 
+@pytest.mark.requirement("mrtr.state")
 async def test_a_principal_goes_on_with_no_call_of_another(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:

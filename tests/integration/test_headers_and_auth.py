@@ -54,6 +54,7 @@ async def test_only_named_headers_travel_upstream(shared_backing: Backing, upstr
         assert name not in got
 
 
+@pytest.mark.requirement("authorization.passthrough")
 async def test_our_own_token_never_travels_even_where_its_header_is_named(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
@@ -68,6 +69,7 @@ async def test_our_own_token_never_travels_even_where_its_header_is_named(
     assert all(_TOKEN not in value for value in got.values())
 
 
+@pytest.mark.requirement("authorization.status")
 async def test_a_missing_or_wrong_token_is_401(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     config = shared_backing.config(entry(upstream.url), core=_AUTH)
     async with connected(config, initialize=False) as client:

@@ -119,6 +119,7 @@ def _meta(seen: Seen, key: str) -> Any:
     return seen.params["_meta"][PREFIX + key]
 
 
+@pytest.mark.requirement("mrtr.client-state", "mrtr.client-id")
 @pytest.mark.parametrize(("method", "params", "then"), [
     ("tools/call", _CALL, DONE),
     ("prompts/get", {"name": "ask"}, {"resultType": "complete", "messages": []}),
@@ -387,6 +388,7 @@ async def test_there_is_an_end_to_rounds(shared_backing: Backing, upstream: Scri
     assert len(upstream.calls("tools/call")) == 11
 
 
+@pytest.mark.requirement("mrtr.client-state")
 async def test_a_result_without_input_requests_is_retried(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:

@@ -19,6 +19,7 @@ def _as(name: str, address: str = "192.0.2.1") -> dict[str, str]:
     return {"Authorization": f"Bearer token-of-{name}", "X-Forwarded-For": address}
 
 
+@pytest.mark.requirement("tools.rate")
 async def test_requests_beyond_the_rate_are_429_and_others_go_on(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from aiohttp import web
 
 from tests.fixtures.gateway import Backing, Client, connected, entry, gateway
@@ -79,6 +80,7 @@ async def test_a_notification_makes_the_list_stale(shared_backing: Backing, upst
         assert await _asked(client) == 2
 
 
+@pytest.mark.requirement("tools.list")
 async def test_sessions_do_not_share_what_they_list(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(shared_backing.config(entry(upstream.url))) as client:
         _counted(upstream)

@@ -35,6 +35,7 @@ def _key_base(backing: Backing, name: str) -> dict[str, object]:
     return {"type": "redis", "redis": {"url": backing.redis_url, "key_base": name}}
 
 
+@pytest.mark.requirement("subscriptions.acknowledged", "subscriptions.id")
 async def test_a_listener_is_told_what_it_asked_for(shared_backing: Backing, changing: Changing) -> None:
     """Acknowledgement first, everything under its id, nothing that it did not ask for."""
     config = shared_backing.config(

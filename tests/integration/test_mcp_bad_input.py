@@ -114,6 +114,7 @@ async def test_unknown_paths_and_methods(shared_backing: Backing, upstream: Scri
             assert answer.status == 406
 
 
+@pytest.mark.requirement("tools.inputs")
 async def test_tool_arguments_that_are_no_object_are_refused_where_files_are_looked_for(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:

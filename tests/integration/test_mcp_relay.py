@@ -13,6 +13,7 @@ from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, stre
 _ODD = b'{ "jsonrpc":"2.0",\t"id":%d, "result":{"z":1,"a":[1e5,-0.0,"\\u00fc"],"_meta":{"x/y":null},"unknown":{}}}'
 
 
+@pytest.mark.requirement("legacy.json-or-sse")
 async def test_a_json_answer_keeps_every_byte(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async def odd(seen: Seen) -> Reply:
         return web.Response(body=_ODD % seen.message["id"], content_type="application/json")
@@ -34,6 +35,7 @@ async def test_a_large_answer_passes_whole(shared_backing: Backing, upstream: Sc
         assert len((await client.call("echo"))["content"][0]["text"]) == 3_000_000
 
 
+@pytest.mark.requirement("legacy.json-or-sse")
 async def test_an_event_stream_keeps_ids_comments_and_order(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
@@ -80,6 +82,7 @@ async def test_progress_arrives_before_the_result(shared_backing: Backing, upstr
     assert b"files_get_upload_url" in second
 
 
+@pytest.mark.requirement("legacy.get")
 async def test_the_get_stream_carries_what_the_upstream_sends(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
@@ -97,6 +100,7 @@ async def test_the_get_stream_carries_what_the_upstream_sends(
             assert await answer.read() == b"id: 41\ndata: {}\n\n"
 
 
+@pytest.mark.requirement("legacy.get")
 async def test_a_server_without_get_stream_says_so_itself(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(shared_backing.config(entry(upstream.url))) as client:
         headers = client.headers({"Accept": "text/event-stream"})
@@ -104,6 +108,7 @@ async def test_a_server_without_get_stream_says_so_itself(shared_backing: Backin
             assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
 
+@pytest.mark.requirement("legacy.accepted")
 async def test_notifications_and_answers_reach_the_upstream(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 
 import aiohttp
+import pytest
 
 from tests.fixtures.gateway import INIT, Backing, Client, connected, consumer, entry, gateway
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result
@@ -40,6 +41,7 @@ async def test_a_second_gateway_continues_the_session(shared_backing: Backing, u
         assert len(ids) == 1
 
 
+@pytest.mark.requirement("legacy.session-ended")
 async def test_an_unknown_session_is_404_with_a_reason(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
         for session_id in ("A" * 32, "short", "with space", "x" * 5000):
@@ -75,6 +77,7 @@ async def test_a_refused_initialize_opens_no_session(shared_backing: Backing, up
         assert "Mcp-Session-Id" not in answer.headers
 
 
+@pytest.mark.requirement("legacy.session-ended")
 async def test_delete_ends_the_session_its_files_and_the_upstreams_session(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:

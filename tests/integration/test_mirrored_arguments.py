@@ -63,6 +63,7 @@ def annotated(upstream: ScriptedUpstream, request: pytest.FixtureRequest) -> Scr
     return upstream
 
 
+@pytest.mark.requirement("modern.param-match")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -120,6 +121,7 @@ async def test_a_call_that_waits_goes_on_under_headers_that_agree_and_no_others(
     assert done["content"] == []
 
 
+@pytest.mark.requirement("modern.param-null")
 async def test_a_call_whose_headers_agree_passes(shared_backing: Backing, annotated: ScriptedUpstream) -> None:
     async with connected(shared_backing.config(entry(annotated.url)), initialize=False) as client:
         modern = Modern(client)
@@ -131,6 +133,7 @@ async def test_a_call_whose_headers_agree_passes(shared_backing: Backing, annota
     assert len(annotated.calls("tools/call")) == 4
 
 
+@pytest.mark.requirement("modern.client-headers")
 async def test_what_longshore_changes_in_the_arguments_is_in_the_headers(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
@@ -230,6 +233,7 @@ async def test_a_header_beyond_what_is_read_of_any_is_refused_and_shown_nowhere(
     assert "xxxx" not in shown
 
 
+@pytest.mark.requirement("modern.client-rejects")
 async def test_a_tool_that_breaks_a_rule_of_headers_is_no_tool_for_clients_with_a_session(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:

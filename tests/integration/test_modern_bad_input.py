@@ -105,6 +105,10 @@ _OF: dict[str, tuple[dict[str, Any], _Changes, int]] = {
 }
 
 
+@pytest.mark.requirement(
+    "modern.version-matches", "modern.version-unsupported", "modern.headers-present", "modern.headers-match",
+    "modern.meta", "modern.header-case",
+)
 @pytest.mark.parametrize("wrong", _OF)
 async def test_what_is_wrong_is_refused_as_the_revision_says(
     shared_backing: Backing, served: ScriptedUpstream, wrong: str
@@ -122,6 +126,7 @@ async def test_what_is_wrong_is_refused_as_the_revision_says(
     assert "Mcp-Session-Id" not in refused.headers
 
 
+@pytest.mark.requirement("modern.header-case", "modern.headers-decoded")
 async def test_what_is_right_in_another_way_is_taken(shared_backing: Backing, served: ScriptedUpstream) -> None:
     """Names of headers in any case, white space around a value, a value in base64 that needs none."""
     ways: list[_Changes] = [
@@ -142,6 +147,7 @@ async def test_there_is_nothing_but_post(shared_backing: Backing, served: Script
             assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
 
+@pytest.mark.requirement("modern.missing-capability")
 async def test_a_capability_that_a_server_misses_is_told_with_its_data(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:

@@ -124,6 +124,7 @@ def _hostile(server: Issuer) -> dict[str, str]:
     }
 
 
+@pytest.mark.requirement("authorization.audience", "authorization.invalid", "authorization.storage")
 async def test_hostile_tokens_are_refused_and_nothing_of_them_is_logged(
     shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:
@@ -181,6 +182,7 @@ async def test_another_algorithm_of_another_key_holds_as_configured(
         assert (await _begin(client, token)).status == 401
 
 
+@pytest.mark.requirement("authorization.status")
 async def test_a_missing_scope_is_403_and_says_which_are_needed(
     shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:
@@ -208,6 +210,7 @@ async def test_without_a_token_the_challenge_holds_no_error(
     assert "error=" not in answer.headers["WWW-Authenticate"]
 
 
+@pytest.mark.requirement("authorization.metadata")
 @pytest.mark.parametrize(
     "path, resource, scopes",
     [
@@ -283,6 +286,7 @@ async def test_an_issuer_that_calls_itself_otherwise_is_not_believed(
         assert (await _begin(client, server.token(_MOUNT))).status == 503
 
 
+@pytest.mark.requirement("authorization.passthrough")
 async def test_the_token_goes_upstream_only_where_the_server_says_so(
     shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:

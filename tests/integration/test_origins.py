@@ -3,11 +3,13 @@
 import pytest
 
 from tests.fixtures.gateway import INIT, Backing, connected, entry
+from tests.fixtures.modern import Modern
 from tests.fixtures.upstreams import ScriptedUpstream
 
 _PAGE = "https://app.example"
 
 
+@pytest.mark.requirement("legacy.origin", "modern.origin")
 @pytest.mark.parametrize(
     "origin, allowed",
     [
@@ -25,8 +27,10 @@ async def test_pages_of_other_origins_are_refused(
     async with connected(config, initialize=False) as client:
         seen = len(upstream.seen)
         answer = await client.request("initialize", INIT, {"Origin": origin})
+        modern = await Modern(client).request("tools/list", headers={"Origin": origin})
 
         assert (answer.status == 200) is allowed, answer
+        assert modern.status == answer.status
         if not allowed:
             assert (answer.status, answer.reason) == (403, "forbidden")
             assert len(upstream.seen) == seen

@@ -21,6 +21,7 @@ async def modern_only() -> AsyncIterator[ScriptedUpstream]:
         yield upstream
 
 
+@pytest.mark.requirement("tools.capability")
 async def test_a_session_starts_with_the_discovered_capabilities(
     shared_backing: Backing, modern_only: ScriptedUpstream
 ) -> None:
@@ -39,6 +40,7 @@ async def test_a_session_starts_with_the_discovered_capabilities(
     assert modern_only.calls("ping") == []
 
 
+@pytest.mark.requirement("modern.client-headers", "modern.client-encodes", "modern.client-meta")
 async def test_each_request_carries_the_modern_meta_and_headers(
     shared_backing: Backing, modern_only: ScriptedUpstream
 ) -> None:

@@ -51,6 +51,7 @@ async def _offset(client: Client, url: str) -> int:
     return int(answer.headers["Upload-Offset"])
 
 
+@pytest.mark.requirement("tus.options")
 async def test_it_says_what_it_speaks(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
         answer = await _ask(client, "OPTIONS", f"{client.base}/upload/files", NONE)
@@ -61,6 +62,7 @@ async def test_it_says_what_it_speaks(shared_backing: Backing, upstream: Scripte
     assert "sha1" in answer.headers["Tus-Checksum-Algorithm"]
 
 
+@pytest.mark.requirement("tus.head", "tus.patch", "tus.creation", "tus.creation-metadata", "tus.expiration")
 async def test_another_gateway_goes_on_with_an_upload(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     config = shared_backing.config(entry(upstream.url, consumer("read")))
     async with connected(config) as client, gateway(config) as other:
@@ -90,6 +92,7 @@ async def test_another_gateway_goes_on_with_an_upload(shared_backing: Backing, u
     assert (shared_backing.root / place).read_bytes() == _CONTENT
 
 
+@pytest.mark.requirement("tus.creation-with-upload")
 @pytest.mark.parametrize("size", [0, _SIZE])
 async def test_a_file_may_come_with_its_creation(
     shared_backing: Backing, upstream: ScriptedUpstream, size: int
@@ -104,6 +107,7 @@ async def test_a_file_may_come_with_its_creation(
     assert (found["status"], found["upload"]["size_bytes"]) == ("complete", size)
 
 
+@pytest.mark.requirement("tus.checksum")
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
 async def test_bytes_that_lack_their_checksum_are_not_kept(
     shared_backing: Backing, upstream: ScriptedUpstream, algorithm: str
@@ -159,6 +163,7 @@ async def test_what_came_before_a_connection_broke_is_kept(
     assert found["upload"]["sha256"] == hashlib.sha256(_CONTENT).hexdigest()
 
 
+@pytest.mark.requirement("tus.head-missing", "tus.termination")
 async def test_an_upload_that_is_ended_leaves_nothing_and_its_link_good(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
@@ -230,6 +235,10 @@ _BAD_PATCHES: list[tuple[dict[str, str], int]] = [
 ]
 
 
+@pytest.mark.requirement(
+    "tus.version", "tus.patch-offset", "tus.patch-type", "tus.patch-missing", "tus.creation-size",
+    "tus.checksum-algorithm",
+)
 async def test_bad_requests_are_refused_and_change_nothing(fresh_backing: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(fresh_backing.config(entry(upstream.url, consumer("read")))) as client:
         link = await client.upload_url()
@@ -263,6 +272,7 @@ async def test_a_chunked_body_that_is_too_long_is_refused(
         assert (await _patch(client, url, 0, b"abc")).status == 204
 
 
+@pytest.mark.requirement("tus.override")
 async def test_methods_that_a_client_cannot_send_travel_in_a_header(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:

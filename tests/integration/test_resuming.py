@@ -154,6 +154,7 @@ async def test_asking_again_ends_with_the_time_of_the_call(
     assert answer.reason == "upstream_timeout"
 
 
+@pytest.mark.requirement("legacy.retry")
 async def test_a_stream_is_asked_for_no_sooner_than_its_server_says(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:

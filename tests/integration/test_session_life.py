@@ -61,6 +61,7 @@ async def test_without_revival_an_idle_session_is_gone_with_its_files(
     assert "idle" in answer.message["error"]["message"]
 
 
+@pytest.mark.requirement("legacy.session-ended")
 async def test_a_tombstone_ends(tmp_path: Any, upstream: ScriptedUpstream) -> None:
     async with _client(tmp_path, upstream, idle_ttl_seconds=1, tombstone_ttl_seconds=1) as (client, made):
         await client.upload_one("a.txt", b"gone")

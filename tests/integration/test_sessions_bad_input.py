@@ -64,6 +64,7 @@ async def _upload(http: aiohttp.ClientSession, url: str, headers: dict[str, str]
         return response.status
 
 
+@pytest.mark.requirement("tools.inputs")
 async def test_handles_that_lead_nowhere_never_reach_the_tool(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
@@ -85,6 +86,7 @@ async def test_a_foreign_scheme_is_the_tool_s_own(shared_backing: Backing, upstr
             assert upstream.last("tools/call").params["arguments"]["path"] == said
 
 
+@pytest.mark.requirement("resources.uris")
 async def test_uris_that_name_no_artifact_are_refused(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     config = shared_backing.config(entry(upstream.url, producer("write", expose_as_resource=True)))
     async with connected(config) as client:

@@ -136,6 +136,7 @@ async def test_structured_content_without_schema_becomes_an_artifact(
     assert [block["type"] for block in said["content"]] == ["text", "resource_link"]
 
 
+@pytest.mark.requirement("tools.output-schema")
 async def test_long_texts_of_structured_content_give_way_and_the_schema_holds(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
@@ -154,6 +155,7 @@ async def test_long_texts_of_structured_content_give_way_and_the_schema_holds(
     jsonschema.validate(said["structuredContent"], _OPEN)
 
 
+@pytest.mark.requirement("tools.output-schema")
 @pytest.mark.parametrize(
     "schema",
     [{"type": "object", "properties": {"rows": {"type": "array"}}}, {"type": "object", "maxProperties": 3}],

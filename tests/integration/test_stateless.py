@@ -43,6 +43,7 @@ def modern_upstream(upstream: ScriptedUpstream) -> ScriptedUpstream:
     return upstream
 
 
+@pytest.mark.requirement("modern.json-or-sse", "modern.param-unknown")
 async def test_a_call_passes_to_a_server_of_the_same_revision_as_it_is(
     shared_backing: Backing, modern_upstream: ScriptedUpstream
 ) -> None:
@@ -182,6 +183,7 @@ async def test_many_first_calls_at_once_open_one_session(shared_backing: Backing
     assert len({seen.request.headers["Mcp-Session-Id"] for seen in upstream.calls("tools/call")}) == 1
 
 
+@pytest.mark.requirement("legacy.session-anew")
 async def test_a_lost_session_is_renewed(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     lost: list[str] = []
 
@@ -222,6 +224,7 @@ async def test_a_server_that_requires_sessions_refuses_modern_clients(
     assert (answer.status, answer.reason) == (400, "unsupported_revision")
 
 
+@pytest.mark.requirement("modern.discover")
 async def test_a_client_that_accepts_input_requests_needs_no_session(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
@@ -236,6 +239,7 @@ async def test_a_client_that_accepts_input_requests_needs_no_session(
     assert (malformed.status, malformed.reason) == (400, "invalid_params")
 
 
+@pytest.mark.requirement("modern.no-requests", "modern.result-type")
 async def test_a_server_request_during_a_call_is_refused_and_the_call_continues(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
@@ -273,6 +277,7 @@ async def test_a_server_request_during_a_call_is_refused_and_the_call_continues(
     assert b"elicitation" not in answer.body
 
 
+@pytest.mark.requirement("modern.disconnect")
 async def test_a_client_that_leaves_cancels_its_call(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async def works(seen: Seen) -> Any:
         await asyncio.Event().wait()
@@ -292,6 +297,7 @@ async def test_a_client_that_leaves_cancels_its_call(shared_backing: Backing, up
     assert cancelled.params["requestId"] == running.message["id"]
 
 
+@pytest.mark.requirement("modern.unknown-method", "resources.not-found")
 async def test_errors_of_a_legacy_server_are_converted(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
@@ -408,6 +414,7 @@ async def test_every_page_of_a_list_that_ends_with_ours_is_the_callers_own(
     assert (theirs["cacheScope"], theirs["ttlMs"]) == ("public", 60000)
 
 
+@pytest.mark.requirement("modern.json-or-sse")
 async def test_a_stream_of_changes_passes_as_it_comes(
     shared_backing: Backing, modern_upstream: ScriptedUpstream
 ) -> None:

@@ -60,6 +60,7 @@ async def test_a_token_opens_the_servers_it_names_and_no_other(
             assert answer.status == 404
 
 
+@pytest.mark.requirement("tools.access")
 async def test_files_are_their_principals(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     upstream.behaviours["tools/call"] = writes(b"made")
     config = shared_backing.config(
@@ -109,6 +110,7 @@ async def test_a_credential_stands_in_one_place(
         assert (answer.status, answer.reason) == (401, "unauthorized")
 
 
+@pytest.mark.requirement("authorization.status", "authorization.query")
 @pytest.mark.parametrize("name", ["access_token", "token", "Access_Token"])
 async def test_a_token_in_the_url_is_refused_even_beside_a_right_one(
     shared_backing: Backing, upstream: ScriptedUpstream, name: str, caplog: pytest.LogCaptureFixture

@@ -25,6 +25,7 @@ async def _send(client: Client, message: dict[str, Any], headers: dict[str, str]
         return Answer(response.status, dict(response.headers), await response.read())
 
 
+@pytest.mark.requirement("modern.accepted")
 async def test_a_modern_notification_is_accepted_without_a_body(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
@@ -34,6 +35,7 @@ async def test_a_modern_notification_is_accepted_without_a_body(
     assert (answer.status, answer.body) == (202, b"")
 
 
+@pytest.mark.requirement("legacy.not-accepted")
 async def test_a_notification_of_a_session_that_there_is_not_is_an_http_error(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
@@ -44,6 +46,7 @@ async def test_a_notification_of_a_session_that_there_is_not_is_an_http_error(
     assert answer.status == 404
 
 
+@pytest.mark.requirement("legacy.version-unsupported")
 async def test_a_version_that_the_server_refuses_is_refused(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
@@ -61,6 +64,7 @@ async def test_a_version_that_the_server_refuses_is_refused(
     assert (refused.status, served.status) == (400, 200)
 
 
+@pytest.mark.requirement("legacy.one-stream")
 @pytest.mark.xfail(reason="longshore says that a session's artifacts changed on each of its streams", strict=True)
 async def test_each_change_is_said_on_one_of_a_sessions_streams(
     shared_backing: Backing, upstream: ScriptedUpstream
@@ -77,6 +81,7 @@ async def test_each_change_is_said_on_one_of_a_sessions_streams(
     assert [type(each) for each in said].count(dict) == 1
 
 
+@pytest.mark.requirement("legacy.accept", "legacy.session-header", "legacy.version-header")
 async def test_requests_to_a_legacy_server_say_what_they_take_and_of_which_session_and_revision_they_are(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:

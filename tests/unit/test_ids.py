@@ -1,8 +1,11 @@
 """Ids are fit for URLs, file names, keys and command lines."""
 
+import pytest
+
 from longshore.shared.ids import is_id, new_id, new_session_id
 
 
+@pytest.mark.requirement("legacy.session-id-characters")
 def test_ids_have_their_shape_and_never_look_like_an_option() -> None:
     for _ in range(2000):
         file_id, session_id = new_id(), new_session_id()

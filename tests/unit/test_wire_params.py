@@ -14,6 +14,7 @@ from longshore.gateway.wire.protocol_errors import HeaderMismatch
 _REGION = {"type": "string", "x-mcp-header": "Region"}
 
 
+@pytest.mark.requirement("modern.client-encodes")
 def test_arguments_are_mirrored_as_the_schema_declares() -> None:
     schema = {"type": "object", "properties": {
         "region": _REGION,
@@ -29,6 +30,7 @@ def test_arguments_are_mirrored_as_the_schema_declares() -> None:
     assert headers == {"Mcp-Param-Region": "=?base64?IGV1?=", "Mcp-Param-Dry": "true", "Mcp-Param-Count": "7"}
 
 
+@pytest.mark.requirement("modern.client-rejects")
 @pytest.mark.parametrize(
     "schema",
     [
@@ -53,6 +55,7 @@ _WANTED = param_headers.mirrored_arguments({"type": "object", "properties": {
 }}) or []
 
 
+@pytest.mark.requirement("modern.param-null", "modern.param-unknown")
 @pytest.mark.parametrize(
     ("arguments", "headers"),
     [
@@ -77,6 +80,7 @@ def test_headers_that_say_what_the_arguments_do_are_taken(
     param_headers.check(_WANTED, arguments, CIMultiDict(headers))
 
 
+@pytest.mark.requirement("modern.param-match")
 @pytest.mark.parametrize(
     ("arguments", "headers"),
     [
