@@ -1,7 +1,7 @@
-"""What is stored in Redis: versioned msgspec records in msgpack.
+"""Records in Redis: versioned msgspec structs in msgpack.
 
 The tag is the record's kind and version; it is always on the wire. A new field has a default, a new
-meaning is a new class with a new tag; a tag that this version does not know is refused, never misread.
+meaning is a new class with a new tag; an unknown tag is refused, never misread.
 """
 
 import msgspec
@@ -10,14 +10,14 @@ from longshore.shared.errors import Unavailable
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=False, omit_defaults=True):
-    """Base of everything stored."""
+    """Base class of stored records."""
 
 
 class UploadRecord(Record, frozen=True, kw_only=True, tag=1):
-    """A file that a client uploaded, usable in tool calls at its handle until it expires.
+    """Uploaded file, usable in tool calls by its handle until it expires.
 
-    Written once by `finalise_upload`, never changed. Redis: a field of `keys.files(scope)`.
-    When it falls due is a score in `keys.due`, moved on each use; the clean-up job removes both.
+    Written once by `finalise_upload`, never changed. Redis: a field of `keys.files(scope)`. The end
+    of its life is a score in `keys.upload_ends` or `keys.artifact_ends`, moved on each use; clean-up removes both.
     """
 
     id: str               # 22 chars, url-safe, 128 random bits
@@ -32,10 +32,10 @@ class UploadRecord(Record, frozen=True, kw_only=True, tag=1):
 
 
 class ArtifactRecord(Record, frozen=True, kw_only=True, tag=2):
-    """A file that an upstream tool wrote, readable at its URI until it expires.
+    """File that an upstream tool wrote, readable at its URI until it expires.
 
-    Written once by `finalise_artifact`, never changed. Redis: a field of `keys.files(scope)`.
-    When it falls due is a score in `keys.due`, moved on each use; the clean-up job removes both.
+    Written once by `finalise_artifact`, never changed. Redis: a field of `keys.files(scope)`. The end
+    of its life is a score in `keys.upload_ends` or `keys.artifact_ends`, moved on each use; clean-up removes both.
     """
 
     id: str               # 22 chars, url-safe, 128 random bits
@@ -59,12 +59,12 @@ _file_decoder: msgspec.msgpack.Decoder[FileRecord] = msgspec.msgpack.Decoder(Fil
 
 
 def encode(record: Record) -> bytes:
-    """One record in msgpack."""
+    """Encode a record in msgpack."""
     return _encoder.encode(record)
 
 
 def decode_file(data: bytes) -> FileRecord:
-    """One stored file record. Raises Unavailable for one that a newer longshore wrote."""
+    """Decode a file record. Raises Unavailable for one that a newer longshore wrote."""
     try:
         return _file_decoder.decode(data)
     except msgspec.ValidationError as err:
@@ -72,7 +72,7 @@ def decode_file(data: bytes) -> FileRecord:
 
 
 def known_file(data: bytes) -> FileRecord | None:
-    """One stored file record; None for one that a newer longshore wrote."""
+    """Decode a file record; None for one that a newer longshore wrote."""
     try:
         return decode_file(data)
     except Unavailable:

@@ -13,7 +13,7 @@ from redis.exceptions import ReadOnlyError
 
 from longshore.shared.errors import StoreDown
 from longshore.shared.redis.address import RedisAddress, UnsuitableRedis
-from longshore.shared.redis.connect import CONNECT_S, located, open_streams
+from longshore.shared.redis.connect import CONNECT_S, open_streams, resolve_address
 
 _MOST_CONNECTIONS = 64
 _TIMEOUT_S = 5.0
@@ -62,7 +62,7 @@ class _Dialled(AbstractConnection):
     async def _connect(self) -> None:
         self._attempts += 1
         try:
-            at = await located(self._address, attempt=self._attempts - 1)
+            at = await resolve_address(self._address, attempt=self._attempts - 1)
             async with asyncio.timeout(self.socket_connect_timeout):
                 self._reader, self._writer = await open_streams(at)
         except (StoreDown, UnsuitableRedis) as err:

@@ -145,7 +145,7 @@ class WakeWorker(Worker):
     async def _finish(self, job_id: str, again_ms: int, result: bytes | None, keep_s: float | None) -> None:
         keys = self._keys
         caller, dot, _ = job_id.partition(".")
-        channel = keys.wake_workers() if again_ms >= 0 else keys.wake_gateway(caller) if dot else ""
+        channel = keys.worker_channel() if again_ms >= 0 else keys.outcome_channel(caller) if dot else ""
         pushed = (result or b"") if dot else b""
         for attempt in range(_FINISH_TRIES):
             try:

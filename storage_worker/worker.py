@@ -111,7 +111,7 @@ async def running_worker(
         if vitals is not None:
             tasks.spawn(sample_process(TotalsStore(scripts, keys), vitals), name="pulse")
         subscription = Subscription(
-            address, [keys.wake_workers()], tasks, on_message=lambda _: worker.wake(), on_ready=worker.wake
+            address, [keys.worker_channel()], tasks, on_message=lambda _: worker.wake(), on_ready=worker.wake
         )
         stack.push_async_callback(subscription.close)
         _ = tasks.start(worker.main(), name="worker")
@@ -124,7 +124,7 @@ async def _stores(config: Config, scripts: Scripts, link: RedisLink, keys: Keys,
     storage = config.storage
     blobs = Blobs(Path(storage.root), dir_mode=storage.dir_mode, file_mode=storage.file_mode)
     stack.callback(blobs.close)
-    await blobs.prepare()
+    await blobs.create_folders()
     limits = SessionLimits.of(config.sessions)
     return Stores(
         blobs=blobs, files=FileStore(scripts, link, keys, FileLimits.of(config)), due=DueIndex(scripts, keys),

@@ -13,7 +13,7 @@ import msgspec
 from longshore.gateway.files.blocks import Block, read, split
 from longshore.gateway.wire import jsonrpc
 from longshore.shared.config import OutputLocator
-from longshore.shared.jobs import MOST_FILES
+from longshore.shared.jobs import MAX_FILES
 from longshore.shared.storage import layout
 
 # Absolute POSIX paths and file URIs that end in an extension, in group 1. The text is the upstream's, so each pattern
@@ -22,7 +22,7 @@ _LINKED = re.compile(r"\]\(((?:file://[^/()\s]*+)?/[^()\n]+\.[A-Za-z0-9]{1,10})\
 _QUOTED = re.compile(r"[\"'`]((?:file://[^/\"'`\s]*+)?/[^\"'`\n]+\.[A-Za-z0-9]{1,10})[\"'`]")
 _BARE = re.compile(r"(?<![^\s:=(\[*])((?:file://[^/\s\"'`<>|()\[\]]*+)?/(?!/)[^\s\"'`<>|()\[\]]++)")
 _TO_LAST_EXTENSION = re.compile(r".*\.[A-Za-z0-9]{1,10}(?![A-Za-z0-9])")
-_MAX_FOUND = MOST_FILES
+_MAX_FOUND = MAX_FILES
 _MAX_VALUES = 10_000         # of structured content that are searched
 _MAX_PATH_CHARS = 4096
 _MAX_TEXT = 1_000_000        # characters searched by expressions

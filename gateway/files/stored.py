@@ -11,7 +11,7 @@ _GONE = "the file is not in storage any more; upload or create it again"
 
 async def check_exists(blobs: Blobs, files: FileStore, record: FileRecord) -> None:
     """Raise NotFound, and drop the record, if its file is missing; Unavailable if the volume is."""
-    if not await blobs.is_there(parts_of(record)):
+    if not await blobs.exists(parts_of(record)):
         await files.drop(record.scope, record.id)
         raise NotFound(_GONE)
 

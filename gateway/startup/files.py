@@ -15,7 +15,7 @@ async def storage(app: web.Application) -> AsyncIterator[None]:
     """Storage volume, with the threads that read and write it."""
     config = app[CONFIG].storage
     blobs = app[BLOBS] = Blobs(Path(config.root), dir_mode=config.dir_mode, file_mode=config.file_mode)
-    await blobs.prepare()
+    await blobs.create_folders()
     yield
     blobs.close()
 

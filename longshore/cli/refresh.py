@@ -23,6 +23,6 @@ async def forget_files(config: Config) -> None:
     try:
         for folder in ((UPLOADS, SESSIONS), (ARTIFACTS, SESSIONS), (STAGING,)):
             await blobs.remove_folder(folder)
-        await blobs.prepare()
+        await blobs.create_folders()
     finally:
         blobs.close()

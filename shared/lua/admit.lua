@@ -1,6 +1,6 @@
 -- Let one request in for everybody that it counts for, and take its places, or do nothing and say how long to wait.
--- KEYS     for each of them: hash, how full its buckets are (keys.limit), and sorted set, its requests of this
---          kind by the expiry of their lease (keys.places)
+-- KEYS     for each of them: hash, how full its buckets are (keys.limit_usage), and sorted set, its requests of this
+--          kind by the expiry of their lease (keys.request_slots)
 -- ARGV     id of the place or '' for none, lease time in ms, and for each of them: requests a second or 0, burst,
 --          most places or 0, bytes an hour or 0
 -- returns  {0} let in, or {what is full 1 requests|2 places|3 bytes, wait in ms, which of them from 1}

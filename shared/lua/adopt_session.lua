@@ -2,7 +2,7 @@
 -- A session that nobody used goes over into the scope with its upstream session; from one in use, only the
 -- initialize parameters are taken, and the upstream side is opened when it is needed.
 -- KEYS[1]  hash, the scope, as a session (keys.session)
--- KEYS[2]  string, the caller's latest session (keys.latest)
+-- KEYS[2]  string, the caller's latest session (keys.latest_session)
 -- KEYS[3]  sorted set, live sessions by creation time (keys.sessions)
 -- KEYS[4]  sorted set, what falls due when, by the server's clock (keys.due)
 -- ARGV     scope, server, principal, what the keys of sessions begin with, most live sessions or 0

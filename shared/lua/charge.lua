@@ -1,5 +1,5 @@
 -- Charge bytes that were transferred to everybody whose transfer it was.
--- KEYS     for each of them: hash, how full its buckets are (keys.limit)
+-- KEYS     for each of them: hash, how full its buckets are (keys.limit_usage)
 -- ARGV     bytes, and for each of them: bytes an hour or 0
 -- returns  nothing
 local clock = redis.call('TIME')

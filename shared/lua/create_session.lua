@@ -2,7 +2,7 @@
 -- KEYS[1]  hash, the session (keys.session)
 -- KEYS[2]  sorted set, live sessions by creation time (keys.sessions)
 -- KEYS[3]  sorted set, what falls due when, by the server's clock (keys.due)
--- KEYS[4]  string, the caller's latest session (keys.latest)
+-- KEYS[4]  string, the caller's latest session (keys.latest_session)
 -- ARGV     session id, server, principal, upstream session id, protocol version, upstream flags,
 --          initialize parameters, most live sessions or 0, time in ms until it is used or falls due
 -- returns  {created 0|1, live sessions after the call}

@@ -5,7 +5,7 @@
 -- KEYS[3]  integer, bytes all scopes use (keys.used_total)
 -- KEYS[4]  sorted set, uploads by their end (keys.upload_ends)
 -- KEYS[5]  sorted set, artifacts by their end (keys.artifact_ends)
--- KEYS[6]  sorted set, files that calls use by the expiry of the call's lease (keys.uses)
+-- KEYS[6]  sorted set, files that calls use by the expiry of the call's lease (keys.files_in_use)
 -- KEYS[7]  sorted set, files that were dropped lately (keys.dropped)
 -- ARGV     scope, file id, only when due 0|1
 -- returns  0 nothing dropped, 1 an upload, 2 an artifact

@@ -8,10 +8,10 @@
 -- KEYS[6]  sorted set, live sessions (keys.sessions)
 -- KEYS[7]  sorted set, what falls due when (keys.due)
 -- KEYS[8]  sorted set, open streams (keys.streams)
--- KEYS[9]  list, upstream sessions to end (keys.upstream_end)
+-- KEYS[9]  list, upstream sessions to end (keys.upstream_sessions_to_end)
 -- KEYS[10] sorted set, uploads by their end (keys.upload_ends)
 -- KEYS[11] sorted set, artifacts by their end (keys.artifact_ends)
--- KEYS[12] sorted set, files that calls use (keys.uses)
+-- KEYS[12] sorted set, files that calls use (keys.files_in_use)
 -- ARGV     session id, server, principal or '' for the operator, state to leave (ended|invalidated),
 --          reason, tombstone time in ms, queue the end of the upstream's session 0|1
 -- returns  {0, upstream session id, protocol version} or {1} unknown, {2, reason} ended before, {3} another's

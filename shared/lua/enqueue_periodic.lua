@@ -1,5 +1,5 @@
 -- Enqueue a periodic job once an interval, whichever worker asks first, unless its last run has not ended.
--- KEYS[1]  string, the current interval has begun (keys.cycle)
+-- KEYS[1]  string, the current interval has begun (keys.periodic_interval)
 -- KEYS[2]  string, the job's envelope (keys.job)
 -- KEYS[3]  sorted set, the queue (keys.queue)
 -- ARGV     job id, envelope, interval in ms, ms until it must have begun, channel of the workers

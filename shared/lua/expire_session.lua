@@ -8,7 +8,7 @@
 -- KEYS[6]  integer, bytes all scopes use (keys.used_total)
 -- KEYS[7]  sorted set, live sessions (keys.sessions)
 -- KEYS[8]  sorted set, what falls due when, by the server's clock (keys.due)
--- KEYS[9]  list, upstream sessions to end (keys.upstream_end)
+-- KEYS[9]  list, upstream sessions to end (keys.upstream_sessions_to_end)
 -- KEYS[10] sorted set, uploads by their end (keys.upload_ends)
 -- KEYS[11] sorted set, artifacts by their end (keys.artifact_ends)
 -- ARGV     session id, idle time to live in ms, may be revived 0|1, tombstone time in ms

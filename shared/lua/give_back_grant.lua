@@ -1,6 +1,6 @@
 -- Open a link again whose transfer failed and left nothing; of a batch, give one upload back, once.
 -- KEYS[1]  hash, the link's state (keys.grant)
--- ARGV     channel (keys.wake_uploads), the link's nonce, capability of a resumable upload that was begun or ''
+-- ARGV     channel (keys.upload_link_channel), the link's nonce, capability of a resumable upload that was begun or ''
 -- returns  {given back 0|1}
 if ARGV[3] ~= '' and redis.call('HDEL', KEYS[1], 'u:' .. ARGV[3]) == 0 then return {0} end
 local state, files, begun = unpack(redis.call('HMGET', KEYS[1], 'state', 'files', 'begun'))

@@ -1,7 +1,7 @@
 -- Every artifact of a scope that is not past its end or that a call uses, touching none.
 -- KEYS[1]  hash, the scope's files by id (keys.files)
 -- KEYS[2]  sorted set, artifacts by their end (keys.artifact_ends)
--- KEYS[3]  sorted set, files that calls use by the expiry of the call's lease (keys.uses)
+-- KEYS[3]  sorted set, files that calls use by the expiry of the call's lease (keys.files_in_use)
 -- ARGV     scope
 -- returns  {record, ...} in no order
 local clock = redis.call('TIME')

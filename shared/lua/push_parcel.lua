@@ -1,7 +1,7 @@
 -- Add a frame to what a process in another gateway listens to, unless it is slow or listens no more, and wake it.
 -- KEYS[1]  hash, the mailbox that it listens at (keys.mailbox)
--- KEYS[2]  list, frames that it has not taken yet (keys.parcel)
--- ARGV     frame, most frames, time to live in ms, what its channel begins with (keys.wake_mail), mailbox id
+-- KEYS[2]  list, frames that it has not taken yet (keys.stream_frames)
+-- ARGV     frame, most frames, time to live in ms, what its channel begins with (keys.mailbox_channel), mailbox id
 -- returns  1 added, 0 no room now, -1 nobody listens
 local waits = redis.call('HGET', KEYS[1], 'waits')
 if not waits then return -1 end

@@ -1,5 +1,5 @@
 -- Prolong the place of a request that still runs.
--- KEYS     for each whom it counts for: sorted set, requests by the expiry of their lease (keys.places)
+-- KEYS     for each whom it counts for: sorted set, requests by the expiry of their lease (keys.request_slots)
 -- ARGV     id of the place, lease time in ms
 -- returns  nothing
 local clock = redis.call('TIME')

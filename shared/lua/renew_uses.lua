@@ -1,5 +1,5 @@
 -- Prolong a running call's hold on its files. What is not held any more stays free.
--- KEYS[1]  sorted set, files that calls use by the expiry of the call's lease (keys.uses)
+-- KEYS[1]  sorted set, files that calls use by the expiry of the call's lease (keys.files_in_use)
 -- ARGV     lease time in ms, members ...
 -- returns  how many are held
 local clock = redis.call('TIME')

@@ -3,7 +3,7 @@
 -- with a protocol version as well it puts the new id in place. What the upstream of a restored session can do
 -- is unknown (flag ?) until then; it may turn out to keep no sessions, and the new id to be ''.
 -- KEYS[1]  hash, the session (keys.session)
--- KEYS[2]  string, who opens a new upstream session now (keys.renewing)
+-- KEYS[2]  string, who opens a new upstream session now (keys.renewal_lock)
 -- ARGV     lost upstream session id, the asking gateway's token, time in ms to open one, new id or '', protocol
 --          or '' to ask, flags or '' to leave them
 -- returns  {0, initialize parameters, protocol} open one, {1} wait, {2, upstream session id} use this,

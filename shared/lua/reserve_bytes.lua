@@ -5,7 +5,7 @@
 -- KEYS[2]  sorted set, those of all scopes (keys.reserved_total)
 -- KEYS[3]  integer, bytes all scopes use (keys.used_total)
 -- KEYS[4]  hash, the scope's files by id (keys.files)
--- KEYS[5]  sorted set, files that calls use by the expiry of the call's lease (keys.uses)
+-- KEYS[5]  sorted set, files that calls use by the expiry of the call's lease (keys.files_in_use)
 -- KEYS[6]  sorted set, uploads by their end (keys.upload_ends)
 -- KEYS[7]  sorted set, artifacts by their end (keys.artifact_ends)
 -- ARGV     reservation `<token>:<bytes>`, its bytes, lease time in ms; bytes that the scope may use, bytes that all

@@ -1,6 +1,6 @@
 -- Note the files that a claimed link made, and wake who waits for them. A link that was not claimed stays as it is.
 -- KEYS[1]  hash, the link's state (keys.grant)
--- ARGV     channel (keys.wake_uploads), the link's nonce, ids of the files
+-- ARGV     channel (keys.upload_link_channel), the link's nonce, ids of the files
 -- returns  {noted 0|1}
 local state, files = unpack(redis.call('HMGET', KEYS[1], 'state', 'files'))
 if state ~= 'claimed' and state ~= 'batch' then return {0} end

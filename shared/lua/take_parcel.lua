@@ -1,7 +1,7 @@
 -- Take the frames that have come to a listener, keep its mailbox, and see whether the process that sends them lives.
 -- KEYS[1]  hash, the mailbox that it listens at (keys.mailbox)
--- KEYS[2]  list, frames that it has not taken yet (keys.parcel)
--- KEYS[3]  string, the sending process lives (keys.asking)
+-- KEYS[2]  list, frames that it has not taken yet (keys.stream_frames)
+-- KEYS[3]  string, the sending process lives (keys.call_gateway_alive)
 -- ARGV     most frames, time to live of the mailbox in ms
 -- returns  {sender lives 0|1, frame, ...}
 redis.call('PEXPIRE', KEYS[1], ARGV[2])

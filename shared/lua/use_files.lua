@@ -3,7 +3,7 @@
 -- KEYS[1]  hash, the scope's files by id (keys.files)
 -- KEYS[2]  sorted set, uploads by their end (keys.upload_ends)
 -- KEYS[3]  sorted set, artifacts by their end (keys.artifact_ends)
--- KEYS[4]  sorted set, files that calls use by the expiry of the call's lease (keys.uses)
+-- KEYS[4]  sorted set, files that calls use by the expiry of the call's lease (keys.files_in_use)
 -- ARGV     scope; times in ms that an upload and an artifact are kept from now on, 0 for the session's, -1 to
 --          touch nothing; lease id or '', lease time in ms; file ids ...
 -- returns  {0, record, ...} in the order given, or {position of the first id that is gone, from 1}

@@ -1,5 +1,5 @@
 -- What is wanted of a scope's stream of changes: by gateways that live, and by the session itself.
--- KEYS[1]  hash, what gateways want of it (keys.feed_wants)
+-- KEYS[1]  hash, what gateways want of it (keys.feed_subscriptions)
 -- KEYS[2]  hash, the session (keys.session)
 -- ARGV     what the names of living gateways begin with (keys.gateway_alive), the asking gateway, time to live in ms
 -- returns  {what the session watches or '', how often that changed, gateway, what it wants, …}

@@ -2,7 +2,7 @@
 -- KEYS[1]  hash, the session (keys.session)
 -- KEYS[2]  hash, who holds the stream (keys.feed)
 -- ARGV     URI, watch 0|1, most resources, what the names of living gateways begin with (keys.gateway_alive),
---          the scope's channel (keys.news), what to say there
+--          the scope's channel (keys.events_channel), what to say there
 -- returns  {changes so far, a gateway that lives holds the stream 0|1} or {-1} no such session, {-2} too many
 local found = redis.call('HMGET', KEYS[1], 'state', 'watched', 'watch_changes')
 if found[1] ~= 'live' then return {-1} end

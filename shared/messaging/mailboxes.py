@@ -46,7 +46,7 @@ class Mailboxes:
         self._link = link
         self._keys = keys
         self._process = new_id()
-        self._wakeups = Wakeups(address, keys.wake_mail(self._process), tasks)
+        self._wakeups = Wakeups(address, keys.mailbox_channel(self._process), tasks)
 
     @property
     def count(self) -> int:
@@ -68,7 +68,7 @@ class Mailboxes:
     async def deliver(self, owner: str, box_id: str, message: bytes) -> bool:
         """Deliver a message; False if the mailbox is closed or has a message already. Raises StoreDown."""
         key = self._keys.mailbox(owner, box_id)
-        return bool(await self._scripts.run(_DELIVER, [key], [message, self._keys.wake_mail(""), box_id]))
+        return bool(await self._scripts.run(_DELIVER, [key], [message, self._keys.mailbox_channel(""), box_id]))
 
     async def close(self) -> None:
         """End the subscription."""

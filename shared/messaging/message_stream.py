@@ -48,15 +48,15 @@ class MessageStream:
 
     async def is_alive(self, process: str) -> bool:
         """Return True if the heartbeat of a gateway is current. Raises StoreDown."""
-        return bool(await self._link.call("EXISTS", self._keys.asking(process)))
+        return bool(await self._link.call("EXISTS", self._keys.call_gateway_alive(process)))
 
     async def send(self, owner: str, box_id: str, message: bytes) -> bool:
         """Send a message; False if the receiver is gone or takes too long. Raises StoreDown."""
-        keys = [self._keys.mailbox(owner, box_id), self._keys.parcel(box_id)]
+        keys = [self._keys.mailbox(owner, box_id), self._keys.stream_frames(box_id)]
         for start in range(0, max(1, len(message)), _FRAME_BYTES):
             chunk = message[start:start + _FRAME_BYTES]
             frame = (_LAST if start + _FRAME_BYTES >= len(message) else _MORE) + chunk
-            args: list[Arg] = [frame, _MAX_FRAMES, _TTL_MS, self._keys.wake_mail(""), box_id]
+            args: list[Arg] = [frame, _MAX_FRAMES, _TTL_MS, self._keys.mailbox_channel(""), box_id]
             if not await self._send_frame(keys, args):
                 return False
         return True
@@ -71,20 +71,21 @@ class MessageStream:
 
     def receiver(
         self, owner: str, box: Mailbox, process: str, *,
-        look_every_s: float = _POLL_EVERY_S, longest_silence_s: float = _MAX_SILENCE_S,
+        poll_every_s: float = _POLL_EVERY_S, max_silence_s: float = _MAX_SILENCE_S,
     ) -> "MessageReceiver":
         """Return the receiver of what `process` sends to a mailbox of this gateway."""
-        keys = [self._keys.mailbox(owner, box.id), self._keys.parcel(box.id), self._keys.asking(process)]
-        return MessageReceiver(self._scripts, keys, box, look_every_s, longest_silence_s)
+        names = self._keys
+        keys = [names.mailbox(owner, box.id), names.stream_frames(box.id), names.call_gateway_alive(process)]
+        return MessageReceiver(self._scripts, keys, box, poll_every_s, max_silence_s)
 
     def close(self) -> None:
         """Stop the heartbeat: this gateway holds no calls any more."""
         if self._heartbeat is not None:
             self._heartbeat.cancel()
-            self._link.send_nowait("DEL", self._keys.asking(self.process))
+            self._link.send_nowait("DEL", self._keys.call_gateway_alive(self.process))
 
     async def _beat(self) -> None:
-        await self._link.call("SET", self._keys.asking(self.process), "1", "PX", _HEARTBEAT_TTL_MS)
+        await self._link.call("SET", self._keys.call_gateway_alive(self.process), "1", "PX", _HEARTBEAT_TTL_MS)
 
     async def _keep_beating(self) -> None:
         while True:
@@ -97,13 +98,13 @@ class MessageReceiver:
     """Receiver of the messages of one sender."""
 
     def __init__(
-        self, scripts: Scripts, keys: list[str], box: Mailbox, look_every_s: float, longest_silence_s: float
+        self, scripts: Scripts, keys: list[str], box: Mailbox, poll_every_s: float, max_silence_s: float
     ) -> None:
         self._scripts = scripts
         self._keys = keys
         self._box = box
-        self._look_every_s = look_every_s
-        self._longest_silence_s = longest_silence_s
+        self._poll_every_s = poll_every_s
+        self._max_silence_s = max_silence_s
         self._parts: list[bytes] = []
         self._messages: list[bytes] = []
         self._silent_s = 0.0             # waiting time since the last frame
@@ -116,12 +117,12 @@ class MessageReceiver:
             if not self._messages and is_alive:
                 began_s = monotonic_s()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._look_every_s):
+                    async with asyncio.timeout(self._poll_every_s):
                         await self._box.arrived.wait()
                 self._silent_s += monotonic_s() - began_s
                 self._box.arrived.clear()
                 is_alive = await self._take_frames()    # outside the timeout: taken frames must not be lost
-            if not self._messages and (not is_alive or self._silent_s > self._longest_silence_s):
+            if not self._messages and (not is_alive or self._silent_s > self._max_silence_s):
                 raise CallLost("the gateway that held this call is gone; make the call again")
         return self._messages.pop(0) if self._messages else None
 

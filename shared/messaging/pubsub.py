@@ -52,7 +52,7 @@ class Publisher:
         self._link.send_nowait("PUBLISH", self._channel(event), encode_event(event))
 
     def _channel(self, event: Event) -> str:
-        return self._keys.news(event.scope) if event.scope else self._keys.news_for_all()
+        return self._keys.events_channel(event.scope) if event.scope else self._keys.broadcast_channel()
 
 
 class EventListener:
@@ -65,7 +65,7 @@ class EventListener:
         self._callbacks: defaultdict[str, list[OnEvent]] = defaultdict(list)
         self._was_ready = False
         self._subscription = Subscription(
-            address, [keys.news_for_all()], tasks, on_message=self._on_message, on_ready=self._on_ready
+            address, [keys.broadcast_channel()], tasks, on_message=self._on_message, on_ready=self._on_ready
         )
 
     @asynccontextmanager
@@ -83,11 +83,11 @@ class EventListener:
         callbacks = self._callbacks[scope]
         callbacks.append(on_event)
         if len(callbacks) == 1:
-            self._subscription.add(self._keys.news(scope))
+            self._subscription.add(self._keys.events_channel(scope))
 
     async def await_subscription(self, scope: str) -> None:
         """Wait until Redis has confirmed the subscription of `scope`, or five seconds if Redis is away."""
-        await self._subscription.await_channel(self._keys.news(scope), _READY_S)
+        await self._subscription.await_channel(self._keys.events_channel(scope), _READY_S)
 
     def unsubscribe(self, scope: str, on_event: OnEvent) -> None:
         """Stop calling `on_event` with the events of `scope`."""
@@ -95,7 +95,7 @@ class EventListener:
         callbacks.remove(on_event)
         if not callbacks:
             del self._callbacks[scope]
-            self._subscription.remove(self._keys.news(scope))
+            self._subscription.remove(self._keys.events_channel(scope))
 
     async def close(self) -> None:
         """End all subscriptions."""

@@ -34,7 +34,7 @@ class Wakeups:
         event = asyncio.Event()
         self._events[name].add(event)
         try:
-            _ = await self._subscribed().await_ready(_READY_S)
+            _ = await self._connect().await_ready(_READY_S)
             event.clear()
             yield event
         finally:
@@ -47,7 +47,7 @@ class Wakeups:
         if self._subscription is not None:
             await self._subscription.close()
 
-    def _subscribed(self) -> Subscription:
+    def _connect(self) -> Subscription:
         if self._subscription is None:
             self._subscription = Subscription(
                 self._address, [self._channel], self._tasks,

@@ -17,7 +17,7 @@ _SENTINEL_S = 1.0
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def located(address: RedisAddress, *, attempt: int = 0) -> RedisAddress:
+async def resolve_address(address: RedisAddress, *, attempt: int = 0) -> RedisAddress:
     """`address`, or the master that Sentinel names now. Raises StoreDown when no sentinel names one.
 
     Each `attempt` begins with another sentinel: one that is cut off from the others may name an old master.

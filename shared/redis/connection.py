@@ -13,9 +13,9 @@ import structlog
 
 from longshore.shared.errors import StoreDown
 from longshore.shared.redis.address import RedisAddress, UnsuitableRedis, login
-from longshore.shared.redis.connect import CONNECT_S, located
+from longshore.shared.redis.connect import CONNECT_S, resolve_address
 from longshore.shared.redis.pipeline import Arg, Pipeline, RedisReplyError, Reply
-from longshore.shared.redis.requirements import refusal, unsuitable, untrusted
+from longshore.shared.redis.requirements import unsuitable_reply, unsuitable_server, untrusted_certificate
 from longshore.shared.tasks import Tasks
 
 __all__ = ["Arg", "RedisLink", "RedisReplyError", "Reply"]
@@ -36,7 +36,7 @@ class RedisLink:
 
     def __init__(self, address: RedisAddress, tasks: Tasks) -> None:
         self._address = address
-        self._wire: Pipeline | None = None
+        self._pipeline: Pipeline | None = None
         self._open = asyncio.Event()
         self._settled = asyncio.Event()
         self._unsuitable: UnsuitableRedis | None = None
@@ -45,7 +45,7 @@ class RedisLink:
     @property
     def is_open(self) -> bool:
         """Whether commands can be sent without waiting for a connection."""
-        return self._wire is not None
+        return self._pipeline is not None
 
     async def require_suitable(self, *, timeout_s: float = CONNECT_S) -> None:
         """Wait until the first connection is open. Raises UnsuitableRedis for a server that will not do.
@@ -60,7 +60,7 @@ class RedisLink:
 
     async def call(self, *args: Arg) -> Reply:
         """Send one command. Raises StoreDown when there is no answer, RedisReplyError when refused."""
-        wire = self._wire or await self._wait_open()
+        wire = self._pipeline or await self._wait_open()
         try:
             return await wire.send(args)
         except RedisReplyError as err:
@@ -73,18 +73,18 @@ class RedisLink:
 
     def send_nowait(self, *args: Arg) -> None:
         """Send one command whose answer nobody needs. Lost without a word when there is no connection."""
-        if self._wire is not None:
+        if self._pipeline is not None:
             with contextlib.suppress(StoreDown):
-                self._wire.send(args).add_done_callback(_forget)
+                self._pipeline.send(args).add_done_callback(_forget)
 
     async def _wait_open(self) -> Pipeline:
         try:
             async with asyncio.timeout(_RECONNECT_WAIT_S):
-                while self._wire is None:
+                while self._pipeline is None:
                     await self._open.wait()
         except TimeoutError:
             raise StoreDown("Redis does not answer; try again shortly") from None
-        return self._wire
+        return self._pipeline
 
     async def _keep_open(self) -> None:
         failures = 0
@@ -100,21 +100,21 @@ class RedisLink:
                 failures += 1
                 continue
             failures = 0
-            self._wire = wire
+            self._pipeline = wire
             self._unsuitable = None
             self._open.set()
             self._settled.set()
             try:
                 await self._watch(wire, lost)
             finally:
-                self._wire = None
+                self._pipeline = None
                 self._open.clear()
                 wire.close()
 
     def _lost(self, lost: asyncio.Event, wire: Pipeline) -> None:
         """Callers that fail now may ask again at once: they wait for the next connection."""
-        if self._wire is wire:
-            self._wire = None
+        if self._pipeline is wire:
+            self._pipeline = None
             self._open.clear()
         lost.set()
 
@@ -122,15 +122,15 @@ class RedisLink:
         if isinstance(err, UnsuitableRedis):
             self._unsuitable = err
         elif isinstance(err, RedisReplyError):
-            self._unsuitable = refusal(str(err))
+            self._unsuitable = unsuitable_reply(str(err))
         else:
-            self._unsuitable = untrusted(err) if isinstance(err, OSError) else None
+            self._unsuitable = untrusted_certificate(err) if isinstance(err, OSError) else None
         if self._unsuitable is not None:
             self._settled.set()
         log.warning("redis_connect_failed", error=type(err).__name__, unsuitable=_words(self._unsuitable))
 
     async def _connect(self, wire: Pipeline, *, attempt: int) -> None:
-        at = await located(self._address, attempt=attempt)
+        at = await resolve_address(self._address, attempt=attempt)
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(CONNECT_S):
             if at.unix_path:
@@ -153,14 +153,14 @@ class RedisLink:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK * limit_s):
                     await lost.wait()
-            if wire.waited_s > _PATIENCE * limit_s:
+            if wire.unanswered_s > _PATIENCE * limit_s:
                 if suspected:
                     log.warning("redis_stuck")
                     return
                 suspected = True
                 continue
             suspected = False
-            if wire.quiet_s > _SILENCE * limit_s and not lost.is_set():
+            if wire.idle_s > _SILENCE * limit_s and not lost.is_set():
                 wire.send(("PING",)).add_done_callback(_forget)
 
     async def close(self) -> None:
@@ -180,7 +180,7 @@ async def _require_suitable(wire: Pipeline) -> None:
         if not str(err).startswith("NOPERM"):
             raise
         return
-    if (reason := unsuitable("\n".join(part.decode(errors="replace") for part in info))) is not None:
+    if (reason := unsuitable_server("\n".join(part.decode(errors="replace") for part in info))) is not None:
         raise reason
 
 

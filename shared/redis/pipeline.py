@@ -85,14 +85,14 @@ class Pipeline(asyncio.Protocol):
         self._pending.clear()
 
     @property
-    def waited_s(self) -> float:
+    def unanswered_s(self) -> float:
         """How long something has been awaited while nothing at all came back; 0 when nothing is awaited."""
         if not self._pending:
             return 0.0
         return monotonic_s() - max(self._pending[0].sent_s, self._heard_s)
 
     @property
-    def quiet_s(self) -> float:
+    def idle_s(self) -> float:
         """How long nothing is awaited already; 0 while something is."""
         return 0.0 if self._pending else monotonic_s() - self._heard_s
 

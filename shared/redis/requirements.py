@@ -8,7 +8,7 @@ OLDEST = (6, 2)
 _FOR_NOW = ("LOADING", "MASTERDOWN", "BUSY", "MISCONF", "CLUSTERDOWN", "READONLY")
 
 
-def unsuitable(info: str) -> UnsuitableRedis | None:
+def unsuitable_server(info: str) -> UnsuitableRedis | None:
     """What speaks against a server whose INFO (sections `server` and `cluster`) is `info`; None when nothing does."""
     fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
     mode = fields.get("redis_mode") or fields.get("server_mode")
@@ -27,7 +27,7 @@ def unsuitable(info: str) -> UnsuitableRedis | None:
     return None
 
 
-def refusal(words: str) -> UnsuitableRedis | None:
+def unsuitable_reply(words: str) -> UnsuitableRedis | None:
     """What an error reply to the first commands of a connection means; None when it may pass by itself."""
     word = words.split(" ", 1)[0]
     if word in _FOR_NOW:
@@ -41,7 +41,7 @@ def refusal(words: str) -> UnsuitableRedis | None:
     return None
 
 
-def untrusted(err: OSError) -> UnsuitableRedis | None:
+def untrusted_certificate(err: OSError) -> UnsuitableRedis | None:
     """What a failed TLS handshake means; None for failures that may pass by themselves."""
     if not isinstance(err, ssl.SSLCertVerificationError):
         return None

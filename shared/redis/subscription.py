@@ -13,7 +13,7 @@ import structlog
 
 from longshore.shared.errors import StoreDown
 from longshore.shared.redis.address import RedisAddress, UnsuitableRedis, login
-from longshore.shared.redis.connect import CONNECT_S, located, open_streams
+from longshore.shared.redis.connect import CONNECT_S, open_streams, resolve_address
 from longshore.shared.redis.pipeline import Arg
 from longshore.shared.tasks import Tasks
 
@@ -97,7 +97,7 @@ class Subscription:
             await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
 
     async def _listen(self, *, attempt: int) -> None:
-        at = await located(self._address, attempt=attempt)
+        at = await resolve_address(self._address, attempt=attempt)
         async with asyncio.timeout(CONNECT_S):
             reader, writer = await open_streams(at)
         try:

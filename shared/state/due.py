@@ -43,7 +43,7 @@ class DueIndex:
         """
         keys = self._keys
         ends = keys.upload_ends() if kind == "u" else keys.artifact_ends()
-        found = await self._scripts.run(_NEXT, [ends, keys.checked(kind)], [about, keys.files("")])
+        found = await self._scripts.run(_NEXT, [ends, keys.scan_cursor(kind)], [about, keys.files("")])
         return [record for data in found if (record := known_file(data)) is not None]
 
 

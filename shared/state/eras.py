@@ -18,11 +18,11 @@ class EraStore:
     async def find(self, upstream: str) -> str:
         """Return the era of the upstream of this digest, UNKNOWN, or "" if no gateway has probed it."""
         try:
-            found = await self._link.call("GET", self._keys.era(upstream))
+            found = await self._link.call("GET", self._keys.upstream_era(upstream))
         except StoreDown:
             return ""
         return found.decode() if found is not None else ""
 
     def save(self, upstream: str, era: str, *, ttl_ms: int = _TTL_MS) -> None:
         """Save the era for all gateways. Does not wait."""
-        self._link.send_nowait("SET", self._keys.era(upstream), era, "PX", ttl_ms)
+        self._link.send_nowait("SET", self._keys.upstream_era(upstream), era, "PX", ttl_ms)

@@ -62,8 +62,8 @@ class ExpiryStore:
             _EXPIRE,
             [
                 keys.session(session_id), keys.leases(session_id), keys.streams(session_id), keys.files(session_id),
-                keys.used_bytes(session_id), keys.used_total(), keys.sessions(), keys.due(), keys.upstream_end(),
-                keys.upload_ends(), keys.artifact_ends(),
+                keys.used_bytes(session_id), keys.used_total(), keys.sessions(), keys.due(),
+                keys.upstream_sessions_to_end(), keys.upload_ends(), keys.artifact_ends(),
             ],
             [session_id, limits.idle_ttl_ms, int(limits.allow_revival), limits.tombstone_ttl_ms],
         )
@@ -87,5 +87,5 @@ class ExpiryStore:
 
     async def take_upstream_ends(self, limit: int) -> list[UpstreamSession]:
         """Take at most `limit` upstream sessions to end. Best effort: what the taker does not end stays."""
-        taken = await self._link.call("LPOP", self._keys.upstream_end(), limit)
+        taken = await self._link.call("LPOP", self._keys.upstream_sessions_to_end(), limit)
         return [UpstreamSession(*_end_decoder.decode(entry)) for entry in taken or ()]

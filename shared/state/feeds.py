@@ -91,7 +91,7 @@ class FeedStore:
     async def claim(self, scope: str) -> FeedClaim:
         """Claim the feed of `scope`, or keep it for another minute, with its subscriptions."""
         taken, holder, subscribed = await self._scripts.run(
-            _CLAIM, [self._keys.feed(scope), self._keys.feed_wants(scope)],
+            _CLAIM, [self._keys.feed(scope), self._keys.feed_subscriptions(scope)],
             [self.gateway, self._keys.gateway_alive(""), _FEED_TTL_MS],
         )
         return FeedClaim(taken == 1, holder.decode(), subscribed)
@@ -99,8 +99,8 @@ class FeedStore:
     async def release(self, scope: str) -> None:
         """Release the feed and remove this gateway's subscriptions. A gateway with subscriptions claims it at once."""
         await self._scripts.run(
-            _RELEASE, [self._keys.feed(scope), self._keys.feed_wants(scope)],
-            [self.gateway, self._keys.news(scope), encode_event(Event(VACANT, scope))],
+            _RELEASE, [self._keys.feed(scope), self._keys.feed_subscriptions(scope)],
+            [self.gateway, self._keys.events_channel(scope), encode_event(Event(VACANT, scope))],
         )
 
     async def save_upstream_subscriptions(self, scope: str, subscribed: bytes) -> None:
@@ -110,9 +110,9 @@ class FeedStore:
     async def set_subscriptions(self, scope: str, revision: int, uris: list[str]) -> None:
         """Set the subscriptions of the clients at this gateway."""
         await self._scripts.run(
-            _SET, [self._keys.feed_wants(scope)],
+            _SET, [self._keys.feed_subscriptions(scope)],
             [
-                self.gateway, _encode(_GatewaySubscriptions(revision, uris)), self._keys.news(scope),
+                self.gateway, _encode(_GatewaySubscriptions(revision, uris)), self._keys.events_channel(scope),
                 encode_event(Event(SUBSCRIPTIONS_CHANGED, scope)), _FEED_TTL_MS,
             ],
         )
@@ -120,7 +120,7 @@ class FeedStore:
     async def subscriptions(self, scope: str) -> Subscriptions:
         """Return the union of all subscriptions in `scope`."""
         watched, changes, *rest = await self._scripts.run(
-            _READ, [self._keys.feed_wants(scope), self._keys.session(scope)],
+            _READ, [self._keys.feed_subscriptions(scope), self._keys.session(scope)],
             [self._keys.gateway_alive(""), self.gateway, _FEED_TTL_MS],
         )
         own = frozenset(_decode_uris(watched) if watched else ())
@@ -140,7 +140,7 @@ class FeedStore:
         changes, *rest = await self._scripts.run(
             _WATCH, [self._keys.session(session_id), self._keys.feed(session_id)],
             [
-                uri, int(watch), _MAX_WATCHED, self._keys.gateway_alive(""), self._keys.news(session_id),
+                uri, int(watch), _MAX_WATCHED, self._keys.gateway_alive(""), self._keys.events_channel(session_id),
                 encode_event(Event(SUBSCRIPTIONS_CHANGED, session_id)),
             ],
         )

@@ -99,7 +99,7 @@ class FileStore:
             ],
             [
                 scope, *(-1 if limit is None else limit for limit in (*limits.budgets, limits.session_artifacts)),
-                "u" if limits.evicts_uploads_first else "a", keys.files(""), keys.used_bytes(""), keys.uses(""),
+                "u" if limits.evicts_uploads_first else "a", keys.files(""), keys.used_bytes(""), keys.files_in_use(""),
                 keys.dropped(""), reservation,
                 *(field for record in records for field in _fields(record, limits, ttl_ms)),
             ],
@@ -149,7 +149,7 @@ class FileStore:
         keys = self._keys
         missing, *found = await self._scripts.run(
             _USE,
-            [keys.files(scope), keys.upload_ends(), keys.artifact_ends(), keys.uses(scope)],
+            [keys.files(scope), keys.upload_ends(), keys.artifact_ends(), keys.files_in_use(scope)],
             [scope, *ttls, lease, self._limits.lease_ms, *ids],
         )
         if missing:
@@ -160,17 +160,19 @@ class FileStore:
         """Renew the hold of a running call on its files."""
         if ids:
             members = [f"{file_id}:{lease}" for file_id in ids]
-            await self._scripts.run(_RENEW, [self._keys.uses(scope)], [self._limits.lease_ms, *members])
+            await self._scripts.run(_RENEW, [self._keys.files_in_use(scope)], [self._limits.lease_ms, *members])
 
     def release_uses(self, scope: str, lease: str, ids: Sequence[str]) -> None:
         """Release the hold of a call on its files. Does not wait; safe to repeat."""
         if ids:
-            self._link.send_nowait("ZREM", self._keys.uses(scope), *(f"{file_id}:{lease}" for file_id in ids))
+            self._link.send_nowait("ZREM", self._keys.files_in_use(scope), *(f"{file_id}:{lease}" for file_id in ids))
 
     async def list_artifacts(self, scope: str) -> list[ArtifactRecord]:
         """Return the scope's artifacts, oldest first, without restarting their times."""
         keys = self._keys
-        found = await self._scripts.run(_LIST, [keys.files(scope), keys.artifact_ends(), keys.uses(scope)], [scope])
+        found = await self._scripts.run(
+            _LIST, [keys.files(scope), keys.artifact_ends(), keys.files_in_use(scope)], [scope]
+        )
         records = [record for record in _decoded(found) if isinstance(record, ArtifactRecord)]
         return sorted(records, key=lambda record: (record.created_ms, record.id))
 
@@ -184,7 +186,7 @@ class FileStore:
             _DROP,
             [
                 keys.files(scope), keys.used_bytes(scope), keys.used_total(), keys.upload_ends(),
-                keys.artifact_ends(), keys.uses(scope), keys.dropped(scope),
+                keys.artifact_ends(), keys.files_in_use(scope), keys.dropped(scope),
             ],
             [scope, file_id, int(only_due)],
         )

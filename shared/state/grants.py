@@ -53,14 +53,14 @@ class GrantStore:
 
     async def spend(self, nonce: str, file_ids: Sequence[str] = ()) -> None:
         """Save the files of a transfer and wake their waiters. Closes a link for one request. Safe to repeat."""
-        await self._scripts.run(_SPEND, [self._keys.grant(nonce)], [self._keys.wake_uploads(), nonce, *file_ids])
+        await self._scripts.run(_SPEND, [self._keys.grant(nonce)], [self._keys.upload_link_channel(), nonce, *file_ids])
 
     async def release(self, nonce: str, *, capability: str = "") -> None:
         """Reopen the link after a transfer that failed and left nothing, once for each transfer of a batch.
 
         Safe to repeat with the `capability` of a resumable upload.
         """
-        args = [self._keys.wake_uploads(), nonce, capability]
+        args = [self._keys.upload_link_channel(), nonce, capability]
         await self._scripts.run(_RELEASE, [self._keys.grant(nonce)], args)
 
     async def keep_place(self, nonce: str, capability: str) -> None:

@@ -51,7 +51,7 @@ class LimitStore:
         """Admit one request; it holds `slot` where concurrency is limited. Raises RateLimited, StoreDown."""
         names = [
             name for subject in subjects
-            for name in (self._keys.limit(subject.digest), self._keys.places(subject.digest, kind))
+            for name in (self._keys.limit_usage(subject.digest), self._keys.request_slots(subject.digest, kind))
         ]
         numbers = [number for subject in subjects for number in subject.arguments(kind)]
         full, *rest = await self._scripts.run(_ADMIT, names, [slot, _LEASE_MS, *numbers])
@@ -63,19 +63,19 @@ class LimitStore:
     async def charge(self, subjects: Sequence[Subject], size_bytes: int) -> None:
         """Charge transferred bytes. Raises StoreDown."""
         await self._scripts.run(
-            _CHARGE, [self._keys.limit(subject.digest) for subject in subjects],
+            _CHARGE, [self._keys.limit_usage(subject.digest) for subject in subjects],
             [size_bytes, *(subject.limit.bytes_per_hour or 0 for subject in subjects)],
         )
 
     async def renew(self, subjects: Sequence[Subject], *, kind: Kind, slot: str) -> None:
         """Renew a slot that is still in use. Raises StoreDown."""
-        names = [self._keys.places(subject.digest, kind) for subject in subjects]
+        names = [self._keys.request_slots(subject.digest, kind) for subject in subjects]
         await self._scripts.run(_RENEW, names, [slot, _LEASE_MS])
 
     def release(self, subjects: Sequence[Subject], *, kind: Kind, slot: str) -> None:
         """Release a slot. Does not wait, so that a cancelled request releases too."""
         for subject in subjects:
-            self._link.send_nowait("ZREM", self._keys.places(subject.digest, kind), slot)
+            self._link.send_nowait("ZREM", self._keys.request_slots(subject.digest, kind), slot)
 
     async def session_principal(self, session_id: str) -> str:
         """Return the principal of a session, "" when it has none. Raises StoreDown."""

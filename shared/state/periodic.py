@@ -25,7 +25,7 @@ class PeriodicJobs:
         job_id = keys.periodic_job_id(name)
         _, left_ms = await self._scripts.run(
             _ENQUEUE_PERIODIC,
-            [keys.cycle(name), keys.job(job_id), keys.queue()],
-            [job_id, envelope(payload, now_ms()), interval_ms, max(interval_ms, 60_000), keys.wake_workers()],
+            [keys.periodic_interval(name), keys.job(job_id), keys.queue()],
+            [job_id, envelope(payload, now_ms()), interval_ms, max(interval_ms, 60_000), keys.worker_channel()],
         )
         return max(0, int(left_ms))

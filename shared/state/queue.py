@@ -81,7 +81,7 @@ class Queue:
     def subscribe(self, address: RedisAddress) -> Subscription:
         """Subscribe to outcomes. Without a subscription, or while it is down, polling finds them a second later."""
         self._subscription = Subscription(
-            address, [self._keys.wake_gateway(self._gateway_id)], self._tasks,
+            address, [self._keys.outcome_channel(self._gateway_id)], self._tasks,
             on_message=self._on_result, on_ready=self._fetch_all,
         )
         return self._subscription
@@ -124,7 +124,7 @@ class Queue:
             enqueued = await self._scripts.run(
                 _ENQUEUE,
                 [keys.job(job_id), keys.job_result(job_id), keys.queue()],
-                [job_id, envelope(payload, now_ms()), defer_ms, expires_ms, keys.wake_workers()],
+                [job_id, envelope(payload, now_ms()), defer_ms, expires_ms, keys.worker_channel()],
             )
         if enqueued and self._on_enqueued is not None:
             self._on_enqueued(job_name(payload))

@@ -65,10 +65,10 @@ class RenewalStore:
 
     async def release(self, session_id: str, token: str) -> None:
         """Release the right without a new session, so that another gateway may try at once."""
-        await self._scripts.run(_RELEASE, [self._keys.renewing(session_id)], [token])
+        await self._scripts.run(_RELEASE, [self._keys.renewal_lock(session_id)], [token])
 
     async def _run(self, session_id: str, args: list[str | int]) -> Instruction:
-        keys = [self._keys.session(session_id), self._keys.renewing(session_id)]
+        keys = [self._keys.session(session_id), self._keys.renewal_lock(session_id)]
         status, *rest = await self._scripts.run(_REPLACE, keys, args)
         if status == 0:
             return OpenNew(init_params=rest[0] or b"{}", protocol=rest[1].decode())

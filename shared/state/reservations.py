@@ -44,12 +44,12 @@ class ReservationStore:
         status, *why = await self._scripts.run(
             _RESERVE,
             [
-                *self._sets(scope), keys.used_total(), keys.files(scope), keys.uses(scope), keys.upload_ends(),
+                *self._sets(scope), keys.used_total(), keys.files(scope), keys.files_in_use(scope), keys.upload_ends(),
                 keys.artifact_ends(),
             ],
             [
                 name, size_bytes, ttl_ms or limits.lease_ms,
-                *(-1 if limit is None else limit for limit in limits.budgets), keys.files(""), keys.uses(""),
+                *(-1 if limit is None else limit for limit in limits.budgets), keys.files(""), keys.files_in_use(""),
             ],
         )
         if status == 2:

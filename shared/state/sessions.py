@@ -94,7 +94,7 @@ class SessionStore:
         keys, limits = self._keys, self._limits
         created, live = await self._scripts.run(
             _CREATE,
-            [keys.session(start.session_id), keys.sessions(), keys.due(), keys.latest(start.callers_scope)],
+            [keys.session(start.session_id), keys.sessions(), keys.due(), keys.latest_session(start.callers_scope)],
             [
                 start.session_id, start.server, start.principal, start.upstream_id, start.protocol, start.flags,
                 start.init_params, limits.max_active, limits.idle_ttl_ms or _UNUSED_TTL_MS,
@@ -111,7 +111,7 @@ class SessionStore:
         keys = self._keys
         done = await self._scripts.run(
             _ADOPT,
-            [keys.session(caller.session_id), keys.latest(caller.session_id), keys.sessions(), keys.due()],
+            [keys.session(caller.session_id), keys.latest_session(caller.session_id), keys.sessions(), keys.due()],
             [caller.session_id, caller.server, caller.principal, keys.session_prefix, self._limits.max_active],
         )
         if done == 2:
@@ -220,8 +220,8 @@ class SessionStore:
             _END,
             [
                 keys.session(session), keys.leases(session), keys.files(session), keys.used_bytes(session),
-                keys.used_total(), keys.sessions(), keys.due(), keys.streams(session), keys.upstream_end(),
-                keys.upload_ends(), keys.artifact_ends(), keys.uses(session),
+                keys.used_total(), keys.sessions(), keys.due(), keys.streams(session), keys.upstream_sessions_to_end(),
+                keys.upload_ends(), keys.artifact_ends(), keys.files_in_use(session),
             ],
             [
                 session, caller.server, caller.principal, "invalidated" if invalidate else "ended", reason,

@@ -14,7 +14,7 @@ class UploadWatcher:
 
     def __init__(self, address: RedisAddress, keys: Keys, grants: GrantStore, tasks: Tasks) -> None:
         self._grants = grants
-        self._wakeups = Wakeups(address, keys.wake_uploads(), tasks)
+        self._wakeups = Wakeups(address, keys.upload_link_channel(), tasks)
 
     async def watch(self, nonce: str) -> AsyncGenerator[LinkUse]:
         """Yield the state of the link now, after each change, and at least every five seconds. Raises StoreDown."""

@@ -55,7 +55,7 @@ class Blobs:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
         self._running = 0            # of what is asked of the threads
 
-    async def prepare(self) -> None:
+    async def create_folders(self) -> None:
         """Create the folders below the root that longshore uses. Safe to repeat."""
         await self.run(_prepare, self.folders)
 
@@ -91,11 +91,11 @@ class Blobs:
         """The digest of the file at the first of `places` where there is one, read from beginning to end."""
         return await self.run(_sha256, self.folders, places)
 
-    async def is_there(self, parts: Parts) -> bool:
+    async def exists(self, parts: Parts) -> bool:
         """Whether there is a regular file at `parts`. Unavailable when the volume itself seems to be gone."""
-        return (await self.are_there([parts]))[0]
+        return (await self.which_exist([parts]))[0]
 
-    async def are_there(self, places: Sequence[Parts]) -> list[bool]:
+    async def which_exist(self, places: Sequence[Parts]) -> list[bool]:
         """The same of several, in order."""
         return await self.run(_are_there, self.folders, places)
 
@@ -126,9 +126,9 @@ class Blobs:
         uploads = await self.remove_folder((layout.UPLOADS, layout.SESSIONS, scope))
         return uploads + await self.remove_folder((layout.ARTIFACTS, layout.SESSIONS, scope))
 
-    async def stamp_ns(self) -> int:
+    async def volume_time_ns(self) -> int:
         """The volume's own time, in ns, by its clock rather than this host's."""
-        return await self.run(moving.stamp_ns, self.folders)
+        return await self.run(moving.volume_time_ns, self.folders)
 
     async def run(self, work: Callable[..., R], *args: object) -> R:
         """Run blocking `work` in a thread of the volume's, with its OSError as one of the family.
@@ -144,7 +144,7 @@ class Blobs:
         finally:
             self._running -= 1
 
-    async def run_out(self, work: Callable[..., R], *args: object) -> R:
+    async def run_to_end(self, work: Callable[..., R], *args: object) -> R:
         """As `run`, but cancelling waits for what the thread has begun: its descriptors can be closed afterwards."""
         running = asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args))
         self._running += 1
@@ -159,14 +159,14 @@ class Blobs:
             self._running -= 1
 
     @property
-    def is_quiet(self) -> bool:
+    def has_idle_threads(self) -> bool:
         """Whether most of the threads have nothing to do: one may then be kept for longer."""
         return self._running < _THREADS // 2
 
     def close(self) -> None:
         """Let what runs end, begin nothing more."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self.folders.syncs.shutdown()
+        self.folders.sync_pool.shutdown()
 
 
 def _prepare(folders: Folders) -> None:

@@ -28,7 +28,7 @@ class Folders:
 
     def __init__(self, root: Path, *, dir_mode: int, file_mode: int) -> None:
         self.root = root
-        self.syncs = ThreadPoolExecutor(_SYNCS, thread_name_prefix="sync")
+        self.sync_pool = ThreadPoolExecutor(_SYNCS, thread_name_prefix="sync")
         self._dir_mode = dir_mode
         self._file_mode = file_mode
 
@@ -42,7 +42,7 @@ class Folders:
             os.close(fd)
 
     @contextmanager
-    def place(self, parts: Sequence[str], *, create: bool = False) -> Iterator[tuple[int, str]]:
+    def parent(self, parts: Sequence[str], *, create: bool = False) -> Iterator[tuple[int, str]]:
         """The folder around `parts`, closed on the way out, and the last part, checked to be a plain name."""
         name = _plain(parts[-1])
         with self.folder(parts[:-1], create=create) as folder:
@@ -50,12 +50,12 @@ class Folders:
 
     def open_file(self, parts: Sequence[str]) -> int:
         """A descriptor of the regular file at `parts`, for reading. Never waits on a FIFO, never opens a device."""
-        with self.place(parts) as (folder, name):
+        with self.parent(parts) as (folder, name):
             return open_regular(folder, name)
 
     def create_file(self, parts: Sequence[str]) -> int:
         """A descriptor of a new file at `parts`, for writing; EEXIST when there is one."""
-        with self.place(parts, create=True) as (folder, name):
+        with self.parent(parts, create=True) as (folder, name):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             fd = os.open(name, flags, self._file_mode, dir_fd=folder)
         os.fchmod(fd, self._file_mode)
@@ -63,16 +63,16 @@ class Folders:
 
     def open_to_write(self, parts: Sequence[str]) -> int:
         """A descriptor of the regular file that is at `parts`, for writing."""
-        with self.place(parts) as (folder, name):
+        with self.parent(parts) as (folder, name):
             _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=False))
             return os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
 
     def unlink(self, parts: Sequence[str]) -> None:
         """Unlink the file or link at `parts`, if it is there."""
-        with contextlib.suppress(FileNotFoundError), self.place(parts) as (folder, name):
+        with contextlib.suppress(FileNotFoundError), self.parent(parts) as (folder, name):
             os.unlink(name, dir_fd=folder)
 
-    def give_file_mode(self, fd: int) -> None:
+    def set_file_mode(self, fd: int) -> None:
         """Let the upstream's user work with a file of ours; one that another user owns stays as it is."""
         try:
             os.fchmod(fd, self._file_mode)

@@ -27,11 +27,11 @@ def move(folders: Folders, moves: Sequence[tuple[Parts, Parts]]) -> None:
 
 
 def _rename(folders: Folders, source: Parts, target: Parts) -> None:
-    with folders.place(source) as (staging, old), folders.place(target, create=True) as (folder, new):
+    with folders.parent(source) as (staging, old), folders.parent(target, create=True) as (folder, new):
         try:
             fd = open_regular(staging, old)
             try:
-                folders.give_file_mode(fd)
+                folders.set_file_mode(fd)
                 os.rename(old, new, src_dir_fd=staging, dst_dir_fd=folder)
             finally:
                 os.close(fd)
@@ -50,7 +50,7 @@ def sync(folders: Folders, targets: Sequence[Parts]) -> None:
     if not work:
         return
     first, *others = work
-    waiting = [folders.syncs.submit(one) for one in others]
+    waiting = [folders.sync_pool.submit(one) for one in others]
     try:
         first()
     finally:
@@ -82,7 +82,7 @@ def discard(folders: Folders, places: Sequence[Parts]) -> None:
 def remove_folder(folders: Folders, parts: Parts) -> int:
     """Unlink a folder and all in it; the number of files. Links are unlinked, never followed."""
     try:
-        with folders.place(parts) as (above, name):
+        with folders.parent(parts) as (above, name):
             files = _remove(above, name)
     except FileNotFoundError:
         return 0
@@ -119,14 +119,14 @@ def prune(folders: Folders, parts: Parts) -> None:
     """Remove the folder at `parts` if it is empty, and the one above; the two outermost always stay."""
     while len(parts) > 2:
         try:
-            with folders.place(parts) as (above, name):
+            with folders.parent(parts) as (above, name):
                 os.rmdir(name, dir_fd=above)
         except OSError:  # not empty, or gone: both are fine
             return
         parts = parts[:-1]
 
 
-def stamp_ns(folders: Folders) -> int:
+def volume_time_ns(folders: Folders) -> int:
     """The volume's time: the change time of a file that is made for this and unlinked."""
     parts = staging_parts(f"stamp-{secrets.token_urlsafe(12)}")
     fd = folders.create_file(parts)

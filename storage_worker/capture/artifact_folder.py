@@ -52,7 +52,7 @@ class ArtifactFolder:
         with self.folders.folder(self.folder) as folder:
             found, fd = _open_given_or_extended(folder, file_name)
             try:
-                self.folders.give_file_mode(fd)
+                self.folders.set_file_mode(fd)
                 captured = self._captured(read_through(fd), found)
                 if captured.stored_name != found and _is_taken(folder, captured.stored_name, by_other_than=fd):
                     captured = replace(captured, stored_name=found)

@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from longshore.shared.errors import Forbidden, NotFound, Refused
-from longshore.shared.jobs import MOST_FILES, Candidate, FinaliseArtifact
+from longshore.shared.jobs import MAX_FILES, Candidate, FinaliseArtifact
 from longshore.shared.storage.errors import error_of_os
 from longshore.shared.storage.folders import Folders
 from longshore.shared.storage.layout import artifact_parts
@@ -20,7 +20,7 @@ from longshore.storage_worker.capture.artifact_folder import ArtifactFolder, Cap
 from longshore.storage_worker.capture.path_policy import AllowedPath, place_of, root_of
 
 _WHERE = {"injected": "at the path given to the tool", "located": "at a path that the tool named", "staged": "embedded"}
-_TOO_MANY = f"of one call {MOST_FILES} files are kept at most"
+_TOO_MANY = f"of one call {MAX_FILES} files are kept at most"
 
 
 class OutputCollector:
@@ -71,7 +71,7 @@ class OutputCollector:
         if (candidate.artifact_id or self._order.artifact_id) in self.captured:
             return                                   # one of several ways to the same
         try:
-            if len(self.captured) >= MOST_FILES:
+            if len(self.captured) >= MAX_FILES:
                 raise Forbidden(_TOO_MANY)
             self._take(candidate)
         except (Refused, OSError) as err:
@@ -123,7 +123,7 @@ class OutputCollector:
         elif names:
             with ignore_refusals():
                 self.captured[own.artifact_id] = own.adopt(names.pop(0))
-        for spare_id in self._order.spare_ids[:max(0, MOST_FILES - len(self.captured))]:
+        for spare_id in self._order.spare_ids[:max(0, MAX_FILES - len(self.captured))]:
             if not self._bring(self._capture(spare_id), own, names):
                 break
         if names:

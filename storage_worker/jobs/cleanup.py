@@ -72,7 +72,7 @@ async def _drop_dangling(stores: Stores) -> Counter[str]:
     dropped: Counter[str] = Counter()
     for kind, name in _DANGLING.items():
         records = await stores.due.next_files(kind, _LOOKED_AT)
-        there = await stores.blobs.are_there([parts_of(record) for record in records])
+        there = await stores.blobs.which_exist([parts_of(record) for record in records])
         lost = [record for record, is_there in zip(records, there, strict=True) if not is_there]
         # A record that went before its file, since we asked, is not there to be dropped.
         drops = await asyncio.gather(*(stores.files.drop(record.scope, record.id) for record in lost))

@@ -37,7 +37,7 @@ def reconcile_with(store: ReconciliationStore, attribution: Attribution) -> Job[
         """
         last = await store.last()
         if attribution.mode == "always" or last is None or not last.finished_ms:
-            await _Pass(stores, store, attribution, await stores.blobs.stamp_ns()).run()
+            await _Pass(stores, store, attribution, await stores.blobs.volume_time_ns()).run()
         return CycleDone(removed={})
 
     return reconcile

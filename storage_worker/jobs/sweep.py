@@ -28,7 +28,7 @@ async def sweep(stores: Stores, _order: Sweep) -> CycleDone:
     is not found again. Raises Unavailable.
     """
     grace_ns = max(stores.policy.orphan_grace_s, MIN_GRACE_S) * 1_000_000_000
-    leftovers = walk(stores.blobs.folders, await stores.blobs.stamp_ns() - grace_ns)
+    leftovers = walk(stores.blobs.folders, await stores.blobs.volume_time_ns() - grace_ns)
     removed = 0
     while found := await stores.blobs.run(_next, leftovers):
         for parts in await _unknown(stores, found):

@@ -232,7 +232,7 @@ class Crowd:
         await self._check_bytes(records)
         ends = await self.world.state.ends()
         assert set(ends) == {f"{record.scope}:{record.id}" for record in records}
-        there = await self.world.stores.blobs.are_there([parts_of(record) for record in records])
+        there = await self.world.stores.blobs.which_exist([parts_of(record) for record in records])
         assert all(there)
         live = await self._live()
         assert len(live) <= SESSIONS.max_active

@@ -127,7 +127,7 @@ async def test_a_listener_does_not_wait_for_ever_for_a_gateway_that_gave_its_cal
     async with _process(server, "lives") as holder, _process(server, "listens") as listener:
         await holder.parcels.start_heartbeat()
         async with listener.boxes.open("scope", ttl_ms=60_000) as box:
-            incoming = listener.parcels.receiver("scope", box, "lives", look_every_s=0.05, longest_silence_s=0.2)
+            incoming = listener.parcels.receiver("scope", box, "lives", poll_every_s=0.05, max_silence_s=0.2)
             with pytest.raises(CallLost):
                 await asyncio.wait_for(_all_of(incoming), _PATIENCE_S)
 

@@ -122,18 +122,18 @@ async def test_the_last_gateway_that_lets_go_leaves_nothing(state: State) -> Non
     await other.release(scope)
 
     assert (taken.is_held, taken.holder, taken.upstream_subscriptions) == (True, "-", b"noted")
-    assert await state.link.call("EXISTS", state.keys.feed(scope), state.keys.feed_wants(scope)) == 0
+    assert await state.link.call("EXISTS", state.keys.feed(scope), state.keys.feed_subscriptions(scope)) == 0
 
 
 async def test_what_is_wanted_lasts_as_long_as_somebody_claims_the_stream(state: State) -> None:
     """While the upstream is down, nobody asks what is wanted."""
     scope, [one] = await state.open_session(), _gateways(state, "lasts")
     await one.set_subscriptions(scope, 1, ["a"])
-    await state.link.call("PEXPIRE", state.keys.feed_wants(scope), 20_000)
+    await state.link.call("PEXPIRE", state.keys.feed_subscriptions(scope), 20_000)
 
     await one.claim(scope)
 
-    assert await state.link.call("PTTL", state.keys.feed_wants(scope)) > 40_000
+    assert await state.link.call("PTTL", state.keys.feed_subscriptions(scope)) > 40_000
 
 
 async def test_what_is_wanted_is_said_again_after_redis_may_have_forgotten_it(state: State) -> None:
@@ -141,7 +141,7 @@ async def test_what_is_wanted_is_said_again_after_redis_may_have_forgotten_it(st
     feed = Feed(scope, one, Publisher(state.link, state.keys))
     feed.listeners[Subscriber(ChangeFilter(frozenset(), frozenset({"a"})))] = _no_stream
     await feed.say_wants()
-    await state.link.call("DEL", state.keys.feed_wants(scope))
+    await state.link.call("DEL", state.keys.feed_subscriptions(scope))
 
     feed.hear(Event(RESYNC, scope))
     await feed.say_wants()

@@ -247,7 +247,7 @@ def test_no_sentence_about_a_file_holds_its_path(code: int) -> None:
 
 
 async def test_the_volume_s_time_does_not_run_backwards(blobs: Blobs, root: Path) -> None:
-    stamps = [await blobs.stamp_ns() for _ in range(20)]
+    stamps = [await blobs.volume_time_ns() for _ in range(20)]
     (root / "later").write_bytes(b"")
 
     assert stamps == sorted(stamps)

@@ -270,7 +270,7 @@ async def test_a_file_is_free_when_the_last_call_that_uses_it_ends(state: State)
         state.files.release_uses(scope, f"call{number}", [record.id])
 
     assert usable == [True, True, True]
-    assert await state.link.call("EXISTS", state.keys.uses(scope)) == 0
+    assert await state.link.call("EXISTS", state.keys.files_in_use(scope)) == 0
     with pytest.raises(FileGone):
         await state.files.get(scope, record.id)
 
@@ -296,7 +296,7 @@ async def test_a_hold_that_was_lost_is_not_taken_again(state: State) -> None:
 
     await state.files.renew_uses(scope, "late", ["file"])
 
-    assert await state.link.call("EXISTS", state.keys.uses(scope)) == 0
+    assert await state.link.call("EXISTS", state.keys.files_in_use(scope)) == 0
 
 
 async def test_a_pending_artifact_is_invisible_and_known(state: State) -> None:

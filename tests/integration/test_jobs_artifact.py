@@ -281,7 +281,7 @@ async def test_a_file_that_is_older_than_the_call_is_refused(world: CaptureWorld
     made.write_bytes(b"from an earlier call")
     os.utime(made, (2e9, 2e9))  # its own idea of its age does not count
     await asyncio.sleep(0.02)
-    begun_ns = await world.stores.blobs.stamp_ns()
+    begun_ns = await world.stores.blobs.volume_time_ns()
 
     before = await world.run(located(made), not_before_ns=begun_ns)
     await asyncio.sleep(0.02)

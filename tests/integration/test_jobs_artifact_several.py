@@ -8,7 +8,7 @@ import pytest
 
 from longshore.shared.errors import OverQuota, SessionGone
 from longshore.shared.ids import new_id
-from longshore.shared.jobs import MOST_FILES, ArtifactDone, Candidate, FinaliseArtifact, NothingFound
+from longshore.shared.jobs import MAX_FILES, ArtifactDone, Candidate, FinaliseArtifact, NothingFound
 from longshore.shared.state.files import UsedBytes
 from longshore.shared.state.quota import FileLimits
 from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
@@ -116,12 +116,12 @@ async def test_what_was_expected_and_is_missing_is_told_beside_what_was_kept(wor
 
 
 async def test_more_files_than_are_kept_are_told(world: CaptureWorld) -> None:
-    for n in range(MOST_FILES + 7):
+    for n in range(MAX_FILES + 7):
         (world.folder / f"{n:03}.txt").write_bytes(b"x")
 
-    done = await _done(world, world.order(injected(world, "000.txt"), *_made(world, "a", "b"), spare_ids=MOST_FILES))
+    done = await _done(world, world.order(injected(world, "000.txt"), *_made(world, "a", "b"), spare_ids=MAX_FILES))
 
-    assert len(_names(done)) == MOST_FILES
+    assert len(_names(done)) == MAX_FILES
     [refusal] = done.refusals
     assert refusal.startswith("9 more")
 

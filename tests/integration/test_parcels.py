@@ -76,10 +76,10 @@ async def test_racing_senders_never_pass_the_bound(server: RedisServer) -> None:
         sending = [group.create_task(_five(sender, box.id)) for _ in range(20)]
         with Redis.from_url(server.url) as redis:
             async with asyncio.timeout(_PATIENCE_S):
-                while redis.llen(_KEYS.parcel(box.id)) < 32:
+                while redis.llen(_KEYS.stream_frames(box.id)) < 32:
                     await asyncio.sleep(0.01)
             for _ in range(50):
-                most.append(redis.llen(_KEYS.parcel(box.id)))
+                most.append(redis.llen(_KEYS.stream_frames(box.id)))
                 await asyncio.sleep(0)
         for one in sending:
             one.cancel()

@@ -13,7 +13,7 @@ from longshore.shared.errors import StoreDown
 from longshore.shared.jobs import UploadsDone
 from longshore.shared.metrics import Metrics
 from longshore.shared.redis.address import RedisAddress, Sentinels, UnsuitableRedis, configured_address
-from longshore.shared.redis.connect import located
+from longshore.shared.redis.connect import resolve_address
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.tasks import Tasks
 from longshore.storage_worker.worker import running_worker
@@ -51,7 +51,7 @@ async def watched(root: Path) -> AsyncIterator[tuple[Server, Server, Config]]:
 async def test_after_a_failover_commands_messages_and_jobs_go_to_the_new_master(tmp_path: Path) -> None:
     async with watched(tmp_path) as (master, replica, config):
         address = configured_address(config)
-        assert (await located(address)).port == master.port
+        assert (await resolve_address(address)).port == master.port
         async with (
             running_worker(config, Metrics().worker), opened_state(address) as state, opened_queue(state) as queue,
             opened_blobs(tmp_path) as blobs,
@@ -80,7 +80,7 @@ async def _until_replicated(link: RedisLink) -> None:
 
 async def _until_master(address: RedisAddress, replica: Server) -> None:
     async with asyncio.timeout(20):
-        while (await located(address)).port != replica.port:
+        while (await resolve_address(address)).port != replica.port:
             await asyncio.sleep(0.1)
 
 
@@ -142,9 +142,9 @@ async def test_sentinels_that_know_nothing_of_the_name_or_refuse_us_are_told() -
         at = (("127.0.0.1", port),)
 
         with pytest.raises(StoreDown, match="no sentinel names"):
-            await located(RedisAddress(sentinels=Sentinels(at, "other", password="secret")))
+            await resolve_address(RedisAddress(sentinels=Sentinels(at, "other", password="secret")))
         with pytest.raises(UnsuitableRedis, match="WRONGPASS"):
-            await located(RedisAddress(sentinels=Sentinels(at, _NAME, password="wrong")))
-        found = await located(RedisAddress(sentinels=Sentinels(at, _NAME, password="secret"), password="kept"))
+            await resolve_address(RedisAddress(sentinels=Sentinels(at, _NAME, password="wrong")))
+        found = await resolve_address(RedisAddress(sentinels=Sentinels(at, _NAME, password="secret"), password="kept"))
 
     assert (found.host, found.port, found.password, found.sentinels) == ("127.0.0.1", master.port, "kept", None)

@@ -104,7 +104,7 @@ async def _send(request: web.Request, slot: RequestSlot, record: FileRecord) -> 
 async def _copy(request: web.Request, response: web.StreamResponse, fd: int, span: ByteRange) -> None:
     at = span.start
     while at < span.end:
-        chunk = await request.app[BLOBS].run_out(os.pread, fd, min(_CHUNK_BYTES, span.end - at), at)
+        chunk = await request.app[BLOBS].run_to_end(os.pread, fd, min(_CHUNK_BYTES, span.end - at), at)
         if not chunk:  # the file is shorter than its record: the client must not take this for its end
             raise ResponseCutOff
         await response.write(chunk)

@@ -100,8 +100,8 @@ async def send(
         transfer = _Transfer(fd, own.fileno(), span.start, span.end)
         own.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)    # full packets, also at the end of a push
         while transfer.at < transfer.end:
-            transfer.max_bytes = _MAX_QUIET_PUSH_BYTES if request.app[BLOBS].is_quiet else _MAX_PUSH_BYTES
-            await request.app[BLOBS].run_out(transfer.push_chunk)
+            transfer.max_bytes = _MAX_QUIET_PUSH_BYTES if request.app[BLOBS].has_idle_threads else _MAX_PUSH_BYTES
+            await request.app[BLOBS].run_to_end(transfer.push_chunk)
             if transfer.is_disconnected:
                 raise ConnectionResetError
             if transfer.is_truncated:

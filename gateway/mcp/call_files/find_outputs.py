@@ -18,7 +18,7 @@ from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.wire.protocol_errors import ArtifactMissing
 from longshore.shared import ids
 from longshore.shared.errors import LongshoreError
-from longshore.shared.jobs import MOST_FILES, ArtifactDone, Candidate, FinaliseArtifact
+from longshore.shared.jobs import MAX_FILES, ArtifactDone, Candidate, FinaliseArtifact
 from longshore.shared.records import ArtifactRecord
 from longshore.shared.storage import layout
 
@@ -81,7 +81,7 @@ async def _finalised(exchange: Exchange, pending: Pending, places: list[Candidat
         scope=exchange.caller.session_id, server=exchange.caller.server, artifact_id=pending.artifact_id,
         tool=exchange.envelope.name, candidates=places, not_before_ns=pending.not_before_ns,
         expose=pending.producer.expose_as_resource, is_last=is_last,
-        spare_ids=[ids.new_id() for _ in range(MOST_FILES - 1)] if pending.injected else [],
+        spare_ids=[ids.new_id() for _ in range(MAX_FILES - 1)] if pending.injected else [],
     )
     try:
         outcome = await finalise_artifact(exchange.request.app[QUEUE], order)
@@ -103,13 +103,13 @@ async def _staged(
     try:
         for part in carried:
             links += isinstance(part, Linked)
-            if len(places) == MOST_FILES or (isinstance(part, Linked) and links > MOST_FILES):
+            if len(places) == MAX_FILES or (isinstance(part, Linked) and links > MAX_FILES):
                 left_out += 1        # unread: each link is a request to the upstream
                 continue
             try:
                 files = await linked_resources.read(exchange, part) if isinstance(part, Linked) else [part]
                 for file in files:
-                    if len(places) == MOST_FILES:
+                    if len(places) == MAX_FILES:
                         left_out += 1
                     else:
                         places.append(await _in_staging(exchange, file, number=len(places) + 1))
@@ -119,7 +119,7 @@ async def _staged(
         await _discard(exchange, places)
         raise
     if left_out:
-        refusals.append(f"{left_out} more embedded: of one call {MOST_FILES} files are kept at most")
+        refusals.append(f"{left_out} more embedded: of one call {MAX_FILES} files are kept at most")
     return places, refusals
 
 

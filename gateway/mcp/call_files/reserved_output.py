@@ -57,7 +57,7 @@ async def begin(
     before = RetryState() if carried is None else carried
     pending = Pending(before.artifact_id or ids.new_id(), producer, not_before_ns=0)
     if producer.output_path_argument is None:
-        pending.not_before_ns = await exchange.request.app[BLOBS].stamp_ns()
+        pending.not_before_ns = await exchange.request.app[BLOBS].volume_time_ns()
     else:
         await _inject(exchange, pending, producer.output_path_argument, given)
     pending.not_before_ns = before.not_before_ns or pending.not_before_ns
