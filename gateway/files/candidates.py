@@ -16,8 +16,8 @@ from longshore.shared.config import OutputLocator
 from longshore.shared.jobs import MAX_FILES
 from longshore.shared.storage import layout
 
-# Absolute POSIX paths and file URIs that end in an extension, in group 1. The text is the upstream's, so each pattern
-# takes linear time: quantifiers are possessive.
+# Absolute POSIX paths and file URIs that end in an extension, in group 1. Each takes linear time, since the text is the
+# upstream's: a run of characters is matched as a whole or not at all.
 _LINKED = re.compile(r"\]\(((?:file://[^/()\s]*+)?/[^()\n]+\.[A-Za-z0-9]{1,10})\)")
 _QUOTED = re.compile(r"[\"'`]((?:file://[^/\"'`\s]*+)?/[^\"'`\n]+\.[A-Za-z0-9]{1,10})[\"'`]")
 _BARE = re.compile(r"(?<![^\s:=(\[*])((?:file://[^/\s\"'`<>|()\[\]]*+)?/(?!/)[^\s\"'`<>|()\[\]]++)")

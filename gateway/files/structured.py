@@ -43,7 +43,7 @@ def _below(holder: Any, choices: list[Schema]) -> Iterator[tuple[Any, list[Any]]
     if not isinstance(holder, (dict, list)):
         return
     kind = "object" if isinstance(holder, dict) else "array"
-    fitting = [choice for choice in choices if _takes(choice, kind)]
+    fitting = [choice for choice in choices if _accepts(choice, kind)]
     if len(fitting) != 1:        # of several, another one may apply once a text is replaced
         return
     about = fitting[0]
@@ -100,11 +100,11 @@ def _at(root: dict[str, Any], reference: Any) -> Any:
 
 
 def _is_any_text(choices: list[Schema]) -> bool:
-    fitting = [choice for choice in choices if _takes(choice, "string")]
+    fitting = [choice for choice in choices if _accepts(choice, "string")]
     return bool(fitting) and all(choice is True or choice.keys() <= _PLAIN for choice in fitting)  # type: ignore[union-attr]
 
 
-def _takes(schema: Schema, kind: str) -> bool:
+def _accepts(schema: Schema, kind: str) -> bool:
     if isinstance(schema, bool):
         return schema
     types = schema.get("type", kind)
