@@ -133,19 +133,19 @@ class Walk:
 
     async def _token(self, token: str) -> None:
         tasks = Tasks()
-        door = Authenticator(self._config, tasks)
+        authenticator = Authenticator(self._config, tasks)
         try:
-            principal = await door.authenticate(token)
+            principal = await authenticator.authenticate(token)
             self._say(f"the token is {principal.name}'s")
             if principal.token is not None:
                 self._say(f"it is made out to {', '.join(sorted(principal.token.audiences)) or 'nobody'}")
                 self._say(f"its scopes are {' '.join(sorted(principal.token.scopes)) or 'none'}")
-            door.check(principal, None)
+            authenticator.check(principal, None)
             for server in self._config.servers:
                 if not principal.may_use(server.id):
                     continue
                 try:
-                    door.check(principal, server.id)
+                    authenticator.check(principal, server.id)
                 except InvalidToken:
                     self._say(f"it is not made out to {server.id}")
                 else:
@@ -153,7 +153,7 @@ class Walk:
         except LongshoreError as err:
             raise CheckFailed(str(err)) from err
         finally:
-            await door.close()
+            await authenticator.close()
             await tasks.close()
 
     async def _call(self, server: Server, token: str) -> None:

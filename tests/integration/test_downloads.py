@@ -1,4 +1,4 @@
-"""Downloads by the kernel: whole and in part, by many at once, and clients that leave in the middle."""
+"""Downloads by sendfile: whole files and ranges, many at once, and clients that disconnect in the middle."""
 
 import asyncio
 import hashlib
@@ -49,11 +49,11 @@ async def _digests(client: Client, url: str) -> set[str]:
     return set(await asyncio.gather(*(digest() for _ in range(8))))
 
 
-async def test_many_at_once_get_every_byte(client: Client, upstream: ScriptedUpstream) -> None:
+async def test_concurrent_downloads_receive_every_byte(client: Client, upstream: ScriptedUpstream) -> None:
     assert await _digests(client, await _link(client, upstream)) == {hashlib.sha256(_BYTES).hexdigest()}
 
 
-def test_many_at_once_get_every_byte_on_the_loop_of_the_gateway(shared_backing: Backing) -> None:
+def test_concurrent_downloads_receive_every_byte_under_uvloop(shared_backing: Backing) -> None:
     async def digests() -> set[str]:
         async with scripted("write") as upstream:
             config = shared_backing.config(entry(upstream.url, producer("write")), core=_CORE)
@@ -83,7 +83,7 @@ async def test_an_empty_file_is_sent(client: Client, upstream: ScriptedUpstream)
         assert (answer.status, await answer.read()) == (200, b"")
 
 
-async def test_a_client_that_leaves_costs_no_descriptor(client: Client, upstream: ScriptedUpstream) -> None:
+async def test_a_client_that_disconnects_leaves_no_open_descriptor(client: Client, upstream: ScriptedUpstream) -> None:
     url = await _link(client, upstream)
     parts = urlsplit(url)
     before = len(list(Path("/proc/self/fd").iterdir()))
@@ -100,7 +100,7 @@ async def test_a_client_that_leaves_costs_no_descriptor(client: Client, upstream
         assert len(await answer.read()) == len(_BYTES)
 
 
-async def test_a_file_that_shrinks_cuts_the_answer(
+async def test_a_truncated_file_cuts_the_response_off(
     shared_backing: Backing, client: Client, upstream: ScriptedUpstream
 ) -> None:
     url = await _link(client, upstream)
@@ -115,7 +115,7 @@ async def test_a_file_that_shrinks_cuts_the_answer(
 
 @asynccontextmanager
 async def _sending(content: Path, *, timeout_s: float) -> AsyncIterator[tuple[web.AppRunner, asyncio.Future[str]]]:
-    """A server that sends the file by the kernel, and how the one answer ended."""
+    """Server that sends the file by sendfile, and the end of its one response."""
     ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -146,8 +146,8 @@ async def _sending(content: Path, *, timeout_s: float) -> AsyncIterator[tuple[we
             await runner.cleanup()
 
 
-async def test_a_client_that_takes_nothing_is_let_go_and_one_that_goes_on_is_not(tmp_path: Path) -> None:
-    """Far more than the two sockets hold: the sender has to wait for the client."""
+async def test_a_client_that_reads_nothing_is_disconnected_and_one_that_reads_on_is_not(tmp_path: Path) -> None:
+    """The file is far larger than the buffers of both sockets: the sender has to wait for the client."""
     content = tmp_path / "large"
     content.write_bytes(_BYTES * 2)
     for timeout_s, goes_on in ((0.3, False), (30.0, True)):
@@ -169,7 +169,7 @@ async def test_a_client_that_takes_nothing_is_let_go_and_one_that_goes_on_is_not
 async def secure(
     shared_backing: Backing, upstream: ScriptedUpstream, tmp_path: Path
 ) -> AsyncIterator[tuple[Client, str]]:
-    """A client, and a link over TLS, where the kernel cannot send files by itself."""
+    """Client and link over TLS, where sendfile cannot be used."""
     made = self_signed(tmp_path)
     runner = public_runner(shared_backing.config(entry(upstream.url, producer("write")), core=_CORE), Metrics())
     await runner.setup()
@@ -185,7 +185,7 @@ async def secure(
         await runner.cleanup()
 
 
-async def test_where_the_kernel_cannot_send_files_every_byte_comes_too(secure: tuple[Client, str]) -> None:
+async def test_a_download_over_tls_receives_every_byte(secure: tuple[Client, str]) -> None:
     client, url = secure
     async with client.http.get(url) as whole, client.http.get(url, headers={"Range": "bytes=5000000-"}) as end:
         assert hashlib.sha256(await whole.read()).digest() == hashlib.sha256(_BYTES).digest()
@@ -194,7 +194,7 @@ async def test_where_the_kernel_cannot_send_files_every_byte_comes_too(secure: t
         assert (head.content_length, await head.read()) == (len(_BYTES), b"")
 
 
-async def test_a_file_that_shrinks_cuts_that_answer_as_well(
+async def test_a_truncated_file_cuts_a_response_over_tls_off(
     shared_backing: Backing, secure: tuple[Client, str]
 ) -> None:
     client, url = secure

@@ -1,4 +1,4 @@
-"""A gateway that is told to stop: calls end, streams are ended, nothing is cut."""
+"""Drain of a gateway on a stop signal: calls finish, streams are ended, no response is cut off."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from tests.fixtures.gateway import Backing, Client, entry
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result
 
 
-async def test_a_standing_stream_does_not_hold_the_gateway_and_a_call_may_end(
+async def test_a_standing_stream_does_not_delay_the_stop_and_a_call_may_finish(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     called, go_on, ever = asyncio.Event(), asyncio.Event(), asyncio.Event()

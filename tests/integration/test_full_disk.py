@@ -1,4 +1,4 @@
-"""A volume that is full: in the middle of a file, and when a file that is whole would get its place."""
+"""Full storage volume: in the middle of a file, and when a received file is moved to its folder."""
 
 import asyncio
 import io
@@ -21,7 +21,7 @@ _TUS = {"Tus-Resumable": "1.0.0"}
 
 @contextmanager
 def _tmpfs(place: Path) -> Iterator[None]:
-    """A volume of 2 MiB and 64 files and folders; skips where nobody lets us mount one."""
+    """Volume of 2 MiB and 64 files and folders; skips where mounting is not permitted."""
     place.mkdir()
     options = ["-t", "tmpfs", "-o", "size=2m,nr_inodes=64", "tmpfs", str(place)]
     try:
@@ -45,7 +45,7 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backing]:
 
 @pytest.fixture
 async def small(volume: Backing, upstream: ScriptedUpstream) -> AsyncIterator[tuple[Backing, Client]]:
-    """The volume, empty before and after."""
+    """Return the volume, empty before and after."""
     async with connected(volume.config(entry(upstream.url, consumer("read")))) as client:
         yield volume, client
         await client.delete()
@@ -60,7 +60,7 @@ async def _ask(client: Client, method: str, url: str, headers: Headers = NONE, b
 
 
 async def _send(client: Client, way: str, link: str, content: bytes) -> tuple[Answer, str]:
-    """The answer to the request with the bytes, and the address of a resumable upload."""
+    """Answer to the request with the bytes, and the URL of a resumable upload."""
     if way == "put":
         return await _ask(client, "PUT", link, NONE, content), ""
     if way == "form":
@@ -81,7 +81,7 @@ async def _patch(client: Client, address: str, content: bytes) -> Answer:
 async def test_a_file_that_fills_the_disk_is_refused_and_leaves_nothing(
     small: tuple[Backing, Client], way: str
 ) -> None:
-    """A resumable one keeps what there was room for, until it is ended."""
+    """A resumable upload keeps the bytes that fit, until it is terminated."""
     made, client = small
     link = await client.upload_url()
 
@@ -99,10 +99,10 @@ async def test_a_file_that_fills_the_disk_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("way", _WAYS)
-async def test_a_whole_file_that_gets_no_place_is_refused_and_leaves_nothing(
+async def test_a_received_file_that_cannot_be_moved_is_refused_and_leaves_nothing(
     small: tuple[Backing, Client], way: str
 ) -> None:
-    """There is room for the file in staging alone: the folder that it would be moved to cannot be made."""
+    """The file fits into staging, but the folder that it would be moved to cannot be created."""
     made, client = small
     link, address, filler = await client.upload_url(), "", made.root / "filler"
     if way == "tus":
@@ -122,7 +122,7 @@ async def test_a_whole_file_that_gets_no_place_is_refused_and_leaves_nothing(
 
 
 def _fill(folder: Path, *, spare: int) -> None:
-    """Use up all files that the volume has, but for some."""
+    """Use up all inodes of the volume but for some."""
     folder.mkdir()
     made: list[Path] = []
     try:

@@ -1,4 +1,4 @@
-"""Who may call, and which headers travel."""
+"""Authentication of callers, and the headers that are sent upstream."""
 
 import io
 import logging
@@ -19,7 +19,7 @@ _HEADER = {"X-Mcp-Adapter-Auth-Token": _TOKEN}
 
 @pytest.fixture
 def own_logging() -> Iterator[io.StringIO]:
-    """What this process logs, as a gateway of its own would."""
+    """Log events of this process, as a gateway of its own would write them."""
     root, stream = logging.getLogger(), io.StringIO()
     handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
     log.configure("info", stream=stream)
@@ -31,7 +31,7 @@ def own_logging() -> Iterator[io.StringIO]:
     structlog.configure(**configured)
 
 
-async def test_only_named_headers_travel_upstream(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_only_configured_headers_are_sent_upstream(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     upstream_section = {
         "static_headers": {"X-Static": "s"},
         "client_headers": {"passthrough": ["x-tenant"], "required": ["X-Team"]},
@@ -55,7 +55,7 @@ async def test_only_named_headers_travel_upstream(shared_backing: Backing, upstr
 
 
 @pytest.mark.requirement("authorization.passthrough")
-async def test_our_own_token_never_travels_even_where_its_header_is_named(
+async def test_our_own_token_is_never_sent_upstream_even_where_its_header_is_configured(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     section = {"client_headers": {"passthrough": ["X-Copy", "X-Fine"]}}
@@ -87,7 +87,7 @@ async def test_a_missing_or_wrong_token_is_401(shared_backing: Backing, upstream
         assert len(upstream.seen) == seen
 
 
-async def test_the_token_is_taken_in_its_header_and_as_a_bearer_token(
+async def test_the_token_is_accepted_in_its_header_and_as_a_bearer_token(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     config = shared_backing.config(entry(upstream.url), core=_AUTH)
@@ -109,7 +109,7 @@ async def test_a_session_survives_a_change_of_address_when_auth_is_on(
         assert moved.status == 200
 
 
-async def test_health_shows_addresses_to_the_authenticated_only(
+async def test_health_shows_addresses_to_authenticated_principals_only(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     config = shared_backing.config(entry(upstream.url, consumer("read")), core=_AUTH)
@@ -129,7 +129,7 @@ async def test_health_shows_addresses_to_the_authenticated_only(
     assert upstream.url in operator
 
 
-async def test_health_names_tools_that_adapters_want_and_the_upstream_lacks(
+async def test_health_names_tools_of_adapters_that_the_upstream_lacks(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     config = shared_backing.config(entry(upstream.url, consumer("missing")))
@@ -155,7 +155,7 @@ async def test_a_link_needs_no_token_and_no_session_header(
         assert (await client.upload(link, ("a.txt", b"a"))).status == 200
 
 
-async def test_uploads_by_token_need_the_sessions_header(
+async def test_uploads_by_token_need_the_session_header(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     # A server of this test's own: elsewhere the token's principal may have a scope without session.
@@ -177,10 +177,10 @@ async def _status(client: Client, url: str, headers: dict[str, str]) -> int:
         return answer.status
 
 
-async def test_what_callers_send_to_be_passed_on_is_hidden_in_what_their_calls_log(
+async def test_values_of_forwarded_headers_are_redacted_in_the_logs_of_their_calls(
     shared_backing: Backing, upstream: ScriptedUpstream, own_logging: io.StringIO
 ) -> None:
-    """Any event of the call, whatever it is about: each is logged again with the values in it."""
+    """Every event of the call is logged a second time, with the values in it."""
     values = ("a-tenants-own-key", _TOKEN)
     render, said = log.json_lines(()), list[str]()
 

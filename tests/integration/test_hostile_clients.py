@@ -1,4 +1,4 @@
-"""Clients that misuse the protocol, or the connection: each gets an answer or is let go, and the gateway goes on."""
+"""Clients that misuse the protocol or the connection: each is answered or disconnected, and others are served."""
 
 import asyncio
 import socket
@@ -24,7 +24,7 @@ async def client(shared_backing: Backing, upstream: ScriptedUpstream) -> AsyncIt
         yield opened
 
 
-async def test_two_calls_of_one_id_have_an_answer_each(client: Client, upstream: ScriptedUpstream) -> None:
+async def test_two_calls_with_one_id_have_an_answer_each(client: Client, upstream: ScriptedUpstream) -> None:
     """A client must not do that (MCP 2025-11-25 basic §Requests); neither call may take the other's answer."""
     both = asyncio.Barrier(2)
 
@@ -60,7 +60,7 @@ async def test_ids_of_other_types_are_refused(
     assert len(upstream.seen) == sent
 
 
-async def test_answers_and_cancellations_of_nothing_are_the_upstreams_to_ignore(
+async def test_responses_and_cancellations_without_a_request_are_forwarded(
     client: Client, upstream: ScriptedUpstream
 ) -> None:
     messages: list[dict[str, object]] = [
@@ -77,7 +77,7 @@ async def test_answers_and_cancellations_of_nothing_are_the_upstreams_to_ignore(
 
 @asynccontextmanager
 async def served(backing: Backing, upstream: ScriptedUpstream) -> AsyncIterator[tuple[web.AppRunner, int]]:
-    """A gateway whose insides can be looked at, and its port."""
+    """Gateway in this process, with its port."""
     runner = public_runner(backing.config(entry(upstream.url)), Metrics())
     await runner.setup()
     try:
@@ -98,7 +98,7 @@ def _request(session_id: str, message: dict[str, object], *, extra: str = "") ->
 
 
 async def test_sockets_closed_at_any_point_leave_nothing(fresh_backing: Backing, upstream: ScriptedUpstream) -> None:
-    """Half closed or reset, after each byte of a call that counts, and before its answer."""
+    """Half closed or reset, after each significant byte of a call, and before its answer."""
 
     async def slow(seen: Seen) -> Reply:
         await asyncio.sleep(0.05)
@@ -124,7 +124,7 @@ async def test_sockets_closed_at_any_point_leave_nothing(fresh_backing: Backing,
     assert left == {}
 
 
-async def test_giant_heads_are_refused(client: Client) -> None:
+async def test_heads_that_are_too_large_are_refused(client: Client) -> None:
     host, port = client.base.removeprefix("http://").split(":")
     for extra in (f"X-Padding: {'a' * 100_000}\r\n", "X-Padding: a\r\n" * 50_000):
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -137,8 +137,8 @@ async def test_giant_heads_are_refused(client: Client) -> None:
     assert (await client.call("echo"))["content"][0]["text"] == "done"
 
 
-async def test_a_client_that_takes_nothing_is_let_go(fresh_backing: Backing, upstream: ScriptedUpstream) -> None:
-    """What it asked for is more than its machine's buffers hold. One that takes a little now and then stays."""
+async def test_a_client_that_reads_nothing_is_disconnected(fresh_backing: Backing, upstream: ScriptedUpstream) -> None:
+    """Its response is larger than the buffers of its machine. A client that reads a little now and then stays."""
 
     async def large(seen: Seen) -> Reply:
         return result(seen, {"content": [{"type": "text", "text": "x" * 8_000_000}]})

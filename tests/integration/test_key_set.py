@@ -1,4 +1,4 @@
-"""Keys of an issuer: rotation is noticed, and nobody can make longshore ask too often."""
+"""Keys of an issuer: rotation is noticed, and no caller can cause too many fetches."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from longshore.shared.tasks import Tasks
 
 
 class Published:
-    """What an issuer publishes, and how often it was asked."""
+    """Published keys of an issuer, and the number of fetches."""
 
     def __init__(self, *keys: RSAKey | ECKey | OctKey) -> None:
         self.keys = keys
@@ -57,7 +57,7 @@ async def test_a_new_key_is_found_when_a_token_names_it(tasks: Tasks) -> None:
     assert await keys.find("old") is None
 
 
-async def test_many_that_ask_at_once_are_one_fetch_even_if_the_first_leaves(tasks: Tasks) -> None:
+async def test_concurrent_callers_share_one_fetch_even_if_the_first_is_cancelled(tasks: Tasks) -> None:
     issuer = Published(key("one"))
     issuer.answers.clear()
     keys = KeySet(issuer.fetch, tasks)
@@ -72,7 +72,7 @@ async def test_many_that_ask_at_once_are_one_fetch_even_if_the_first_leaves(task
     assert issuer.asked == 1
 
 
-async def test_unknown_keys_are_asked_for_once_in_a_while(tasks: Tasks) -> None:
+async def test_unknown_keys_cause_a_fetch_only_after_the_minimum_interval(tasks: Tasks) -> None:
     issuer = Published(key("one"))
     keys = KeySet(issuer.fetch, tasks)
 
@@ -80,7 +80,7 @@ async def test_unknown_keys_are_asked_for_once_in_a_while(tasks: Tasks) -> None:
     assert issuer.asked == 1
 
 
-async def test_known_keys_serve_while_the_issuer_is_down(tasks: Tasks) -> None:
+async def test_known_keys_are_used_while_the_issuer_is_down(tasks: Tasks) -> None:
     issuer = Published(key("one"))
     keys = KeySet(issuer.fetch, tasks, min_interval_s=0, max_age_s=0)
     assert await keys.find("one") is not None
@@ -90,7 +90,7 @@ async def test_known_keys_serve_while_the_issuer_is_down(tasks: Tasks) -> None:
     assert issuer.asked == 2
 
 
-async def test_without_any_keys_the_issuer_is_down_and_is_asked_again_later(tasks: Tasks) -> None:
+async def test_without_any_keys_the_issuer_counts_as_down_and_the_fetch_is_retried(tasks: Tasks) -> None:
     issuer = Published(key("one"))
     issuer.is_down = True
     keys = KeySet(issuer.fetch, tasks, min_interval_s=0)
@@ -102,7 +102,7 @@ async def test_without_any_keys_the_issuer_is_down_and_is_asked_again_later(task
 
 
 @pytest.mark.filterwarnings("ignore:Key size")
-def test_only_public_keys_for_signatures_that_are_strong_enough_count() -> None:
+def test_only_strong_public_signature_keys_are_used() -> None:
     weak = RSAKey.generate_key(1024, {"kid": "weak"}, private=True)
     secret = OctKey.generate_key(256, {"kid": "secret"})
     for_encryption = ECKey.generate_key("P-256", {"kid": "enc", "use": "enc"}, private=True)

@@ -1,4 +1,4 @@
-"""Limits of principals and addresses: what is too much is told to come back, and others do not notice."""
+"""Rate limits of principals and addresses: too many requests are 429, and others are not affected."""
 
 import asyncio
 from typing import Any
@@ -20,7 +20,7 @@ def _as(name: str, address: str = "192.0.2.1") -> dict[str, str]:
 
 
 @pytest.mark.requirement("tools.rate")
-async def test_requests_beyond_the_rate_are_429_and_others_go_on(
+async def test_requests_beyond_the_rate_are_429_and_other_principals_are_served(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     limits = {"per_principal": {"requests_per_second": 1, "burst": 5}}
@@ -37,7 +37,7 @@ async def test_requests_beyond_the_rate_are_429_and_others_go_on(
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
 
 
-async def test_racing_gateways_let_no_more_in_than_the_burst(
+async def test_racing_gateways_admit_no_more_than_the_burst(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     limits = {"per_address": {"requests_per_second": 1, "burst": 10}}
@@ -53,7 +53,7 @@ async def test_racing_gateways_let_no_more_in_than_the_burst(
     assert 10 <= [answer.status for answer in near].count(200) <= 12
 
 
-async def test_calls_at_once_are_limited_and_their_places_come_back(
+async def test_concurrent_calls_are_limited_and_their_slots_are_released(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     go_on = asyncio.Event()
@@ -81,7 +81,7 @@ async def test_calls_at_once_are_limited_and_their_places_come_back(
         assert (await client.request("tools/list", None, _as("ada"))).status == 200
 
 
-async def test_bytes_are_counted_in_both_directions_and_by_link_too(
+async def test_bytes_are_charged_in_both_directions_and_for_signed_links(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     upstream.behaviours["tools/call"] = writes(b"x" * 600)
@@ -116,7 +116,7 @@ async def _upload_link(client: Client, name: str = "ada") -> str:
 
 
 @pytest.mark.parametrize("gateways", [1, 2])
-async def test_an_address_that_tries_many_credentials_has_to_wait_and_others_do_not(
+async def test_an_address_with_many_wrong_credentials_is_blocked_and_others_are_not(
     fresh_backing: Backing, upstream: ScriptedUpstream, gateways: int
 ) -> None:
     limits = {"failed_credentials_per_minute": 10}
@@ -139,7 +139,9 @@ async def test_an_address_that_tries_many_credentials_has_to_wait_and_others_do_
     assert (known.status, elsewhere.status) == (200, 200)
 
 
-async def test_asking_without_a_credential_is_no_failure(fresh_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_request_without_a_credential_is_no_failed_attempt(
+    fresh_backing: Backing, upstream: ScriptedUpstream
+) -> None:
     config = fresh_backing.config(
         entry(upstream.url), core=_CORE, limits={"failed_credentials_per_minute": 2}
     )

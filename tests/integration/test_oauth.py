@@ -1,4 +1,4 @@
-"""Tokens of an authorization server: who is let in, who is not, and what clients are told."""
+"""Access tokens of an authorization server: accepted, refused, and the challenges that clients receive."""
 
 import asyncio
 import base64
@@ -44,7 +44,7 @@ async def _begin(client: Client, token: str) -> Answer:
     return await client.request("initialize", INIT, _bearer(token))
 
 
-async def test_a_token_that_holds_opens_a_session_of_its_subject(
+async def test_a_valid_token_opens_a_session_of_its_subject(
     shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:
     async with connected(_config(shared_backing, upstream, server), initialize=False) as client:
@@ -65,17 +65,17 @@ async def test_a_token_that_holds_opens_a_session_of_its_subject(
     ],
     ids=["typ", "no typ", "aud", "no sub", "resource", "scp", "nbf", "exp"],
 )
-async def test_what_servers_write_differently_holds_too(
+async def test_variants_of_claims_are_accepted(
     shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer, changes: dict[str, Any]
 ) -> None:
-    """Times are told from the test's own moment: they may be functions of it."""
+    """A claim may be a function of the time of the test."""
     claims = {name: value(now_s()) if callable(value) else value for name, value in changes.items()}
     async with connected(_config(shared_backing, upstream, server), initialize=False) as client:
         assert (await _begin(client, server.token(_MOUNT, **claims))).status == 200
 
 
 def _headed(token: str, header: dict[str, Any]) -> str:
-    """`token` below another header."""
+    """Return `token` with another header."""
     head = base64.urlsafe_b64encode(msgspec.json.encode(header)).decode().rstrip("=")
     return f"{head}.{token.partition('.')[2]}"
 
@@ -125,7 +125,7 @@ def _hostile(server: Issuer) -> dict[str, str]:
 
 
 @pytest.mark.requirement("authorization.audience", "authorization.invalid", "authorization.storage")
-async def test_hostile_tokens_are_refused_and_nothing_of_them_is_logged(
+async def test_hostile_tokens_are_refused_and_never_logged(
     shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:
     with structlog.testing.capture_logs() as logs:
@@ -146,7 +146,7 @@ async def test_hostile_tokens_are_refused_and_nothing_of_them_is_logged(
     assert {seen.message["id"] for seen in upstream.calls("initialize")} <= {"longshore-initialize"}
 
 
-async def test_a_token_beyond_all_measure_is_refused(
+async def test_a_token_that_is_too_long_is_refused(
     shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:
     async with connected(_config(shared_backing, upstream, server), initialize=False) as client:
@@ -157,7 +157,7 @@ async def test_a_token_beyond_all_measure_is_refused(
     assert (long.status, beyond.status, ours.status) == (200, 400, 401)
 
 
-async def test_unknown_keys_in_a_loop_do_not_reach_the_issuer(
+async def test_repeated_unknown_keys_do_not_reach_the_issuer(
     shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:
     async with connected(_config(shared_backing, upstream, server), initialize=False) as client:
@@ -171,7 +171,7 @@ async def test_unknown_keys_in_a_loop_do_not_reach_the_issuer(
     assert server.asked["/keys"] == 1
 
 
-async def test_another_algorithm_of_another_key_holds_as_configured(
+async def test_a_configured_algorithm_is_accepted(
     shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:
     server.keys.append(SECOND)
@@ -183,7 +183,7 @@ async def test_another_algorithm_of_another_key_holds_as_configured(
 
 
 @pytest.mark.requirement("authorization.status")
-async def test_a_missing_scope_is_403_and_says_which_are_needed(
+async def test_a_missing_scope_is_403_and_the_challenge_lists_the_required_scopes(
     shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:
     async with connected(
@@ -200,7 +200,7 @@ async def test_a_missing_scope_is_403_and_says_which_are_needed(
     assert enough.status == 200
 
 
-async def test_without_a_token_the_challenge_holds_no_error(
+async def test_without_a_token_the_challenge_has_no_error(
     shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:
     async with connected(_config(shared_backing, upstream, server), initialize=False) as client:
@@ -243,7 +243,7 @@ async def test_other_paths_are_not_public(shared_backing: Backing, upstream: Scr
                 assert (path, answer.status) == (path, 401)
 
 
-async def test_opaque_tokens_are_looked_up_once_for_a_while(
+async def test_opaque_tokens_are_introspected_once_and_cached(
     shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:
     server.opaque["opaque-one"] = {"sub": "ada", "aud": _MOUNT, "scope": "files:use", "exp": int(now_s()) + 60}
@@ -264,7 +264,7 @@ async def test_opaque_tokens_are_looked_up_once_for_a_while(
     assert server.asked["/introspect"] == 4
 
 
-async def test_an_issuer_that_is_down_is_503_and_static_tokens_go_on(
+async def test_an_issuer_that_is_down_is_503_and_static_tokens_still_work(
     shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:
     server.is_down = True
@@ -278,7 +278,7 @@ async def test_an_issuer_that_is_down_is_503_and_static_tokens_go_on(
     assert sum(server.asked.values()) == 1
 
 
-async def test_an_issuer_that_calls_itself_otherwise_is_not_believed(
+async def test_metadata_of_another_issuer_is_refused(
     shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:
     server.named = "https://else"
@@ -287,7 +287,7 @@ async def test_an_issuer_that_calls_itself_otherwise_is_not_believed(
 
 
 @pytest.mark.requirement("authorization.passthrough")
-async def test_the_token_goes_upstream_only_where_the_server_says_so(
+async def test_the_token_is_sent_upstream_only_where_configured(
     shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:
     token = server.token(_MOUNT)
@@ -304,7 +304,7 @@ async def test_the_token_goes_upstream_only_where_the_server_says_so(
             assert "Authorization" not in upstream.last("initialize").request.headers
 
 
-async def test_health_answers_anybody(shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer) -> None:
+async def test_health_needs_no_token(shared_backing: Backing, upstream: ScriptedUpstream, server: Issuer) -> None:
     config = _config(shared_backing, upstream, server)
     async with gateway(config) as base, aiohttp.ClientSession(base) as http:
         for headers, shown in (({}, False), (_bearer("x"), False), (_bearer(server.token(_BASE)), True)):

@@ -1,4 +1,4 @@
-"""Web pages: kept out unless they are allowed, and able to read the answers when they are."""
+"""Requests of web pages: refused unless their origin is allowed, and then with CORS headers."""
 
 import pytest
 
@@ -43,7 +43,7 @@ async def test_pages_of_other_origins_are_refused(
         ("other.example:1", True), ("evil.example:8932", False), ("localhost.evil.example", False), ("[x", False),
     ],
 )
-async def test_a_name_that_was_rebound_to_loopback_is_refused(
+async def test_a_host_name_rebound_to_loopback_is_refused(
     shared_backing: Backing, upstream: ScriptedUpstream, host: str, allowed: bool
 ) -> None:
     core = {"public_base_url": "https://mcp.example", "allowed_hosts": ["other.example"]}
@@ -53,7 +53,7 @@ async def test_a_name_that_was_rebound_to_loopback_is_refused(
     assert answer.status == (200 if allowed else 403)
 
 
-async def test_an_allowed_page_may_preflight_call_and_read(
+async def test_an_allowed_page_may_send_a_preflight_call_and_read(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     core = {"cors": {"enabled": True, "allowed_origins": [_PAGE], "allow_credentials": True}}
@@ -82,7 +82,7 @@ async def test_an_allowed_page_may_preflight_call_and_read(
     assert answer.headers["Vary"] == "Origin"
 
 
-async def test_without_cors_a_preflight_is_just_a_method_we_do_not_have(
+async def test_without_cors_a_preflight_is_405(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     asks = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST"}

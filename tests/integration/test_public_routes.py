@@ -1,4 +1,4 @@
-"""What answers without a credential while auth is on: this list, and nothing that is not in it."""
+"""Routes that need no credential while auth is on: those of this list and no others."""
 
 import re
 from typing import Any
@@ -12,16 +12,16 @@ from longshore.shared.metrics import Metrics
 from tests.fixtures.gateway import ACCEPT, Backing, entry
 from tests.fixtures.upstreams import ScriptedUpstream
 
-# A new public route is one line here, and a reason beside it.
+# Each public route is one line, with its reason.
 _PUBLIC = {
-    ("GET", "/healthz"),                                             # says no address without a credential
-    ("GET", "/.well-known/oauth-protected-resource"),                # where clients learn how to get one
+    ("GET", "/healthz"),                                             # shows no addresses without a credential
+    ("GET", "/.well-known/oauth-protected-resource"),                # metadata for OAuth clients
     ("GET", "/.well-known/oauth-protected-resource/mcp/files"),
     ("GET", "/.well-known/oauth-protected-resource/mcp/files/"),
-    ("OPTIONS", "/upload/{server}"),                                 # what the tus protocol here is capable of
+    ("OPTIONS", "/upload/{server}"),                                 # tus version and extensions
 }
-_BY_LINK_ALONE = {("GET", "/upload/{server}"): 400}    # the page of a link: a credential opens none
-# The address is the secret: whoever has none that is under way learns nothing. Found by the path's pattern.
+_BY_LINK_ALONE = {("GET", "/upload/{server}"): 400}    # upload page: by signed link alone
+# The URL is the secret: a request for an unknown upload learns nothing. Found by the pattern of the path.
 _BY_ADDRESS = "/upload/{server}/resumable/{upload}"
 _AUTH: dict[str, Any] = {"enabled": True, "token": "of-the-tests", "oauth": {"issuer": "http://127.0.0.1:9"}}
 _CORE = {"auth": _AUTH, "public_base_url": "http://files.test", "allow_artifacts_download": True}
@@ -35,7 +35,7 @@ _TUS = {
 async def test_no_other_route_answers_without_a_credential(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """By link, uploads and downloads are open to whoever has it: none is sent here."""
+    """A signed link authorizes uploads and downloads: none is sent here."""
     runner = public_runner(shared_backing.config(entry(upstream.url), core=_CORE), Metrics())
     await runner.setup()
     try:
@@ -56,7 +56,7 @@ async def test_no_other_route_answers_without_a_credential(
 
 
 async def _status(http: aiohttp.ClientSession, route: tuple[str, str], path: str) -> int:
-    """The status of a request in which nothing but the credential is missing."""
+    """Status of a request that lacks nothing but its credential."""
     method, pattern = route
     form = {"Content-Type": "multipart/form-data; boundary=b" if method == "POST" else "application/json"}
     headers = _TUS if pattern == _BY_ADDRESS else form

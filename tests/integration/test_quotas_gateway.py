@@ -1,4 +1,4 @@
-"""Quotas, files in use and files that were lost, as clients of the gateway meet them."""
+"""Quotas, leased files and lost files, as clients of the gateway see them."""
 
 import asyncio
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _LIMITS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def limited(tmp_path: Path) -> Iterator[Backing]:
-    """A worker that keeps these limits."""
+    """Worker with these limits."""
     with backing(tmp_path, **_LIMITS) as made:
         yield made
 
@@ -55,11 +55,11 @@ async def test_an_upload_that_can_never_fit_is_refused_before_its_body(
 
     assert b" 507 " in status
     assert (refused.status, refused.reason) == (507, "over_quota")
-    assert again.status == 200  # the link was given back
+    assert again.status == 200  # the link was released
     assert [path for path in limited.stored() if "large" in path or "staging" in path] == []
 
 
-async def test_an_upload_of_unknown_size_stops_where_it_cannot_fit(
+async def test_an_upload_of_unknown_size_is_refused_once_it_cannot_fit(
     limited: Backing, upstream: ScriptedUpstream
 ) -> None:
     sent = 0
@@ -85,7 +85,7 @@ async def test_an_upload_of_unknown_size_stops_where_it_cannot_fit(
     await _until_gone(limited, "")
 
 
-async def test_a_file_that_gave_way_is_gone_for_tools_too(limited: Backing, upstream: ScriptedUpstream) -> None:
+async def test_an_evicted_file_is_gone_for_tools_too(limited: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(_config(limited, upstream, consumer("read"))) as client:
         first = await client.upload_one("first.bin", b"1" * (3 * _UNIT))
         second = await client.upload_one("second.bin", b"2" * (3 * _UNIT))
@@ -98,8 +98,8 @@ async def test_a_file_that_gave_way_is_gone_for_tools_too(limited: Backing, upst
     assert [Path(path).name for path in limited.stored()] == ["second.bin"]
 
 
-async def test_a_running_call_keeps_its_file_and_gives_it_free(limited: Backing, upstream: ScriptedUpstream) -> None:
-    """While the tool runs, an upload that would need its place is refused; afterwards the same one fits."""
+async def test_a_running_call_leases_its_file_and_releases_it(limited: Backing, upstream: ScriptedUpstream) -> None:
+    """While the tool runs, an upload that would have to evict the file is refused; afterwards it fits."""
     go_on = asyncio.Event()
 
     async def slow(seen: Seen) -> Reply:
@@ -126,7 +126,7 @@ async def test_a_running_call_keeps_its_file_and_gives_it_free(limited: Backing,
     assert [Path(path).name for path in limited.stored()] == ["new.bin"]
 
 
-async def test_an_artifact_over_the_quota_is_an_answer_that_a_model_can_read(
+async def test_an_artifact_over_the_quota_is_a_tool_error(
     limited: Backing, upstream: ScriptedUpstream
 ) -> None:
     upstream.behaviours["tools/call"] = writes(b"x" * (5 * _UNIT))
@@ -141,7 +141,7 @@ async def test_an_artifact_over_the_quota_is_an_answer_that_a_model_can_read(
     await _until_gone(limited, "out.bin")
 
 
-async def test_the_newest_artifacts_stay(limited: Backing, upstream: ScriptedUpstream) -> None:
+async def test_the_newest_artifacts_are_kept(limited: Backing, upstream: ScriptedUpstream) -> None:
     upstream.behaviours["tools/call"] = writes(b"text\n")
     async with connected(_config(limited, upstream, producer("write", expose_as_resource=True))) as client:
         for number in range(4):
@@ -152,7 +152,7 @@ async def test_the_newest_artifacts_stay(limited: Backing, upstream: ScriptedUps
     assert sorted(Path(path).name for path in limited.stored()) == ["2.txt", "3.txt"]
 
 
-async def test_a_file_that_was_lost_is_noticed_when_it_is_used(limited: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_lost_file_is_noticed_when_it_is_used(limited: Backing, upstream: ScriptedUpstream) -> None:
     upstream.behaviours["tools/call"] = writes(b"text\n")
     async with connected(_config(limited, upstream, consumer("read"), producer("write"))) as client:
         handle = await client.upload_one("a.txt", b"1")

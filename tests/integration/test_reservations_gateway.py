@@ -1,4 +1,4 @@
-"""Room for uploads while their bodies come in, as clients meet it, and when the gateway that holds it dies."""
+"""Reservations of storage while bodies are received, as clients see them, and after their gateway is killed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -33,7 +33,7 @@ def _config(made: Backing, upstream: ScriptedUpstream, **core: Any) -> Config:
 
 @asynccontextmanager
 async def _sending(url: str, made: Backing, *, size_bytes: int) -> AsyncIterator[asyncio.StreamWriter]:
-    """An upload of one file whose head has been accepted and whose body does not come."""
+    """Upload of one file whose head was accepted and whose body is not sent."""
     base, _, target = url.removeprefix("http://").partition("/")
     host, port = base.split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -63,10 +63,10 @@ async def _until_taken(client: Client, size_bytes: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_two_uploads_that_exceed_the_quota_together_do_not_both_begin(
+async def test_of_two_uploads_that_exceed_the_quota_together_one_is_refused(
     limited: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """The second is refused on its head alone; its link serves again when the first has gone."""
+    """The second is refused on its head alone; its link works once the first has ended."""
     async with connected(_config(limited, upstream)) as client:
         async with _sending(await client.upload_url(), limited, size_bytes=3 * _UNIT):
             second = await client.upload_url()
@@ -88,7 +88,7 @@ async def test_two_uploads_that_exceed_the_quota_together_do_not_both_begin(
         assert await _reserved(limited) == {}
 
 
-async def test_sessions_share_what_the_storage_holds(limited: Backing, upstream: ScriptedUpstream) -> None:
+async def test_sessions_share_the_storage_budget(limited: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(_config(limited, upstream)) as client:
         other = Client(client.http, client.base, client.mount)
         await other.initialize()
@@ -100,8 +100,8 @@ async def test_sessions_share_what_the_storage_holds(limited: Backing, upstream:
     assert taken.status == 200
 
 
-async def test_what_a_dead_gateway_had_reserved_comes_free(limited: Backing, upstream: ScriptedUpstream) -> None:
-    """Killed in the middle of an upload: its room is kept for the rest of a minute's lease, and then it is not."""
+async def test_reservations_of_a_killed_gateway_expire(limited: Backing, upstream: ScriptedUpstream) -> None:
+    """Killed in the middle of an upload: its reservation expires with the rest of its lease of one minute."""
     async with connected(_config(limited, upstream)) as client:
         dying = _config(limited, upstream, port=free_port())
         argv = [*LONGSHORE, "gateway", "--config", str(limited.folder / "config.yaml")]

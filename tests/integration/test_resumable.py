@@ -1,4 +1,4 @@
-"""Uploads in several requests, by the tus protocol, through whichever gateway."""
+"""Resumable uploads by the tus protocol, through any gateway."""
 
 import asyncio
 import hashlib
@@ -52,7 +52,7 @@ async def _offset(client: Client, url: str) -> int:
 
 
 @pytest.mark.requirement("tus.options")
-async def test_it_says_what_it_speaks(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_options_names_version_and_extensions(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
         answer = await _ask(client, "OPTIONS", f"{client.base}/upload/files", NONE)
 
@@ -63,7 +63,7 @@ async def test_it_says_what_it_speaks(shared_backing: Backing, upstream: Scripte
 
 
 @pytest.mark.requirement("tus.head", "tus.patch", "tus.creation", "tus.creation-metadata", "tus.expiration")
-async def test_another_gateway_goes_on_with_an_upload(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_another_gateway_continues_an_upload(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     config = shared_backing.config(entry(upstream.url, consumer("read")))
     async with connected(config) as client, gateway(config) as other:
         created, url = await _create(client, await client.upload_url(), filename="größe.bin", filetype="text/plain")
@@ -94,7 +94,7 @@ async def test_another_gateway_goes_on_with_an_upload(shared_backing: Backing, u
 
 @pytest.mark.requirement("tus.creation-with-upload")
 @pytest.mark.parametrize("size", [0, _SIZE])
-async def test_a_file_may_come_with_its_creation(
+async def test_a_creation_may_carry_the_whole_file(
     shared_backing: Backing, upstream: ScriptedUpstream, size: int
 ) -> None:
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
@@ -109,7 +109,7 @@ async def test_a_file_may_come_with_its_creation(
 
 @pytest.mark.requirement("tus.checksum")
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
-async def test_bytes_that_lack_their_checksum_are_not_kept(
+async def test_bytes_with_a_wrong_checksum_are_not_kept(
     shared_backing: Backing, upstream: ScriptedUpstream, algorithm: str
 ) -> None:
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
@@ -142,7 +142,7 @@ async def test_one_of_two_writers_at_one_offset_is_refused(
     assert found["upload"]["sha256"] == hashlib.sha256(winner).hexdigest()
 
 
-async def test_what_came_before_a_connection_broke_is_kept(
+async def test_bytes_received_before_a_connection_broke_are_kept(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async def breaks() -> Any:
@@ -164,7 +164,7 @@ async def test_what_came_before_a_connection_broke_is_kept(
 
 
 @pytest.mark.requirement("tus.head-missing", "tus.termination")
-async def test_an_upload_that_is_ended_leaves_nothing_and_its_link_good(
+async def test_a_terminated_upload_leaves_nothing_and_its_link_stays_valid(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async with connected(fresh_backing.config(entry(upstream.url, consumer("read")))) as client:
@@ -202,7 +202,7 @@ async def test_a_link_opens_one_batch_of_resumable_uploads(
     assert [entry["filename"] for entry in whole["uploads"]] == ["a", "b"]
 
 
-async def test_a_file_that_lacks_its_digest_is_refused_and_leaves_nothing(
+async def test_a_file_with_a_wrong_digest_is_refused_and_leaves_nothing(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     config = fresh_backing.config(entry(upstream.url, consumer("read")), uploads={"require_sha256": True})
@@ -273,7 +273,7 @@ async def test_a_chunked_body_that_is_too_long_is_refused(
 
 
 @pytest.mark.requirement("tus.override")
-async def test_methods_that_a_client_cannot_send_travel_in_a_header(
+async def test_a_method_may_be_overridden_by_a_header(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
@@ -284,7 +284,7 @@ async def test_methods_that_a_client_cannot_send_travel_in_a_header(
         assert (await _ask(client, "POST", url, _TUS)).status == 405
 
 
-async def test_they_can_be_switched_off(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_resumable_uploads_can_be_disabled(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     config = shared_backing.config(entry(upstream.url, consumer("read")), uploads={"resumable": False})
     async with connected(config) as client:
         answer, _ = await _create(client, await client.upload_url())
@@ -292,10 +292,10 @@ async def test_they_can_be_switched_off(shared_backing: Backing, upstream: Scrip
     assert (answer.status, answer.reason) == (400, "bad_request")
 
 
-async def test_room_is_held_from_the_beginning_of_an_upload_to_its_end(
+async def test_storage_stays_reserved_from_creation_to_completion(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """Also while nothing of it comes: whatever would not fit beside it is refused before a byte."""
+    """Also between its requests: an upload that would not fit beside it is refused before its first byte."""
     config = fresh_backing.config(
         entry(upstream.url, consumer("read")), sessions={"max_total_session_size": "8Mi"},
     )
@@ -315,7 +315,7 @@ async def test_room_is_held_from_the_beginning_of_an_upload_to_its_end(
     assert (created.status, taken.status) == (201, 204)
 
 
-async def test_nothing_more_is_taken_for_a_session_that_has_ended(
+async def test_no_bytes_are_accepted_for_an_ended_session(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async with connected(fresh_backing.config(entry(upstream.url, consumer("read")))) as client:

@@ -1,4 +1,4 @@
-"""Clients that say nothing, or say it too slowly, are not waited for."""
+"""Clients that send no request, or send it too slowly, are disconnected."""
 
 import asyncio
 

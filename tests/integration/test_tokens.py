@@ -1,4 +1,4 @@
-"""Named tokens: each its own principal, for the servers it names; and where a credential may stand."""
+"""Named tokens: principals, their servers, and the places of a credential in a request."""
 
 import hashlib
 from typing import Any
@@ -28,7 +28,7 @@ def _two(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return entry(url, consumer("read")), entry(url, id="other", mount_path="/mcp/other")
 
 
-async def test_each_name_is_a_principal_of_its_own(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_each_named_token_is_a_principal_of_its_own(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     config = shared_backing.config(*_two(upstream.url), core={"auth": _TOKENS})
     async with connected(config, initialize=False) as client:
         await client.initialize(_bearer(_NEW))
@@ -38,7 +38,7 @@ async def test_each_name_is_a_principal_of_its_own(shared_backing: Backing, upst
         assert (strange.status, strange.reason) == (409, "session_conflict")
 
 
-async def test_a_token_opens_the_servers_it_names_and_no_other(
+async def test_a_token_is_valid_for_its_servers_alone(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     config = shared_backing.config(*_two(upstream.url), core={"auth": _TOKENS, "allow_artifacts_download": True})
@@ -61,7 +61,7 @@ async def test_a_token_opens_the_servers_it_names_and_no_other(
 
 
 @pytest.mark.requirement("tools.access")
-async def test_files_are_their_principals(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_files_belong_to_their_principal(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     upstream.behaviours["tools/call"] = writes(b"made")
     config = shared_backing.config(
         entry(upstream.url, producer("write")), core={"auth": _TOKENS, "allow_artifacts_download": True}
@@ -78,7 +78,7 @@ async def test_files_are_their_principals(shared_backing: Backing, upstream: Scr
                 assert answer.status == status
 
 
-async def test_health_shows_each_caller_its_own_servers(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_health_shows_each_principal_its_own_servers(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     config = shared_backing.config(*_two(upstream.url), core={"auth": _TOKENS})
     async with (
         gateway(config) as base,
@@ -100,7 +100,7 @@ async def test_health_shows_each_caller_its_own_servers(shared_backing: Backing,
         [("X-Mcp-Adapter-Auth-Token", "wrong"), ("Authorization", f"Bearer {_NEW}")],
     ],
 )
-async def test_a_credential_stands_in_one_place(
+async def test_a_credential_sent_twice_is_refused(
     shared_backing: Backing, upstream: ScriptedUpstream, headers: list[tuple[str, str]]
 ) -> None:
     config = shared_backing.config(entry(upstream.url), core={"auth": _TOKENS})
@@ -112,7 +112,7 @@ async def test_a_credential_stands_in_one_place(
 
 @pytest.mark.requirement("authorization.status", "authorization.query")
 @pytest.mark.parametrize("name", ["access_token", "token", "Access_Token"])
-async def test_a_token_in_the_url_is_refused_even_beside_a_right_one(
+async def test_a_token_in_the_url_is_refused_even_with_a_valid_one_in_a_header(
     shared_backing: Backing, upstream: ScriptedUpstream, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = shared_backing.config(entry(upstream.url), core={"auth": _TOKENS, "log_level": "debug"})
@@ -126,7 +126,7 @@ async def test_a_token_in_the_url_is_refused_even_beside_a_right_one(
     assert _NEW not in caplog.text
 
 
-async def test_a_named_token_never_travels_upstream(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_named_token_is_never_sent_upstream(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     section = {"client_headers": {"passthrough": ["Authorization", "X-Copy"]}}
     config = shared_backing.config(entry(upstream.url, upstream=section), core={"auth": _TOKENS})
     async with connected(config, initialize=False) as client:

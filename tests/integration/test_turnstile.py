@@ -1,4 +1,4 @@
-"""An address that has to wait is turned away on its open connections, cheaply, and nobody else is."""
+"""Early rejection: requests of a blocked address are answered cheaply on open connections, others normally."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,8 +21,8 @@ _CORE: dict[str, Any] = {"auth": {"enabled": True, "token": _RIGHT}, "trusted_pr
 
 
 @dataclass
-class _Open:
-    """One connection to a gateway that turns `_ADDRESS` away."""
+class _Connection:
+    """One connection to a gateway that blocks `_ADDRESS`."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -42,7 +42,7 @@ class _Open:
         return (await self.answer())[0]
 
     def counted(self, status: int) -> float:
-        """How many requests to the mount were answered so."""
+        """Number of requests to the mount that were answered with this status."""
         labels = {
             "server_id": "files", "adapter_route_group": "mcp", "http_response_status_code": str(status),
         }
@@ -63,7 +63,7 @@ def _post(token: str = "wrong", *, address: str = _ADDRESS, path: str = "/mcp/fi
 
 
 @asynccontextmanager
-async def _turned_away(backing: Backing, upstream: ScriptedUpstream) -> AsyncIterator[_Open]:
+async def _blocked(backing: Backing, upstream: ScriptedUpstream) -> AsyncIterator[_Connection]:
     metrics = Metrics()
     config = backing.config(
         entry(upstream.url), core=_CORE, limits={"failed_credentials_per_minute": _BURST}
@@ -73,7 +73,7 @@ async def _turned_away(backing: Backing, upstream: ScriptedUpstream) -> AsyncIte
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         reader, writer = await asyncio.open_connection("127.0.0.1", runner.addresses[0][1])
-        made = _Open(reader, writer, metrics)
+        made = _Connection(reader, writer, metrics)
         statuses = [await made.status(_post()) for _ in range(_BURST + 2)]
         assert (statuses[0], statuses[-1]) == (401, 429)
         yield made
@@ -88,7 +88,7 @@ async def test_a_flood_on_one_connection_is_answered_and_counted_one_by_one(
 ) -> None:
     many = 100     # three times what aiohttp's parser takes at once
     with structlog.testing.capture_logs() as logs:
-        async with _turned_away(fresh_backing, upstream) as made:
+        async with _blocked(fresh_backing, upstream) as made:
             before = made.counted(429)
             made.send(*(_post(f"wrong-{n}") for n in range(many)))
             answers = [await made.answer() for _ in range(many)]
@@ -106,8 +106,8 @@ async def test_a_flood_on_one_connection_is_answered_and_counted_one_by_one(
 
 
 async def test_answers_keep_the_order_of_requests(fresh_backing: Backing, upstream: ScriptedUpstream) -> None:
-    """Refused at once, then one that takes its time, then one that could be refused at once but for that."""
-    async with _turned_away(fresh_backing, upstream) as made:
+    """First an early rejection, then a slow request, then one that would be rejected early if it came first."""
+    async with _blocked(fresh_backing, upstream) as made:
         made.send(_post(), _post(_RIGHT, address="192.0.2.1"), _post(), _post(_RIGHT))
         answers = [await made.answer() for _ in range(4)]
         last = await made.status(_post())
@@ -130,19 +130,19 @@ async def test_answers_keep_the_order_of_requests(fresh_backing: Backing, upstre
         (_post(address="192.0.2.1"), 401),
     ],
 )
-async def test_what_is_checked_first_still_is(
+async def test_checks_before_authentication_still_come_first(
     fresh_backing: Backing, upstream: ScriptedUpstream, request_bytes: bytes, status: int
 ) -> None:
-    async with _turned_away(fresh_backing, upstream) as made:
+    async with _blocked(fresh_backing, upstream) as made:
         assert await made.status(request_bytes) == status
 
 
-async def test_a_body_that_comes_later_is_part_of_its_request(
+async def test_a_body_that_arrives_later_is_part_of_its_request(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     request = _post()
     head, body = request[:-20], request[-20:]
-    async with _turned_away(fresh_backing, upstream) as made:
+    async with _blocked(fresh_backing, upstream) as made:
         made.send(head)
         await made.writer.drain()
         made.send(body, _post(_RIGHT, address="192.0.2.1"))

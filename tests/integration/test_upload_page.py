@@ -1,4 +1,4 @@
-"""The page of an upload link, as bytes."""
+"""HTML page of an upload link."""
 
 import asyncio
 import hashlib
@@ -20,7 +20,7 @@ async def _get(client: Client, url: str, headers: Headers = _HTML) -> Answer:
         return Answer(answer.status, dict(answer.headers), await answer.read())
 
 
-async def test_a_link_opens_a_page_that_holds_nothing_of_it_and_uses_nothing_up(
+async def test_a_link_opens_a_page_that_repeats_nothing_of_it_and_does_not_consume_it(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
@@ -39,7 +39,7 @@ async def test_a_link_opens_a_page_that_holds_nothing_of_it_and_uses_nothing_up(
         assert (await client.upload(link, ("a", b"a"))).status == 200
 
 
-async def test_a_link_that_is_none_says_why_on_a_page(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_an_invalid_link_shows_the_reason_on_a_page(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
         link = await client.upload_url()
         tampered = await _get(client, link[:-1] + ("A" if link[-1] != "A" else "B"))
@@ -53,7 +53,7 @@ async def test_a_link_that_is_none_says_why_on_a_page(shared_backing: Backing, u
     assert tool.reason == "not_acceptable"
 
 
-async def test_a_page_may_call_back_under_the_name_it_was_served_by(
+async def test_a_page_may_upload_under_the_host_name_that_served_it(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     config = shared_backing.config(entry(upstream.url, consumer("read")), core={"allowed_hosts": ["files.lan"]})
@@ -75,7 +75,7 @@ _PART = 'Content-Disposition: form-data; name="{}"{}\r\n\r\n{}'
 async def test_a_form_with_a_digest_for_each_file_may_have_empty_fields(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """As a browser without JavaScript sends it: an input in which nothing was chosen is a file without a name."""
+    """Form of a browser without JavaScript: an input in which no file was chosen is a file without a name."""
     config = fresh_backing.config(entry(upstream.url, consumer("read")), uploads={"require_sha256": True})
     async with connected(config) as client:
         link = await client.upload_url()
@@ -108,10 +108,10 @@ async def test_a_form_with_a_digest_for_each_file_may_have_empty_fields(
 
 
 @pytest.mark.parametrize("how", ["plain", "script"])
-async def test_a_browser_sends_digests_where_they_are_wanted(
+async def test_a_browser_sends_digests_where_they_are_required(
     shared_backing: Backing, upstream: ScriptedUpstream, tmp_path: Path, how: str
 ) -> None:
-    """Typed in by the person where there is no JavaScript, made by the page where there is."""
+    """The person types them where there is no JavaScript; the page computes them where there is."""
     file = tmp_path / "a.bin"
     file.write_bytes(b"abc" * 1000)
     config = shared_backing.config(entry(upstream.url, consumer("read")), uploads={"require_sha256": True})

@@ -1,4 +1,4 @@
-"""Files in: over HTTP into storage, and as paths into tools."""
+"""Uploads over HTTP, and their handles as paths in tool calls."""
 
 import asyncio
 import hashlib
@@ -24,14 +24,14 @@ def _local(path: str) -> Path:
 
 
 async def reads(seen: Seen) -> Reply:
-    """A tool that says what is at the path it was given."""
+    """Tool that returns the content at the path that it receives."""
     given = seen.params["arguments"]["path"]
     paths = given if isinstance(given, list) else [given]
     digests = [_sha256(await asyncio.to_thread(_local(path).read_bytes)) for path in paths]
     return result(seen, {"content": [{"type": "text", "text": ",".join(digests)}]})
 
 
-async def test_an_upload_answers_in_the_documented_shape(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_an_upload_answers_in_the_documented_form(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
         answer = await client.upload(await client.upload_url(), ("report ü.csv", b"a,b\n1,2\n"))
 
@@ -50,7 +50,7 @@ async def test_an_upload_answers_in_the_documented_shape(shared_backing: Backing
     assert stored.read_bytes() == b"a,b\n1,2\n"
 
 
-async def test_a_tool_gets_a_path_for_a_handle(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_tool_receives_a_path_for_a_handle(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     upstream.behaviours["tools/call"] = reads
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
         handle = await client.upload_one("a.bin", b"\x00\x01" * 500_000)
@@ -61,7 +61,9 @@ async def test_a_tool_gets_a_path_for_a_handle(shared_backing: Backing, upstream
     assert "upload://" not in upstream.last("tools/call").body.decode()
 
 
-async def test_several_files_go_in_at_once_and_into_a_list(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_several_files_are_uploaded_at_once_and_passed_as_a_list(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
     upstream.behaviours["tools/call"] = reads
     contents = [b"one", b"two", b""]
     async with connected(shared_backing.config(entry(upstream.url, consumer("read", uri_prefix=True)))) as client:
@@ -76,7 +78,7 @@ async def test_several_files_go_in_at_once_and_into_a_list(shared_backing: Backi
     assert all(path.startswith("file:///") for path in upstream.last("tools/call").params["arguments"]["path"])
 
 
-async def test_plain_paths_and_tools_without_adapter_stay_as_they_are(
+async def test_plain_paths_and_tools_without_adapter_are_not_changed(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
@@ -89,7 +91,7 @@ async def test_plain_paths_and_tools_without_adapter_stay_as_they_are(
 
 
 @pytest.mark.parametrize("spoil", ["other session", "unknown", "malformed", "wrong scheme case"])
-async def test_a_bad_handle_is_a_tool_error_that_says_what_to_do(
+async def test_a_bad_handle_is_a_tool_error_with_advice(
     shared_backing: Backing, upstream: ScriptedUpstream, spoil: str
 ) -> None:
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
@@ -211,7 +213,7 @@ _BAD_BODIES: list[tuple[str, bytes, dict[str, str], int, str]] = [
 ]
 
 
-async def test_bad_bodies_are_refused_by_name_and_leave_nothing(
+async def test_bad_bodies_are_refused_with_a_reason_and_leave_nothing(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     config = fresh_backing.config(entry(upstream.url, consumer("read")), uploads={"max_file_bytes": "64Ki"})
@@ -228,7 +230,7 @@ async def test_bad_bodies_are_refused_by_name_and_leave_nothing(
 
 
 async def test_an_endless_file_is_refused_early(fresh_backing: Backing, upstream: ScriptedUpstream) -> None:
-    """The answer comes although the body never ends, and the connection closes."""
+    """The answer is sent although the body never ends, and the connection closes."""
     config = fresh_backing.config(entry(upstream.url, consumer("read")), uploads={"max_file_bytes": "1Mi"})
     sent = 0
 
@@ -246,13 +248,13 @@ async def test_an_endless_file_is_refused_early(fresh_backing: Backing, upstream
                 async with client.http.post(url, data=endless(), headers=_BOUNDARY) as answer:
                     assert answer.status == 413
             except aiohttp.ClientConnectionError:
-                pass  # the reset may overtake the answer
+                pass  # the reset may arrive before the answer
         assert fresh_backing.stored() == []
         assert sent < 2_000_000_000
         assert (await client.call("echo"))["content"][0]["text"] == "done"
 
 
-async def test_a_client_that_leaves_in_the_middle_leaves_nothing(
+async def test_a_client_that_disconnects_during_an_upload_leaves_nothing(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     begun = asyncio.Event()
@@ -275,7 +277,7 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing(
         async with asyncio.timeout(20):
             while fresh_backing.stored():
                 await asyncio.sleep(0.01)
-            while (again := await client.upload(url, ("a", b"again"))).status == 403:   # given back a moment later
+            while (again := await client.upload(url, ("a", b"again"))).status == 403:   # released a moment later
                 await asyncio.sleep(0.01)
 
         assert again.status == 200
@@ -288,7 +290,7 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing(
         "a\u202etxt.exe", "...", " ",
     ],
 )
-async def test_odd_names_work_and_harm_nobody(
+async def test_unusual_file_names_work_and_escape_no_folder(
     shared_backing: Backing, upstream: ScriptedUpstream, name: str
 ) -> None:
     upstream.behaviours["tools/call"] = reads
@@ -314,7 +316,7 @@ async def test_a_missing_sha256_is_refused_where_it_is_required(
         assert (await client.upload(url, ("a", b"a"), sha256=_sha256(b"a").upper())).status == 200
 
 
-async def test_uploads_that_are_off_have_no_helper_and_no_route(
+async def test_disabled_uploads_have_no_tool_and_no_route(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     config = shared_backing.config(entry(upstream.url, consumer("read")), uploads={"enabled": False})

@@ -18,7 +18,7 @@ _DIGEST = hashlib.sha256(_CONTENT).hexdigest()
 
 
 def _named(url: str, name: str, query: str = "") -> str:
-    """The link with a file name behind its path."""
+    """Link with a file name at the end of its path."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=f"{parts.path}/{name}", query=parts.query + query))
 
@@ -28,7 +28,7 @@ async def _put(client: Client, url: str, body: Any = _CONTENT, headers: Headers 
         return Answer(answer.status, dict(answer.headers), await answer.read())
 
 
-async def test_curl_puts_a_file_under_its_own_name(
+async def test_curl_uploads_a_file_under_its_own_name(
     shared_backing: Backing, upstream: ScriptedUpstream, tmp_path: Path
 ) -> None:
     (tmp_path / "data set.bin").write_bytes(_CONTENT)
@@ -55,7 +55,7 @@ async def test_a_put_answers_as_a_form_of_one_file(shared_backing: Backing, upst
     assert raw.message["upload_handle"].startswith(f"upload://sessions/{client.session_id}/")
 
 
-async def test_a_session_header_lets_a_put_in(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_session_header_authorizes_a_put(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
         session = {"Mcp-Session-Id": client.session_id}
 
@@ -65,7 +65,7 @@ async def test_a_session_header_lets_a_put_in(shared_backing: Backing, upstream:
 
 
 @pytest.mark.parametrize("place", ["header", "query"])
-async def test_a_wrong_digest_is_refused_and_the_link_stays_good(
+async def test_a_wrong_digest_is_refused_and_the_link_stays_valid(
     fresh_backing: Backing, upstream: ScriptedUpstream, place: str
 ) -> None:
     config = fresh_backing.config(entry(upstream.url, consumer("read")), uploads={"require_sha256": True})
@@ -93,7 +93,7 @@ async def test_a_wrong_digest_is_refused_and_the_link_stays_good(
         ("a", {"Mcp-Session-Id": "A" * 32}, 403),
     ],
 )
-async def test_what_is_no_bare_file_is_refused_and_leaves_nothing(
+async def test_a_body_that_is_not_a_bare_file_is_refused_and_leaves_nothing(
     fresh_backing: Backing, upstream: ScriptedUpstream, name: str, headers: dict[str, str], status: int
 ) -> None:
     async with connected(fresh_backing.config(entry(upstream.url, consumer("read")))) as client:
@@ -109,7 +109,7 @@ async def test_what_is_no_bare_file_is_refused_and_leaves_nothing(
         assert (await _put(client, url, b"")).message["upload"]["filename"] == "file"
 
 
-async def test_links_outlive_a_rotation_of_the_signing_secret(
+async def test_links_stay_valid_after_a_rotation_of_the_signing_secret(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     served = entry(upstream.url, consumer("read"))
@@ -128,7 +128,7 @@ async def test_links_outlive_a_rotation_of_the_signing_secret(
     assert (refused.status, taken.status, again.status) == (403, 200, 403)
 
 
-async def test_a_body_that_is_cut_leaves_nothing_and_the_link_good(
+async def test_a_body_that_is_cut_off_leaves_nothing_and_the_link_stays_valid(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async with connected(fresh_backing.config(entry(upstream.url, consumer("read")))) as client:
@@ -149,7 +149,7 @@ async def test_a_body_that_is_cut_leaves_nothing_and_the_link_good(
         assert answer.status == 200
 
 
-async def test_a_file_too_large_is_refused(fresh_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_file_that_is_too_large_is_refused(fresh_backing: Backing, upstream: ScriptedUpstream) -> None:
     config = fresh_backing.config(entry(upstream.url, consumer("read")), uploads={"max_file_bytes": "64Ki"})
     async with connected(config) as client:
         answer = await _put(client, await client.upload_url(), b"x" * 70_000)
@@ -172,10 +172,10 @@ _FRAMES: list[tuple[str, str, str, int]] = [
 ]
 
 
-async def test_a_body_whose_frame_is_broken_or_absurd_is_refused_and_leaves_nothing(
+async def test_a_body_with_broken_framing_is_refused_and_leaves_nothing(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """And the link is as good as before."""
+    """The link stays valid."""
     async with connected(fresh_backing.config(entry(upstream.url, consumer("read")))) as client:
         for method, frame, body, status in _FRAMES:
             url = await client.upload_url()
@@ -185,7 +185,7 @@ async def test_a_body_whose_frame_is_broken_or_absurd_is_refused_and_leaves_noth
             async with asyncio.timeout(10):
                 assert await _raw(parts.netloc, (head + body).encode()) == status, frame
                 while fresh_backing.stored() or (after := await _put(client, url, b"fine")).status == 403:
-                    await asyncio.sleep(0.01)    # the answer may come before the link is given back
+                    await asyncio.sleep(0.01)    # the answer may come before the link is released
 
             assert after.status == 200, frame
             for path in (fresh_backing.root / "uploads").rglob("file"):
@@ -193,7 +193,7 @@ async def test_a_body_whose_frame_is_broken_or_absurd_is_refused_and_leaves_noth
 
 
 @pytest.mark.parametrize("size", [10**6, 2**63, 10**30])
-async def test_a_size_that_cannot_be_is_refused_before_a_byte_is_sent(
+async def test_an_impossible_size_is_refused_before_a_byte_is_sent(
     fresh_backing: Backing, upstream: ScriptedUpstream, size: int
 ) -> None:
     config = fresh_backing.config(entry(upstream.url, consumer("read")), uploads={"max_file_bytes": "64Ki"})
@@ -210,7 +210,7 @@ async def test_a_size_that_cannot_be_is_refused_before_a_byte_is_sent(
 
 
 @pytest.mark.parametrize("sizes", [[1] * 5_000, [1, 300_000, 2, 65_536, 3], [65_536] * 8, []])
-async def test_a_body_arrives_whole_however_it_is_cut_into_chunks(
+async def test_a_body_arrives_whole_in_chunks_of_any_size(
     sizes: list[int], shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     content = os.urandom(sum(sizes))
