@@ -101,9 +101,11 @@ class Route:
 
     __slots__ = ()
 
-    client_is_modern = False
     passes_request_state = False     # `requestState` of a modern upstream goes to a modern client as it is
     translates = False           # responses are not of the client's era as they come
+    lists_carry_ttl = False      # lists say themselves how long and for whom they may be kept
+    reads_schemas = False        # tool lists say which arguments a call mirrors in headers
+    has_404_for_methods = False  # HTTP status 404 says that the server has no such method
     defers_head = False          # the HTTP status depends on the response
     cancels_on_disconnect = False    # a client that closes its connection cancels its call
     log_level = ""               # of the log messages that the client asked for with this request, "" for none
@@ -167,8 +169,19 @@ class Route:
         """True where the client's revision has `resource_link`."""
         return exchange.session.protocol >= _FIRST_WITH_LINKS
 
-    def use_param_headers(self, params: dict[str, str], names: set[str]) -> None:
-        """Send `params` in place of the client's headers of these `names`, in lower case."""
+    async def check_headers(self, exchange: Exchange) -> None:
+        """Raise HeaderMismatch where headers that mirror the arguments of a call say otherwise."""
+
+    def rebuild_headers(self, exchange: Exchange, body: bytes) -> None:
+        """Mirror the arguments of the call `body`, which longshore has changed."""
+
+    async def has_new_headers(self, exchange: Exchange, answer: UpstreamResponse, body: bytes) -> bool:
+        """True where `answer` refuses the call `body` for its headers, and it can be sent with others now."""
+        return False
+
+    def refusal(self, exchange: Exchange, answer: UpstreamResponse, body: bytes) -> tuple[bytes, int]:
+        """Body and HTTP status for a refusal of the upstream's: in its own words where it is no message."""
+        return body, answer.status
 
     async def list_tools(self, exchange: Exchange, head: dict[str, str]) -> ToolListing:
         """The upstream's tools, asked for in its era."""

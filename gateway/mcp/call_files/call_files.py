@@ -17,7 +17,6 @@ from longshore.gateway.mcp.call_files import (
 from longshore.gateway.mcp.call_files.reserved_output import Pending
 from longshore.gateway.mcp.call_files.retry_state import RetryState
 from longshore.gateway.mcp.exchange import Exchange, lease_id
-from longshore.gateway.mcp.forwarding import mirrored_headers
 from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.wire import jsonrpc
 from longshore.gateway.wire.protocol_errors import InvalidParams, ToolInputError
@@ -60,7 +59,7 @@ class CallFiles:
         params["arguments"] = jsonrpc.raw(given)
         message["params"] = jsonrpc.raw(params)
         body = jsonrpc.close_object(message)
-        mirrored_headers.rebuild(exchange, body)
+        exchange.route.rebuild_headers(exchange, body)
         return body
 
     async def _fill_handles(self, given: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from longshore.gateway.mcp.exchange import Change, Exchange
-from longshore.gateway.mcp.forwarding import mirrored_headers
 from longshore.gateway.mcp.forwarding.relay_messages import relay_messages
 from longshore.gateway.mcp.replies.event_streams import watch_lists
 from longshore.gateway.mcp.sessions.renewal import renew
@@ -64,7 +63,7 @@ async def send(exchange: Exchange, body: bytes, *, timeout_s: float | None) -> A
         try:
             async with running as answer:
                 is_mismatch = not has_rebuilt and answer.status == 400 and (
-                    await mirrored_headers.retry_after_mismatch(exchange, answer, body)
+                    await route.has_new_headers(exchange, answer, body)
                 )
                 is_lost = not is_mismatch and left > 0 and lost != "" and await _is_lost(exchange, answer)
                 if not is_mismatch and not is_lost:

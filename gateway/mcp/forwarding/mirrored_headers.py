@@ -44,16 +44,18 @@ _refusals = msgspec.json.Decoder(_Refusal)
 
 
 async def check(exchange: Exchange) -> None:
-    """Raise HeaderMismatch where a client of the stateless revision mirrors other than the arguments."""
-    wanted = _wanted(exchange)
-    if not wanted:
-        return                               # an upstream of the revision checks what we do not know
-    arguments = _arguments_of(exchange.body)
+    """Raise HeaderMismatch where a modern client's headers do not mirror its arguments."""
     try:
-        param_headers.check(wanted, arguments, exchange.request.headers)
+        check_known(exchange)
     except HeaderMismatch:
-        await _ask_again(exchange)
-        param_headers.check(_wanted(exchange), arguments, exchange.request.headers)
+        await refresh(exchange)
+        check_known(exchange)
+
+
+def check_known(exchange: Exchange) -> None:
+    """The same by what is known. A modern upstream checks what is not known here."""
+    if wanted := _wanted(exchange):
+        param_headers.check(wanted, _arguments_of(exchange.body), exchange.request.headers)
 
 
 def learn(exchange: Exchange, result: bytes) -> None:
@@ -74,28 +76,20 @@ def build(exchange: Exchange, body: bytes) -> dict[str, str]:
     return headers
 
 
-def rebuild(exchange: Exchange, body: bytes) -> None:
-    """Let the headers of a call of this revision go on as the arguments are now."""
-    if exchange.route.client_is_modern and (wanted := _wanted(exchange)):
-        exchange.route.use_param_headers(build(exchange, body), {one.header.lower() for one in wanted})
+def rebuild(exchange: Exchange, body: bytes, headers: dict[str, str]) -> dict[str, str]:
+    """Build `headers` anew for the call `body`, whose arguments are no longer the client's."""
+    if not (wanted := _wanted(exchange)):
+        return headers
+    names = {one.header.lower() for one in wanted}
+    kept = {name: value for name, value in headers.items() if name.lower() not in names}
+    return kept | build(exchange, body)
 
 
-async def retry_after_mismatch(exchange: Exchange, answer: UpstreamResponse, body: bytes) -> bool:
-    """Whether `answer` refuses the call `body` for its headers, and it can be sent with others now.
-
-    Raises HeaderMismatch where the client's own do not fit its arguments.
-    """
-    if answer.status != 400 or exchange.envelope.method != "tools/call" or not _is_mismatch(
-        await answer.peek_body(_REFUSAL_S)
-    ):
+async def is_mismatch(exchange: Exchange, answer: UpstreamResponse) -> bool:
+    """True where `answer` refuses the call for its headers."""
+    if answer.status != 400 or exchange.envelope.method != "tools/call":
         return False
-    before = build(exchange, body)
-    await _ask_again(exchange)
-    if exchange.route.client_is_modern:
-        param_headers.check(_wanted(exchange), _arguments_of(exchange.body), exchange.request.headers)
-        rebuild(exchange, body)
-        return body is not exchange.body     # else they are the client's own, which fit as far as can be known here
-    return build(exchange, body) != before
+    return _is_mismatch(await answer.peek_body(_REFUSAL_S))
 
 
 def _wanted(exchange: Exchange) -> list[MirroredArgument]:
@@ -107,7 +101,7 @@ def _whose(exchange: Exchange) -> str:
     return exchange.caller.session_id if mount.headers.passthrough or mount.server.pass_client_token else ""
 
 
-async def _ask_again(exchange: Exchange) -> None:
+async def refresh(exchange: Exchange) -> None:
     """Ask the upstream for its tools. What was known holds where it does not answer."""
     mount = exchange.mount
     headers = own_request_headers(upstream_headers(exchange.request, mount, ""))

@@ -6,7 +6,9 @@ from typing import Any
 import msgspec
 
 from longshore.gateway.mcp.exchange import Exchange, Route
+from longshore.gateway.mcp.forwarding import mirrored_headers
 from longshore.gateway.upstream import tool_listing
+from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.upstream.tool_listing import ToolListing
 from longshore.gateway.wire import jsonrpc, modern, result_fields
 from longshore.gateway.wire.envelope import MessageId
@@ -20,7 +22,8 @@ class ModernDirect(Route):
     client_fetches_files: bool = False
     id: MessageId = None                 # of a request of longshore's own; None for that of the client
 
-    client_is_modern = True
+    lists_carry_ttl = True
+    has_404_for_methods = True
     passes_request_state = True
 
     def headers(self, exchange: Exchange) -> dict[str, str]:
@@ -41,8 +44,21 @@ class ModernDirect(Route):
     def has_links(self, exchange: Exchange) -> bool:
         return True
 
-    def use_param_headers(self, params: dict[str, str], names: set[str]) -> None:
-        self.mirrors = {name: value for name, value in self.mirrors.items() if name.lower() not in names} | params
+    async def check_headers(self, exchange: Exchange) -> None:
+        if not exchange.mount.monitor.headers.is_empty:
+            await mirrored_headers.check(exchange)
+
+    def rebuild_headers(self, exchange: Exchange, body: bytes) -> None:
+        self.mirrors = mirrored_headers.rebuild(exchange, body, self.mirrors)
+
+    async def has_new_headers(self, exchange: Exchange, answer: UpstreamResponse, body: bytes) -> bool:
+        """Raises HeaderMismatch where the client's own headers do not fit its arguments."""
+        if not await mirrored_headers.is_mismatch(exchange, answer):
+            return False
+        await mirrored_headers.refresh(exchange)
+        mirrored_headers.check_known(exchange)
+        self.rebuild_headers(exchange, body)
+        return body is not exchange.body     # else they are the client's own, which fit as far as can be known here
 
     async def list_tools(self, exchange: Exchange, head: dict[str, str]) -> ToolListing:
         return await tool_listing.list_modern(exchange.mount.client, head)

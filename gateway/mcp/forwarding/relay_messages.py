@@ -4,7 +4,7 @@ Only the response to this request is held; everything else on an SSE stream pass
 """
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from aiohttp import web
 
@@ -14,9 +14,8 @@ from longshore.gateway.mcp.replies.event_streams import watch_lists
 from longshore.gateway.upstream.client import UpstreamResponse
 from longshore.gateway.wire import jsonrpc, sse
 from longshore.gateway.wire.sse import Event
-from longshore.shared.errors import LongshoreError, UpstreamDown
+from longshore.shared.errors import LongshoreError
 
-_JSON = "application/json"
 _QUIET_S = 5.0               # that a client waits for the head of a stream, at most
 
 
@@ -25,7 +24,7 @@ async def relay_messages(
 ) -> web.StreamResponse:
     """Relay the event stream or the refusal `answer`, its response translated on the route and changed by `change`."""
     if answer.status != 200:
-        return await _relay_refusal(exchange, answer, change)
+        return await _relay_refusal(exchange, answer)
     return await _relay_events(exchange, answer, change, headers)
 
 
@@ -35,21 +34,12 @@ async def changed(exchange: Exchange, response: bytes, change: Change | None) ->
     return response if change is None else await change(response)
 
 
-async def _relay_refusal(exchange: Exchange, answer: UpstreamResponse, change: Change | None) -> web.StreamResponse:
-    """Relay a refusal in the upstream's own words, where they are no message too."""
-    route = exchange.route
-    body = came = await answer.read()
-    if route.translates and answer.content_type == _JSON:
-        # To a legacy client, 404 says that its session is gone: what a modern server refuses is an answer to it.
-        is_answer = not route.client_is_modern
-        with suppress(*() if is_answer else (UpstreamDown,)):
-            body = await changed(exchange, came, change)
-        if is_answer:
-            return await exchange.reply.finish(body)
+async def _relay_refusal(exchange: Exchange, answer: UpstreamResponse) -> web.StreamResponse:
+    body, status = exchange.route.refusal(exchange, answer, await answer.read())
     headers = dict(answer.forwarded_headers)
     if answer.media_type:
         headers["Content-Type"] = answer.media_type
-    return await exchange.reply.finish(body, status=answer.status, headers=headers)
+    return await exchange.reply.finish(body, status=status, headers=headers)
 
 
 async def _relay_events(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from longshore.gateway.mcp.exchange import Exchange, Route
-from longshore.gateway.mcp.forwarding import resume
+from longshore.gateway.mcp.forwarding import mirrored_headers, resume
 from longshore.gateway.mcp.replies.errors import response_status
 from longshore.gateway.mcp.subscriptions import publish
 from longshore.gateway.mcp.subscriptions.publish import UpstreamContext
@@ -45,8 +45,10 @@ class ToLegacy(Route):
     input_requests: InputRequests | None = None      # None where the server may send none
     running: UpstreamExchange | None = None          # that brings the answer
 
-    client_is_modern = True
     translates = True
+    reads_schemas = True
+    lists_carry_ttl = True
+    has_404_for_methods = True
     defers_head = True
     cancels_on_disconnect = True     # MCP 2026-07-28 basic/patterns/cancellation
 
@@ -67,6 +69,15 @@ class ToLegacy(Route):
 
     def status(self, response: bytes) -> int:
         return response_status(response) if b'"error"' in response else 200
+
+    def refusal(self, exchange: Exchange, answer: UpstreamResponse, body: bytes) -> tuple[bytes, int]:
+        with suppress(UpstreamDown):         # what is no message stays as it is
+            body = self.response(exchange, body)
+        return body, answer.status
+
+    async def check_headers(self, exchange: Exchange) -> None:
+        if not exchange.mount.monitor.headers.is_empty:
+            await mirrored_headers.check(exchange)
 
     def on_side_message(self, exchange: Exchange, data: bytes) -> bool:
         found = to_legacy.side_message(data, self.log_level)

@@ -7,7 +7,7 @@ from longshore.gateway.mcp.exchange import Exchange, Forward, Route
 from longshore.gateway.mcp.forwarding import mirrored_headers
 from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
 from longshore.gateway.upstream import tool_listing
-from longshore.gateway.upstream.client import UpstreamExchange
+from longshore.gateway.upstream.client import UpstreamExchange, UpstreamResponse
 from longshore.gateway.upstream.headers import own_request_headers
 from longshore.gateway.upstream.tool_listing import ToolListing
 from longshore.gateway.wire import modern, to_modern
@@ -22,6 +22,7 @@ class ToModern(Route):
     forward: Forward | None
 
     translates = True
+    reads_schemas = True
 
     async def request(self, exchange: Exchange, body: bytes) -> tuple[dict[str, str], bytes]:
         client, log_level = await client_introduction(exchange)
@@ -44,6 +45,19 @@ class ToModern(Route):
 
     def response(self, exchange: Exchange, data: bytes) -> bytes:
         return to_modern.response(data, exchange.envelope.method)
+
+    def refusal(self, exchange: Exchange, answer: UpstreamResponse, body: bytes) -> tuple[bytes, int]:
+        """A message is the answer: to a legacy client, 404 says that its session is gone."""
+        if answer.content_type != "application/json":
+            return body, answer.status
+        return self.response(exchange, body), 200
+
+    async def has_new_headers(self, exchange: Exchange, answer: UpstreamResponse, body: bytes) -> bool:
+        if not await mirrored_headers.is_mismatch(exchange, answer):
+            return False
+        before = mirrored_headers.build(exchange, body)
+        await mirrored_headers.refresh(exchange)
+        return mirrored_headers.build(exchange, body) != before
 
     async def list_tools(self, exchange: Exchange, head: dict[str, str]) -> ToolListing:
         return await tool_listing.list_modern(exchange.mount.client, head)

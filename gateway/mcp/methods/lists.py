@@ -167,10 +167,10 @@ async def _with_ours(
     """The upstream's list, kept or fetched, its entries changed by `each`, with ours at its end."""
     files_come = name == "resources" and exchange.mount.adapters.exposes_artifacts
     added = Additions(
-        name, ours, next_cursor, each, is_private=exchange.route.client_is_modern and (bool(ours) or files_come)
+        name, ours, next_cursor, each, is_private=exchange.route.lists_carry_ttl and (bool(ours) or files_come)
     )
     cache = exchange.request.app[LIST_CACHE]
-    if not cache.is_on or exchange.route.client_is_modern:   # whose lists say themselves how long they may be kept
+    if not cache.is_on or exchange.route.lists_carry_ttl:
         return await _fetched(exchange, added, None)
     key = _key(exchange)
     kept = await cache.find(key)
@@ -186,7 +186,7 @@ async def _with_ours(
 
 
 async def _fetched(exchange: Exchange, added: Additions, fetch: Fetch | None) -> web.StreamResponse:
-    learns = added.name == "tools" and exchange.route.translates
+    learns = added.name == "tools" and exchange.route.reads_schemas
 
     async def change(response: bytes) -> bytes:
         if fetch is not None and (result := jsonrpc.open_object(response).get("result")) is not None:
@@ -196,7 +196,7 @@ async def _fetched(exchange: Exchange, added: Additions, fetch: Fetch | None) ->
         return added.merged(response) if added.changes_any else response
 
     async with send(exchange, exchange.body, timeout_s=exchange.timeout_s) as answer:
-        if answer.status == 404 and added.ours and exchange.route.client_is_modern:  # it has no such lists itself
+        if answer.status == 404 and added.ours and exchange.route.has_404_for_methods:
             return await exchange.answer(added.alone())
         return await relay(exchange, answer, change=change if added.changes_any or fetch or learns else None)
 

@@ -8,7 +8,6 @@ from longshore.gateway.files.adapters import ToolAdapters
 from longshore.gateway.mcp.call_files import signed_urls
 from longshore.gateway.mcp.call_files.call_files import CallFiles
 from longshore.gateway.mcp.exchange import Exchange
-from longshore.gateway.mcp.forwarding import mirrored_headers
 from longshore.gateway.mcp.forwarding.forward import forward
 from longshore.gateway.mcp.methods import await_upload
 from longshore.gateway.metrics import METRICS, Result
@@ -26,8 +25,7 @@ async def call(exchange: Exchange) -> web.StreamResponse:
         return await _upload_link(exchange)
     if adapters.accepts_uploads and name == own.await_tool_name(exchange.mount.server):
         return await await_upload.await_upload(exchange)
-    if exchange.route.client_is_modern and not exchange.mount.monitor.headers.is_empty:
-        await mirrored_headers.check(exchange)
+    await exchange.route.check_headers(exchange)
     started_s = monotonic_s()
     outcome: Result = "error"
     try:
