@@ -1,7 +1,7 @@
-"""JSON-RPC batches, which the revision 2025-03-26 alone has (basic/transports §Sending Messages to the Server).
+"""JSON-RPC batches, which only the revision 2025-03-26 has (basic/transports §Sending Messages to the Server).
 
-Each member is handled as if it had come by itself, with a lease and an error of its own; all answers go back
-on one event stream as they come, or in one array to a client that takes no stream.
+Each member is handled as if it had come by itself, with a lease and an error of its own. All responses go back on one
+event stream as they come, or in one array to a client that accepts no stream.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ def _members(request: web.Request, body: bytes) -> list[tuple[Envelope, bytes]]:
     members = [(wire.parse(bytes(raw)), bytes(raw)) for raw in raws]
     for member, _ in members:
         if modern.is_modern(member, None):
-            raise UnsupportedRevision("a message of the stateless revision stands alone; send one message a request")
+            raise UnsupportedRevision("a message of revision 2026-07-28 must be sent alone; send one message a request")
         if member.method == "initialize":
             raise BadRequest("initialize must not be part of a batch")
     asked = [member.id for member, _ in members if member.kind is Kind.REQUEST]

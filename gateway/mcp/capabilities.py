@@ -1,6 +1,6 @@
-"""What an upstream can do, remembered with the session, and what longshore adds to it. Pure.
+"""Capabilities of upstreams, stored with the session as flags, and what longshore adds to them. Pure.
 
-A capability is added exactly when a feature of ours needs it; all else is as the upstream gave it.
+A capability is added exactly when a feature of longshore needs it. All others are as the upstream gave them.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ _decoder = msgspec.json.Decoder(_Response)
 
 
 class Negotiated(msgspec.Struct, frozen=True):
-    """What an `initialize` result settled."""
+    """Outcome of `initialize`: the revision and the upstream's capabilities."""
 
     protocol: str
     flags: str               # what the upstream itself has: TOOLS, RESOURCES, SUBSCRIBE, those of TELLS
@@ -44,7 +44,8 @@ class Negotiated(msgspec.Struct, frozen=True):
 
 
 def negotiated(response: bytes) -> Negotiated | None:
-    """What the response settled, or None when it is an error or malformed (then there is no session)."""
+    """Read the outcome of an `initialize` response; None when it is an error or malformed (then there is no session).
+    """
     try:
         result = _decoder.decode(response).result
     except jsonrpc.UNREADABLE:
@@ -54,7 +55,7 @@ def negotiated(response: bytes) -> Negotiated | None:
 
 
 def flags_of(response: bytes) -> str:
-    """What the result says that the upstream has, whatever else it says; "" for an error."""
+    """Read the upstream's capabilities from the result; "" for an error."""
     result = jsonrpc.open_object(jsonrpc.open_object(response).get("result", msgspec.Raw(b"{}")))
     found = jsonrpc.open_object(result.get("capabilities", msgspec.Raw(b"{}")))
     return _flags(found)
@@ -85,8 +86,9 @@ def _told(capability: msgspec.Raw) -> _Told:
 
 
 def with_ours(response: bytes, adapters: Adapters, flags: str, more: Mapping[str, Any]) -> bytes:
-    """The response with the capabilities that our features need, and with `more`, which go before the upstream's; the
-    same bytes when none is missing."""
+    """Add the capabilities that longshore's features need, and `more`, to the response. Capabilities in `more` replace
+    the upstream's. The same bytes come back when nothing is missing.
+    """
     wants_tools = TOOLS not in flags and adapters.accepts_uploads
     wants_resources = RESOURCES not in flags and (adapters.accepts_uploads or adapters.exposes_artifacts)
     if not (wants_tools or wants_resources or adapters.exposes_artifacts or more):

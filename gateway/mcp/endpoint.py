@@ -1,7 +1,7 @@
-"""The Streamable HTTP endpoint of one server, as session-era clients meet it (POST, GET, DELETE).
+"""Streamable HTTP endpoint of one server for legacy clients: POST, GET and DELETE on its mount.
 
-MCP 2025-11-25 basic/transports §Streamable HTTP. The client's session id is ours; the upstream's stands
-beside it in Redis, so any replica goes on with any session.
+MCP 2025-11-25 basic/transports §Streamable HTTP. The gateway mints the client's session id. The upstream's session id
+is stored beside it in Redis, so that any replica serves any request of any session.
 """
 
 import asyncio
@@ -75,7 +75,7 @@ _HANDLERS: dict[str, Callable[[Exchange], Awaitable[web.StreamResponse]]] = {
 
 
 async def post(mount: Mount, request: web.Request) -> web.StreamResponse:
-    """POST: one message from the client. Requests take a lease; answers and notifications never do."""
+    """Handle a POST: one message, or a batch. Requests take a lease; responses and notifications never do."""
     context = context_of(request)
     body = await _read_body(request)
     wire.check_depth(body, request.app[CONFIG].core.max_json_depth)
@@ -102,7 +102,7 @@ def _known(method: str) -> str:
 
 
 async def _handle_member(exchange: Exchange) -> web.StreamResponse:
-    """One message of a batch, with a span of its own below the request's."""
+    """Handle one message of a batch, with a span of its own below the span of the HTTP request."""
     method = _known(exchange.envelope.method)
     with tracing.child(method) as span:
         response = await _handle(exchange)
@@ -115,7 +115,7 @@ async def _handle_member(exchange: Exchange) -> web.StreamResponse:
 
 
 async def _handle(exchange: Exchange) -> web.StreamResponse:
-    """One message in its session, whose lease is held and given back."""
+    """Handle one message in its session. Its lease is kept until the answer is complete."""
     leases, message, mount = exchange.request.app[LEASES], exchange.envelope, exchange.mount
     lease = lease_id(exchange.context, message)
     leases.acquire(exchange.caller.session_id, lease)
@@ -141,7 +141,7 @@ async def _handle(exchange: Exchange) -> web.StreamResponse:
 
 
 def _check_replaced(exchange: Exchange) -> None:
-    """Raise SessionGone where a session was begun over a server that had none, and one that has them took its place."""
+    """Raise SessionGone for a session over a modern upstream, where a legacy upstream has taken its place since."""
     monitor = exchange.mount.monitor
     is_replaced = monitor.readiness == "ready" and not monitor.is_modern_only
     if is_replaced and SESSION_HEADER in exchange.request.headers:
@@ -149,14 +149,14 @@ def _check_replaced(exchange: Exchange) -> None:
 
 
 async def passthrough(exchange: Exchange) -> web.StreamResponse:
-    """Forward the message as it came and relay the answer as it comes."""
+    """Forward a message that longshore does not change."""
     if exchange.envelope.kind is not Kind.REQUEST:
         return await _one_way(exchange)
     return await forward(exchange, exchange.body, timeout_s=exchange.timeout_s)
 
 
 async def _one_way(exchange: Exchange) -> web.StreamResponse:
-    """An answer or a notification. What it was about is gone with a lost upstream session: nothing to renew."""
+    """Forward a response or a notification. A lost upstream session is not renewed for it: its subject was lost too."""
     async with exchange.mount.client.exchange(
         "POST", exchange.upstream_headers(), exchange.body, timeout_s=exchange.timeout_s
     ) as answer:
@@ -166,7 +166,7 @@ async def _one_way(exchange: Exchange) -> web.StreamResponse:
 
 
 async def get(mount: Mount, request: web.Request) -> web.StreamResponse:
-    """GET: the standing stream of server-initiated messages, or the resumption of a broken one."""
+    """Handle a GET: open the stream for messages of the server, or resume a stream that broke off."""
     modern_endpoint.refuse_verb(request)
     if "text/event-stream" not in request.headers.get("Accept", "") and "*/*" not in request.headers.get("Accept", ""):
         raise NotAcceptable("a GET on this path opens an event stream; send Accept: text/event-stream")
@@ -192,7 +192,7 @@ async def get(mount: Mount, request: web.Request) -> web.StreamResponse:
 async def _stand(
     request: web.Request, mount: Mount, caller: Caller, answer: UpstreamResponse
 ) -> web.StreamResponse:
-    """Relay a standing stream, which keeps its session from idle expiry while it is open."""
+    """Relay a standing stream. Its session does not expire while it is open."""
     leases, lease = request.app[LEASES], ids.new_id()
     scope = caller.session_id if mount.adapters.exposes_artifacts else ""
     try:
@@ -210,7 +210,7 @@ def _session_head(request: web.Request, caller: Caller) -> dict[str, str]:
 
 
 async def delete(mount: Mount, request: web.Request) -> web.StreamResponse:
-    """DELETE: end the session for good, its files with it; the upstream's own session is ended in passing."""
+    """Handle a DELETE: end the session with its files, and the upstream's session with it."""
     modern_endpoint.refuse_verb(request)
     if SESSION_HEADER not in request.headers:
         raise BadRequest(f"send the header {SESSION_HEADER} of the session to end")

@@ -1,4 +1,4 @@
-"""Exchange: one message of a client on its way, with its session and its route to the upstream."""
+"""Exchange: one message of a client, with its session, its reply and its route to the upstream."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -64,11 +64,11 @@ class Exchange:
         return self.config.tool_timeout_s(self.mount.server)
 
     def upstream_headers(self) -> dict[str, str]:
-        """Headers for the upstream's side of this session."""
+        """Headers of a request to the upstream in this session."""
         return self.route.headers(self)
 
     def spawn(self, work: Coroutine[None, None, None], *, name: str) -> None:
-        """Do `work` beside the call, and after it."""
+        """Run `work` beside the call, and after it."""
         self.request.app[TASKS].spawn(work, name=name)
 
     async def answer(self, result: dict[str, Any]) -> web.StreamResponse:
@@ -128,7 +128,7 @@ class Route:
         """Note the upstream request that brings the answer, so that it can be cancelled or its time stopped."""
 
     def ended(self, exchange: Exchange, running: UpstreamExchange) -> None:
-        """Forget it."""
+        """Forget the upstream request."""
 
     def cancel(self, exchange: Exchange, reason: str) -> None:
         """Tell the upstream to stop (MCP 2025-11-25 basic/utilities/cancellation); nobody waits for it."""
@@ -142,7 +142,8 @@ class Route:
         exchange.spawn(cancelled(), name="cancel_upstream")
 
     def response(self, exchange: Exchange, data: bytes) -> bytes:
-        """The upstream's response `data` as one of the client's era. Raises UpstreamDown for what is none."""
+        """Translate the upstream's response `data` into the client's era. Raises UpstreamDown where it is no response.
+        """
         return data
 
     def status(self, response: bytes) -> int:
@@ -150,7 +151,7 @@ class Route:
         return 200
 
     def on_side_message(self, exchange: Exchange, data: bytes) -> bool:
-        """Handle a message that comes before the response. True where it goes to the client as it is."""
+        """Handle a message that comes before the response. Return True where it goes to the client as it is."""
         return True
 
     def chunks(self, exchange: Exchange, answer: UpstreamResponse) -> AsyncGenerator[bytes, None]:
@@ -158,7 +159,7 @@ class Route:
         return answer.chunks()
 
     def own_result(self, exchange: Exchange, value: dict[str, Any]) -> dict[str, Any]:
-        """A result of longshore's own, with the fields that the client's revision wants in it."""
+        """Add to a result of longshore's own the fields that the client's revision wants in it."""
         return value
 
     def fetches_files(self, exchange: Exchange) -> bool:
@@ -184,7 +185,7 @@ class Route:
         return body, answer.status
 
     async def list_tools(self, exchange: Exchange, head: dict[str, str]) -> ToolListing:
-        """The upstream's tools, asked for in its era."""
+        """List the upstream's tools, in its era."""
         return await tool_listing.list_legacy(exchange.mount.client, head)
 
     def aside(self, exchange: Exchange, message_id: str, method: str, params: jsonrpc.RawMap, name: str) -> "Route":
@@ -201,7 +202,7 @@ _WAIT_FOR_WORK = frozenset({"tasks/result", "subscriptions/listen"})
 
 
 def lease_id(context: RequestContext, message: Envelope) -> str:
-    """The lease that `message` takes, "" for none: requests alone do, but for those answered at once anywhere."""
+    """Return the lease that `message` takes, "" for none. Only requests take one, except for those answered at once."""
     return context.request_id if message.kind is Kind.REQUEST and message.method not in _LEASELESS else ""
 
 
@@ -209,7 +210,7 @@ _LEASELESS = frozenset({"ping", "subscriptions/listen"})
 
 
 def may_change_lists(message: Envelope) -> bool:
-    """Whether a server may list other things after `message` than before: calls may, reading does not."""
+    """True where a server may list other things after `message` than before: after calls, not after reads."""
     return message.kind is Kind.REQUEST and message.method not in _READING
 
 
@@ -220,7 +221,7 @@ _READING = METHODS | {
 
 
 def caller_of(request: web.Request, mount: Mount) -> Caller:
-    """The caller and its session id, or its own scope when it sends none (some clients never do)."""
+    """Return the caller with its session id, or with its own scope when it sends none (some clients never do)."""
     principal = principal_of(request).name
     session_id = request.headers.get(SESSION_HEADER)
     if session_id is None:
@@ -240,7 +241,7 @@ def has_lost_upstream(session: OpenSession) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """How a scope begins."""
+    """Content of the record of a new scope."""
 
     flags: str
     init_params: bytes
@@ -249,10 +250,11 @@ class Begin:
 async def open_session(
     request: web.Request, caller: Caller, *, lease: str = "", may_change_lists: bool = False, begin: Begin | None = None
 ) -> OpenSession:
-    """The caller's session, validated and leased. Raises as `SessionStore.open_call`, or BadRequest.
+    """Open the caller's session for one message: validated and leased. Raises as `SessionStore.open_call`, or
+    BadRequest.
 
-    A caller without session id begins its scope with the `initialize` that it sent before, or with `begin` where
-    its revision has none.
+    Where a caller without session id has no scope yet, its scope is created: from its last `initialize`, or from
+    `begin` where its revision has no `initialize`.
     """
     sessions = request.app[SESSIONS]
 
@@ -280,7 +282,8 @@ async def open_session(
 
 
 def upstream_headers(request: web.Request, mount: Mount, upstream_id: str) -> dict[str, str]:
-    """Headers that may travel. Raises BadRequest when one that the server needs is missing."""
+    """Headers of the client that may go to the upstream. Raises BadRequest when one that the server needs is missing.
+    """
     headers.check_required(mount.headers, request.headers)
     token, principal = request.app[CONFIG].core.auth.token, principal_of(request)
     own = (token, principal.credential)

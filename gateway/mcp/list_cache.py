@@ -1,8 +1,8 @@
-"""Lists of upstreams, kept for a while: asked for once however many ask at once, forgotten when they change.
+"""Cache of upstream lists: each is fetched once however many ask at the same time, and forgotten when it changes.
 
-What is kept belongs to one session, since an upstream may list other things to another; only an upstream
-that keeps no sessions shares its lists among callers whose headers are the same to it. A list-changed
-notification raises a number in the session's record, which every gateway reads with each call.
+An entry belongs to one session, since an upstream may list other things to another. Only an upstream without sessions
+shares its lists among callers whose headers are the same to it. A list-changed notification raises a number in the
+session's record, which every gateway reads with each call.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class _Entry:
 
 
 class Fetch:
-    """One list on its way from the upstream. `end` it however that goes."""
+    """Fetch of one list from the upstream. `end` it however that goes."""
 
     def __init__(self, cache: "ListCache", key: Key, result: asyncio.Future[msgspec.Raw | None]) -> None:
         self._cache = cache
@@ -39,12 +39,12 @@ class Fetch:
         self._result = result
 
     def keep(self, result: msgspec.Raw) -> None:
-        """This is the list: those that wait have it, and those that come in time."""
+        """Store the list: those that wait for it have it, and those that come in time."""
         if not self._result.done():
             self._result.set_result(msgspec.Raw(bytes(result)) if len(bytes(result)) <= _MOST_BYTES else None)
 
     def end(self) -> None:
-        """Without a list, those that wait ask for themselves."""
+        """End without a list: those that wait for it fetch it themselves."""
         if not self._result.done():
             self._result.set_result(None)
         if self._result.result() is None:
@@ -52,7 +52,7 @@ class Fetch:
 
 
 class ListCache:
-    """The lists that this process keeps. Built once at start-up."""
+    """Lists that this process keeps. Built once at start-up."""
 
     def __init__(self, ttl_s: int) -> None:
         self._ttl_s = ttl_s
@@ -60,18 +60,19 @@ class ListCache:
 
     @property
     def is_on(self) -> bool:
-        """Whether anything is kept at all."""
+        """True where lists are kept at all."""
         return self._ttl_s > 0
 
     async def find(self, key: Key) -> msgspec.Raw | None:
-        """The list's result, waiting for one that is on its way; None: fetch it."""
+        """Return the list's result, after waiting for one that is being fetched; None where the caller must fetch it.
+        """
         entry = self._entries.get(key)
         if entry is None or entry.until_s < monotonic_s():
             return None
         return await asyncio.shield(entry.result)
 
     def begin(self, key: Key) -> Fetch:
-        """Say that the list is being fetched."""
+        """Begin a fetch, for which others wait."""
         result: asyncio.Future[msgspec.Raw | None] = asyncio.get_running_loop().create_future()
         self._entries[key] = _Entry(monotonic_s() + self._ttl_s, result)
         self._entries.move_to_end(key)
@@ -80,17 +81,17 @@ class ListCache:
         return Fetch(self, key, result)
 
     def forget_server(self, server: str) -> None:
-        """Keep no list of it longer."""
+        """Forget every list of the server."""
         for key in [key for key in self._entries if key[0] == server]:
             self.forget(key)
 
     def forget(self, key: Key) -> None:
-        """Keep it no longer."""
+        """Forget the list."""
         self._entries.pop(key, None)
 
 
 def fingerprint(headers: dict[str, str]) -> str:
-    """What callers' headers have to have in common to be told the same."""
+    """Digest of the headers that callers must have in common to share a list."""
     return hashlib.sha256(msgspec.json.encode(sorted(headers.items()))).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""Messages of the stateless revision on a mount: checked, given their scope, and sent on in the upstream's era.
+"""Messages of modern clients on a mount: checked, given their scope, and handled on the route to the upstream's era.
 
-MCP 2026-07-28 basic/transports/streamable-http. The caller has no session: its principal on this server is its
-scope, and within it a workspace where it names one.
+MCP 2026-07-28 basic/transports/streamable-http. Such a caller has no session. Its scope is its principal on this
+server, or a workspace of the principal's where it names one.
 """
 
 import re
@@ -60,7 +60,7 @@ _BEGIN = Begin(capabilities.UNKNOWN, _INIT_PARAMS)
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A checked message and whose it is."""
+    """Checked message with its caller."""
 
     message: Envelope
     body: bytes
@@ -72,7 +72,7 @@ class Incoming:
 async def post(
     mount: Mount, request: web.Request, message: Envelope, body: bytes, handle: Handle
 ) -> web.StreamResponse:
-    """One message, handled by `handle` as those of sessions are, once it stands in the scope of its caller."""
+    """Handle a POST of a modern client: `handle` gets the message once it has a scope and a route."""
     context_of(request).is_modern = True
     opened = modern.parse_request(message, body, request.headers)
     _check_accept(request.headers.get("Accept", ""))
@@ -110,7 +110,7 @@ def _body_of(response: web.StreamResponse) -> bytes:
 async def _in_era(
     era: Era, mount: Mount, request: web.Request, came: "Incoming", handle: Handle
 ) -> web.StreamResponse:
-    """The message, sent on to an upstream of this era."""
+    """Handle the message on the route to an upstream of this era."""
     if era == "legacy":
         return await _to_session(mount, request, came, handle)
     message, body, caller = came.message, came.body, came.caller
@@ -134,7 +134,7 @@ def refuse_verb(request: web.Request) -> None:
 async def _to_session(
     mount: Mount, request: web.Request, came: "Incoming", handle: Handle
 ) -> web.StreamResponse:
-    """The message within a session that the upstream has with this scope, or with this call alone."""
+    """Handle the message in a session with a legacy upstream: that of the scope, or one for this call alone."""
     message, body, caller = came.message, came.body, came.caller
     takes = server_requests.parse_capabilities(came.opened.capabilities)
     policy = mount.server.sessionless_clients
@@ -181,7 +181,7 @@ async def _handle_suspendable(handle: Handle, exchange: Exchange, call: Suspenda
 
 
 async def _check_mirrors(mount: Mount, request: web.Request, came: "Incoming") -> None:
-    """Raise HeaderMismatch where a call that waits is gone on with under headers that say other than its arguments."""
+    """Raise HeaderMismatch where a suspended call is resumed under headers that do not mirror its arguments."""
     if came.message.method != "tools/call":
         return
     nowhere, context = OpenSession("", "", ""), context_of(request)
@@ -199,7 +199,7 @@ def _check_agreed(context: RequestContext, message: Envelope, again: server_requ
 
 
 async def _discover(mount: Mount, request: web.Request, message: Envelope) -> web.StreamResponse:
-    """What a session-era upstream says at `initialize`, as the answer to `server/discover`."""
+    """Answer `server/discover` with what a legacy upstream says at `initialize`."""
     initialized = await renewal.introduced(request, mount, _INIT_PARAMS)
     found = jsonrpc.result(message.id, result_fields.discover_result(
         initialized, has_subscriptions=mount.server.sessionless_clients == "per_principal"
@@ -210,7 +210,7 @@ async def _discover(mount: Mount, request: web.Request, message: Envelope) -> we
 
 
 async def _open(request: web.Request, caller: Caller, message: Envelope) -> OpenSession:
-    """The record of the caller's scope, begun where there is none."""
+    """Open the record of the caller's scope, which is created where there is none."""
     lease, may_change = lease_id(context_of(request), message), may_change_lists(message)
     return await open_session(request, caller, lease=lease, may_change_lists=may_change, begin=_BEGIN)
 
@@ -223,7 +223,7 @@ def _caller_of(request: web.Request, mount: Mount, workspace: str) -> Caller:
 
 
 def _workspace_of(request: web.Request, opened: modern.ModernRequest) -> str:
-    """The workspace that the caller names, in its header or in the message. Raises InvalidParams, BadRequest."""
+    """Read the workspace that the caller names, in its header or in the message. Raises InvalidParams, BadRequest."""
     named = request.headers.get(WORKSPACE_HEADER, "")
     if named and opened.workspace and named != opened.workspace:
         raise BadRequest(f"the header {WORKSPACE_HEADER} and {modern.WORKSPACE_KEY} name two workspaces")
@@ -238,7 +238,7 @@ def _fetches_files(request: web.Request, body: bytes) -> bool:
 
 
 def _mirrors(request: web.Request, opened: modern.ModernRequest) -> dict[str, str]:
-    """The headers that mirror the body, as they came."""
+    """Copy the headers that mirror the body."""
     params = {key: value for key, value in request.headers.items() if key.lower().startswith(_PARAM)}
     return opened.mirrored_headers | params
 

@@ -1,5 +1,7 @@
-"""Calls of this gateway that their clients can cancel by leaving the upstream's stream, which is how a server of the
-stateless revision learns of it (MCP 2026-07-28 basic/patterns/cancellation)."""
+"""Cancellation of running calls to modern upstreams, for legacy clients, across gateways.
+
+A modern server learns of it when longshore closes its stream (MCP 2026-07-28 basic/patterns/cancellation).
+"""
 
 from collections import OrderedDict, defaultdict
 from typing import Protocol
@@ -27,14 +29,14 @@ _cancels = msgspec.msgpack.Decoder(_Cancel)
 
 
 class Running(Protocol):
-    """What a call is at: its rounds, an exchange with the upstream, or a wait for its client."""
+    """Part of a running call: its input rounds, its upstream request, or a wait for its client."""
 
     def fail(self, err: LongshoreError) -> None:
-        """End it with `err`."""
+        """End this part with `err`."""
 
 
 class Cancellations:
-    """Every such call that runs here. Built once at start-up."""
+    """Every cancellable call of this process. Built once at start-up."""
 
     def __init__(self) -> None:
         self._running: defaultdict[_Key, list[Running]] = defaultdict(list)
@@ -42,14 +44,14 @@ class Cancellations:
         self._early: OrderedDict[_Key, float] = OrderedDict()    # of calls that are not here, and until when
 
     def begin(self, session_id: str, message_id: MessageId, running: Running) -> None:
-        """The call is on its way, or a part of it. Raises Cancelled for a part of one that was cancelled."""
+        """Register a part of a call. Raises Cancelled for a call that was cancelled."""
         key = _key(session_id, message_id)
         if key in self._cancelled or self._early.pop(key, 0.0) > monotonic_s():
             raise _enough()
         self._running[key].append(running)
 
     def end(self, session_id: str, message_id: MessageId, running: Running) -> None:
-        """The call is over, or this part of it. Safe to repeat."""
+        """Remove a part of a call. Safe to repeat."""
         key = _key(session_id, message_id)
         if left := [one for one in self._running.get(key, ()) if one is not running]:
             self._running[key] = left
@@ -58,7 +60,7 @@ class Cancellations:
             self._cancelled.discard(key)
 
     def cancel(self, session_id: str, message_id: MessageId) -> bool:
-        """End the call with Cancelled. Whether it runs here."""
+        """End the call with Cancelled. Return True where it runs in this process."""
         key = _key(session_id, message_id)
         running = self._running.get(key, ())
         if running:
@@ -68,7 +70,7 @@ class Cancellations:
         return bool(running)
 
     def on_event(self, event: Event) -> None:
-        """A cancellation that reached some gateway: of a call that runs here, or that is still to come."""
+        """Handle a cancellation that another gateway received, of a call that runs here or is still to come."""
         try:
             asked = _cancels.decode(event.data)
         except msgspec.DecodeError:
@@ -92,7 +94,7 @@ def _enough() -> Cancelled:
 
 
 def _key(session_id: str, message_id: MessageId) -> _Key:
-    """1 and "1" are two ids."""
+    """Keep the ids 1 and "1" apart."""
     return session_id, type(message_id), message_id
 
 

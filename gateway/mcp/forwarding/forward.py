@@ -1,7 +1,7 @@
-"""Forwarding of one request: sent upstream, its answer relayed to the client.
+"""Forwarding of one request: it is sent upstream, and its answer is relayed to the client.
 
-On the plain route bytes pass through as they come, and a slow client slows the upstream. Answers that are changed or
-translated on their way are relayed message by message (`relay_messages`).
+On the plain route bytes pass as they come, and a slow client slows the upstream. `relay_messages` relays event streams
+that are changed or translated.
 """
 
 import asyncio
@@ -40,15 +40,14 @@ async def forward(
 
 @asynccontextmanager
 async def send(exchange: Exchange, body: bytes, *, timeout_s: float | None) -> AsyncIterator[UpstreamResponse]:
-    """The upstream's answer to the request `body`, whose last byte must come `timeout_s` after it was sent.
+    """Send the request `body` upstream; `async with` yields the answer, whose last byte must come within `timeout_s`.
 
     When that time runs out, client and upstream both learn of it.
 
-    A 404 to a request that named an upstream session says that the session is gone and the request did not
-    run (MCP 2025-11-25 basic/transports §Session Management), and so does a tool's error that says it in
-    words: the session is renewed and the request sent again,
-    `sessions.upstream_session_termination_retries` times at most. A call whose headers do not fit what the server's
-    tools want by now is sent once more with others.
+    A 404 to a request that named an upstream session says that the session is gone and the request did not run (MCP
+    2025-11-25 basic/transports §Session Management), and so does a tool's error that says it in words. Then the session
+    is renewed and the request sent again, `sessions.upstream_session_termination_retries` times at most. A call whose
+    headers do not fit what the server's tools want by now is sent once more with others.
     """
     route, has_rebuilt = exchange.route, False
     left = exchange.config.sessions.upstream_session_termination_retries
@@ -101,8 +100,8 @@ async def relay(
 ) -> web.StreamResponse:
     """Relay `answer` to the client, the response of this request changed by `change`.
 
-    `change` may still edit `headers` as long as the answer is JSON: its head goes out last. Raises UpstreamDown
-    for what no revision has an answer be.
+    `change` may still edit `headers` as long as the answer is JSON: its head goes out last. Raises UpstreamDown for an
+    answer that is not MCP.
     """
     check_kind(answer, is_request=exchange.envelope.kind is Kind.REQUEST)
     headers = {} if headers is None else headers

@@ -1,7 +1,7 @@
-"""`Mcp-Param-*` of tool calls: held against the arguments as they come, and made anew where longshore changed these.
+"""`Mcp-Param-*` headers of tool calls: checked against the arguments, and built anew where longshore changed these.
 
-MCP 2026-07-28 basic/transports/streamable-http §Custom Headers from Tool Parameters. What a tool wants mirrored is
-what its list said last; before a call is refused for it, the list is asked for again, since it may have changed.
+MCP 2026-07-28 basic/transports/streamable-http §Custom Headers from Tool Parameters. The server's last tool list says
+which arguments a tool wants mirrored. Before a call is refused for it, the list is fetched again: it may have changed.
 """
 
 from contextlib import suppress
@@ -53,18 +53,20 @@ async def check(exchange: Exchange) -> None:
 
 
 def check_known(exchange: Exchange) -> None:
-    """The same by what is known. A modern upstream checks what is not known here."""
+    """Raise HeaderMismatch by what is known of the tool. A modern upstream checks what is not known here."""
     if wanted := _wanted(exchange):
         param_headers.check(wanted, _arguments_of(exchange.body), exchange.request.headers)
 
 
 def learn(exchange: Exchange, result: bytes) -> None:
-    """Take over what a page of the upstream's tools says."""
+    """Remember which arguments the tools on a page of the upstream's list want mirrored."""
     exchange.mount.monitor.headers.learn(tool_lists.parse_page(result), _whose(exchange))
 
 
 def build(exchange: Exchange, body: bytes) -> dict[str, str]:
-    """The headers that the tool wants of the call `body`. Raises ToolInputError for an argument that fits into none."""
+    """Build the headers that the tool wants for the call `body`. Raises ToolInputError for an argument that fits in
+    none.
+    """
     wanted = _wanted(exchange)
     headers = param_headers.headers_of(wanted, _arguments_of(body)) if wanted else {}
     for one in wanted:
@@ -102,7 +104,7 @@ def _whose(exchange: Exchange) -> str:
 
 
 async def refresh(exchange: Exchange) -> None:
-    """Ask the upstream for its tools. What was known holds where it does not answer."""
+    """List the upstream's tools again. What was known stays where the upstream does not answer."""
     mount = exchange.mount
     headers = own_request_headers(upstream_headers(exchange.request, mount, ""))
 

@@ -33,7 +33,7 @@ class ModernDirect(Route):
         return exchange.envelope.id if self.id is None else self.id
 
     def cancel(self, exchange: Exchange, reason: str) -> None:
-        """Nothing: leaving its stream is all that the modern revision has (basic/patterns/cancellation)."""
+        """Do nothing: closing the stream is all that the modern revision has (basic/patterns/cancellation)."""
 
     def own_result(self, exchange: Exchange, value: dict[str, Any]) -> dict[str, Any]:
         return result_fields.own_result(exchange.envelope.method, value)
@@ -52,7 +52,7 @@ class ModernDirect(Route):
         self.mirrors = mirrored_headers.rebuild(exchange, body, self.mirrors)
 
     async def has_new_headers(self, exchange: Exchange, answer: UpstreamResponse, body: bytes) -> bool:
-        """Raises HeaderMismatch where the client's own headers do not fit its arguments."""
+        """Raise HeaderMismatch where the client's own headers do not fit its arguments."""
         if not await mirrored_headers.is_mismatch(exchange, answer):
             return False
         await mirrored_headers.refresh(exchange)
@@ -71,7 +71,7 @@ class ModernDirect(Route):
 
 
 def _meta_of(body: bytes) -> msgspec.Raw:
-    """What a message says of its client, without what belongs to that message alone."""
+    """Copy the `_meta` of a message that describes its client, without what belongs to that message alone."""
     meta = jsonrpc.open_object(jsonrpc.open_object(jsonrpc.open_object(body)["params"])["_meta"])
     meta.pop("progressToken", None)
     return jsonrpc.raw(meta)

@@ -1,6 +1,6 @@
-"""Relaying of an answer message by message: its response changed or translated, into whatever reply the client has.
+"""Relaying of an event stream message by message, its response changed or translated, into whatever reply there is.
 
-Only the response to this request is held; everything else on an SSE stream passes at once.
+Only the response to this request is held. Everything else on the stream passes at once.
 """
 
 from collections.abc import AsyncGenerator
@@ -29,7 +29,7 @@ async def relay_messages(
 
 
 async def changed(exchange: Exchange, response: bytes, change: Change | None) -> bytes:
-    """The response of the upstream in the client's era, changed by `change`."""
+    """Translate the upstream's response on the route, then change it by `change`."""
     response = exchange.route.response(exchange, response)
     return response if change is None else await change(response)
 
@@ -45,8 +45,9 @@ async def _relay_refusal(exchange: Exchange, answer: UpstreamResponse) -> web.St
 async def _relay_events(
     exchange: Exchange, answer: UpstreamResponse, change: Change | None, headers: dict[str, str]
 ) -> web.StreamResponse:
-    """Relay an event stream. Where the status depends on the response, its head waits for a first event, though not
-    for long."""
+    """Relay an event stream. Where the HTTP status depends on the response, the head waits for a first event, for a
+    while.
+    """
     route, reply, response = exchange.route, exchange.reply, None
     parser = sse.Parser(MAX_EVENT_BYTES)
     if not route.defers_head:
@@ -70,7 +71,7 @@ async def _relay_events(
 
 
 async def _chunks(exchange: Exchange, answer: UpstreamResponse, headers: dict[str, str]) -> AsyncGenerator[bytes, None]:
-    """The stream as it arrives. The reply is started where nothing comes for a while."""
+    """Yield the stream as it arrives. The reply is started where nothing comes for a while."""
     reply, chunks = exchange.reply, exchange.route.chunks(exchange, answer)
     async with aclosing(chunks):
         while True:

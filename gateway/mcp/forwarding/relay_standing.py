@@ -20,7 +20,7 @@ from longshore.shared.messaging.pubsub import RESOURCES, RESYNC, Event
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What longshore writes on a standing stream besides what the upstream sends."""
+    """Events that longshore writes on a standing stream besides those of the upstream."""
 
     farewell: bytes = b""        # the event that it ends with when the gateway drains
     scope: str = ""              # whose changes of longshore's own are written on it, "" for none

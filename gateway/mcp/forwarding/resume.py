@@ -1,7 +1,7 @@
-"""An answer of a session-era server that breaks off, or that the server lets go of, gone on with where it was.
+"""Resumption of a legacy server's event stream that ended before its response, on behalf of a modern client.
 
 MCP 2025-11-25 basic/transports §Resumability and Redelivery: a stream whose events have ids may end before its
-response, and whoever waits for that asks for the rest. The client of the stateless revision does not; longshore does.
+response, and whoever waits for that asks for the rest. A modern client does not ask; longshore does.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _LATER = frozenset({409, 429, 502, 503, 504})
 
 
 class _Told:
-    """What of the answer has come."""
+    """Position in the event stream of one answer."""
 
     def __init__(self, request_id: MessageId) -> None:
         self.last_id = ""                        # "" for none: then nothing can be asked for again
@@ -51,13 +51,14 @@ class Call(Protocol):
     running: UpstreamExchange | None
 
     def started(self, exchange: Exchange, running: UpstreamExchange) -> None:
-        """Note another one, which brings the rest."""
+        """Note another upstream request, which brings the rest."""
 
 
 async def chunks(exchange: Exchange, answer: UpstreamResponse, call: Call) -> AsyncGenerator[bytes, None]:
-    """The events of `answer`, whole ones, until the response to this request has come and the stream has ended.
+    """Yield the whole events of `answer` until the response has come and the stream has ended.
 
-    Raises UpstreamDown when that does not come and there is no way to go on, UpstreamTimeout past the call's time.
+    Raises UpstreamDown when the response does not come and the stream cannot be resumed, UpstreamTimeout past the
+    call's time.
     """
     told = _Told(exchange.upstream_message_id)
     async with aclosing(_events(answer, told)) as events:
@@ -87,7 +88,7 @@ async def _events(answer: UpstreamResponse, told: _Told) -> AsyncGenerator[bytes
 
 @asynccontextmanager
 async def _again(exchange: Exchange, told: _Told, call: Call) -> AsyncIterator[UpstreamResponse | None]:
-    """The rest of the answer; None where the server does not give it."""
+    """Resume the stream: the rest of the answer, or None where the server does not give it."""
     for _ in range(_TRIES):
         await asyncio.sleep(told.pause_s)
         headers = {**exchange.upstream_headers(), "Accept": "text/event-stream", "Last-Event-ID": told.last_id}

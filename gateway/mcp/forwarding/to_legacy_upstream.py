@@ -24,10 +24,10 @@ _TIMEOUT_S = 10.0
 
 
 class InputRequests(Protocol):
-    """The call, as far as its server may send requests to its client."""
+    """Call whose server may send requests to its client."""
 
     def ask(self, data: bytes) -> bytes | None:
-        """Put a request of the server's to the client, or return the answer to it."""
+        """Put a request of the server to the client, or return the response to it."""
 
     def use_timer(self, clock: UpstreamExchange) -> None:
         """Stop the time of this upstream request while the client is asked."""
@@ -94,7 +94,7 @@ class ToLegacy(Route):
         return found is to_legacy.SideMessage.FORWARD
 
     def chunks(self, exchange: Exchange, answer: UpstreamResponse) -> AsyncGenerator[bytes, None]:
-        """A modern client does not resume a stream: longshore does."""
+        """Yield the event stream, resumed where it ends early: a modern client does not resume it."""
         return resume.chunks(exchange, answer, self)
 
     def own_result(self, exchange: Exchange, value: dict[str, Any]) -> dict[str, Any]:
@@ -123,7 +123,7 @@ async def answer_server(exchange: Exchange, answer: bytes) -> None:
 
 
 async def _publish(exchange: Exchange, data: bytes) -> None:
-    """A change that a server tells of while it answers is for those who subscribed."""
+    """Publish a change that a server tells of while it answers, to those who subscribed."""
     with suppress(StoreDown):
         await publish.publish(UpstreamContext(exchange.request, exchange.mount, exchange.session_owner), data)
 

@@ -1,4 +1,4 @@
-"""Route from a legacy client to an upstream that is modern alone: each request says all that the session knows."""
+"""Route from a legacy client to a modern upstream: each request carries what the upstream must know of the session."""
 
 from dataclasses import dataclass
 
@@ -34,20 +34,20 @@ class ToModern(Route):
         return headers, to_modern.request(body, client, log_level=log_level, traceparent=tracing.traceparent())
 
     def started(self, exchange: Exchange, running: UpstreamExchange) -> None:
-        """Raises Cancelled where the client has cancelled its call."""
+        """Raise Cancelled where the client has cancelled its call."""
         exchange.request.app[CANCELLATIONS].begin(exchange.caller.session_id, exchange.envelope.id, running)
 
     def ended(self, exchange: Exchange, running: UpstreamExchange) -> None:
         exchange.request.app[CANCELLATIONS].end(exchange.caller.session_id, exchange.envelope.id, running)
 
     def cancel(self, exchange: Exchange, reason: str) -> None:
-        """Nothing: leaving its stream is all that the modern revision has (basic/patterns/cancellation)."""
+        """Do nothing: closing the stream is all that the modern revision has (basic/patterns/cancellation)."""
 
     def response(self, exchange: Exchange, data: bytes) -> bytes:
         return to_modern.response(data, exchange.envelope.method)
 
     def refusal(self, exchange: Exchange, answer: UpstreamResponse, body: bytes) -> tuple[bytes, int]:
-        """A message is the answer: to a legacy client, 404 says that its session is gone."""
+        """Answer with the error as a response: to a legacy client, 404 says that its session is gone."""
         if answer.content_type != "application/json":
             return body, answer.status
         return self.response(exchange, body), 200
@@ -64,7 +64,7 @@ class ToModern(Route):
 
 
 async def client_introduction(exchange: Exchange) -> tuple[DeclaredClient, str]:
-    """What the session's client said of itself, and the log level that it set, "" for none."""
+    """Read what the session's client declared at `initialize`, and the log level that it set, "" for none."""
     init_params, log_level = await exchange.request.app[SESSIONS].client_settings(exchange.caller.session_id)
     accepts_requests = exchange.reply.takes_messages
     return parse_initialize(init_params, exchange.session.protocol, accepts_requests=accepts_requests), log_level

@@ -1,4 +1,4 @@
-"""The tool that waits for the files of an upload link, so that a model notices that its human has uploaded."""
+"""Tool that waits for the files of an upload link, so that a model notices that its user has uploaded."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -49,9 +49,9 @@ _arguments = msgspec.json.Decoder(_Arguments)
 
 
 async def await_upload(exchange: Exchange) -> web.StreamResponse:
-    """Answer when the files of the link are there, or when the time to wait is over, with what there is then.
+    """Answer when the files of the link are there, or when the time to wait is over.
 
-    A client that gave a progress token hears every five seconds that the call is alive.
+    A client that gave a progress token gets a progress notification every five seconds.
     """
     nonce, wait_s, token = _asked(exchange.body)
     if token is None or not exchange.reply.takes_messages:
@@ -80,7 +80,8 @@ def _asked(body: bytes) -> tuple[str, float, str | int | None]:
 
 
 async def _result(exchange: Exchange, nonce: str, wait_s: float, tell: _Tell) -> dict[str, Any]:
-    """The tool's result. Raises ToolInputError for a link of another session, or whose files are gone."""
+    """Wait, and build the tool's result. Raises ToolInputError for a link of another session, or whose files are gone.
+    """
     scope, seen = exchange.caller.session_id, LinkUse()
 
     async def wait() -> None:
@@ -122,7 +123,7 @@ async def _tool_result(exchange: Exchange, nonce: str, seen: LinkUse) -> dict[st
 
 
 async def _say_nothing(_elapsed_s: float, _seen: LinkUse) -> None:
-    """For a client that did not ask."""
+    """Report no progress: the client gave no token."""
 
 
 def _teller(exchange: Exchange, wait_s: float, token: str | int) -> _Tell:

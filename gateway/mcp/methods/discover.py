@@ -1,5 +1,5 @@
-"""What an upstream of the stateless revision offers and how it tells of changes: `server/discover` with what is
-ours, `subscriptions/listen` as it comes."""
+"""`server/discover` and `subscriptions/listen` of modern clients, with what longshore adds to the upstream's answers.
+"""
 
 from aiohttp import web
 
@@ -17,7 +17,7 @@ from longshore.shared import ids
 
 
 async def discover(exchange: Exchange) -> web.StreamResponse:
-    """`server/discover`: the upstream's answer, with the capabilities that our features need."""
+    """Answer `server/discover`: the upstream's answer, with the capabilities that longshore's features need."""
     adapters, more = exchange.mount.adapters, transfer_policy.capability(exchange.request, exchange.mount)
 
     async def change(response: bytes) -> bytes:
@@ -33,7 +33,7 @@ async def discover(exchange: Exchange) -> web.StreamResponse:
 
 
 async def listen(exchange: Exchange) -> web.StreamResponse:
-    """`subscriptions/listen`: the upstream's stream of changes, which holds the scope while it is open."""
+    """Answer `subscriptions/listen`: the upstream's stream of changes. Its scope does not expire while it is open."""
     if exchange.route.translates:
         return await subscribe.listen(exchange)
     request, leases, lease = exchange.request, exchange.request.app[LEASES], ids.new_id()
@@ -50,7 +50,9 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
 
 
 def _standing(exchange: Exchange) -> Standing:
-    """The stream, with longshore's own resources told on it where it has any and the client wants to know."""
+    """Return what longshore writes on the stream: notices of its own resources, where it has any and the client wants
+    them.
+    """
     listen_id = exchange.envelope.id
     farewell = sse.event(changes.end_of_stream(listen_id))
     lists = changes.parse_filter(exchange.body).lists

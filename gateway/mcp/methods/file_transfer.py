@@ -1,6 +1,6 @@
-"""`files/authorizeUpload` and `files/authorizeDownload` (SEP-2631): where a client sends a file, and fetches one.
+"""`files/authorizeUpload` and `files/authorizeDownload` (SEP-2631): links for a client to send and fetch files itself.
 
-Where nothing of ours is to be said, the request goes to the upstream, which may have the methods itself.
+Where longshore does not offer the method, the request is forwarded: the upstream may have it.
 """
 
 
@@ -20,7 +20,7 @@ from longshore.shared.state.quota import FileLimits
 
 
 async def upload(exchange: Exchange) -> web.StreamResponse:
-    """A descriptor for one file, whose URI is good from the moment its bytes are there. Raises FileRefused."""
+    """Answer with a descriptor for one file, whose URI is valid once its bytes are there. Raises FileRefused."""
     if not transfer_policy.accepts_uploads(exchange.request, exchange.mount):
         return await forward(exchange, exchange.body, timeout_s=exchange.timeout_s)
     file = _checked(exchange, sep_2631.parse_upload(exchange.body, ids.new_id()))
@@ -45,7 +45,7 @@ def _checked(exchange: Exchange, file: AnnouncedUpload) -> AnnouncedUpload:
 
 
 async def download(exchange: Exchange) -> web.StreamResponse:
-    """A descriptor for a file of this caller: one that it sent, or that a tool made. Raises FileRefused."""
+    """Answer with a descriptor for a file of this caller: an upload, or a tool's output. Raises FileRefused."""
     config = exchange.config
     schemes = (sep_2631.SCHEME, config.artifacts.uri_scheme, config.uploads.uri_scheme)
     if not transfer_policy.offers_downloads(exchange.request, exchange.mount):
@@ -63,7 +63,7 @@ async def download(exchange: Exchange) -> web.StreamResponse:
 
 
 async def _found(exchange: Exchange, file_id: str) -> FileRecord:
-    """The record, whose file is there. Raises FileRefused."""
+    """Find the record of a file that is there. Raises FileRefused."""
     app, server = exchange.request.app, exchange.caller.server
     try:
         (record,) = await app[FILES].use(exchange.caller.session_id, [file_id])

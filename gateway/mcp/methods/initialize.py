@@ -65,12 +65,12 @@ async def initialize(mount: Mount, request: web.Request, message: Envelope, body
             reply.close()
 
 
-# With which servers of the stateless revision turn `initialize` away.
+# HTTP statuses with which modern servers refuse `initialize`.
 _REFUSALS = frozenset({400, 404})
 
 
 async def _is_modern(request: web.Request, mount: Mount, headers: dict[str, str]) -> bool:
-    """Whether a server that refused `initialize` speaks the stateless revision: the probe may not have seen it yet."""
+    """True where a server that refused `initialize` is modern: the probe may not have seen it yet."""
     try:
         return await request.app[ERA_CACHE].get(mount.monitor, mount.client, headers) == "modern"
     except LongshoreError:
@@ -78,7 +78,7 @@ async def _is_modern(request: web.Request, mount: Mount, headers: dict[str, str]
 
 
 async def _from_discovery(exchange: Exchange) -> web.StreamResponse:
-    """Open a session over an upstream that has none, which `server/discover` tells all about."""
+    """Open a session over a modern upstream, from its answer to `server/discover`."""
     mount, params = exchange.mount, _params_of(exchange.body)
     headers = own_request_headers(upstream_headers(exchange.request, mount, ""))
     response = await discover(mount.client, headers, timeout_s=exchange.timeout_s)

@@ -42,7 +42,7 @@ _levels = msgspec.json.Decoder(_LevelRequest)
 
 
 async def answer_locally(exchange: Exchange) -> web.StreamResponse | None:
-    """The answer to a message that the upstream has no use for; None for one that goes there."""
+    """Answer a message that the upstream has no use for. Return None for one that is forwarded."""
     message = exchange.envelope
     if message.kind is not Kind.REQUEST:
         if message.method == "notifications/cancelled" and (asked := _cancelled(exchange.body)) is not None:
@@ -65,15 +65,18 @@ async def answer_locally(exchange: Exchange) -> web.StreamResponse | None:
 
 
 async def _cancel(exchange: Exchange, asked: str | int) -> None:
-    """End the call, at whichever gateway it runs or is about to. Clients that send no session id may have calls of the
-    same id in their one scope: theirs ends here alone, if it is here."""
+    """End the call, at whichever gateway it runs or is about to run.
+
+    Clients that send no session id may have calls of the same id in their one scope: for them, only a call of this
+    gateway ends.
+    """
     app, session_id = exchange.request.app, exchange.caller.session_id
     if not app[CANCELLATIONS].cancel(session_id, asked) and SESSION_HEADER in exchange.request.headers:
         await app[PUBLISHER].publish(cancellations.word_of(session_id, asked))
 
 
 def _cancelled(body: bytes) -> str | int | None:
-    """The id of the request that the client cancels; None where it names none."""
+    """Read the id of the request that the client cancels; None where it names none."""
     try:
         return _cancels.decode(body).params.request_id
     except msgspec.DecodeError:

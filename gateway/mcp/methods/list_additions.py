@@ -1,4 +1,4 @@
-"""What longshore adds to an upstream's list, and changes in its entries. Pure."""
+"""Additions to an upstream's list, and changes to its entries. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _list = msgspec.json.Decoder(list[msgspec.Raw])
 
 @dataclass(frozen=True, slots=True)
 class Additions:
-    """Ours follow on the upstream's last page; each of its entries may be changed on every page."""
+    """Entries of longshore for the upstream's last page, and a change to each entry of every page."""
 
     name: str                        # of the list in the result
     ours: list[dict[str, Any]]
@@ -25,15 +25,15 @@ class Additions:
 
     @property
     def changes_any(self) -> bool:
-        """Whether a page may come out different."""
+        """True where a page may come out different."""
         return bool(self.ours) or self.each is not None or self.is_private
 
     def alone(self) -> dict[str, Any]:
-        """The result where the upstream has no such list."""
+        """Build the result where the upstream has no such list."""
         return {self.name: self.ours} | ({"nextCursor": self.next_cursor} if self.next_cursor else {})
 
     def merged(self, response: bytes) -> bytes:
-        """The upstream's response with them. Raises UpstreamDown where its list is malformed."""
+        """Merge the additions into the upstream's response. Raises UpstreamDown where its list is malformed."""
         message = jsonrpc.open_object(response)
         if "result" not in message:
             return response

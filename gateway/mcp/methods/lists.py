@@ -1,6 +1,6 @@
-"""Lists that longshore adds to: the helper tools, the workflow document and the session's artifacts.
+"""Lists that longshore adds to: tools, resources and resource templates, with the session's artifacts.
 
-What the upstream lists keeps its bytes and order; ours follow on its last page.
+The upstream's entries keep their bytes and order. Those of longshore follow on the last page.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ _CURSOR = "longshore-artifacts:"
 
 
 async def tools(exchange: Exchange) -> web.StreamResponse:
-    """`tools/list`: the upstream's pages, the helper tools at the end of the last."""
+    """Answer `tools/list`: the upstream's pages, longshore's tools at the end of the last."""
     mount = exchange.mount
     ours = own.helper_tools(mount.server) if mount.adapters.accepts_uploads else []
     if ours and capabilities.TOOLS not in exchange.session.flags:
@@ -44,7 +44,7 @@ async def tools(exchange: Exchange) -> web.StreamResponse:
 
 
 def _marks(exchange: Exchange) -> FileAnnotations:
-    """How the schemas of file arguments say so to programs."""
+    """Annotations for file arguments in tool schemas."""
     config, request = exchange.config, exchange.request
     changes: list[Callable[[RawMap], RawMap]] = []
     if transfer_policy.accepts_uploads(request, exchange.mount):
@@ -60,7 +60,7 @@ def _marks(exchange: Exchange) -> FileAnnotations:
 
 
 async def resources(exchange: Exchange) -> web.StreamResponse:
-    """`resources/list`: the upstream's pages, then the workflow document and this session's artifacts."""
+    """Answer `resources/list`: the upstream's pages, then the workflow document and this session's artifacts."""
     cursor = exchange.envelope.cursor
     if not cursor.startswith(_CURSOR):
         entries, next_cursor = await _own_resources(exchange, after="")
@@ -77,7 +77,7 @@ async def resources(exchange: Exchange) -> web.StreamResponse:
 
 
 async def templates(exchange: Exchange) -> web.StreamResponse:
-    """`resources/templates/list`: the upstream's pages, then how URIs of artifacts are made."""
+    """Answer `resources/templates/list`: the upstream's pages, then the template of artifact URIs."""
     if not exchange.mount.adapters.exposes_artifacts:
         return await upstreams(exchange)
     ours = [results.resource_template(exchange.config.artifacts.uri_scheme)]
@@ -87,7 +87,7 @@ async def templates(exchange: Exchange) -> web.StreamResponse:
 
 
 async def read(exchange: Exchange) -> web.StreamResponse:
-    """`resources/read`: artifacts and the workflow document from here, everything else from the upstream."""
+    """Answer `resources/read`: artifacts and the workflow document from here, everything else from the upstream."""
     uri, config, adapters = exchange.envelope.uri, exchange.config, exchange.mount.adapters
     if uri == own.WORKFLOW_URI and adapters.accepts_uploads:
         text = own.workflow_text(config, exchange.mount.server)
@@ -108,7 +108,7 @@ async def read(exchange: Exchange) -> web.StreamResponse:
 
 
 def _is_ours(exchange: Exchange, uri: str) -> bool:
-    """Whether the URI means an artifact, by its own name or by that of its file; the upstream may have files too."""
+    """True where the URI names an artifact, by its own name or by that of its file; the upstream may have files too."""
     is_file = exchange.config.files.sep_2631 and handles.parse(uri, (sep_2631.SCHEME,)) is not None
     return is_file or handles.begins_with(uri, (exchange.config.artifacts.uri_scheme,))
 
@@ -118,7 +118,7 @@ def _is_file(uri: str) -> bool:
 
 
 def is_ours(exchange: Exchange) -> bool:
-    """Whether a `resources/read` is answered from here."""
+    """True for a `resources/read` that is answered from here."""
     uri, adapters = exchange.envelope.uri, exchange.mount.adapters
     return (uri == own.WORKFLOW_URI and adapters.accepts_uploads) or (
         adapters.exposes_artifacts and handles.begins_with(uri, (exchange.config.artifacts.uri_scheme,))
@@ -139,7 +139,9 @@ async def _artifact_at(exchange: Exchange, uri: str) -> ArtifactRecord:
 
 
 async def _own_resources(exchange: Exchange, *, after: str) -> tuple[list[dict[str, Any]], str | None]:
-    """One page of our entries, and the cursor of the next. `after` is the last artifact id of the page before."""
+    """Build one page of longshore's entries, and the cursor of the next. `after` is the last artifact id of the page
+    before.
+    """
     adapters, scheme = exchange.mount.adapters, exchange.config.artifacts.uri_scheme
     entries: list[dict[str, Any]] = [own.WORKFLOW_ENTRY] if adapters.accepts_uploads and not after else []
     if not adapters.exposes_artifacts:
@@ -157,14 +159,15 @@ async def _own_resources(exchange: Exchange, *, after: str) -> tuple[list[dict[s
 
 
 async def upstreams(exchange: Exchange) -> web.StreamResponse:
-    """A list that we add nothing to."""
+    """Answer a list that longshore adds nothing to."""
     return await _with_ours(exchange, "", [], next_cursor=None)
 
 
 async def _with_ours(
     exchange: Exchange, name: str, ours: list[dict[str, Any]], *, next_cursor: str | None, each: Each | None = None
 ) -> web.StreamResponse:
-    """The upstream's list, kept or fetched, its entries changed by `each`, with ours at its end."""
+    """Answer with the upstream's list, cached or fetched, its entries changed by `each`, with longshore's at its end.
+    """
     files_come = name == "resources" and exchange.mount.adapters.exposes_artifacts
     added = Additions(
         name, ours, next_cursor, each, is_private=exchange.route.lists_carry_ttl and (bool(ours) or files_come)
@@ -202,7 +205,7 @@ async def _fetched(exchange: Exchange, added: Additions, fetch: Fetch | None) ->
 
 
 def _key(exchange: Exchange) -> Key:
-    """What the kept list belongs to."""
+    """Cache key of the list."""
     session, envelope = exchange.session, exchange.envelope
     if capabilities.SESSIONS in session.flags:
         return (exchange.caller.server, exchange.caller.session_id, session.lists, envelope.method, envelope.cursor)

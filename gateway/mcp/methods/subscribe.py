@@ -1,5 +1,5 @@
-"""Streams of changes that clients listen on where the upstream has none of their era: `subscriptions/listen` before a
-session-era upstream, a session's standing stream before one of the stateless revision."""
+"""Change notifications where client and upstream have different eras: `subscriptions/listen` of a modern client over a
+legacy upstream, the GET stream and `resources/subscribe` of a legacy client over a modern one."""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -45,7 +45,7 @@ _MOST_URI_CHARS = 8_192
 
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
-    """What goes out on a client's stream."""
+    """Content of a client's stream of changes."""
 
     scope: str                                   # whose files are the client's
     of_change: Callable[[Change], bytes]         # the message to this client
@@ -56,7 +56,9 @@ class _Outgoing:
 
 
 async def listen(exchange: Exchange) -> web.StreamResponse:
-    """`subscriptions/listen` in front of a session-era upstream, which is listened to in the scope's own session."""
+    """Answer `subscriptions/listen` over a legacy upstream, whose changes come on the stream of the scope's own
+    session.
+    """
     listen_id, mount = exchange.envelope.id, exchange.mount
     asked = changes.parse_filter(exchange.body)
     theirs = _honoured(asked, exchange.session.flags) if _has_session(mount) else ChangeFilter(frozenset())
@@ -72,7 +74,7 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
 
 
 async def listen_to_us(exchange: Exchange) -> web.StreamResponse:
-    """`subscriptions/listen` in front of a server that has no such method: longshore's own changes alone."""
+    """Answer `subscriptions/listen` over a server without that method: with longshore's own changes alone."""
     listen_id, ours = exchange.envelope.id, ChangeFilter(frozenset({changes.RESOURCES}))
     outgoing = _Outgoing(
         scope=exchange.caller.session_id, of_change=lambda change: changes.to_modern(change, listen_id),
@@ -83,7 +85,7 @@ async def listen_to_us(exchange: Exchange) -> web.StreamResponse:
 
 
 def _has_session(mount: Mount) -> bool:
-    """Whether the upstream's session outlives a call."""
+    """True where the upstream's session outlives a call."""
     return mount.server.sessionless_clients == "per_principal"
 
 
@@ -95,8 +97,7 @@ def _honoured(asked: ChangeFilter, flags: str) -> ChangeFilter:
 async def stand(
     request: web.Request, mount: Mount, caller: Caller, session: OpenSession, headers: dict[str, str]
 ) -> web.StreamResponse:
-    """GET of a session whose upstream speaks the stateless revision alone. Raises 405 where nothing would ever come.
-    """
+    """Answer the GET of a legacy client over a modern upstream. Raises 405 where no message would ever come."""
     tells = any(flag in session.flags for flag in (*capabilities.TELLS.values(), capabilities.SUBSCRIBE))
     if not (tells or mount.adapters.exposes_artifacts):
         raise web.HTTPMethodNotAllowed("GET", ["POST", "DELETE"])
@@ -109,15 +110,17 @@ async def stand(
 async def stand_alone(
     request: web.Request, mount: Mount, caller: Caller, headers: dict[str, str]
 ) -> web.StreamResponse:
-    """GET of a session whose upstream has no standing stream: what changes of longshore's own is told there."""
+    """Answer the GET of a legacy client whose upstream has no stream for it: with longshore's own changes alone."""
     listener = Subscriber(ChangeFilter(frozenset({changes.RESOURCES})))
     outgoing = _Outgoing(caller.session_id, changes.to_legacy, headers=headers)
     return await _stream(UpstreamContext(request, mount, caller), listener, None, outgoing)
 
 
 async def watch(exchange: Exchange) -> web.StreamResponse:
-    """`resources/subscribe` and `resources/unsubscribe` of a session whose upstream has neither: kept with the
-    session, and part of what is listened for while its standing stream is open, at whichever gateway."""
+    """Answer `resources/subscribe` and `resources/unsubscribe` of a legacy client over a modern upstream.
+
+    The URI is stored with the session. It is subscribed to upstream while the session's stream is open at any gateway.
+    """
     try:
         uri = _subscribes.decode(exchange.body).params.uri
     except msgspec.DecodeError:
@@ -136,7 +139,7 @@ async def watch(exchange: Exchange) -> web.StreamResponse:
 async def _stream(
     way: UpstreamContext, listener: Subscriber, opener: Opener | None, outgoing: _Outgoing
 ) -> web.StreamResponse:
-    """A stream to the client, which holds its scope, and the upstream's session, while it is open."""
+    """Open a stream to the client. Its scope, and the upstream's session, do not expire while it is open."""
     request, leases, feeds = way.request, way.request.app[LEASES], way.request.app[FEEDS]
     context, streams = context_of(way.request), way.request.app[STREAMS]
     async with AsyncExitStack() as held:

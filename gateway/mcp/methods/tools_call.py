@@ -63,7 +63,7 @@ def is_ours(exchange: Exchange) -> bool:
 
 
 def _label(exchange: Exchange) -> str:
-    """The tool's name where the upstream lists it: a client cannot make up label values."""
+    """Return the tool's name where the upstream lists it, else `other`: a client cannot make up label values."""
     name = exchange.envelope.name
     return name if name in exchange.mount.monitor.tools else "other"
 

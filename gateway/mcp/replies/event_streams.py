@@ -1,8 +1,8 @@
-"""Event streams to clients: opened here, kept alive while they are quiet, ended in good order when the gateway drains.
+"""Event streams to clients: opened here, kept alive while quiet, ended in good order when the gateway drains.
 
-Balancers cut connections that say nothing, so a comment goes out on a stream that was quiet for a while
-(WHATWG HTML §9.2.7), but never inside an event. A standing stream is opened again elsewhere by its client;
-waiting for it would hold the process for its whole grace time.
+Balancers cut quiet connections, so a comment goes out on a stream that was quiet for a while (WHATWG HTML §9.2.7), but
+never inside an event. A standing stream is opened again elsewhere by its client; waiting for it would hold the process
+for its whole grace time.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _HEADERS = {
 
 
 class OpenStream:
-    """One stream to a client. Everything that goes out on it goes through `write`."""
+    """Event stream to one client. All that goes out on it goes through `write`."""
 
     __slots__ = ("_between_events", "_inserts", "_on_first", "_writing", "response", "wrote_s")
 
@@ -62,15 +62,16 @@ class OpenStream:
             await self.response.write(event)
 
     def put(self, event: bytes) -> bool:
-        """Let `event` out between two others. Whether it waits from now on, and `flush` is wanted: one that waits
-        already is not said twice."""
+        """Queue `event` to go out between two others. Return True where it waits from now on and `flush` is needed; one
+        that waits already is not queued twice.
+        """
         if event in self._inserts:
             return False
         self._inserts[event] = None
         return True
 
     async def flush(self) -> None:
-        """Send what was put, unless the stream is in the middle of an event: then it follows that."""
+        """Send what is queued, unless the stream is in the middle of an event: then it follows that."""
         if self._inserts and self._between_events and not self._writing:
             self._writing = True
             try:
@@ -80,13 +81,13 @@ class OpenStream:
                 self._writing = False
 
     async def close(self, farewell: bytes) -> None:
-        """Say a last event, unless the stream is in the middle of one."""
+        """Send a last event, unless the stream is in the middle of one."""
         if farewell and self._between_events:
             with contextlib.suppress(ConnectionError):
                 await self.write(farewell)
 
     async def comment(self) -> None:
-        """Say that the stream is alive, unless it is in the middle of something or its client takes nothing."""
+        """Send a comment, unless the stream is in the middle of an event or its client is slow."""
         if self._between_events and not self._writing:
             with contextlib.suppress(ConnectionError, TimeoutError):
                 async with asyncio.timeout(_COMMENT_S):
@@ -103,17 +104,17 @@ class Streams:
 
     @property
     def count(self) -> int:
-        """Streams open now."""
+        """Number of streams open now."""
         return len(self._open)
 
     def add(self, response: web.StreamResponse, on_first: Callable[[], None] | None = None) -> OpenStream:
-        """A stream whose head is sent. `on_first` is called once its first bytes are."""
+        """Register a stream whose head is sent. `on_first` is called after its first bytes."""
         stream = OpenStream(response, on_first)
         self._open.add(stream)
         return stream
 
     def remove(self, stream: OpenStream) -> None:
-        """The stream is over."""
+        """Forget a stream that is over."""
         self._open.discard(stream)
 
     async def keep_alive(self) -> None:
@@ -125,7 +126,7 @@ class Streams:
                 await stream.comment()
 
     async def hold(self, work: Awaitable[None]) -> bool:
-        """Do `work` until it ends by itself (True) or `end` is called (False), which ends it without an error."""
+        """Run `work` until it ends by itself (True) or `end` is called (False), which ends it without an error."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0 if self._ended else None) as limit:
                 self._held.add(limit)

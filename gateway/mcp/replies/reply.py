@@ -24,14 +24,14 @@ NO_HEADERS: Mapping[str, str] = {}
 
 
 class Reply(Protocol):
-    """Writer of the reply to one message. Who answers a message does so through `finish`, `fail` or `end`."""
+    """Writer of the reply to one message. A handler answers its message through `finish`, `fail` or `end`."""
 
     owns_response: bool          # it is an HTTP response, whose body may be any bytes and of any length
     is_started: bool             # its head has gone out: it can be no other HTTP response any more
 
     @property
     def takes_messages(self) -> bool:
-        """Whether notifications and requests may be sent before the response."""
+        """True where notifications and requests may be sent before the response."""
 
     async def start(self, headers: Mapping[str, str] = NO_HEADERS, *, status: int = 200) -> None:
         """Make an event stream of the reply, where it is none yet and can be one."""
@@ -137,7 +137,7 @@ class BatchReply:
     is_finished: bool = False
 
     async def start(self, headers: Mapping[str, str] = NO_HEADERS, *, status: int = 200) -> None:
-        """Nothing: the batch has a stream or none."""
+        """Do nothing: the batch has a stream or none."""
 
     async def notify(self, message: bytes, event: bytes | None = None) -> None:
         if message and self.takes_messages:
@@ -157,10 +157,10 @@ class BatchReply:
         raise err
 
     def note_failure(self, err: LongshoreError) -> None:
-        """Nothing: an error of a member is its answer."""
+        """Do nothing: an error of a member is its answer."""
 
     async def end(self) -> web.StreamResponse:
         raise UpstreamDown("the upstream server ended its stream without an answer")
 
     def close(self) -> None:
-        """Nothing: the batch closes its stream."""
+        """Do nothing: the batch closes its stream."""
