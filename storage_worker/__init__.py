@@ -1,1 +1,1 @@
-"""The arq worker: finalises uploads and artifacts, removes what is due, sweeps what is orphaned."""
+"""Storage worker, run by arq: finalises uploads and artifacts, expires files and sessions, removes orphaned files."""

@@ -1,4 +1,4 @@
-"""arq's connections to Redis, from the one address that everything uses."""
+"""Connection pool of arq, opened from the same Redis address as every other connection."""
 
 import asyncio
 from typing import Any
@@ -15,24 +15,24 @@ from longshore.shared.errors import StoreDown
 from longshore.shared.redis.address import RedisAddress, UnsuitableRedis
 from longshore.shared.redis.connect import CONNECT_S, open_streams, resolve_address
 
-_MOST_CONNECTIONS = 64
+_MAX_CONNECTIONS = 64
 _TIMEOUT_S = 5.0
 
 
 def encode(value: dict[str, Any]) -> bytes:
-    """An envelope or result in msgpack; an exception, which arq makes a result of, as its name and words."""
-    return msgspec.msgpack.encode(value, enc_hook=_as_text)
+    """Encode an envelope or a result in msgpack; an exception, which arq takes as a result, as its name and message."""
+    return msgspec.msgpack.encode(value, enc_hook=_exception_as_text)
 
 
 def decode(data: bytes) -> dict[str, Any]:
-    """An envelope of msgpack."""
+    """Decode an envelope or a result from msgpack."""
     return msgspec.msgpack.decode(data, type=dict[str, Any])
 
 
 def arq_pool(address: RedisAddress, queue: str) -> ArqRedis:
-    """Opens connections as they are needed, and again when they are lost."""
+    """Pool that opens connections when they are needed and reconnects after a loss."""
     connections = ConnectionPool(
-        connection_class=_Dialled,
+        connection_class=_Connection,
         address=address,
         db=address.db,
         username=address.username or None,
@@ -41,15 +41,15 @@ def arq_pool(address: RedisAddress, queue: str) -> ArqRedis:
         socket_timeout=_TIMEOUT_S,
         retry=Retry(ConstantBackoff(0.05), 2),
         retry_on_error=[RedisConnectionError],
-        max_connections=_MOST_CONNECTIONS,
+        max_connections=_MAX_CONNECTIONS,
     )
     return ArqRedis(
         pool_or_conn=connections, job_serializer=encode, job_deserializer=decode, default_queue_name=queue
     )
 
 
-class _Dialled(AbstractConnection):
-    """redis-py's connection, opened the way that all of ours are: socket, TLS, Sentinel are one place's business."""
+class _Connection(AbstractConnection):
+    """Connection of redis-py, opened by `shared.redis.connect`, which knows sockets, TLS and Sentinel."""
 
     def __init__(self, *, address: RedisAddress, **settings: Any) -> None:
         super().__init__(**settings)
@@ -73,15 +73,15 @@ class _Dialled(AbstractConnection):
         return "Redis"
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
-        """As the base has it; a server that was demoted counts as lost, so that the master is looked for anew."""
+        """Read a response; disconnect from a server that was demoted, so that the new master is located."""
         try:
             return await super().read_response(*args, **options)
         except ReadOnlyError as err:
             await self.disconnect()
-            raise RedisConnectionError("the server takes no writes any more") from err
+            raise RedisConnectionError("the server has become read-only") from err
 
 
-def _as_text(value: object) -> str:
+def _exception_as_text(value: object) -> str:
     if isinstance(value, BaseException):
         return f"{type(value).__name__}: {value}"
     raise NotImplementedError

@@ -1,8 +1,8 @@
-"""arq's worker without its polling: it sleeps until a job is enqueued, and claims jobs with one script.
+"""Worker of arq without polling: sleeps until a job is enqueued, and claims jobs with one script.
 
-arq's `run_job`, retries and serialisation stay; what is replaced is how jobs are found (a script instead
-of a poll and four round trips a job), how long a dead worker's job is stuck (its claim lapses within
-seconds, because a live worker renews it) and how a result leaves (pushed to the caller's channel).
+Keeps arq's `run_job`, retries and serialisation. Replaces how jobs are found (a script instead of a poll and four round
+trips per job), how long the job of a dead worker is blocked (its claim expires within seconds, because a live worker
+renews it) and how a result is delivered (published on the caller's channel).
 """
 
 import asyncio
@@ -27,42 +27,42 @@ log = structlog.get_logger(__name__)
 _CLAIM = Script("claim_jobs")
 _FINISH = Script("finish_job")
 
-_LONGEST_SLEEP_S = 5.0       # the safety net for wake-ups that were lost
-_REDIS_DOWN_S = 0.5
+_MAX_SLEEP_S = 5.0       # covers wake-ups that were lost
+_RETRY_DELAY_S = 0.5
 _FINISH_TRIES = 5
 _MAX_TRIES = 5
-_HEALTH_EVERY_S = 15
+_HEALTH_INTERVAL_S = 15
 
 
-class WakeWorker(Worker):
-    """Runs jobs until `stop`. `wake` may be called at any time, and often."""
+class ArqWorker(Worker):
+    """Runs jobs until `stop`. `wake` may be called at any time, any number of times."""
 
-    def __init__(  # noqa: PLR0913  (what it is made of; arq's constructor takes thirty)
+    def __init__(  # noqa: PLR0913  (its parts; arq's constructor takes thirty)
         self, functions: Sequence[Function], *, pool: ArqRedis, scripts: Scripts, keys: Keys, worker_id: str,
         metrics: WorkerMetrics, max_jobs: int = 16,
     ) -> None:
         super().__init__(
             functions, redis_pool=pool, queue_name=keys.queue(), handle_signals=False, max_jobs=max_jobs,
-            poll_delay=0, max_tries=_MAX_TRIES, keep_result=60, health_check_interval=_HEALTH_EVERY_S,
+            poll_delay=0, max_tries=_MAX_TRIES, keep_result=60, health_check_interval=_HEALTH_INTERVAL_S,
             job_serializer=encode, job_deserializer=decode, log_results=False,
         )
         self.worker_id = worker_id
         self._scripts = scripts
         self._keys = keys
         self._metrics = metrics
-        self._woken = asyncio.Event()
+        self._wake_event = asyncio.Event()
 
     def wake(self) -> None:
         """Look at the queue now."""
-        self._woken.set()
+        self._wake_event.set()
 
     @property
-    def running(self) -> list[str]:
+    def running_jobs(self) -> list[str]:
         """Ids of the jobs that run."""
         return [job_id for job_id, task in self.tasks.items() if not task.done()]
 
     async def stop(self, grace_s: float) -> None:
-        """Begin nothing more, let what runs end within `grace_s`, then cancel it: another worker takes it over."""
+        """Start no more jobs, wait `grace_s` for running ones, then cancel them: another worker takes them over."""
         self.allow_pick_jobs = False
         running = [task for task in self.tasks.values() if not task.done()]
         if running:
@@ -75,93 +75,93 @@ class WakeWorker(Worker):
         await self.pool.aclose(close_connection_pool=True)
 
     async def main(self) -> None:
-        """Find and begin jobs for ever; survives a Redis that is gone for a while."""
+        """Claim and start jobs until cancelled; survives an outage of Redis."""
         while True:
             await self._poll_iteration()
 
     async def _poll_iteration(self) -> None:
         # Cleared before the queue is read: a wake-up that comes between the two must not be lost.
-        self._woken.clear()
+        self._wake_event.clear()
         try:
-            sleep_s = await self._claim() if self.allow_pick_jobs else _LONGEST_SLEEP_S
+            sleep_s = await self._claim() if self.allow_pick_jobs else _MAX_SLEEP_S
             await self.record_health()
         except (StoreDown, RedisError, OSError) as err:
             log.warning("queue_unreachable", error=type(err).__name__)
-            sleep_s = _REDIS_DOWN_S
-        self._reap()
+            sleep_s = _RETRY_DELAY_S
+        self._remove_finished()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(sleep_s):
-                await self._woken.wait()
+                await self._wake_event.wait()
 
     async def _claim(self) -> float:
-        """Begin as many due jobs as there are free slots; how long to sleep then, in seconds."""
+        """Start as many due jobs as there are free slots. Returns the seconds to sleep afterwards."""
         free = self.max_jobs - self.job_counter
         if free <= 0:
-            return _LONGEST_SLEEP_S  # the job that ends first wakes us
-        # A slot that becomes free during the script is not in `free`, but its job has woken us by then.
+            return _MAX_SLEEP_S  # the first job that ends calls `wake`
+        # A slot that becomes free during the script is not in `free`, but the end of its job has set the wake event.
         next_due_ms, *claimed = await self._scripts.run(
             _CLAIM, [self._keys.queue()], [self.worker_id, free, CLAIM_MS, self._keys.job_claims]
         )
         for job_id, waited_ms in zip(claimed[::2], claimed[1::2], strict=True):
             self._metrics.job_wait_seconds.observe(waited_ms / 1000)
-            await self._begin(job_id.decode())
+            await self._start_job(job_id.decode())
         # When more are due than there were slots, this is 0: slots that are free by now are filled at once.
-        return _LONGEST_SLEEP_S if next_due_ms < 0 else min(_LONGEST_SLEEP_S, next_due_ms / 1000)
+        return _MAX_SLEEP_S if next_due_ms < 0 else min(_MAX_SLEEP_S, next_due_ms / 1000)
 
-    async def _begin(self, job_id: str) -> None:
-        if job_id in self.running:  # our own claim had lapsed, and is ours again
+    async def _start_job(self, job_id: str) -> None:
+        if job_id in self.running_jobs:  # our own claim had expired and was renewed
             return
         await self.sem.acquire()
         self.job_counter += 1
-        # The score is this host's now, not the queue's: arq subtracts it from this host's clock for a retry.
+        # The score is the time of this host, not of the queue: arq subtracts it from this host's clock for a retry.
         task = self.loop.create_task(self.run_job(job_id, timestamp_ms()))
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_job_end)
         self.tasks[job_id] = task
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
+    def _on_job_end(self, task: "asyncio.Task[None]") -> None:
         self._release_sem_dec_counter_on_complete()
-        self._woken.set()  # a slot is free: there may be jobs that found none
+        self._wake_event.set()  # a slot is free, and due jobs may be waiting for one
 
-    def _reap(self) -> None:
+    def _remove_finished(self) -> None:
         for job_id, task in list(self.tasks.items()):
             if task.done():
                 del self.tasks[job_id]
                 if not task.cancelled() and (failure := task.exception()) is not None:
-                    # Redis was gone when the job began or ended: its claim lapses and it runs again.
+                    # Redis was down when the job started or ended: its claim expires and it runs again.
                     log.warning("job_left_behind", error=type(failure).__name__)
 
     async def finish_job(  # noqa: PLR0913  (arq's signature)
         self, job_id: str, finish: bool, result_data: bytes | None, result_timeout_s: float | None,
         keep_result_forever: bool, incr_score: int | None, keep_in_progress: float | None,
     ) -> None:
-        """Take the job out of the queue and push its result, or leave it to run again."""
-        again_ms = -1 if finish else incr_score or 0
-        await self._finish(job_id, again_ms, result_data, result_timeout_s)
+        """Remove the job from the queue and publish its result, or leave it to run again."""
+        retry_ms = -1 if finish else incr_score or 0
+        await self._finish(job_id, retry_ms, result_data, result_timeout_s)
 
     async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:
-        """Take a job out of the queue that arq has given up."""
+        """Remove a job from the queue after arq has used up its tries."""
         await self._finish(job_id, -1, result_data, self.keep_result_s)
 
-    async def _finish(self, job_id: str, again_ms: int, result: bytes | None, keep_s: float | None) -> None:
+    async def _finish(self, job_id: str, retry_ms: int, result: bytes | None, keep_s: float | None) -> None:
         keys = self._keys
         caller, dot, _ = job_id.partition(".")
-        channel = keys.worker_channel() if again_ms >= 0 else keys.outcome_channel(caller) if dot else ""
+        channel = keys.worker_channel() if retry_ms >= 0 else keys.outcome_channel(caller) if dot else ""
         pushed = (result or b"") if dot else b""
         for attempt in range(_FINISH_TRIES):
             try:
-                mine = await self._scripts.run(
+                is_ours = await self._scripts.run(
                     _FINISH,
                     [
                         keys.queue(), keys.job(job_id), keys.job_result(job_id), keys.job_claim(job_id),
                         keys.job_tries(job_id),
                     ],
-                    [self.worker_id, job_id, again_ms, pushed, max(1, int((keep_s or 0) * 1000)), channel],
+                    [self.worker_id, job_id, retry_ms, pushed, max(1, int((keep_s or 0) * 1000)), channel],
                 )
-            except StoreDown:  # it may have run: it is the same twice
+            except StoreDown:  # the script may have run; running it twice has the same effect
                 if attempt == _FINISH_TRIES - 1:
                     raise
-                await asyncio.sleep(_REDIS_DOWN_S)
+                await asyncio.sleep(_RETRY_DELAY_S)
             else:
-                if not mine:
+                if not is_ours:
                     log.warning("job_taken_over")
                 return

@@ -1,4 +1,4 @@
-"""Committing records where others may have to give way, and unlinking the files of those that did."""
+"""Commits file records, evicting others for them where quotas require it, and unlinks the evicted files."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ log = structlog.get_logger(__name__)
 async def commit(
     stores: Stores, scope: str, records: Sequence[FileRecord], *, reservation: str = ""
 ) -> list[FileRecord]:
-    """Commit `records`, all or none, and unlink what was evicted for them. Returns them as they are stored.
+    """Commit `records`, all or none, and unlink the files evicted for them. Returns the records as stored.
 
-    Repeatable: the records of evicted files are gone when this looks at the files, so that a file which a
-    killed worker left behind is the sweep's. Raises SessionGone, OverQuota, StoreDown.
+    Repeatable: records of evicted files are removed before the files, so that the sweep finds a file which a killed
+    worker left. Raises SessionGone, OverQuota, StoreDown.
     """
     while True:
         done = await stores.files.commit(scope, records, reservation=reservation)

@@ -1,4 +1,4 @@
-"""Reading a file once, from end to end: its digest, its beginning, whether it is text; copying on the way. Blocking."""
+"""Reads a file once: size, SHA-256, first bytes, UTF-8 validity; copies it on the way if asked. Blocking."""
 
 import codecs
 import errno
@@ -22,37 +22,38 @@ class Digest:
     head: bytes
 
 
-def read_through(source: int, sink: int | None = None) -> Digest:
-    """Read `source` from its beginning, writing what is read to `sink`. EBUSY when somebody writes to it meanwhile."""
+def read_digest(source: int, copy_to: int | None = None) -> Digest:
+    """Read `source` from its beginning and write it to `copy_to`. EBUSY if the file changes meanwhile."""
     before = os.fstat(source)
-    digest, text, head, size = hashlib.sha256(), _Text(), b"", 0
+    digest, text, head, size = hashlib.sha256(), _Utf8Check(), b"", 0
     while chunk := os.pread(source, _CHUNK_BYTES, size):
         head = head or chunk[:HEAD_BYTES]
         size += len(chunk)
         digest.update(chunk)
-        text.take(chunk)
-        if sink is not None:
-            write_all(sink, [chunk])
+        text.feed(chunk)
+        if copy_to is not None:
+            write_all(copy_to, [chunk])
     after = os.fstat(source)
     if size != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise OSError(errno.EBUSY, "the file changed while it was read")
-    return Digest(size_bytes=size, sha256=digest.hexdigest(), is_utf8=text.ends_well(), head=head)
+    return Digest(size_bytes=size, sha256=digest.hexdigest(), is_utf8=text.finish(), head=head)
 
 
-class _Text:
-    """Whether a stream of bytes is UTF-8; stops looking at the first byte that is not."""
+class _Utf8Check:
+    """Validates a stream of bytes as UTF-8; skips what follows the first invalid byte."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
         self._valid = True
 
-    def take(self, chunk: bytes, *, final: bool = False) -> None:
+    def feed(self, chunk: bytes, *, final: bool = False) -> None:
         if self._valid:
             try:
                 _ = self._decoder.decode(chunk, final)
             except UnicodeDecodeError:
                 self._valid = False
 
-    def ends_well(self) -> bool:
-        self.take(b"", final=True)
+    def finish(self) -> bool:
+        """True if the whole stream was valid."""
+        self.feed(b"", final=True)
         return self._valid

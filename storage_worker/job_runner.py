@@ -1,7 +1,7 @@
-"""What surrounds every job: decode the payload, time the run, and turn its error into an outcome.
+"""Runs jobs for arq: decodes the payload, times the run and turns an error into an outcome.
 
-An exception does not survive msgpack on its way to the gateway: `Refused` becomes an outcome at once,
-`Unavailable` after a few more tries, anything else is our bug, logged with a trace id that the outcome names.
+An exception does not survive msgpack on its way to the gateway. `Refused` becomes an outcome at once, `Unavailable`
+after a few more tries. Any other exception is a bug: it is logged with a trace id, and the outcome names that id.
 """
 
 import asyncio
@@ -30,14 +30,14 @@ log = structlog.get_logger(__name__)
 P = TypeVar("P", bound=Payload)
 
 _RETRY_AFTER_S = (0.1, 0.5, 2.0)
-_GIVEN_UP = frozenset({502, 503, 504})       # `Unavailable`, after its tries
+_UNAVAILABLE_STATUSES = frozenset({502, 503, 504})       # `Unavailable`, after its tries
 _TRANSITIONS = {"tombstoned_sessions": "idle_expired_tombstoned", "expired_sessions": "idle_expired_deleted"}
-_SLACK_S = 5.0               # arq's own limit lies beyond ours, so that ours answers
+_SLACK_S = 5.0               # arq's own timeout is later, so that ours makes the outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[P]):
-    """One job: its payload's type, what it does, and how long one run may take."""
+    """One job: its payload's type, its coroutine function, and its timeout."""
 
     payload: type[P]
     work: Callable[[Stores, P], Awaitable[Outcome]]
@@ -52,7 +52,7 @@ class Job(Generic[P]):
 def job(
     payload: type[P], *, timeout_s: float, keep_result_s: float = 60.0
 ) -> Callable[[Callable[[Stores, P], Awaitable[Outcome]]], Job[P]]:
-    """Make a coroutine function the job of `payload`. `keep_result_s` 0 for jobs that nobody waits for."""
+    """Decorate a coroutine function as the job of `payload`; `keep_result_s` is 0 for jobs without a caller."""
     return lambda work: Job(payload=payload, work=work, timeout_s=timeout_s, keep_result_s=keep_result_s)
 
 
@@ -65,14 +65,14 @@ class JobRunner:
         self._metrics = metrics
 
     def function(self, job: Job[P]) -> Function:
-        """`job` as arq wants it."""
+        """Wrap `job` as a function of arq."""
         decoder = msgspec.msgpack.Decoder(job.payload)
         for result in ("dead", "failed"):   # series that begin at 0, so that an alert sees the first
             self._metrics.jobs_finished.labels(job=job.name, result=result)
 
         async def run(ctx: dict[str, Any], body: bytes) -> Outcome:
             outcome = await self._run(job, decoder, body, tries=ctx["job_try"])
-            # Both are clocks of hosts, and may differ: a job never ends before it was enqueued.
+            # The clocks of two hosts may differ: a job never ends before it was enqueued.
             since_s = max(0.0, now_s() - ctx["enqueue_time"].timestamp())
             self._metrics.job_finish_seconds.labels(job.name).observe(since_s)
             return outcome
@@ -84,7 +84,7 @@ class JobRunner:
         result = "cancelled"
         try:
             outcome = await self._outcome(job, decoder, body, tries)
-            result = _result(outcome)
+            result = _result_label(outcome)
             self._count_cycle(job, outcome)
         except Retry:
             result = "retried"
@@ -123,7 +123,7 @@ class JobRunner:
         except TimeoutError:
             log.warning("job_timed_out", job=job.name)
             return refusal_of(WorkerDown("the storage worker took too long; try again shortly"))
-        except Exception:  # the frame ends every error: arq could only say that there was one
+        except Exception:  # arq could only report that there was an error
             trace_id = new_id()
             log.exception("job_failed", job=job.name, trace_id=trace_id)
             return JobRefused(
@@ -131,9 +131,9 @@ class JobRunner:
             )
 
 
-def _result(outcome: Outcome) -> str:
+def _result_label(outcome: Outcome) -> str:
     if isinstance(outcome, JobRefused):
         if outcome.reason == "internal":
             return "failed"
-        return "dead" if outcome.status in _GIVEN_UP else "refused"
+        return "dead" if outcome.status in _UNAVAILABLE_STATUSES else "refused"
     return "nothing_found" if isinstance(outcome, NothingFound) else "done"

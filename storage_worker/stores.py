@@ -1,4 +1,4 @@
-"""What every job works with."""
+"""Stores and settings that every job uses."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,28 +12,28 @@ from longshore.shared.storage.blobs import Blobs
 
 @dataclass(frozen=True, slots=True)
 class CleanupPolicy:
-    """What the configuration says about the files that jobs come upon."""
+    """Settings for files without a record and for paths outside the storage."""
 
     orphan_grace_s: int
     capture_roots: tuple[Path, ...]  # folders outside storage.root from which a tool's file may be captured
 
+    @classmethod
+    def of(cls, config: Config) -> "CleanupPolicy":
+        """Read the settings from `config`."""
+        storage = config.storage
+        allows_roots = storage.artifact_locator_policy == "allow_configured_roots"
+        return cls(
+            orphan_grace_s=storage.orphan_sweeper_grace_seconds,
+            capture_roots=tuple(map(Path, storage.artifact_locator_allowed_roots)) if allows_roots else (),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Built once at start-up, shared by all jobs of the process."""
+    """Stores of one process, built at start-up and shared by all jobs."""
 
     blobs: Blobs
     files: FileStore
     due: DueIndex
     expiry: ExpiryStore
     policy: CleanupPolicy
-
-
-def policy_of(config: Config) -> CleanupPolicy:
-    """The part of the configuration that jobs need. Pure."""
-    storage = config.storage
-    free = storage.artifact_locator_policy == "allow_configured_roots"
-    return CleanupPolicy(
-        orphan_grace_s=storage.orphan_sweeper_grace_seconds,
-        capture_roots=tuple(map(Path, storage.artifact_locator_allowed_roots)) if free else (),
-    )

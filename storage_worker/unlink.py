@@ -1,5 +1,4 @@
-"""Unlinking the files of what was forgotten. What cannot be unlinked now costs its neighbours nothing: the sweep
-comes back to it."""
+"""Unlinks files after their records were removed. A file that cannot be unlinked now is left to the sweep."""
 
 from collections.abc import Awaitable
 
@@ -12,16 +11,16 @@ log = structlog.get_logger(__name__)
 
 
 async def unlink_folder(stores: Stores, parts: tuple[str, ...]) -> int:
-    """Unlink a folder with all that is in it, if that can be done. The number of files."""
-    return await _if_possible(stores.blobs.remove_folder(parts))
+    """Unlink a folder and all in it. Returns the number of files, 0 on failure."""
+    return await _count_or_zero(stores.blobs.remove_folder(parts))
 
 
 async def unlink_scope(stores: Stores, scope: str) -> int:
-    """Unlink every upload and artifact of a scope that can be unlinked. The number of files."""
-    return await _if_possible(stores.blobs.remove_scope(scope))
+    """Unlink every upload and artifact of a scope. Returns the number of files, 0 on failure."""
+    return await _count_or_zero(stores.blobs.remove_scope(scope))
 
 
-async def _if_possible(removal: Awaitable[int]) -> int:
+async def _count_or_zero(removal: Awaitable[int]) -> int:
     try:
         return await removal
     except LongshoreError as err:

@@ -1,4 +1,4 @@
-"""Builds one worker process from the configuration and runs it until it is told to stop."""
+"""Builds one worker process from the configuration and runs it until a signal stops it."""
 
 import asyncio
 import logging
@@ -37,8 +37,8 @@ from longshore.shared.storage.blobs import Blobs
 from longshore.shared.tasks import Tasks
 from longshore.shared.tracing import Traces
 from longshore.storage_worker.arq_pool import arq_pool
-from longshore.storage_worker.arq_worker import WakeWorker
-from longshore.storage_worker.heartbeat import Every, Heartbeat
+from longshore.storage_worker.arq_worker import ArqWorker
+from longshore.storage_worker.heartbeat import Heartbeat, PeriodicJob
 from longshore.storage_worker.job_runner import JobRunner
 from longshore.storage_worker.jobs.cleanup import cleanup
 from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
@@ -47,20 +47,20 @@ from longshore.storage_worker.jobs.reconcile import reconcile_with
 from longshore.storage_worker.jobs.remove_scope import remove_scope
 from longshore.storage_worker.jobs.sweep import sweep
 from longshore.storage_worker.reconcile_trigger import ReconcileTrigger
-from longshore.storage_worker.stores import Stores, policy_of
+from longshore.storage_worker.stores import CleanupPolicy, Stores
 from longshore.storage_worker.sweeping.attribution import Attribution
 
 log = structlog.get_logger(__name__)
 
-_LEAST_SWEEP_S = 60          # a sweep walks what exists, so it runs more rarely than what is due is ended
+_MIN_SWEEP_INTERVAL_S = 60          # a sweep reads all folders, so it runs less often than clean-up
 
 
 async def serve(config: Config, admin_port: int | None = None) -> None:
-    """Run jobs until SIGTERM or SIGINT, then let what runs end within `core.shutdown_grace_seconds`.
+    """Run jobs until SIGTERM or SIGINT, then wait `core.shutdown_grace_seconds` for running ones.
 
-    `admin_port` is used instead of `core.admin_port`; 0: no metrics are served. Survives a Redis that is
-    away for a while. Raises ConfigError when the configuration names no Redis, UnsuitableRedis, and
-    Forbidden or Unavailable when `storage.root` cannot be used.
+    `admin_port` replaces `core.admin_port`; with 0 no metrics are served. Survives an outage of Redis. Raises
+    ConfigError if the configuration names no Redis, UnsuitableRedis, and Forbidden or Unavailable if `storage.root`
+    cannot be used.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -71,7 +71,7 @@ async def serve(config: Config, admin_port: int | None = None) -> None:
     if not config.telemetry.prometheus.enabled:
         port = 0
     try:
-        with _admin(config.core.admin_host, port, metrics.registry):
+        with _metrics_server(config.core.admin_host, port, metrics.registry):
             async with (
                 export_telemetry(config, metrics.registry, role="worker") as traces,
                 running_worker(config, metrics.worker, metrics.process, traces),
@@ -85,9 +85,9 @@ async def serve(config: Config, admin_port: int | None = None) -> None:
 
 @asynccontextmanager
 async def running_worker(
-    config: Config, metrics: WorkerMetrics, vitals: ProcessMetrics | None = None, traces: Traces | None = None
-) -> AsyncIterator[WakeWorker]:
-    """A worker that runs while the block does, and lets its jobs end before the block is left."""
+    config: Config, metrics: WorkerMetrics, process_metrics: ProcessMetrics | None = None, traces: Traces | None = None
+) -> AsyncIterator[ArqWorker]:
+    """Run a worker while the block runs; its jobs end before the block is left."""
     logging.getLogger("arq").setLevel(logging.WARNING)  # below that it writes the arguments of jobs
     address, keys = configured_address(config), Keys(config.state_persistence.redis.key_base)
     async with AsyncExitStack() as stack:
@@ -99,17 +99,17 @@ async def running_worker(
         scripts = Scripts(link)
         stores = await _stores(config, scripts, link, keys, stack)
         runner = JobRunner(stores, metrics, traces)
-        found = ReconciliationStore(scripts, link, keys, FileLimits.of(config))
-        reconciling = runner.function(reconcile_with(found, Attribution.of(config)))
-        worker = _worker(scripts, keys, address, [*_functions(runner), reconciling], metrics)
+        reconciliation = ReconciliationStore(scripts, link, keys, FileLimits.of(config))
+        reconcile = runner.function(reconcile_with(reconciliation, Attribution.of(config)))
+        worker = _worker(scripts, keys, address, [*_functions(runner), reconcile], metrics)
         workers = Workers(scripts, link, keys)
-        stack.push_async_callback(_leave, workers, worker.worker_id)
+        stack.push_async_callback(_deregister, workers, worker.worker_id)
         periodic = PeriodicJobs(scripts, keys)
-        awakening = ReconcileTrigger(config.state_persistence.reconciliation.mode, found, periodic)
-        heartbeat = Heartbeat(worker, workers, periodic, metrics, _periodic_jobs(config), awakening)
+        trigger = ReconcileTrigger(config.state_persistence.reconciliation.mode, reconciliation, periodic)
+        heartbeat = Heartbeat(worker, workers, periodic, metrics, _periodic_jobs(config), trigger)
         _ = tasks.start(heartbeat.run(), name="heartbeat")
-        if vitals is not None:
-            tasks.spawn(sample_process(TotalsStore(scripts, keys), vitals), name="pulse")
+        if process_metrics is not None:
+            tasks.spawn(sample_process(TotalsStore(scripts, keys), process_metrics), name="process sampler")
         subscription = Subscription(
             address, [keys.worker_channel()], tasks, on_message=lambda _: worker.wake(), on_ready=worker.wake
         )
@@ -128,7 +128,7 @@ async def _stores(config: Config, scripts: Scripts, link: RedisLink, keys: Keys,
     limits = SessionLimits.of(config.sessions)
     return Stores(
         blobs=blobs, files=FileStore(scripts, link, keys, FileLimits.of(config)), due=DueIndex(scripts, keys),
-        expiry=ExpiryStore(scripts, link, keys, limits), policy=policy_of(config),
+        expiry=ExpiryStore(scripts, link, keys, limits), policy=CleanupPolicy.of(config),
     )
 
 
@@ -141,32 +141,32 @@ def _functions(runner: JobRunner) -> list[Function]:
 
 def _worker(
     scripts: Scripts, keys: Keys, address: RedisAddress, functions: Sequence[Function], metrics: WorkerMetrics
-) -> WakeWorker:
-    return WakeWorker(
+) -> ArqWorker:
+    return ArqWorker(
         functions, pool=arq_pool(address, keys.queue()), scripts=scripts, keys=keys, worker_id=new_id(), metrics=metrics
     )
 
 
-def _periodic_jobs(config: Config) -> list[Every]:
+def _periodic_jobs(config: Config) -> list[PeriodicJob]:
     interval_s = config.core.cleanup_interval_seconds
     if interval_s is None:
         return []
-    jobs = [Every(payload=Cleanup(), interval_s=interval_s)]
+    jobs = [PeriodicJob(payload=Cleanup(), interval_s=interval_s)]
     if config.storage.orphan_sweeper_enabled:
-        jobs.append(Every(payload=Sweep(), interval_s=max(interval_s, _LEAST_SWEEP_S)))
+        jobs.append(PeriodicJob(payload=Sweep(), interval_s=max(interval_s, _MIN_SWEEP_INTERVAL_S)))
     return jobs
 
 
-async def _leave(workers: Workers, worker_id: str) -> None:
+async def _deregister(workers: Workers, worker_id: str) -> None:
     try:
         await workers.deregister(worker_id)
     except StoreDown:
-        return  # the heartbeat lapses by itself
+        return  # the heartbeat expires by itself
 
 
 @contextmanager
-def _admin(host: str, port: int, registry: CollectorRegistry) -> Iterator[None]:
-    """Serve /metrics, unless `port` is 0. A port that is taken costs the metrics, not the worker."""
+def _metrics_server(host: str, port: int, registry: CollectorRegistry) -> Iterator[None]:
+    """Serve /metrics while the block runs, unless `port` is 0 or in use: a worker runs without metrics, too."""
     if not port:
         yield
         return

@@ -1,1 +1,1 @@
-"""Capture of what a tool wrote: which files, from where, with which checks."""
+"""Capture of files that a tool wrote: candidates, checks of their paths, and the move into storage."""

@@ -1,6 +1,6 @@
-"""Which paths a tool may name as its file, by their spelling alone. Pure.
+"""Checks a path that a tool named for its file, by its spelling alone. Pure, except `Root.of`.
 
-Links on the way are refused later, component by component, by whoever opens the file.
+Symbolic links on the way are refused later, component by component, when the file is opened.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from pathlib import Path
 from longshore.shared.errors import Forbidden
 from longshore.shared.storage.layout import ARTIFACTS, SESSIONS, STAGING, STATE, UPLOADS
 
-_OWN = frozenset({STATE, STAGING})
-_BY_SCOPE = frozenset({UPLOADS, ARTIFACTS})
+_PRIVATE_FOLDERS = frozenset({STATE, STAGING})
+_SCOPED_FOLDERS = frozenset({UPLOADS, ARTIFACTS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,30 +22,30 @@ class Root:
     spellings: tuple[tuple[str, ...], ...]
     is_storage: bool = False
 
+    @classmethod
+    def of(cls, path: Path, *, is_storage: bool = False) -> "Root":
+        """Root for `path` as written and with its links resolved. Reads the links."""
+        spellings = {spelling.parts[1:] for spelling in (path.absolute(), path.resolve())}
+        return cls(path=path, spellings=tuple(spellings), is_storage=is_storage)
+
 
 @dataclass(frozen=True, slots=True)
 class AllowedPath:
-    """A file below a root."""
+    """A path below a root."""
 
     root: Root
     parts: tuple[str, ...]
 
 
-def root_of(path: Path, *, is_storage: bool = False) -> Root:
-    """`path` as it is written and as it is without links. Reads the links."""
-    spellings = {spelling.parts[1:] for spelling in (path.absolute(), path.resolve())}
-    return Root(path=path, spellings=tuple(spellings), is_storage=is_storage)
+def allowed_path(path: str, roots: Sequence[Root], scope: str) -> AllowedPath:
+    """Split `path` at the root that holds it, the storage first. Raises Forbidden if `scope` may not capture it."""
+    allowed = _split_root(path, roots)
+    if allowed.root.is_storage:
+        _check_storage(allowed.parts, scope)
+    return allowed
 
 
-def place_of(path: str, roots: Sequence[Root], scope: str) -> AllowedPath:
-    """Where `path` lies, storage first. Raises Forbidden for a place that `scope` has no business in."""
-    place = _below_a_root(path, roots)
-    if place.root.is_storage:
-        _check_storage(place.parts, scope)
-    return place
-
-
-def _below_a_root(path: str, roots: Sequence[Root]) -> AllowedPath:
+def _split_root(path: str, roots: Sequence[Root]) -> AllowedPath:
     if not path.startswith("/") or "\0" in path:
         raise Forbidden("the path is not absolute")
     parts = tuple(part for part in path.split("/") if part)
@@ -62,7 +62,7 @@ def _check_storage(parts: tuple[str, ...], scope: str) -> None:
     if not parts:
         raise Forbidden("the path is a folder")
     top = parts[0].casefold()  # some volumes do not tell STATE from state
-    if top in _OWN:
+    if top in _PRIVATE_FOLDERS:
         raise Forbidden("the file lies in a folder of longshore's own")
-    if top in _BY_SCOPE and (len(parts) < 5 or parts[:3] != (top, SESSIONS, scope)):
+    if top in _SCOPED_FOLDERS and (len(parts) < 5 or parts[:3] != (top, SESSIONS, scope)):
         raise Forbidden("the file lies in a folder that is not this session's")

@@ -1,1 +1,1 @@
-"""The jobs, one file each."""
+"""Jobs of the storage worker, one per file."""

@@ -1,4 +1,4 @@
-"""The periodic job that ends what has fallen due."""
+"""Periodic job that expires sessions, tombstones, files and pending artifacts."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -16,10 +16,10 @@ from longshore.storage_worker.unlink import unlink_folder, unlink_scope
 log = structlog.get_logger(__name__)
 
 _BATCH = 100
-_AT_ONCE = 8                 # calls wait in Redis behind what is asked at once
-_LOOKED_AT = 250             # records of each kind that are looked at in a cycle
+_CONCURRENCY = 8                 # other commands wait in Redis behind these
+_CHECKED_RECORDS = 250             # of each kind, per cycle
 _DANGLING: dict[FileKind, str] = {"u": "removed_dangling_upload_records", "a": "removed_dangling_artifact_records"}
-_Ended = tuple[str, int, str]    # kind, how many, the server of a session
+_Removed = tuple[str, int, str]    # kind, count, server of a session
 
 KINDS = (
     "expired_sessions", "tombstoned_sessions", "removed_tombstones", "removed_uploads", "removed_artifacts",
@@ -29,18 +29,18 @@ KINDS = (
 
 @job(Cleanup, timeout_s=120.0, keep_result_s=0)
 async def cleanup(stores: Stores, _order: Cleanup) -> CycleDone:
-    """Expire files and pending artifacts that are due, in batches: the cost grows with what is due alone.
+    """Expire all items that are due, in batches: the cost grows with the number of due items only.
 
-    Record before file: a file that is unlinked has no record any more. Repeatable at every line: the script
-    decides once who drops a record, and a file that was left behind by a killed worker is the sweep's.
-    A few records are looked at besides, due or not, whether their file is there; the next cycle takes others.
+    Record before file: a file that is unlinked has no record any more. Repeatable at every line: the script decides
+    once who drops a record, and the sweep removes a file that a killed worker left. Each cycle also checks a few
+    records, due or not, and drops those whose file is missing.
     """
     removed, sessions = dict.fromkeys(KINDS, 0), defaultdict[str, Counter[str]](Counter)
     before: list[DueItem] = []
-    while (batch := await stores.due.batch(_BATCH)) and batch != before:  # what cannot be ended waits a cycle
-        for start in range(0, len(batch), _AT_ONCE):
+    while (batch := await stores.due.batch(_BATCH)) and batch != before:  # items that fail stay for the next cycle
+        for start in range(0, len(batch), _CONCURRENCY):
             for kind, count, server in await asyncio.gather(
-                *(_end(stores, item) for item in batch[start:start + _AT_ONCE])
+                *(_expire(stores, item) for item in batch[start:start + _CONCURRENCY])
             ):
                 removed[kind] += count
                 if server and count:
@@ -53,47 +53,46 @@ async def cleanup(stores: Stores, _order: Cleanup) -> CycleDone:
     return CycleDone(removed=removed, sessions={server: dict(kinds) for server, kinds in sessions.items()})
 
 
-async def _end(stores: Stores, item: DueItem) -> _Ended:
-    """End one item if it is due still. What was removed, by kind; of sessions, of which server they were."""
+async def _expire(stores: Stores, item: DueItem) -> _Removed:
+    """Expire one item if it is still due."""
     match item.kind:
         case "s":
-            return await _end_session(stores, item.scope)
+            return await _expire_session(stores, item.scope)
         case "t":
-            return "removed_tombstones", await _end_tombstone(stores, item.scope), ""
+            return "removed_tombstones", await _remove_tombstone(stores, item.scope), ""
         case "p":
-            return "removed_orphan_files", await _end_pending(stores, item), ""
+            return "removed_orphan_files", await _expire_pending(stores, item), ""
         case "u" | "a":
-            return await _end_file(stores, item)
+            return await _expire_file(stores, item)
 
 
 async def _drop_dangling(stores: Stores) -> Counter[str]:
-    """Drop the records of the next few files that are not in storage any more. Raises Unavailable when the
-    volume itself is gone."""
+    """Check the next few records and drop those whose file is missing. Raises Unavailable if the volume is missing."""
     dropped: Counter[str] = Counter()
     for kind, name in _DANGLING.items():
-        records = await stores.due.next_files(kind, _LOOKED_AT)
-        there = await stores.blobs.which_exist([parts_of(record) for record in records])
-        lost = [record for record, is_there in zip(records, there, strict=True) if not is_there]
-        # A record that went before its file, since we asked, is not there to be dropped.
-        drops = await asyncio.gather(*(stores.files.drop(record.scope, record.id) for record in lost))
+        records = await stores.due.next_files(kind, _CHECKED_RECORDS)
+        exist = await stores.blobs.which_exist([parts_of(record) for record in records])
+        missing = [record for record, is_there in zip(records, exist, strict=True) if not is_there]
+        # A record that was removed since the check, before its file, is not counted.
+        drops = await asyncio.gather(*(stores.files.drop(record.scope, record.id) for record in missing))
         dropped[name] += sum(drops)
     return dropped
 
 
-async def _end_tombstone(stores: Stores, session_id: str) -> int:
+async def _remove_tombstone(stores: Stores, session_id: str) -> int:
     if not await stores.expiry.remove_tombstone(session_id):
         return 0
     await unlink_scope(stores, session_id)
     return 1
 
 
-async def _end_pending(stores: Stores, item: DueItem) -> int:
+async def _expire_pending(stores: Stores, item: DueItem) -> int:
     if not await stores.files.drop_pending(item.scope, item.file_id, only_due=True):
         return 0
     return await unlink_folder(stores, artifact_parts(item.scope, item.file_id, "")[:-1])
 
 
-async def _end_file(stores: Stores, item: DueItem) -> _Ended:
+async def _expire_file(stores: Stores, item: DueItem) -> _Removed:
     name, parts = ("removed_uploads", upload_parts) if item.kind == "u" else ("removed_artifacts", artifact_parts)
     if not await stores.files.drop(item.scope, item.file_id, only_due=True):
         return name, 0, ""
@@ -101,7 +100,7 @@ async def _end_file(stores: Stores, item: DueItem) -> _Ended:
     return name, 1, ""
 
 
-async def _end_session(stores: Stores, session_id: str) -> _Ended:
+async def _expire_session(stores: Stores, session_id: str) -> _Removed:
     expired = await stores.expiry.expire(session_id)
     match expired.outcome:
         case Expiry.EXPIRED:

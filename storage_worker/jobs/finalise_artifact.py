@@ -1,4 +1,6 @@
-"""The job that captures the files a tool wrote."""
+"""Job that captures the files that a tool wrote as artifacts."""
+
+from collections.abc import Iterable
 
 from longshore.shared.clock import now_ms
 from longshore.shared.errors import OverQuota, Refused
@@ -16,45 +18,47 @@ from longshore.storage_worker.stores import Stores
 
 @job(FinaliseArtifact, timeout_s=120.0)
 async def finalise_artifact(stores: Stores, order: FinaliseArtifact) -> ArtifactDone | NothingFound:
-    """Capture what is there and allowed of the candidates and beside the injected path; commit as many as fit.
+    """Capture the allowed files among the candidates and beside the injected path; commit as many as fit.
 
-    File before record: a record never points at bytes that are not there. Repeatable at every line: what
-    was committed is returned, what lies in an artifact's folder is found there again, a copy is made
-    again under the same name, and the script charges once. A refusal and NothingFound leave neither file
-    nor reservation, but where the order is not the last. Raises SessionGone, OverQuota, Unavailable, DiskFull.
+    File before record: a record never points at bytes that are not there. Repeatable at every line: committed records
+    are returned, a file in an artifact's folder is found there again, a copy is made again under the same name, and the
+    script charges once. A refusal leaves neither file nor reservation, and neither does NothingFound if the order is
+    the last. Raises SessionGone, OverQuota, Unavailable, DiskFull.
     """
-    # A copy made again could be of another file; what lies in an artifact's folder already is the same each time.
+    # A second copy could be of another file; a file in an artifact's folder is the same each time.
     may_differ = any(candidate.source == "located" for candidate in order.candidates)
-    done = await _committed(stores, order) if may_differ else None
+    done = await _find_committed(stores, order) if may_differ else None
     if done is None:
-        found = OutputCollector(stores.blobs.folders, order, stores.policy.capture_roots)
+        collector = OutputCollector(stores.blobs.folders, order, stores.policy.capture_roots)
         try:
-            await stores.blobs.run(found.run)
-            # Nothing here may also mean that a run beside this one has taken it already.
-            done = await _commit(stores, order, found) if found.captured else await _committed(stores, order)
+            await stores.blobs.run(collector.run)
+            if collector.captured:
+                done = await _commit(stores, order, collector)
+            else:
+                done = await _find_committed(stores, order)     # a concurrent run may have captured it already
         except Refused:
-            await _undo(stores, order)
+            await _roll_back(stores, order)
             raise
         if done is None:
             if order.is_last:
-                await _undo(stores, order)
-            return NothingFound(refusals=found.refusals)
-        await _tidy(stores, order, found, done)
+                await _roll_back(stores, order)
+            return NothingFound(refusals=collector.refusals)
+        await _discard_uncommitted(stores, order, collector.captured, done)
     await _discard_staged(stores, order)
     return done
 
 
-async def _committed(stores: Stores, order: FinaliseArtifact) -> ArtifactDone | None:
-    """What an earlier run has committed, which it did with all of it at once."""
-    found = await stores.files.find(order.scope, _ids(order))
+async def _find_committed(stores: Stores, order: FinaliseArtifact) -> ArtifactDone | None:
+    """Records that an earlier run committed, all of them at once."""
+    found = await stores.files.find(order.scope, _possible_ids(order))
     records = [record for record in found if isinstance(record, ArtifactRecord)]
     return ArtifactDone(record=records[0], more=records[1:]) if records else None
 
 
-async def _commit(stores: Stores, order: FinaliseArtifact, found: OutputCollector) -> ArtifactDone:
-    """Commit the files, without the last ones where there is no room for all."""
-    records = [_record(order, artifact_id, captured) for artifact_id, captured in found.captured.items()]
-    refusals = list(found.sure_refusals)
+async def _commit(stores: Stores, order: FinaliseArtifact, collector: OutputCollector) -> ArtifactDone:
+    """Commit the captured files, leaving out the last ones if there is no room for all."""
+    records = [_record(order, artifact_id, captured) for artifact_id, captured in collector.captured.items()]
+    refusals = list(collector.sure_refusals)
     while True:
         try:
             kept = [r for r in await commit(stores, order.scope, records) if isinstance(r, ArtifactRecord)]
@@ -83,38 +87,41 @@ def _record(order: FinaliseArtifact, artifact_id: str, captured: Captured) -> Ar
     )
 
 
-async def _tidy(stores: Stores, order: FinaliseArtifact, found: OutputCollector, done: ArtifactDone) -> None:
-    """Leave nothing of what was found and not kept."""
+async def _discard_uncommitted(
+    stores: Stores, order: FinaliseArtifact, captured: Iterable[str], done: ArtifactDone
+) -> None:
+    """Remove the captured files that were not committed."""
     kept = {done.record.id, *(record.id for record in done.more)}
     is_reserved = any(candidate.source == "injected" for candidate in order.candidates)
-    lost = {*found.captured, *([order.artifact_id] if is_reserved else [])} - kept
-    if lost:
-        lost -= {record.id for record in await stores.files.find(order.scope, list(lost))}   # by a run beside this one
-    await _forget(stores, order, lost)
+    unused = {*captured, *([order.artifact_id] if is_reserved else [])} - kept
+    if unused:
+        concurrent = await stores.files.find(order.scope, list(unused))     # committed by a concurrent run
+        unused -= {record.id for record in concurrent}
+    await _discard_artifacts(stores, order, unused)
 
 
-async def _undo(stores: Stores, order: FinaliseArtifact) -> None:
-    """Leave nothing of the order but what an earlier run committed: a session that rests keeps its files."""
+async def _roll_back(stores: Stores, order: FinaliseArtifact) -> None:
+    """Remove all files of the order, except those that an earlier run committed: an expired session keeps its files."""
     await _discard_staged(stores, order)
-    kept = {record.id for record in await stores.files.find(order.scope, _ids(order))}
-    await _forget(stores, order, {*_ids(order)} - kept)
+    kept = {record.id for record in await stores.files.find(order.scope, _possible_ids(order))}
+    await _discard_artifacts(stores, order, {*_possible_ids(order)} - kept)
 
 
-async def _forget(stores: Stores, order: FinaliseArtifact, ids: set[str]) -> None:
+async def _discard_artifacts(stores: Stores, order: FinaliseArtifact, ids: set[str]) -> None:
     folders = [artifact_parts(order.scope, artifact_id, "")[:-1] for artifact_id in ids]
     if folders:
-        await stores.blobs.run(_remove, stores.blobs.folders, folders)
+        await stores.blobs.run(_remove_folders, stores.blobs.folders, folders)
     if order.artifact_id in ids:
         await stores.files.drop_pending(order.scope, order.artifact_id)
 
 
-def _remove(folders: Folders, places: list[tuple[str, ...]]) -> None:
-    for parts in places:
+def _remove_folders(folders: Folders, paths: list[tuple[str, ...]]) -> None:
+    for parts in paths:
         remove_folder(folders, parts)
 
 
-def _ids(order: FinaliseArtifact) -> list[str]:
-    """Every id that a file of the order may have, in the order of the search."""
+def _possible_ids(order: FinaliseArtifact) -> list[str]:
+    """Every artifact id that a file of the order may have, in the order of the search."""
     candidates = [candidate.artifact_id for candidate in order.candidates if candidate.artifact_id]
     return [order.artifact_id, *candidates, *order.spare_ids]
 

@@ -1,4 +1,4 @@
-"""The job that makes uploaded files visible."""
+"""Job that makes the files of an upload request visible."""
 
 from longshore.shared.clock import now_ms
 from longshore.shared.errors import NotFound, Refused
@@ -14,19 +14,18 @@ from longshore.storage_worker.stores import Stores
 
 @job(FinaliseUpload, timeout_s=30.0)
 async def finalise_upload(stores: Stores, order: FinaliseUpload) -> UploadsDone:
-    """Check every file of one request, bring them into their places and commit their records, all or none.
+    """Check every file of one request, move the files into storage and commit their records, all or none.
 
-    Files before records: a record never points at bytes that are not there. Repeatable at every line: a
-    file that was moved already stays, and the script charges once. A refusal leaves no file of the
-    request; when Redis or the volume is down they stay for the retry, or for the sweep.
-    Raises NotFound, SessionGone, Unavailable, DiskFull.
+    Files before records: a record never points at bytes that are not there. Repeatable at every line: a file that was
+    moved already stays, and the script charges once. A refusal leaves no file of the request; if Redis or the volume
+    is down, the files stay for the retry or the sweep. Raises NotFound, SessionGone, Unavailable, DiskFull.
     """
     try:
         records = [await _record(stores, order, file) for file in order.files]
         await stores.blobs.move_in([Move(file.staged_name, _target(order, file)) for file in order.files])
         stored = await commit(stores, order.scope, records, reservation=order.reservation)
     except Refused:
-        await _undo(stores, order)
+        await _roll_back(stores, order)
         raise
     return UploadsDone(records=[record for record in stored if isinstance(record, UploadRecord)])
 
@@ -48,12 +47,12 @@ async def _record(stores: Stores, order: FinaliseUpload, file: StagedFile) -> Up
     )
 
 
-async def _undo(stores: Stores, order: FinaliseUpload) -> None:
+async def _roll_back(stores: Stores, order: FinaliseUpload) -> None:
     """Unlink the files of the request, except those that an earlier run committed."""
     known = await stores.files.which_exist(order.scope, [file.id for file in order.files])
-    places = [staging_parts(file.staged_name) for file in order.files]
-    places += [_target(order, file) for file, there in zip(order.files, known, strict=True) if not there]
-    await stores.blobs.discard(*places)
+    paths = [staging_parts(file.staged_name) for file in order.files]
+    paths += [_target(order, file) for file, is_known in zip(order.files, known, strict=True) if not is_known]
+    await stores.blobs.discard(*paths)
 
 
 def _target(order: FinaliseUpload, file: StagedFile) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Whose files are those that lie in storage without a record: what the configuration says, and the answer. Pure."""
+"""Attributes files without a record to a server, by the session's hint or by the configuration. Pure."""
 
 from dataclasses import dataclass
 
@@ -8,30 +8,30 @@ from longshore.shared.state.reconciliation import Hint
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """What the configuration says about reconciliation."""
+    """Settings of reconciliation."""
 
     mode: ReconciliationMode
     servers: tuple[str, ...]         # ids of the configured ones
-    legacy_server: str | None        # whose files are that nothing else attributes
-    allow_revival: bool              # whether a session that rests may be used again
-    rest_ms: int                     # how long one rests
-    expose: bool                     # restored artifacts are listed as resources
+    legacy_server: str | None        # gets the files that nothing else attributes
+    allow_revival: bool              # an expired session may be used again
+    tombstone_ms: int                # life of a restored session's tombstone
+    expose_artifacts: bool           # list restored artifacts as resources
 
     @classmethod
     def of(cls, config: Config) -> "Attribution":
-        """The part of `config` that is about it."""
+        """Read the settings from `config`."""
         settings = config.state_persistence.reconciliation
         return cls(
             mode=settings.mode,
             servers=tuple(server.id for server in config.servers),
             legacy_server=settings.legacy_server_id,
             allow_revival=config.sessions.allow_revival,
-            rest_ms=config.sessions.tombstone_ttl_seconds * 1000,
-            expose=config.artifacts.expose_as_resources,
+            tombstone_ms=config.sessions.tombstone_ttl_seconds * 1000,
+            expose_artifacts=config.artifacts.expose_as_resources,
         )
 
     def server_of(self, hint: Hint | None) -> str | None:
-        """The server that a session's files belong to; None when it cannot be told, or nobody may have them."""
+        """Server that a session's files belong to; None if it is unknown, or if nobody may have them."""
         if hint is not None:
             return hint.server if hint.is_open and hint.server in self.servers else None
         if not self.allow_revival:

@@ -22,7 +22,7 @@ from longshore.shared.storage.layout import artifact_parts, upload_parts
 from longshore.storage_worker.jobs.reconcile import reconcile_with
 from longshore.storage_worker.jobs.sweep import sweep
 from longshore.storage_worker.reconcile_trigger import ReconcileTrigger
-from longshore.storage_worker.stores import Stores, policy_of
+from longshore.storage_worker.stores import CleanupPolicy, Stores
 from longshore.storage_worker.sweeping.attribution import Attribution
 from tests.fixtures.storage import (
     RedisServer,
@@ -99,7 +99,8 @@ async def _world(server: RedisServer, root: Path) -> AsyncIterator[World]:
     config = worker_config(server.url, root, sweep_grace_s=0)
     async with opened_state(server.address) as state, opened_blobs(root) as blobs:
         await state.link.call("FLUSHALL")
-        stores = Stores(blobs=blobs, files=state.files, due=state.due, expiry=state.expiry, policy=policy_of(config))
+        policy = CleanupPolicy.of(config)
+        stores = Stores(blobs=blobs, files=state.files, due=state.due, expiry=state.expiry, policy=policy)
         store = ReconciliationStore(state.scripts, state.link, state.keys, FileLimits.of(config))
         yield World(state, stores, store, root, Attribution.of(config))
 
@@ -302,14 +303,14 @@ async def test_a_pass_that_was_done_is_done_again_only_when_always_is_wanted(wor
 async def test_nothing_is_swept_before_a_redis_knows_its_storage(world: World) -> None:
     """Also when it is emptied long after the start."""
     awakening = ReconcileTrigger("if_empty", world.store, world.state.periodic)
-    await awakening.begin()
+    await awakening.trigger_at_start()
 
-    assert not await awakening.is_over()
+    assert not await awakening.is_reconciled()
     assert await _queued(world) == [b"test:reconcile"]
     await world.reconcile()
-    assert await awakening.is_over()
+    assert await awakening.is_reconciled()
     await world.state.link.call("FLUSHALL")
-    assert not await awakening.is_over()
+    assert not await awakening.is_reconciled()
     assert await _queued(world) == [b"test:reconcile"]
 
 
@@ -323,11 +324,11 @@ async def test_a_start_asks_for_a_pass_as_the_mode_says(world: World, mode: str,
     await world.reconcile()
     awakening = ReconcileTrigger(mode, world.store, world.state.periodic)  # type: ignore[arg-type]
 
-    await awakening.begin()
-    await awakening.begin()
+    await awakening.trigger_at_start()
+    await awakening.trigger_at_start()
 
     assert await _queued(world) == asked
-    assert await awakening.is_over()
+    assert await awakening.is_reconciled()
 
 
 async def test_workers_that_start_on_an_empty_redis_restore_first_and_sweep_then(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from longshore.shared.errors import Forbidden
-from longshore.storage_worker.capture.path_policy import place_of, root_of
+from longshore.storage_worker.capture.path_policy import Root, allowed_path
 
 MINE, OTHER = "m" * 32, "o" * 32
 
@@ -22,7 +22,7 @@ MINE, OTHER = "m" * 32, "o" * 32
     ],
 )
 def test_a_file_in_the_storage_is_found(tmp_path: Path, below: str, parts: tuple[str, ...]) -> None:
-    place = place_of(f"{tmp_path}/{below}", [root_of(tmp_path, is_storage=True)], MINE)
+    place = allowed_path(f"{tmp_path}/{below}", [Root.of(tmp_path, is_storage=True)], MINE)
 
     assert place.parts == parts
 
@@ -39,7 +39,7 @@ def test_a_file_in_the_storage_is_found(tmp_path: Path, below: str, parts: tuple
 )
 def test_what_is_not_the_tool_s_to_name_is_refused(tmp_path: Path, below: str) -> None:
     with pytest.raises(Forbidden) as refused:
-        place_of(f"{tmp_path}/{below}", [root_of(tmp_path, is_storage=True)], MINE)
+        allowed_path(f"{tmp_path}/{below}", [Root.of(tmp_path, is_storage=True)], MINE)
 
     assert str(tmp_path) not in str(refused.value)
 
@@ -47,27 +47,27 @@ def test_what_is_not_the_tool_s_to_name_is_refused(tmp_path: Path, below: str) -
 @pytest.mark.parametrize("path", ["relative/x.png", "", "/etc/passwd", "/", "~/x"])
 def test_what_is_outside_is_refused(tmp_path: Path, path: str) -> None:
     with pytest.raises(Forbidden):
-        place_of(path, [root_of(tmp_path, is_storage=True)], MINE)
+        allowed_path(path, [Root.of(tmp_path, is_storage=True)], MINE)
 
 
 def test_a_sibling_that_begins_like_the_root_is_outside(tmp_path: Path) -> None:
     with pytest.raises(Forbidden):
-        place_of(f"{tmp_path}/root-evil/x", [root_of(tmp_path / "root", is_storage=True)], MINE)
+        allowed_path(f"{tmp_path}/root-evil/x", [Root.of(tmp_path / "root", is_storage=True)], MINE)
 
 
 def test_a_root_that_is_a_link_is_known_by_both_names(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    roots = [root_of(tmp_path / "link", is_storage=True)]
+    roots = [Root.of(tmp_path / "link", is_storage=True)]
 
-    places = [place_of(f"{tmp_path}/{name}/x", roots, MINE) for name in ("real", "link")]
+    places = [allowed_path(f"{tmp_path}/{name}/x", roots, MINE) for name in ("real", "link")]
 
     assert [place.parts for place in places] == [("x",), ("x",)]
 
 
 def test_an_allowed_root_around_the_storage_does_not_open_it(tmp_path: Path) -> None:
-    roots = [root_of(tmp_path), root_of(tmp_path / "storage", is_storage=True)]
+    roots = [Root.of(tmp_path), Root.of(tmp_path / "storage", is_storage=True)]
 
-    assert place_of(f"{tmp_path}/elsewhere/x", roots, MINE).root.path == tmp_path
+    assert allowed_path(f"{tmp_path}/elsewhere/x", roots, MINE).root.path == tmp_path
     with pytest.raises(Forbidden):
-        place_of(f"{tmp_path}/storage/state/x", roots, MINE)
+        allowed_path(f"{tmp_path}/storage/state/x", roots, MINE)
