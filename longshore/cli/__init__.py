@@ -1,1 +1,1 @@
-"""Command line: `longshore up`, `gateway`, `worker`, `check`, `doctor`, `sessions`, `top`."""
+"""Command line: `longshore up`, `gateway`, `worker`, `check`, `doctor`, `sessions` and `top`."""

@@ -1,4 +1,4 @@
-"""What `longshore check` shows: the configuration as it takes effect, secrets masked."""
+"""Renders the effective configuration for `longshore check`, with secrets masked."""
 
 from ipaddress import IPv4Network, IPv6Network
 
@@ -16,14 +16,14 @@ Plain = bool | int | float | str | None | list["Plain"] | dict[str, "Plain"]
 
 
 def render_effective(config: Config) -> str:
-    """The keys that work, in YAML, and as comments behind them what has no effect and why.
+    """Render the keys that take effect, in YAML, and the notices as comments after them.
 
-    Without secrets the text is a configuration that loads to the same values.
+    Without secrets, the text is a configuration that loads to the same values.
     """
     shown = yaml.safe_dump(_section(ROOT, config), sort_keys=False, allow_unicode=True, width=1000)
     lines = [f"# {notice}" for notice in config.notices]
     if config.redis_url_variable is not None:
-        lines.append(f"# {REDIS_URL_VARIABLE} is set and wins: {mask_url(config.redis_url_variable)}")
+        lines.append(f"# {REDIS_URL_VARIABLE} is set and takes precedence: {mask_url(config.redis_url_variable)}")
     return shown + "".join(f"{line}\n" for line in lines)
 
 

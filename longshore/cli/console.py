@@ -1,6 +1,6 @@
-"""The only place that writes to the terminal: what a person reads, on stdout; what went wrong, on stderr.
+"""Output of the command line, the only module that writes to the terminal: results on stdout, errors on stderr.
 
-On a terminal there are colours and a progress bar; anywhere else plain lines, each complete in itself.
+On a terminal with colours and a progress bar; otherwise plain lines.
 """
 
 import sys
@@ -17,36 +17,36 @@ _QUARTERS = 4
 
 
 class Console:
-    """Steps, details and results, in the order in which they are reported."""
+    """Prints the steps of `longshore up` and their results, in order."""
 
     def __init__(self) -> None:
         self._terminal = Terminal(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def title(self, text: str) -> None:
-        """A line that opens a section, after an empty one."""
+        """Print an empty line and a heading."""
         self._terminal.print()
         self._terminal.print(Text(text, style="bold"))
 
     def step(self, text: str) -> None:
-        """What happens next."""
+        """Announce the next step."""
         self._terminal.print(Text.assemble(("→ ", "cyan"), text))
 
     def detail(self, text: str) -> None:
-        """One fact that belongs to the step above."""
+        """Print one fact about the current step."""
         for line in text.splitlines() or [""]:
             self._terminal.print(Text(f"    {line}", style="dim"))
 
     def success(self, text: str) -> None:
-        """The step above did what it should."""
+        """Report the success of the current step."""
         self._terminal.print(Text.assemble(("  ✓ ", "bold green"), text))
 
     def paste(self, text: str) -> None:
-        """Lines to copy, exactly as they are."""
+        """Print lines unchanged, to be copied."""
         self._terminal.print(Text(text))
 
     @contextmanager
     def progress(self, label: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
-        """A bar for `total_bytes`; the yielded function takes each further count of bytes."""
+        """Show a progress bar for `total_bytes`; the yielded function advances it by a number of bytes."""
         if not self._terminal.is_terminal:
             yield _plain_progress(self.detail, label, total_bytes)
             return
@@ -68,23 +68,23 @@ def _plain_progress(line: Callable[[str], None], label: str, total_bytes: int) -
     return advance
 
 
-def complain(text: str) -> None:
-    """Say on stderr what went wrong and what to do about it."""
+def print_error(text: str) -> None:
+    """Print on stderr an error and how to correct it."""
     print(text, file=sys.stderr, flush=True)
 
 
-def emit(text: str) -> None:
-    """Write a result on stdout as it is, for a person or a pipe."""
+def print_result(text: str) -> None:
+    """Print a result unchanged on stdout, for a person or a pipe."""
     print(text, flush=True)
 
 
-def draw(view: RenderableType) -> None:
-    """A view, once."""
+def print_view(view: RenderableType) -> None:
+    """Print a view once."""
     Terminal(highlight=False, markup=False, emoji=False).print(view)
 
 
 @contextmanager
-def screen() -> Iterator[Callable[[RenderableType], None]]:
-    """The whole terminal, for a view that is drawn again and again; what was there comes back with the block's end."""
+def live_view() -> Iterator[Callable[[RenderableType], None]]:
+    """Use the whole terminal for a view that is updated; its old content is restored when the block ends."""
     with Live(screen=True, auto_refresh=False) as live:
         yield lambda view: live.update(view, refresh=True)

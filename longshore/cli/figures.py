@@ -1,4 +1,4 @@
-"""The figures that `longshore top` shows, added up from what several processes say of themselves. Pure."""
+"""Figures of `longshore top`, summed over the metrics of several processes. Pure."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,7 +9,7 @@ from prometheus_client.samples import Sample
 
 
 class ServerFigures(msgspec.Struct, kw_only=True):
-    """Tool calls of one server since the processes began."""
+    """Tool calls of one server since the processes started."""
 
     calls: int = 0
     failed: int = 0
@@ -17,11 +17,11 @@ class ServerFigures(msgspec.Struct, kw_only=True):
 
 
 class Figures(msgspec.Struct, kw_only=True):
-    """All processes together. Counts since the processes began, and what there is now."""
+    """Sum of all processes: counts since they started, and current values."""
 
-    answered: int = 0                # processes
-    silent: list[str] = []           # where none answered
-    redis_up: bool = True            # all that answered have it
+    answered: int = 0                # number of processes that answered
+    silent: list[str] = []           # URLs without an answer
+    redis_up: bool = True            # in all that answered
     sessions: int = 0
     streams: int = 0
     uploads: int = 0
@@ -35,15 +35,15 @@ class Figures(msgspec.Struct, kw_only=True):
     message_bytes: int = 0
     uploaded_bytes: int = 0
     downloaded_bytes: int = 0
-    jobs: dict[str, int] = {}        # runs by how they ended
+    jobs: dict[str, int] = {}        # finished runs by result
     servers: dict[str, ServerFigures] = {}
 
 
-_NOW = {
+_GAUGES = {
     "longshore_sessions": "sessions", "longshore_stored_bytes": "stored_bytes", "longshore_workers": "workers",
     "longshore_queue_depth": "queued",
 }
-_SUMS = {
+_COUNTERS = {
     "longshore_streams_open": "streams", "adapter_http_requests_total": "requests",
     "longshore_message_bytes_total": "message_bytes", "adapter_upload_bytes_total": "uploaded_bytes",
     "adapter_artifact_download_bytes_total": "downloaded_bytes",
@@ -51,11 +51,11 @@ _SUMS = {
 _CALLS, _CALL_S = "adapter_upstream_tool_calls_total", "adapter_upstream_tool_call_duration_seconds_sum"
 
 
-def add(figures: Figures, text: str) -> None:
-    """Add what one process says at /metrics. Raises ValueError for text that is none of that."""
+def add_metrics(figures: Figures, text: str) -> None:
+    """Add the metrics of one process, in the text format of /metrics. Raises ValueError for any other text."""
     try:
         samples = list(_samples(text_string_to_metric_families(text)))
-    except (ValueError, IndexError, KeyError) as err:    # what the parser raises, often without a word
+    except (ValueError, IndexError, KeyError) as err:    # raised by the parser, often without a message
         raise ValueError("no metrics") from err
     if not samples:
         raise ValueError("no metrics")
@@ -71,9 +71,9 @@ def _samples(families: Iterable[Metric]) -> Iterator[Sample]:
 
 def _add(figures: Figures, sample: Sample) -> None:
     name, labels, value = sample.name, sample.labels, sample.value
-    if (field := _NOW.get(name)) is not None:      # the same in every process, a second old at most
+    if (field := _GAUGES.get(name)) is not None:      # the same in every process
         setattr(figures, field, max(getattr(figures, field), int(value)))
-    elif (field := _SUMS.get(name)) is not None:
+    elif (field := _COUNTERS.get(name)) is not None:
         setattr(figures, field, getattr(figures, field) + int(value))
     if name == "longshore_files":
         kind = "uploads" if labels["kind"] == "upload" else "artifacts"

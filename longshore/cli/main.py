@@ -1,4 +1,4 @@
-"""The command line. Exit status: 0 done, 1 failed, 2 a wrong configuration or command line."""
+"""Command line of longshore. Exit status: 0 success, 1 failure, 2 wrong configuration or command line."""
 
 import sys
 from collections.abc import Coroutine
@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import structlog
 from cyclopts import App, CycloptsError, Parameter
 
-from longshore.cli.console import Console, complain, emit
+from longshore.cli.console import Console, print_error, print_result
 from longshore.cli.errors import CheckFailed, JourneyFailed, StartFailed, WrongUsage
-from longshore.cli.settings import Overrides, config_file, read, require_private_refresh
+from longshore.cli.settings import ConfigFile, Flag, Overrides, find_config_file, read_config, require_private_refresh
 from longshore.shared import log
 from longshore.shared.clock import monotonic_s
 from longshore.shared.config import Config, ConfigError
@@ -18,9 +18,10 @@ from longshore.shared.config.load import require_shared_redis
 from longshore.shared.errors import LongshoreError
 from longshore.shared.version import running_version
 
-_BEGUN_S = monotonic_s()
+_STARTED_S = monotonic_s()
+_NO_OVERRIDES = Overrides()
 _log = structlog.get_logger(__name__)
-_INTERNAL = Parameter(show=False)  # how `longshore up` tells its children what it was told
+_Internal = Annotated[Overrides, Parameter(name="*", show=False)]  # options that `longshore up` passes to its children
 
 
 app = App(
@@ -32,31 +33,25 @@ app = App(
 
 
 app.command("longshore.cli.sessions:app", name="sessions", help="List, show and end sessions.")
-app.command("longshore.cli.top:app", name="top", help="Show what gateways and workers do now.")
-app.command("longshore.cli.doctor:app", name="doctor", help="Find out why clients cannot do what they should.")
+app.command("longshore.cli.top:app", name="top", help="Show the current activity of gateways and workers.")
+app.command("longshore.cli.doctor:app", name="doctor", help="Find out why clients cannot connect.")
 
 
 @app.command
 def up(
-    *,
-    config: Path | None = None,
-    demo: Annotated[bool, Parameter(negative="")] = False,
-    once: Annotated[bool, Parameter(negative="")] = False,
-    data: Path | None = None,
+    *, config: ConfigFile = None, demo: Flag = False, once: Flag = False, data: Path | None = None,
     port: int | None = None,
 ) -> None:
     """Run everything on this machine: a private Redis, one worker and one gateway.
 
     Parameters
     ----------
-    config
-        The configuration file.
     demo
-        Bring an MCP server along and send a file in and a file out through it.
+        Start a demo MCP server, and send one file to it and get one from it.
     once
-        With --demo: stop after that; the exit status says whether it worked.
+        With --demo: stop after that; the exit status says if it worked.
     data
-        The data folder, instead of storage.root; with --demo instead of .longshore.
+        The data folder, instead of storage.root; with --demo, instead of .longshore.
     port
         The port to listen on, instead of core.port.
     """
@@ -68,7 +63,8 @@ def up(
     if once:
         raise WrongUsage("--once belongs to --demo")
     overrides = Overrides(port=port, data=None if data is None else data.absolute())
-    service.up(service.Plan(config_file=config_file(config), overrides=overrides, begun_s=_BEGUN_S), Console())
+    plan = service.Plan(config_file=find_config_file(config), overrides=overrides, started_s=_STARTED_S)
+    service.up(plan, Console())
 
 
 def _demo(config: Path | None, *, once: bool, data: Path | None, port: int | None) -> None:
@@ -77,75 +73,43 @@ def _demo(config: Path | None, *, once: bool, data: Path | None, port: int | Non
 
     if config is not None:
         raise WrongUsage("--demo brings its own configuration: leave out --config or --demo")
-    env = service.environment()
-    with demo_plan(data or DATA, port=port or PORT, once=once, env=env, begun_s=_BEGUN_S) as plan:
+    env = service.child_environment()
+    with demo_plan(data or DATA, port=port or PORT, once=once, env=env, started_s=_STARTED_S) as plan:
         service.up(plan, Console())
 
 
 @app.command
-def gateway(
-    *,
-    config: Path | None = None,
-    port: Annotated[int | None, _INTERNAL] = None,
-    admin_port: Annotated[int | None, _INTERNAL] = None,
-    data: Annotated[Path | None, _INTERNAL] = None,
-    grace_s: Annotated[int | None, _INTERNAL] = None,
-) -> None:
-    """Run one gateway against a shared Redis.
-
-    Parameters
-    ----------
-    config
-        The configuration file.
-    """
-    settings = _service_config(config, Overrides(port=port, admin_port=admin_port, data=data, grace_s=grace_s))
+def gateway(*, config: ConfigFile = None, overrides: _Internal = _NO_OVERRIDES) -> None:
+    """Run one gateway. It needs a shared Redis."""
+    settings = _service_config(config, overrides)
     from longshore.gateway.app import serve
 
     _run(serve(settings))
 
 
 @app.command
-def worker(
-    *,
-    config: Path | None = None,
-    port: Annotated[int | None, _INTERNAL] = None,
-    admin_port: Annotated[int | None, _INTERNAL] = None,
-    data: Annotated[Path | None, _INTERNAL] = None,
-    grace_s: Annotated[int | None, _INTERNAL] = None,
-) -> None:
-    """Run one worker against a shared Redis.
-
-    Parameters
-    ----------
-    config
-        The configuration file.
-    """
-    settings = _service_config(config, Overrides(port=port, admin_port=admin_port, data=data, grace_s=grace_s))
+def worker(*, config: ConfigFile = None, overrides: _Internal = _NO_OVERRIDES) -> None:
+    """Run one worker. It needs a shared Redis."""
+    settings = _service_config(config, overrides)
     from longshore.storage_worker.worker import serve
 
     _run(serve(settings))
 
 
 @app.command
-def check(*, config: Path | None = None) -> None:
-    """Print the effective configuration with secrets masked, or every fault of the file.
-
-    Parameters
-    ----------
-    config
-        The configuration file.
-    """
+def check(*, config: ConfigFile = None) -> None:
+    """Print the effective configuration with secrets masked, or all faults of the file."""
     from longshore.cli.check import render_effective
 
-    emit(render_effective(read(config_file(config), Overrides())).rstrip("\n"))
+    print_result(render_effective(read_config(find_config_file(config))).rstrip("\n"))
 
 
 def _service_config(config: Path | None, overrides: Overrides) -> Config:
-    """What a process that needs a shared Redis runs with; logging follows it from here on."""
-    settings = read(config_file(config), overrides)
+    """Read the configuration of a process that needs a shared Redis, and configure logging by it."""
+    settings = read_config(find_config_file(config), overrides)
     require_shared_redis(settings)
     log.configure(settings.core.log_level, secrets=settings.secrets(), headers=settings.secret_headers())
-    if overrides == Overrides():  # else `longshore up` started this, and has said so, and done what is due at a start
+    if overrides == _NO_OVERRIDES:  # else `longshore up` has started this, and has done both already
         require_private_refresh(settings, private=False)
         for notice in settings.notices:
             _log.warning("setting_without_effect", path=notice.path, line=notice.line, why=notice.text)
@@ -160,18 +124,18 @@ def _run(service: Coroutine[Any, Any, None]) -> None:
 
 def main() -> None:
     """Run the command that the arguments name, and exit with its status."""
-    sys.exit(_status(sys.argv[1:]))
+    sys.exit(_run_command(sys.argv[1:]))
 
 
-def _status(arguments: list[str]) -> int:
+def _run_command(arguments: list[str]) -> int:
     try:
         app(arguments, exit_on_error=False, result_action="return_value")
     except CycloptsError:
-        return 2  # said by cyclopts
+        return 2  # cyclopts has printed the error
     except (ConfigError, WrongUsage) as err:
-        complain(str(err))
+        print_error(str(err))
         return 2
     except (LongshoreError, StartFailed, JourneyFailed, CheckFailed) as err:
-        complain(str(err))
+        print_error(str(err))
         return 1
     return 0

@@ -1,4 +1,4 @@
-"""Whether addresses are free before the start, and when the gateway answers after it."""
+"""Checks that ports are free before a start, and waits until the gateway is healthy after it."""
 
 import asyncio
 import errno
@@ -10,32 +10,32 @@ import msgspec
 from longshore.cli.errors import StartFailed
 from longshore.shared.clock import monotonic_s
 
-_PAUSE_S = 0.02
-_ANSWER_S = 2.0
-_SETTLE_S = 5.0
+_POLL_INTERVAL_S = 0.02
+_REQUEST_TIMEOUT_S = 2.0
+_OK_TIMEOUT_S = 5.0
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  compared, not bound
 
 
 class Health(msgspec.Struct, frozen=True):
-    """The part of `/healthz` that a start needs to know."""
+    """Part of the `/healthz` response that a start uses."""
 
     status: str
     degraded_reason: str | None = None
 
 
 def reachable_host(host: str) -> str:
-    """Where this machine reaches what listens on `host`."""
+    """Host by which this machine reaches a server that listens on `host`."""
     return _WILDCARDS.get(host, host)
 
 
 def base_url(host: str, port: int) -> str:
-    """The gateway's address on this machine."""
+    """URL of a server on this machine."""
     reachable = reachable_host(host)
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
 def require_free(host: str, port: int, *, hint: str) -> None:
-    """Raise StartFailed, ending in `hint`, unless `port` can be listened on."""
+    """Raise StartFailed with `hint` if `port` cannot be listened on."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -46,29 +46,29 @@ def require_free(host: str, port: int, *, hint: str) -> None:
             raise StartFailed(f"port {port} on {host} {why}; {hint}") from err
 
 
-async def until_answering(host: str, port: int, *, patience_s: float) -> Health:
-    """Wait until the gateway answers, and then a little for `ok`; returns what it reported last.
+async def wait_until_healthy(host: str, port: int, *, timeout_s: float) -> Health:
+    """Wait until the gateway answers, and then a few seconds for the status `ok`. Returns its last answer.
 
-    It begins to answer when its upstreams do or when it has waited long enough for them, and is `ok` when a
-    worker is there too. Raises StartFailed when it does not answer within `patience_s`.
+    It answers once its upstreams do, or once it has waited long enough for them, and is `ok` once a worker runs. Raises
+    StartFailed if it does not answer within `timeout_s`.
     """
-    give_up_s = monotonic_s() + patience_s
+    deadline_s = monotonic_s() + timeout_s
     health: Health | None = None
     while health is None or health.status != "ok":
-        if monotonic_s() > give_up_s:
+        if monotonic_s() > deadline_s:
             break
-        await asyncio.sleep(_PAUSE_S)
-        answer = await asyncio.to_thread(_ask, reachable_host(host), port)
+        await asyncio.sleep(_POLL_INTERVAL_S)
+        answer = await asyncio.to_thread(_get_health, reachable_host(host), port)
         if answer is not None and health is None:
-            give_up_s = monotonic_s() + _SETTLE_S
+            deadline_s = monotonic_s() + _OK_TIMEOUT_S
         health = answer or health
     if health is None:
-        raise StartFailed(f"the gateway did not answer on {host}:{port} within {patience_s:.0f} s")
+        raise StartFailed(f"the gateway did not answer on {host}:{port} within {timeout_s:.0f} s")
     return health
 
 
-def _ask(host: str, port: int) -> Health | None:
-    connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_S)
+def _get_health(host: str, port: int) -> Health | None:
+    connection = http.client.HTTPConnection(host, port, timeout=_REQUEST_TIMEOUT_S)
     try:
         connection.request("GET", "/healthz")
         return msgspec.json.decode(connection.getresponse().read(), type=Health)

@@ -1,4 +1,4 @@
-"""Sessions in words and columns for a terminal. Pure."""
+"""Text of sessions for a terminal: a table row, and all details. Pure."""
 
 from datetime import UTC, datetime
 
@@ -12,25 +12,25 @@ HEADING = "  ".join(name.ljust(width) for name, width in zip(_COLUMNS, _WIDTHS, 
 
 
 def row(view: SessionView) -> str:
-    """One line below HEADING; what is too long pushes the rest to the right rather than being cut."""
+    """Format one line below HEADING; a long cell moves the rest to the right and is not cut."""
     cells = (
-        view.session_id, view.server, view.principal or "(nobody yet)", when(view.created_ms), when(view.touched_ms),
-        str(view.in_flight), str(view.streams), str(view.files), str(view.bytes),
+        view.session_id, view.server, view.principal or "(none yet)", utc_time(view.created_ms),
+        utc_time(view.touched_ms), str(view.in_flight), str(view.streams), str(view.files), str(view.bytes),
     )
     return "  ".join(_plain(cell).ljust(width) for cell, width in zip(cells, _WIDTHS, strict=True)).rstrip()
 
 
 def details(view: SessionView, files: list[FileRecord]) -> str:
-    """All that is known of one session."""
+    """Format everything known of one session and its files."""
     facts = {
         "session": view.session_id,
-        "state": _STATES.get(view.state, view.state) + (f": {view.reason}" if view.reason else ""),
+        "state": view.state + (f": {view.reason}" if view.reason else ""),
         "server": view.server,
-        "principal": view.principal or "(nobody yet)",
+        "principal": view.principal or "(none yet)",
         "protocol": view.protocol or "(unknown)",
-        "created": when(view.created_ms),
-        "last used": when(view.touched_ms),
-        _DUE.get(view.state, "forgotten"): when(view.due_ms or 0),
+        "created": utc_time(view.created_ms),
+        "last used": utc_time(view.touched_ms),
+        "expires" if view.state == "live" else "kept until": utc_time(view.due_ms or 0),
         "calls in flight": str(view.in_flight),
         "open streams": str(view.streams),
         "files": f"{view.files}, {view.bytes} bytes",
@@ -39,12 +39,8 @@ def details(view: SessionView, files: list[FileRecord]) -> str:
     return "\n".join([*lines, *map(_file, files)])
 
 
-_STATES = {"expired": "resting"}
-_DUE = {"live": "expires"}
-
-
-def when(ms: int) -> str:
-    """A time in UTC, to the second."""
+def utc_time(ms: int) -> str:
+    """Format a time in UTC, to the second."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if ms else "never"
 
 
@@ -54,5 +50,5 @@ def _file(record: FileRecord) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without characters that a terminal would obey: names come from clients."""
+    """Replace control characters: names come from clients."""
     return "".join(char if char.isprintable() else "�" for char in text)

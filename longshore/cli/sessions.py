@@ -1,18 +1,18 @@
-"""`longshore sessions`: what an operator sees of sessions, and ending them. Looking never prolongs one."""
+"""`longshore sessions`: lists, shows and ends sessions. Reading a session does not prolong its life."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from longshore.cli.console import complain, emit
+from longshore.cli.console import print_error, print_result
 from longshore.cli.errors import WrongUsage
 from longshore.cli.session_text import HEADING, details, row
-from longshore.cli.settings import Overrides, config_file, read
-from longshore.cli.store import Store, opened_store
+from longshore.cli.settings import ConfigFile, Flag, JsonFlag, find_config_file, read_config
+from longshore.cli.store import Store, open_store
 from longshore.shared import log
 from longshore.shared.config import Config
 from longshore.shared.errors import NotFound, SessionGone
@@ -26,11 +26,10 @@ from longshore.shared.state.workers import Workers
 app = App(name="sessions", help="List, show and end sessions.", help_format="plaintext")
 
 _REASON = "the operator ended it"
-_Flag = Annotated[bool, Parameter(negative="")]
 
 
 class _Operator:
-    """The commands' work on one open store."""
+    """Operations of the commands on one open store."""
 
     def __init__(self, store: Store, config: Config) -> None:
         self.inspector = Inspector(store.scripts, store.link, store.keys)
@@ -40,128 +39,106 @@ class _Operator:
         self._queue = Queue(store.scripts, store.link, store.keys, new_id(), store.tasks)
 
     async def view(self, session_id: str) -> SessionView:
-        """Raises NotFound."""
+        """Read one session. Raises NotFound."""
         view = await self.inspector.session(session_id) if is_id(session_id) else None
         if view is None:
-            raise NotFound("no session of this id is known; `longshore sessions list` shows those that live")
+            raise NotFound("no session of this id is known; `longshore sessions list` shows the live ones")
         return view
 
     async def end(self, view: SessionView) -> None:
-        """End the session for good and have its files removed. Raises SessionGone when it has ended already."""
+        """End the session and enqueue the removal of its files. Raises SessionGone if it has ended already."""
         caller = Caller(view.session_id, view.server, principal="")
         _ = await self._sessions.end(caller, reason=_REASON)
         await self._queue.enqueue(RemoveScope(scope=view.session_id))
 
+    async def warn_without_workers(self) -> None:
+        """Warn on stderr if no worker can remove the files now."""
+        if not await self.workers.count_live():
+            print_error("no worker is alive: the files are removed once one runs, within a day or with its sweep")
+
 
 @app.command(name="list")
-def list_sessions(*, config: Path | None = None, as_json: Annotated[_Flag, Parameter(name="--json")] = False) -> None:
-    """List the sessions that live, oldest first.
-
-    Parameters
-    ----------
-    config
-        The configuration file.
-    as_json
-        One JSON object a line.
-    """
+def list_sessions(*, config: ConfigFile = None, as_json: JsonFlag = False) -> None:
+    """List the live sessions, oldest first."""
 
     async def work(operator: _Operator) -> None:
         if not as_json:
-            emit(HEADING)
+            print_result(HEADING)
         async for view in operator.inspector.live():
-            emit(msgspec.json.encode(view).decode() if as_json else row(view))
+            print_result(msgspec.json.encode(view).decode() if as_json else row(view))
 
     _run(config, work)
 
 
 @app.command
-def show(
-    session_id: str, *, config: Path | None = None, as_json: Annotated[_Flag, Parameter(name="--json")] = False
-) -> None:
-    """Show one session and its files, whether it lives, rests or has ended.
+def show(session_id: str, *, config: ConfigFile = None, as_json: JsonFlag = False) -> None:
+    """Show one session and its files: live, expired or ended.
 
     Parameters
     ----------
     session_id
         The session's id.
-    config
-        The configuration file.
-    as_json
-        One JSON object.
     """
 
     async def work(operator: _Operator) -> None:
         view = await operator.view(session_id)
         files = await operator.inspector.files(session_id)
-        if as_json:
-            emit(msgspec.json.encode({"session": view, "files": files}).decode())
-        else:
-            emit(details(view, files))
+        as_text = msgspec.json.encode({"session": view, "files": files}).decode() if as_json else details(view, files)
+        print_result(as_text)
 
     _run(config, work)
 
 
 @app.command
-def end(session_id: str, *, config: Path | None = None) -> None:
+def end(session_id: str, *, config: ConfigFile = None) -> None:
     """End one session at once and for good, with its files, links and upstream session.
 
     Parameters
     ----------
     session_id
         The session's id.
-    config
-        The configuration file.
     """
 
     async def work(operator: _Operator) -> None:
         view = await operator.view(session_id)
         await operator.end(view)
-        emit(f"ended {view.session_id}, {view.files} files, {view.bytes} bytes")
-        await _warn_without_workers(operator)
+        print_result(f"ended {view.session_id}, {view.files} files, {view.bytes} bytes")
+        await operator.warn_without_workers()
 
     _run(config, work)
 
 
 @app.command
-def purge(*, yes: _Flag = False, config: Path | None = None) -> None:
-    """End every session there is, those that rest included, and delete all of their files.
+def purge(*, yes: Flag = False, config: ConfigFile = None) -> None:
+    """End all sessions, live and expired, and delete all of their files.
 
     Parameters
     ----------
     yes
-        Do it; without, nothing happens.
-    config
-        The configuration file.
+        Confirm; without it, nothing happens.
     """
     if not yes:
-        raise WrongUsage("this ends every session and deletes all of their files: say --yes if you mean it")
+        raise WrongUsage("this ends every session and deletes all of their files: confirm with --yes")
 
     async def work(operator: _Operator) -> None:
         ended = 0
         for views in (operator.inspector.live(), operator.inspector.expired()):
             async for view in views:
-                try:
+                with contextlib.suppress(SessionGone):  # another process has ended it
                     await operator.end(view)
-                except SessionGone:
-                    continue  # meanwhile
-                ended += 1
-        emit(f"ended {ended} sessions")
-        await _warn_without_workers(operator)
+                    ended += 1
+        print_result(f"ended {ended} sessions")
+        await operator.warn_without_workers()
 
     _run(config, work)
 
 
-async def _warn_without_workers(operator: _Operator) -> None:
-    if not await operator.workers.count_live():
-        complain("no worker is alive: the files go when one is, within a day or with its sweep")
-
-
 def _run(config: Path | None, work: Callable[[_Operator], Awaitable[None]]) -> None:
-    settings = read(config_file(config), Overrides())
+    settings = read_config(find_config_file(config))
     log.configure("error", secrets=settings.secrets(), headers=settings.secret_headers())
 
     async def run() -> None:
-        async with opened_store(settings) as store:
+        async with open_store(settings) as store:
             await work(_Operator(store, settings))
 
     asyncio.run(run())

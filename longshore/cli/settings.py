@@ -1,20 +1,26 @@
-"""A configuration file together with what the command line says otherwise. Pure but for reading the file."""
+"""Configuration file together with the command line's options. Pure, except for reading the file."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from cyclopts import Parameter
 
 from longshore.cli.errors import WrongUsage
 from longshore.shared.config import Config, ConfigError, Fault
 from longshore.shared.config.load import find_config, load_config
 
-LAST_EXPORT_S = 2       # what the last export may take under `longshore up`, if not less
+ConfigFile = Annotated[Path | None, Parameter(help="The configuration file.")]
+Flag = Annotated[bool, Parameter(negative="")]
+JsonFlag = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, one object per line.")]
+
+LAST_EXPORT_S = 2       # limit of the last export under `longshore up`
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
-    """Options that take precedence over the file; None leaves what the file says."""
+    """Options that take precedence over the file; None keeps the file's value."""
 
     port: int | None = None
     admin_port: int | None = None
@@ -22,29 +28,24 @@ class Overrides:
     grace_s: int | None = None
 
     def options(self) -> list[str]:
-        """The same, for the command line of a child."""
-        words: list[str] = []
-        for name, value in (
-            ("--port", self.port),
-            ("--admin-port", self.admin_port),
-            ("--data", self.data),
-            ("--grace-s", self.grace_s),
-        ):
-            words += [] if value is None else [name, str(value)]
-        return words
+        """Command line options for a child process."""
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
-def config_file(named: Path | None) -> Path:
-    """The configuration file that counts. Raises WrongUsage when none is named and there is none."""
+def find_config_file(named: Path | None) -> Path:
+    """Path of the configuration file. Raises WrongUsage if none is named and the default does not exist."""
     file = find_config(named)
     if named is None and not file.exists():
         raise WrongUsage(f"there is no {file}: name a configuration with --config, or try `longshore up --demo`")
     return file
 
 
-def read(file: Path, overrides: Overrides) -> Config:
-    """The configuration that holds. Raises ConfigError with every fault of the file."""
+def read_config(file: Path, overrides: Overrides | None = None) -> Config:
+    """Read the configuration and apply `overrides`. Raises ConfigError with every fault of the file."""
     config = load_config(file)
+    if overrides is None:
+        return config
     core, storage, telemetry = config.core, config.storage, config.telemetry
     if overrides.port is not None:
         core = msgspec.structs.replace(core, port=overrides.port)
@@ -60,7 +61,7 @@ def read(file: Path, overrides: Overrides) -> Config:
 
 
 def require_private_refresh(config: Config, *, private: bool) -> None:
-    """Raises ConfigError when state is to be forgotten at this start and the Redis is not this start's own."""
+    """Raise ConfigError if this start must delete all state and the Redis is not private."""
     if config.state_persistence.refresh_on_startup and not private:
-        text = "no start may wipe a Redis that others may use: run `longshore sessions purge` instead"
+        text = "a start must not wipe a Redis that others may use: run `longshore sessions purge` instead"
         raise ConfigError((Fault(path="state_persistence.refresh_on_startup", text=text),))

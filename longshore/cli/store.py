@@ -1,11 +1,11 @@
-"""How a command reaches the state: the shared Redis, or the private one of a `longshore up` that runs."""
+"""Connection of a command to the state: the shared Redis, or the private one of a running `longshore up`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from longshore.cli.embedded import socket_of
+from longshore.cli.embedded import default_socket
 from longshore.cli.errors import StartFailed
 from longshore.shared.config import Config
 from longshore.shared.keys import Keys
@@ -17,7 +17,7 @@ from longshore.shared.tasks import Tasks
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """One command's way to the state."""
+    """Redis connection of one command."""
 
     link: RedisLink
     scripts: Scripts
@@ -26,15 +26,15 @@ class Store:
 
 
 @asynccontextmanager
-async def opened_store(config: Config) -> AsyncIterator[Store]:
-    """The state of `config`. Raises StartFailed when nothing that it names runs, UnsuitableRedis."""
-    async with opened_at(address_of(config), config) as store:
+async def open_store(config: Config) -> AsyncIterator[Store]:
+    """Open the Redis of `config`. Raises StartFailed if its `longshore up` does not run, and UnsuitableRedis."""
+    async with open_store_at(redis_address(config), config) as store:
         yield store
 
 
 @asynccontextmanager
-async def opened_at(address: RedisAddress, config: Config) -> AsyncIterator[Store]:
-    """The state in the Redis at `address`. Raises UnsuitableRedis."""
+async def open_store_at(address: RedisAddress, config: Config) -> AsyncIterator[Store]:
+    """Open the Redis at `address`. Raises UnsuitableRedis."""
     tasks = Tasks()
     link = RedisLink(address, tasks)
     try:
@@ -45,23 +45,23 @@ async def opened_at(address: RedisAddress, config: Config) -> AsyncIterator[Stor
         await tasks.close()
 
 
-def address_of(config: Config) -> RedisAddress:
-    """Where the state is. Raises StartFailed."""
+def redis_address(config: Config) -> RedisAddress:
+    """Address of the Redis of `config`. Raises StartFailed."""
     if config.shares_redis:
         return configured_address(config)
-    socket = socket_of(Path(config.storage.root).absolute() / "state")
+    socket = default_socket(Path(config.storage.root).absolute() / "state")
     if not socket.is_socket():
         raise StartFailed(
-            f"no `longshore up` runs on {config.storage.root}; if its folder's path is too long for a socket, set "
-            "LONGSHORE_REDIS_URL to where its private Redis listens"
+            f"no `longshore up` runs on {config.storage.root}; if its path is too long for a socket, set "
+            "LONGSHORE_REDIS_URL to the socket of its private Redis"
         )
     return RedisAddress(unix_path=str(socket))
 
 
 async def require_suitable(config: Config) -> None:
-    """Raises StartFailed when the shared Redis of `config` is none that longshore can use."""
+    """Raise StartFailed if longshore cannot use the shared Redis of `config`."""
     try:
-        async with opened_store(config):
+        async with open_store(config):
             return
     except UnsuitableRedis as err:
         raise StartFailed(str(err)) from err

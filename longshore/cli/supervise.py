@@ -1,7 +1,6 @@
-"""Child processes that are kept alive, told apart by name, and stopped together in order.
+"""Supervisor of child processes: starts them in order, restarts them after crashes, and stops them in reverse order.
 
-Each child has one task, which alone starts it, waits for it, restarts it and stops it, so that no two
-parts of the program ever disagree about which process is meant.
+Each child has one task, which alone starts it, waits for it, restarts it and stops it.
 """
 
 import asyncio
@@ -19,7 +18,7 @@ from typing import Self
 import structlog
 
 from longshore.cli.errors import StartFailed
-from longshore.cli.restarts import Restarts
+from longshore.cli.restarts import RestartPolicy
 from longshore.shared.clock import monotonic_s
 from longshore.shared.tasks import Tasks
 
@@ -31,15 +30,15 @@ _KERNEL = "kernel"
 
 @dataclass(frozen=True, kw_only=True)
 class ChildSpec:
-    """What to run, and how it ends."""
+    """Command, environment and shutdown of one child process."""
 
-    name: str                                   # as messages call it
+    name: str                                   # in messages
     argv: Sequence[str]                         # argv[0] is an absolute path
     env: Mapping[str, str]
     grace_s: float                              # from SIGTERM to SIGKILL when it is stopped
-    orphan_signal: signal.Signals = signal.SIGKILL  # what it gets when its parent was killed
+    orphan_signal: signal.Signals = signal.SIGKILL  # sent when its parent is killed
     pass_fds: Sequence[int] = ()
-    output: Path | None = None                  # where it writes; None: where we write
+    output: Path | None = None                  # file for stdout and stderr; None: those of this process
 
 
 @dataclass(kw_only=True)
@@ -51,10 +50,10 @@ class _Child:
 
 
 class Supervisor:
-    """Start children in order; leaving the block stops them in reverse order, whatever happened."""
+    """Starts children in order; the end of the block stops them in reverse order."""
 
     def __init__(self, *, by_kernel: bool = sys.platform == "linux") -> None:
-        """With `by_kernel` false, children watch a pipe to learn that this process is gone."""
+        """Without `by_kernel`, children watch a pipe to notice the end of this process."""
         self._children: list[_Child] = []
         self._tasks = Tasks()
         self._by_kernel = by_kernel
@@ -74,61 +73,61 @@ class Supervisor:
             os.close(end)
 
     def start(self, spec: ChildSpec) -> None:
-        """Run `spec` until `stop`: start it again when it ends, give up when that does not help."""
+        """Run `spec` until `stop`; restart it when it ends, and give up after too many crashes."""
         child = _Child(spec=spec)
-        child.task = self._tasks.start(self._keep(child), name=f"keep {spec.name}")
+        child.task = self._tasks.start(self._keep_running(child), name=f"keep {spec.name}")
         self._children.append(child)
 
     def pid_of(self, name: str) -> int | None:
-        """The process that runs as `name` now, if one does."""
+        """Process id of the child `name`; None while it does not run."""
         return next((child.pid for child in self._children if child.spec.name == name), None)
 
-    async def failed(self) -> StartFailed:
-        """Wait until a child is given up; says which and why."""
+    async def wait_for_failure(self) -> StartFailed:
+        """Wait until a child is given up. Returns the error that names it."""
         return await asyncio.shield(self._failure)
 
     async def stop(self) -> None:
-        """Stop every child, last started first. Returns when none is left. Safe to repeat."""
+        """Stop every child, last started first, and wait for them. Safe to repeat."""
         for child in reversed(self._children):
             child.stop.set()
             if child.task is not None:
                 await asyncio.wait({child.task})
         await self._tasks.close()
 
-    def hurry(self) -> None:
-        """Kill what still runs: whoever waits in `stop` waits no longer."""
+    def kill_all(self) -> None:
+        """Kill every running child, which ends the wait in `stop`."""
         for child in self._children:
             if child.pid is not None:
                 _kill_group(child.pid)
 
-    async def _keep(self, child: _Child) -> None:
-        restarts = Restarts()
+    async def _keep_running(self, child: _Child) -> None:
+        restarts = RestartPolicy()
         while not child.stop.is_set():
-            begun_s = monotonic_s()
+            started_s = monotonic_s()
             try:
                 process = await self._spawn(child.spec)
             except OSError as err:
                 self._give_up(child.spec, f"it cannot be started: {err}")
                 return
             child.pid = process.pid
-            await self._until_ended_or_stopped(process, child)
+            await self._wait_for_end(process, child)
             child.pid = None
             if child.stop.is_set():
                 return
-            pause_s = restarts.pause_s(process.returncode or 0, lived_s=monotonic_s() - begun_s)
-            if pause_s is None:
+            delay_s = restarts.next_delay_s(process.returncode or 0, lived_s=monotonic_s() - started_s)
+            if delay_s is None:
                 self._give_up(child.spec, f"exit status {process.returncode}")
                 return
-            log.warning("child_ended", child=child.spec.name, status=process.returncode, restart_in_s=pause_s)
+            log.warning("child_ended", child=child.spec.name, status=process.returncode, restart_in_s=delay_s)
             with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
+                async with asyncio.timeout(delay_s):
                     await child.stop.wait()
 
-    async def _until_ended_or_stopped(self, process: asyncio.subprocess.Process, child: _Child) -> None:
+    async def _wait_for_end(self, process: asyncio.subprocess.Process, child: _Child) -> None:
         ended = self._tasks.start(process.wait(), name=f"wait for {child.spec.name}")
-        told = self._tasks.start(child.stop.wait(), name=f"stop {child.spec.name}")
-        await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
-        told.cancel()
+        stopping = self._tasks.start(child.stop.wait(), name=f"stop {child.spec.name}")
+        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
         if not ended.done():
             with suppress(ProcessLookupError):
                 process.terminate()
@@ -138,10 +137,10 @@ class Supervisor:
             _kill_group(process.pid)
             await asyncio.wait({ended})
         if not self._by_kernel:
-            _kill_group(process.pid)  # whatever a guard left behind that was itself killed
+            _kill_group(process.pid)  # in case the guard was killed and its command still runs
 
     async def _spawn(self, spec: ChildSpec) -> asyncio.subprocess.Process:
-        """Start `spec` in a session of its own, so that Ctrl-C reaches us alone and we choose the order."""
+        """Start `spec` in its own session: Ctrl-C reaches only this process, which stops the children in order."""
         lifeline = _KERNEL if self._lifeline is None else str(self._lifeline[0])
         guard = [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), str(int(spec.orphan_signal)), lifeline]
         sink = None if spec.output is None else os.open(spec.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -161,9 +160,9 @@ class Supervisor:
                 os.close(sink)
 
     def _give_up(self, spec: ChildSpec, why: str) -> None:
-        said = "" if spec.output is None else f"; it said: {_last_words(spec.output)}"
+        output = "" if spec.output is None else f"; its last output: {_last_lines(spec.output)}"
         if not self._failure.done():
-            self._failure.set_result(StartFailed(f"the {spec.name} does not stay up ({why}){said}"))
+            self._failure.set_result(StartFailed(f"the {spec.name} does not stay up ({why}){output}"))
 
 
 def _kill_group(pid: int) -> None:
@@ -172,6 +171,6 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _last_words(output: Path) -> str:
+def _last_lines(output: Path) -> str:
     lines = [line.strip() for line in output.read_text(errors="replace").splitlines() if line.strip()]
     return " / ".join(lines[-3:]) or "nothing"

@@ -1,4 +1,4 @@
-"""`longshore top`: what gateways and workers do now, read from their admin ports."""
+"""`longshore top`: shows the current activity of gateways and workers, from the metrics at their admin ports."""
 
 import asyncio
 import sys
@@ -9,48 +9,44 @@ import aiohttp
 import msgspec
 from cyclopts import App, Parameter
 
-from longshore.cli.console import draw, emit, screen
+from longshore.cli.console import live_view, print_result, print_view
 from longshore.cli.errors import StartFailed, WrongUsage
-from longshore.cli.figures import Figures, add
-from longshore.cli.settings import Overrides, config_file, read
-from longshore.cli.top_view import view
+from longshore.cli.figures import Figures, add_metrics
+from longshore.cli.ready import base_url
+from longshore.cli.settings import ConfigFile, Flag, JsonFlag, find_config_file, read_config
+from longshore.cli.top_view import render
 from longshore.shared.clock import monotonic_s
 
-app = App(name="top", help="Show what gateways and workers do now.", help_format="plaintext")
+app = App(name="top", help="Show the current activity of gateways and workers.", help_format="plaintext")
 
-_WITHIN = aiohttp.ClientTimeout(total=3)
-_MOST_BYTES = 16 * 1024 * 1024
-_LOCAL = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  (how to reach what listens on every address)
-_Flag = Annotated[bool, Parameter(negative="")]
+_TIMEOUT = aiohttp.ClientTimeout(total=3)
+_MAX_BYTES = 16 * 1024 * 1024
+_NO_METRICS = "{"            # a text that is no metrics
 
 
 @app.default
 def top(
     *,
     url: Annotated[list[str] | None, Parameter(negative="")] = None,
-    config: Path | None = None,
-    once: _Flag = False,
-    as_json: Annotated[_Flag, Parameter(name="--json")] = False,
+    config: ConfigFile = None,
+    once: Flag = False,
+    as_json: JsonFlag = False,
     every: float = 2.0,
 ) -> None:
-    """Show what gateways and workers do now, until Ctrl-C.
+    """Show the current activity of gateways and workers, until Ctrl-C.
 
     Parameters
     ----------
     url
-        The admin port of a gateway or worker, such as http://127.0.0.1:8933; again for each further one.
-        Without: the two of this machine that the configuration names.
-    config
-        The configuration file.
+        The admin URL of a gateway or worker, such as http://127.0.0.1:8933; repeat it for each one.
+        Default: the two on this machine that the configuration names.
     once
-        Show it once. So it is where there is no terminal.
-    as_json
-        One JSON object a line, for scripts.
+        Show it once. This is the default without a terminal.
     every
-        Seconds between two looks.
+        Seconds between two updates.
     """
     if every <= 0:
-        raise WrongUsage("--every takes seconds, more than 0")
+        raise WrongUsage("--every takes a number of seconds above 0")
     urls = [one.rstrip("/").removesuffix("/metrics") for one in url] if url else _configured(config)
     once = once or not (as_json or sys.stdout.isatty())
     try:
@@ -60,59 +56,58 @@ def top(
 
 
 def _configured(named: Path | None) -> list[str]:
-    core = read(config_file(named), Overrides()).core
+    core = read_config(find_config_file(named)).core
     if not core.admin_port:
-        raise WrongUsage("core.admin_port is 0, so nothing is served: name the ports with --url")
-    host = _LOCAL.get(core.admin_host, core.admin_host)
-    return [f"http://{host}:{port}" for port in (core.admin_port, core.admin_port + 1)]
+        raise WrongUsage("core.admin_port is 0, so no metrics are served: name the processes with --url")
+    return [base_url(core.admin_host, port) for port in (core.admin_port, core.admin_port + 1)]
 
 
-async def look(http: aiohttp.ClientSession, urls: list[str]) -> Figures:
-    """Ask all at once; those that do not answer in time, or with something else, are `silent`."""
+async def collect(http: aiohttp.ClientSession, urls: list[str]) -> Figures:
+    """Collect the metrics of all `urls` concurrently; one without metrics in time is listed as `silent`."""
     figures = Figures()
-    for url, text in zip(urls, await asyncio.gather(*(_text(http, url) for url in urls)), strict=True):
+    for url, text in zip(urls, await asyncio.gather(*(_fetch(http, url) for url in urls)), strict=True):
         try:
-            add(figures, text)
+            add_metrics(figures, text)
         except (ValueError, KeyError):
             figures.silent.append(url)
     return figures
 
 
-async def _text(http: aiohttp.ClientSession, url: str) -> str:
-    """What is at /metrics; nothing that could be read as metrics where there is no answer."""
+async def _fetch(http: aiohttp.ClientSession, url: str) -> str:
+    """Fetch /metrics of one process; a text that is no metrics on failure."""
     try:
         async with http.get(f"{url}/metrics", headers={"Accept": "text/plain"}) as answer:
             body = bytearray()
             async for chunk in answer.content.iter_any():
                 body += chunk
-                if len(body) > _MOST_BYTES:
-                    return "{"
-            return body.decode() if answer.status == 200 else "{"
+                if len(body) > _MAX_BYTES:
+                    return _NO_METRICS
+            return body.decode() if answer.status == 200 else _NO_METRICS
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
-        return "{"
+        return _NO_METRICS
 
 
 async def _once(urls: list[str], as_json: bool) -> None:
-    async with aiohttp.ClientSession(timeout=_WITHIN) as http:
-        figures = await look(http, urls)
+    async with aiohttp.ClientSession(timeout=_TIMEOUT) as http:
+        figures = await collect(http, urls)
     if not figures.answered:
-        raise StartFailed(f"no metrics at {', '.join(urls)}: is it running, and core.admin_port right?")
+        raise StartFailed(f"no metrics at {', '.join(urls)}: is the service running, and is core.admin_port right?")
     if as_json:
-        emit(msgspec.json.encode(figures).decode())
+        print_result(msgspec.json.encode(figures).decode())
     else:
-        draw(view(figures))
+        print_view(render(figures))
 
 
 async def _live(urls: list[str], as_json: bool, every_s: float) -> None:
-    async with aiohttp.ClientSession(timeout=_WITHIN) as http:
+    async with aiohttp.ClientSession(timeout=_TIMEOUT) as http:
         if as_json:
             while True:
-                emit(msgspec.json.encode(await look(http, urls)).decode())
+                print_result(msgspec.json.encode(await collect(http, urls)).decode())
                 await asyncio.sleep(every_s)
-        with screen() as show:
-            before, looked_s = None, 0.0
+        with live_view() as show:
+            before, before_s = None, 0.0
             while True:
-                now, now_s = await look(http, urls), monotonic_s()
-                show(view(now, before, now_s - looked_s))
-                before, looked_s = now, now_s
+                now, now_s = await collect(http, urls), monotonic_s()
+                show(render(now, before, now_s - before_s))
+                before, before_s = now, now_s
                 await asyncio.sleep(every_s)

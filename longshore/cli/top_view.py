@@ -1,4 +1,4 @@
-"""The figures of `longshore top` as a table, with rates where there was an earlier look. Pure."""
+"""Table of the figures of `longshore top`, with rates since the previous update. Pure."""
 
 from rich.console import Group, RenderableType
 from rich.filesize import decimal
@@ -8,12 +8,12 @@ from rich.text import Text
 from longshore.cli.figures import Figures, ServerFigures
 
 
-def view(now: Figures, before: Figures | None = None, elapsed_s: float = 0.0) -> RenderableType:
-    """What a person sees. Rates are those since `before`."""
+def render(now: Figures, before: Figures | None = None, elapsed_s: float = 0.0) -> RenderableType:
+    """Render the figures, with rates since `before`."""
     head = Text(f"longshore  {now.answered} processes answer", style="bold")
     if not now.redis_up:
         head.append("  Redis does not answer", style="bold red")
-    silent = [Text(f"silent: {url}", style="yellow") for url in now.silent]
+    silent = [Text(f"no answer: {url}", style="yellow") for url in now.silent]
     return Group(head, *silent, _facts(now, before, elapsed_s), _servers(now, before, elapsed_s))
 
 
@@ -54,5 +54,5 @@ def _servers(now: Figures, before: Figures | None, elapsed_s: float) -> Table:
 
 
 def _rate(now: float, before: float, elapsed_s: float) -> float:
-    """A process that began anew counts from 0 again: that is no negative rate."""
+    """Rate per second, at least 0: a process that restarted counts from 0 again."""
     return max(0.0, now - before) / elapsed_s if elapsed_s > 0 else 0.0

@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 import msgspec
 
-from longshore.cli.console import emit
+from longshore.cli.console import print_result
 from tests.bench.report import Report
 
 _ALL = (
@@ -47,7 +47,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     for name in arguments.names or [name for name in _NAMES if name not in _RARE]:
         bench = cast(Bench, import_module(f"tests.bench.{name}"))
         report = await bench.measure(rounds=arguments.rounds, seconds=arguments.seconds)
-        emit(msgspec.json.encode(report.numbers()).decode() if arguments.json else report.table() + "\n")
+        print_result(msgspec.json.encode(report.numbers()).decode() if arguments.json else report.table() + "\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from longshore.cli.console import emit
+from longshore.cli.console import print_result
 from longshore.shared.clock import monotonic_s
 
 _CONNECTIONS = 8
@@ -44,4 +44,4 @@ def _wrong(port: int, path: str, number: int) -> bytes:
 
 
 if __name__ == "__main__":
-    emit(f"{asyncio.run(main(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]), float(sys.argv[4]))):.0f}")
+    print_result(f"{asyncio.run(main(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]), float(sys.argv[4]))):.0f}")

@@ -102,7 +102,7 @@ def test_the_wheel_alone_is_enough_for_the_demonstration(archives: Path, environ
 
     shown = environment.run("longshore", "up", "--demo", "--once", "--port", str(port), "--data", "data")
 
-    assert "both ways give the same bytes" in shown
+    assert "the resource and the download are identical" in shown
 
 
 def _wheel(folder: Path) -> Path:

@@ -38,7 +38,7 @@ def _sections(server: Issuer, port: int, **oauth: Any) -> dict[str, Any]:
     return {"public_base_url": f"http://127.0.0.1:{port}", "auth": auth}
 
 
-async def test_nothing_is_wrong_with_a_service_that_is_set_up_well(
+async def test_a_service_that_is_set_up_well_has_no_fault(
     fresh_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:
     port = free_port()
@@ -50,8 +50,8 @@ async def test_nothing_is_wrong_with_a_service_that_is_set_up_well(
             status, out, err = await _doctor(file, *arguments, given=given)
 
             assert (status, err) == (0, "")
-            assert out.endswith("nothing is wrong\n")
-            assert ("lets this token in" in out) is bool(arguments)
+            assert out.endswith("no fault found\n")
+            assert ("accepts this token" in out) is bool(arguments)
             assert token not in out
         static = await _doctor(file, "--token", "static-token-1")
         assert static[0] == 0
@@ -68,7 +68,7 @@ async def test_nothing_is_wrong_with_a_service_that_is_set_up_well(
     ],
     ids=str,
 )
-async def test_what_is_wrong_with_a_token_is_said(
+async def test_the_fault_of_a_token_is_named(
     fresh_backing: Backing, upstream: ScriptedUpstream, server: Issuer, changes: dict[str, Any], words: str
 ) -> None:
     port = free_port()
@@ -86,14 +86,14 @@ async def test_what_is_wrong_with_a_token_is_said(
     "fault, words",
     [
         ("down", "cannot be reached"),
-        ("issuer", "calls itself 'https://else'"),
-        ("keys", "holds no key"),
+        ("issuer", "says issuer 'https://else'"),
+        ("keys", "without a signing key"),
         ("challenge", "PKCE"),
         ("scope", "does not list the scope"),
-        ("other configuration", "another configuration is served there"),
+        ("other configuration", "runs with another configuration"),
     ],
 )
-async def test_the_first_thing_that_is_wrong_is_named(
+async def test_the_first_fault_is_named(
     fresh_backing: Backing, upstream: ScriptedUpstream, server: Issuer, fault: str, words: str
 ) -> None:
     port = free_port()
@@ -111,11 +111,11 @@ async def test_the_first_thing_that_is_wrong_is_named(
     async with gateway(config, port=free_port() if fault == "down" else port):
         status, _, err = await _doctor(fresh_backing.folder / "config.yaml")
 
-    assert (status, err.count("wrong: ")) == (1, 1)
+    assert (status, err.count("fault: ")) == (1, 1)
     assert words in err
 
 
-async def test_a_proxy_that_redirects_to_the_slash_is_found_out(
+async def test_a_proxy_that_redirects_to_the_slash_is_a_fault(
     fresh_backing: Backing, upstream: ScriptedUpstream, server: Issuer
 ) -> None:
     async def redirect(request: web.Request) -> web.StreamResponse:

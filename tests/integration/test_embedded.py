@@ -24,8 +24,8 @@ async def private_redis(state: Path, *, persist: bool = True) -> AsyncIterator[R
         )
         async with Supervisor() as children:
             children.start(spec)
-            await embedded.until_ready(path, patience_s=10)
-            async with Redis.from_url(embedded.url_of(path)) as client:
+            await embedded.wait_until_ready(path, timeout_s=10)
+            async with Redis.from_url(embedded.redis_url(path)) as client:
                 yield client
 
 
@@ -125,4 +125,4 @@ async def test_a_server_that_never_answers_is_reported(tmp_path: Path) -> None:
         silent.bind(str(path))
 
         with pytest.raises(StartFailed, match="did not answer"):
-            await embedded.until_ready(path, patience_s=0.2)
+            await embedded.wait_until_ready(path, timeout_s=0.2)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import yaml
 
-from longshore.cli.embedded import find_server, server_command, socket_of, until_ready, url_of
+from longshore.cli.embedded import default_socket, find_server, redis_url, server_command, wait_until_ready
 from longshore.shared.keys import Keys
 from longshore.shared.records import UploadRecord
 from longshore.shared.redis.address import parse_redis_url
@@ -208,11 +208,11 @@ async def test_the_private_redis_of_a_running_up_is_found_by_its_folder() -> Non
             "storage": {"root": str(folder / "storage")},
             "servers": [{"id": "a", "mount_path": "/mcp/a", "upstream": {"url": "http://127.0.0.1:9/mcp"}}],
         }))
-        socket = socket_of(state)
+        socket = default_socket(state)
         with run(server_command(find_server(), state=state, socket=socket, persist=False), folder=folder):
-            await until_ready(socket, patience_s=10)
+            await wait_until_ready(socket, timeout_s=10)
             tasks = Tasks()
-            link, keys, scripts = await _state(url_of(socket), tasks)
+            link, keys, scripts = await _state(redis_url(socket), tasks)
             await SessionStore(scripts, link, keys, SessionLimits()).create(_start(1))
             await link.close()
             await tasks.close()

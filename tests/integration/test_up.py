@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from longshore.cli.console import Console
-from longshore.cli.demo.journey import perform
+from longshore.cli.demo.journey import run_journey
 from longshore.cli.errors import JourneyFailed
 from tests.fixtures.processes import LONGSHORE, free_port, private_redis, run, until_listening
 from tests.integration.up_fixtures import (
@@ -44,7 +44,7 @@ def test_the_demonstration_carries_a_file_in_and_one_out(tmp_path: Path) -> None
         "handle upload://sessions/",
         "the tool read exactly the bytes that were sent",
         "artifact  artifact://sessions/",
-        "both ways give the same bytes",
+        "the resource and the download are identical",
     ):
         assert said in output
     assert sockets_in(data_of(tmp_path)) == []
@@ -101,7 +101,7 @@ async def test_a_killed_child_comes_back_and_files_travel_again(tmp_path: Path, 
         await until_gone(killed)
 
         await until_healthy_again(port)
-        await perform(Console(), f"http://127.0.0.1:{port}/mcp/demo")
+        await run_journey(Console(), f"http://127.0.0.1:{port}/mcp/demo")
 
         assert child(process, role) != killed
 
@@ -141,7 +141,7 @@ async def test_a_step_that_fails_is_named_with_its_reason(tmp_path: Path) -> Non
         await until_listening(upstream, port)
 
         with pytest.raises(JourneyFailed) as failure:
-            await perform(Console(), f"http://127.0.0.1:{port}/mcp")
+            await run_journey(Console(), f"http://127.0.0.1:{port}/mcp")
 
     assert str(failure.value) == (
         "the demonstration failed at “list its tools”: the tool demo_get_upload_url is missing"
@@ -150,7 +150,7 @@ async def test_a_step_that_fails_is_named_with_its_reason(tmp_path: Path) -> Non
 
 async def test_an_address_where_nobody_answers_is_a_failed_step() -> None:
     with pytest.raises(JourneyFailed, match=r"connect to http://127.0.0.1"):
-        await perform(Console(), f"http://127.0.0.1:{free_port()}/mcp/demo")
+        await run_journey(Console(), f"http://127.0.0.1:{free_port()}/mcp/demo")
 
 
 async def test_with_a_shared_redis_it_starts_none_and_says_what_is_missing(tmp_path: Path) -> None:

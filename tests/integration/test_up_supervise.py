@@ -48,9 +48,9 @@ async def test_a_child_that_cannot_work_is_given_up_with_its_own_words(tmp_path:
         children.start(_shell("gateway", "echo the key is wrong; exit 2", output=tmp_path / "output"))
 
         async with asyncio.timeout(20):
-            failure = await children.failed()
+            failure = await children.wait_for_failure()
 
-    assert str(failure) == "the gateway does not stay up (exit status 2); it said: the key is wrong"
+    assert str(failure) == "the gateway does not stay up (exit status 2); its last output: the key is wrong"
 
 
 async def test_a_program_that_is_not_there_is_given_up(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ async def test_a_program_that_is_not_there_is_given_up(tmp_path: Path) -> None:
         children.start(spec)
 
         async with asyncio.timeout(20):
-            failure = await children.failed()
+            failure = await children.wait_for_failure()
 
     assert "the ghost does not stay up" in str(failure)
     assert "No such file or directory" in str(failure)
@@ -100,7 +100,7 @@ async def test_hurrying_ends_a_long_grace(tmp_path: Path) -> None:
         async with asyncio.timeout(20), asyncio.TaskGroup() as group:
             group.create_task(children.stop())
             await asyncio.sleep(0)
-            children.hurry()
+            children.kill_all()
 
     assert children.pid_of("stubborn") is None
 

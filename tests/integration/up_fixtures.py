@@ -14,7 +14,7 @@ import aiohttp
 from tests.fixtures.processes import LONGSHORE, Process, run
 
 READY = "longshore is ready"
-STAYS_UP = "stays up until Ctrl-C"
+STAYS_UP = "runs until Ctrl-C"
 
 
 @contextmanager

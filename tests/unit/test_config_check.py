@@ -65,7 +65,7 @@ def test_keys_without_effect_are_listed_after_the_configuration() -> None:
 
     comments = [line for line in shown.splitlines() if line.startswith("# ")]
     assert [line.split(": ")[1] for line in comments[:2]] == ["core.code_mode_enabled", "storage.lock_mode"]
-    assert comments[2].startswith("# LONGSHORE_REDIS_URL is set and wins: redis://:")
+    assert comments[2].startswith("# LONGSHORE_REDIS_URL is set and takes precedence: redis://:")
 
 
 def test_keys_of_features_that_are_not_available_are_not_shown(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from longshore.cli.settings import Overrides, read
+from longshore.cli.settings import Overrides, read_config
 
 
 @pytest.fixture
@@ -20,14 +20,14 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_without_options_the_file_holds(file: Path) -> None:
-    config = read(file, Overrides())
+    config = read_config(file, Overrides())
 
     assert (config.core.port, config.core.admin_port, config.core.shutdown_grace_seconds) == (9000, 9001, 20)
     assert config.storage.root == "/srv/files"
 
 
 def test_options_win_over_the_file(file: Path) -> None:
-    config = read(file, Overrides(port=1, admin_port=0, data=Path("/elsewhere"), grace_s=2))
+    config = read_config(file, Overrides(port=1, admin_port=0, data=Path("/elsewhere"), grace_s=2))
 
     assert (config.core.port, config.core.admin_port, config.core.shutdown_grace_seconds) == (1, 0, 2)
     assert config.storage.root == "/elsewhere"

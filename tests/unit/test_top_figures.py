@@ -3,8 +3,8 @@
 import pytest
 from rich.console import Console, RenderableType
 
-from longshore.cli.figures import Figures, ServerFigures, add
-from longshore.cli.top_view import view
+from longshore.cli.figures import Figures, ServerFigures, add_metrics
+from longshore.cli.top_view import render
 
 _GATEWAY = """# TYPE longshore_sessions gauge
 longshore_sessions 7.0
@@ -30,8 +30,8 @@ def _drawn(renderable: RenderableType) -> str:
 
 def test_what_each_process_counts_is_added_and_what_all_share_is_not() -> None:
     figures = Figures()
-    add(figures, _GATEWAY % 1)
-    add(figures, _GATEWAY % 0)
+    add_metrics(figures, _GATEWAY % 1)
+    add_metrics(figures, _GATEWAY % 0)
 
     assert (figures.answered, figures.sessions, figures.streams) == (2, 7, 4)
     assert (figures.requests, figures.failed_requests, figures.redis_up) == (200, 20, False)
@@ -41,7 +41,7 @@ def test_what_each_process_counts_is_added_and_what_all_share_is_not() -> None:
 @pytest.mark.parametrize("text", ["", "{", "<html>no</html> {", "metric{a=\"b\" 1"])
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no metrics"):
-        add(Figures(), text)
+        add_metrics(Figures(), text)
 
 
 def test_rates_are_those_since_the_look_before_and_never_negative() -> None:
@@ -49,7 +49,7 @@ def test_rates_are_those_since_the_look_before_and_never_negative() -> None:
     before = Figures(answered=1, requests=100, uploaded_bytes=5_000, servers={"web": then})
     now = Figures(answered=1, requests=150, uploaded_bytes=0, servers={"web": later})
 
-    drawn = _drawn(view(now, before, 10.0))
+    drawn = _drawn(render(now, before, 10.0))
 
     assert "150 5.0/s" in drawn
     assert "0 bytes/s" in drawn
@@ -58,7 +58,7 @@ def test_rates_are_those_since_the_look_before_and_never_negative() -> None:
 
 
 def test_what_is_wrong_stands_on_top() -> None:
-    drawn = _drawn(view(Figures(answered=1, redis_up=False, silent=["http://127.0.0.1:1"])))
+    drawn = _drawn(render(Figures(answered=1, redis_up=False, silent=["http://127.0.0.1:1"])))
 
     assert "Redis does not answer" in drawn
-    assert "silent: http://127.0.0.1:1" in drawn
+    assert "no answer: http://127.0.0.1:1" in drawn

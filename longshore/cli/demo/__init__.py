@@ -1,1 +1,1 @@
-"""`longshore up --demo`: an upstream, a configuration and one journey of a file in and a file out."""
+"""`longshore up --demo`: an upstream server, its configuration, and a client that sends a file and gets one."""

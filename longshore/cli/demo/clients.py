@@ -1,4 +1,4 @@
-"""Configuration to paste into MCP clients, so that they use one mount of this gateway. Pure."""
+"""Configuration of MCP clients for one mount of this gateway, ready to paste. Pure."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,15 @@ import msgspec
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to do in one client."""
+    """Configuration of one client."""
 
     client: str
     where: str      # the file, or "in a terminal"
-    text: str       # to paste as it is
+    text: str       # to paste unchanged
 
 
 def recipes(name: str, url: str) -> list[Recipe]:
-    """How Claude Code, VS Code, Cursor and Codex reach `url` under `name`."""
+    """Recipes for Claude Code, VS Code, Cursor and Codex to reach `url` as `name`."""
     return [
         Recipe("Claude Code", "in a terminal", f"claude mcp add --transport http {name} {url}"),
         Recipe("VS Code", ".vscode/mcp.json", _pretty({"servers": {name: {"type": "http", "url": url}}})),

@@ -1,4 +1,4 @@
-"""The demonstration's configuration file. Pure."""
+"""Configuration file of the demonstration. Pure."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ INSPECT = "inspect_file"
 REPORT = "make_report"
 
 _TEMPLATE = """\
-# Written by `longshore up --demo` at each start: copy it before you change it.
+# `longshore up --demo` writes this file at each start: copy it before you change it.
 core:
   host: 127.0.0.1
   port: {port}
@@ -25,17 +25,17 @@ servers:
       - type: upload_consumer           # upload:// handles in `path` become paths
         tools: [inspect_file]
         file_path_argument: path
-      - type: artifact_producer         # the tool is told where to write, the client gets a link
+      - type: artifact_producer         # longshore fills in the path, the client gets a link
         tools: [make_report]
         output_path_argument: output_path
 """
 
 
 def render(*, root: str, upstream: str, port: int, admin_port: int) -> str:
-    """The file's text, whatever characters `root` has."""
+    """Render the file; `root` may contain any characters."""
     return _TEMPLATE.format(root=_literal(root), upstream=_literal(upstream), port=port, admin_port=admin_port)
 
 
 def _literal(text: str) -> str:
-    """A JSON string is a YAML string; `$${` is a plain `${` to the configuration's reader."""
+    """Quote a text: a JSON string is a YAML string, and the configuration reads `$${` as `${`."""
     return msgspec.json.encode(text.replace("${", "$${")).decode()

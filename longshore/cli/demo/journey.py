@@ -1,4 +1,4 @@
-"""One file in and one file out, by the official MCP client, as a person would want to watch it."""
+"""Sends one file to a tool and gets one from a tool, with the official MCP client, and prints each step."""
 
 import asyncio
 import base64
@@ -13,7 +13,7 @@ from mcp import Client
 
 from longshore.cli.console import Console
 from longshore.cli.demo import config
-from longshore.cli.demo.steps import Unexpected, require, step
+from longshore.cli.demo.steps import UnexpectedAnswer, require, step
 from longshore.cli.demo.transfer import Artifact, UploadTarget, download, sample_file, sha256_of, upload
 from longshore.cli.errors import JourneyFailed
 
@@ -29,16 +29,16 @@ class _Inspected(msgspec.Struct, frozen=True):
     first_lines: list[str]
 
 
-async def perform(console: Console, url: str) -> None:
-    """Walk through every step at the mount `url`. Raises JourneyFailed with the first step that fails."""
+async def run_journey(console: Console, url: str) -> None:
+    """Run every step at the mount `url`. Raises JourneyFailed at the first step that fails."""
     with step(console, f"connect to {url} with the official MCP client"):
-        client = await _connected(url)
+        client = await _connect(url)
     try:
         await _list_tools(console, client)
-        await _file_in(console, client)
-        await _file_out(console, client)
+        await _send_file(console, client)
+        await _get_file(console, client)
     except asyncio.CancelledError:
-        # The transport raises what it was in the middle of; nobody waits for that any more.
+        # The transport raises the error of its interrupted request.
         with contextlib.suppress(ExceptionGroup):
             await client.__aexit__(None, None, None)
         raise
@@ -48,8 +48,8 @@ async def perform(console: Console, url: str) -> None:
     await client.__aexit__(None, None, None)
 
 
-async def _connected(url: str) -> Client:
-    """An open client, so that what fails later is not wrapped into the transport's own exception group."""
+async def _connect(url: str) -> Client:
+    """Open a client outside of `async with`, so that later errors do not arrive in the transport's exception group."""
     client = Client(url, read_timeout_seconds=_TIMEOUT_S)
     await client.__aenter__()
     return client
@@ -63,8 +63,8 @@ async def _list_tools(console: Console, client: Client) -> None:
             require(needed in names, f"the tool {needed} is missing")
 
 
-async def _file_in(console: Console, client: Client) -> None:
-    with step(console, f"ask {_upload_tool()} where a file may go"):
+async def _send_file(console: Console, client: Client) -> None:
+    with step(console, f"call {_upload_tool()} for an upload URL"):
         target = _structured(await client.call_tool(_upload_tool(), {}), UploadTarget)
         console.detail(f"{target.method} {_without_credential(target.upload_url)}")
     with sample_file(_SAMPLE_NAME, _SAMPLE_BYTES) as path:
@@ -72,11 +72,11 @@ async def _file_in(console: Console, client: Client) -> None:
         with step(console, f"upload {path.name}, {size_bytes:,} bytes"):
             with console.progress(path.name, size_bytes) as advance:
                 received = await upload(target, path, advance)
-            require(received.upload.sha256 == sha256, f"sha256 arrived as {received.upload.sha256}, sent was {sha256}")
+            require(received.upload.sha256 == sha256, f"sha256 is {received.upload.sha256} there, {sha256} here")
             console.success(f"handle {received.upload_handle}")
     with step(console, f"call {config.INSPECT} with the handle as its path"):
-        answer = await client.call_tool(config.INSPECT, {"path": received.upload_handle})
-        seen = _structured(answer, _Inspected)
+        result = await client.call_tool(config.INSPECT, {"path": received.upload_handle})
+        seen = _structured(result, _Inspected)
         console.detail(f"size    {seen.size_bytes:,} bytes")
         console.detail(f"sha256  {seen.sha256}")
         console.detail("\n".join(["begins  " + seen.first_lines[0], *("        " + x for x in seen.first_lines[1:])]))
@@ -84,15 +84,15 @@ async def _file_in(console: Console, client: Client) -> None:
         console.success("the tool read exactly the bytes that were sent")
 
 
-async def _file_out(console: Console, client: Client) -> None:
+async def _get_file(console: Console, client: Client) -> None:
     with step(console, f"call {config.REPORT}; longshore fills in the path"):
-        answer = await client.call_tool(config.REPORT, {"title": "Hello from longshore", "output_path": "hello.pdf"})
-        artifact = _artifact_of(answer)
+        result = await client.call_tool(config.REPORT, {"title": "Hello from longshore", "output_path": "hello.pdf"})
+        artifact = _artifact_of(result)
         console.detail(f"artifact  {artifact.artifact_uri}")
         console.detail(f"          {artifact.mime_type}, {artifact.size_bytes:,} bytes")
     with step(console, "read the artifact as an MCP resource"):
         resource = _bytes_of(await client.read_resource(artifact.artifact_uri))
-        require(resource.startswith(b"%PDF-"), "that is not a PDF")
+        require(resource.startswith(b"%PDF-"), "the resource is not a PDF")
         console.detail(f"sha256  {_sha256(resource)}")
     with step(console, "download the artifact over HTTP"):
         require(artifact.download_url is not None, "the result has no download link")
@@ -100,8 +100,8 @@ async def _file_out(console: Console, client: Client) -> None:
         fetched = await download(artifact.download_url or "")
         console.detail(f"sha256  {_sha256(fetched)}")
         require(fetched == resource, "the download differs from the resource")
-        require(len(fetched) == artifact.size_bytes, f"{len(fetched)} bytes came, {artifact.size_bytes} were announced")
-        console.success("both ways give the same bytes")
+        require(len(fetched) == artifact.size_bytes, f"{len(fetched)} bytes arrived instead of {artifact.size_bytes}")
+        console.success("the resource and the download are identical")
 
 
 def _upload_tool() -> str:
@@ -110,13 +110,13 @@ def _upload_tool() -> str:
 
 def _structured(result: types.CallToolResult, shape: type[_T]) -> _T:
     if result.is_error:
-        raise Unexpected(_text_of(result))
+        raise UnexpectedAnswer(_text_of(result))
     return msgspec.convert(result.structured_content, shape)
 
 
 def _artifact_of(result: types.CallToolResult) -> Artifact:
     if result.is_error:
-        raise Unexpected(_text_of(result))
+        raise UnexpectedAnswer(_text_of(result))
     meta: dict[str, Any] = dict(result.meta or {})
     require("artifact" in meta, "the result has no _meta.artifact")
     return msgspec.convert(meta["artifact"], Artifact)
@@ -126,11 +126,11 @@ def _bytes_of(result: types.ReadResourceResult) -> bytes:
     for content in result.contents:
         if isinstance(content, types.BlobResourceContents):
             return base64.b64decode(content.blob, validate=True)
-    raise Unexpected("the resource holds no bytes")
+    raise UnexpectedAnswer("the resource contains no bytes")
 
 
 def _text_of(result: types.CallToolResult) -> str:
-    return " ".join(block.text for block in result.content if isinstance(block, types.TextContent)) or "it said nothing"
+    return " ".join(block.text for block in result.content if isinstance(block, types.TextContent)) or "no text"
 
 
 def _without_credential(url: str) -> str:

@@ -1,4 +1,4 @@
-"""A small valid PDF of one page of text, made by hand. Pure."""
+"""Writes a small valid PDF with one page of text. Pure."""
 
 _LINE_HEIGHT = 18
 _TOP = 780
@@ -6,7 +6,7 @@ _LEFT = 56
 
 
 def page(title: str, lines: list[str]) -> bytes:
-    """One A4 page: `title` large, `lines` below it (PDF 32000-1:2008 §7.5)."""
+    """Write one A4 page: `title` in large type, `lines` below it (PDF 32000-1:2008 §7.5)."""
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
@@ -40,6 +40,6 @@ def _text(title: str, lines: list[str]) -> bytes:
 
 
 def _literal(text: str) -> bytes:
-    """A literal string: the three characters that end or escape one are escaped (§7.3.4.2)."""
+    """Encode a literal string, with parentheses and backslashes escaped (§7.3.4.2)."""
     encoded = text.encode("cp1252", errors="replace").replace(b"\r", b" ").replace(b"\n", b" ")
     return encoded.replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)")

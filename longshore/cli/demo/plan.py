@@ -1,4 +1,4 @@
-"""Everything that `longshore up --demo` adds: a data folder, an upstream, a configuration and the journey."""
+"""Plan of `longshore up --demo`: data folder, upstream server, configuration, and the steps to show."""
 
 import logging
 import socket
@@ -19,18 +19,18 @@ PORT = 8932
 
 
 @contextmanager
-def demo_plan(data: Path, *, port: int, once: bool, env: Mapping[str, str], begun_s: float) -> Iterator[Plan]:
-    """A plan that is good while the block lasts, which holds the upstream's listening socket."""
+def demo_plan(data: Path, *, port: int, once: bool, env: Mapping[str, str], started_s: float) -> Iterator[Plan]:
+    """Make the plan; the upstream's listening socket is open while the block runs."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
         file = _write_config(data.absolute(), upstream=url, port=port)
         yield Plan(
             config_file=file,
             overrides=Overrides(),
-            begun_s=begun_s,
-            first=(processes.demo_upstream(listening.fileno(), data.absolute() / "upstream.log", env),),
-            then=_journey if once else _journey_then_recipes,
-            stay=not once,
+            started_s=started_s,
+            children=(processes.demo_upstream(listening.fileno(), data.absolute() / "upstream.log", env),),
+            on_ready=_journey if once else _journey_then_recipes,
+            keep_running=not once,
         )
 
 
@@ -46,17 +46,17 @@ def _write_config(data: Path, *, upstream: str, port: int) -> Path:
 
 
 async def _journey(console: Console, base: str) -> None:
-    from longshore.cli.demo.journey import perform
+    from longshore.cli.demo.journey import run_journey
 
-    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # what its client meets, the failing step says
-    console.title("a file in, a file out")
-    await perform(console, base + config.MOUNT)
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # a failing step reports the errors of the client
+    console.title("send a file to a tool, get a file from a tool")
+    await run_journey(console, base + config.MOUNT)
 
 
 async def _journey_then_recipes(console: Console, base: str) -> None:
     await _journey(console, base)
-    console.title("use it from your client")
+    console.title("connect your own client")
     for recipe in recipes(f"longshore-{config.SERVER_ID}", base + config.MOUNT):
         console.step(f"{recipe.client}, {recipe.where}:")
         console.paste(f"{recipe.text}\n")
-    console.title(f"{base + config.MOUNT} stays up until Ctrl-C")
+    console.title(f"{base + config.MOUNT} runs until Ctrl-C")

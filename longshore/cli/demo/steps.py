@@ -1,4 +1,4 @@
-"""One step of the demonstration: it is announced, and when it fails, it says which one it was and why."""
+"""Steps of the demonstration: announced before they run, and named with the reason if they fail."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,22 +11,22 @@ from longshore.cli.console import Console
 from longshore.cli.errors import JourneyFailed
 
 
-class Unexpected(Exception):
-    """An answer that is not what the step needs."""
+class UnexpectedAnswer(Exception):
+    """Error for an answer that the step cannot use."""
 
 
 @contextmanager
 def step(console: Console, text: str) -> Iterator[None]:
-    """Announce `text`; what goes wrong inside becomes JourneyFailed with that name."""
+    """Announce `text`; an expected error inside the block becomes JourneyFailed with that name."""
     console.step(text)
     try:
         yield
-    except (Unexpected, MCPError, aiohttp.ClientError, TimeoutError, OSError) as err:
+    except (UnexpectedAnswer, MCPError, aiohttp.ClientError, TimeoutError, OSError) as err:
         raise JourneyFailed(text, _why(err)) from err
-    except ExceptionGroup as group:  # how the SDK's client reports what its transport met
+    except ExceptionGroup as group:  # raised by the transport of the SDK's client
         raise JourneyFailed(text, _why(_first_of(group))) from group
     except msgspec.ValidationError as err:
-        raise JourneyFailed(text, f"the answer has another shape than documented: {err}") from err
+        raise JourneyFailed(text, f"the answer does not have the documented structure: {err}") from err
 
 
 def _why(err: Exception) -> str:
@@ -42,4 +42,4 @@ def _first_of(err: Exception) -> Exception:
 def require(condition: bool, why: str) -> None:
     """Fail the current step unless `condition` holds."""
     if not condition:
-        raise Unexpected(why)
+        raise UnexpectedAnswer(why)

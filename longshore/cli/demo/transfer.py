@@ -1,4 +1,4 @@
-"""The HTTP half of the demonstration: a file up with its progress, an artifact down."""
+"""HTTP transfers of the demonstration: a sample file, its upload with progress, and the download of an artifact."""
 
 import hashlib
 import io
@@ -10,14 +10,14 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from longshore.cli.demo.steps import Unexpected
+from longshore.cli.demo.steps import UnexpectedAnswer
 
 _BUFFER_BYTES = 256 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=120)
 
 
 class UploadTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a file goes, as the helper tool answers."""
+    """Upload URL and form field, from the result of the upload tool."""
 
     upload_url: str
     method: str
@@ -26,14 +26,14 @@ class UploadTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
-    """What an upload of one file answers."""
+    """Response to the upload of one file."""
 
     upload_handle: str
     upload: "UploadedFile"
 
 
 class UploadedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """The file as longshore received it."""
+    """File as longshore received it."""
 
     filename: str
     size_bytes: int
@@ -50,22 +50,22 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     download_url: str | None = None
 
 
-class _Counted(io.FileIO):
-    """A file that tells how much of it was read."""
+class _CountedFile(io.FileIO):
+    """File that reports the number of bytes read."""
 
-    def __init__(self, path: Path, tell: Callable[[int], None]) -> None:
+    def __init__(self, path: Path, on_read: Callable[[int], None]) -> None:
         super().__init__(path)
-        self._tell = tell
+        self._on_read = on_read
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int | None:  # type: ignore[override]
         count = super().readinto(buffer)
-        self._tell(count or 0)
+        self._on_read(count or 0)
         return count
 
 
 @contextmanager
 def sample_file(name: str, size_bytes: int) -> Iterator[Path]:
-    """A text file of about `size_bytes`, whole lines, gone when the block ends."""
+    """Write a text file of about `size_bytes`, in whole lines; it is deleted when the block ends."""
     with tempfile.TemporaryDirectory(prefix="longshore-demo-") as folder:
         path = Path(folder) / name
         with path.open("w", encoding="ascii", newline="\n") as file:
@@ -79,14 +79,14 @@ def sample_file(name: str, size_bytes: int) -> Iterator[Path]:
 
 
 def sha256_of(path: Path) -> str:
-    """The file's digest, lowercase hex."""
+    """SHA-256 of a file, in lowercase hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 async def upload(target: UploadTarget, path: Path, advance: Callable[[int], None]) -> Uploaded:
-    """Send `path` as one multipart field; `advance` hears of each further count of bytes."""
-    with io.BufferedReader(_Counted(path, advance), _BUFFER_BYTES) as file:
+    """Upload `path` as one multipart field; `advance` is called with the number of bytes of each read."""
+    with io.BufferedReader(_CountedFile(path, advance), _BUFFER_BYTES) as file:
         form = aiohttp.FormData()
         form.add_field(target.field_name, file, filename=path.name, content_type="text/csv")
         async with (
@@ -99,7 +99,7 @@ async def upload(target: UploadTarget, path: Path, advance: Callable[[int], None
 
 
 async def download(url: str) -> bytes:
-    """The bytes behind a link, with no credential but the link itself."""
+    """Download the bytes at a signed link, without another credential."""
     async with aiohttp.ClientSession(timeout=_TIMEOUT) as http, http.get(url) as answer:
         body = await answer.read()
     _require_ok(answer, body)
@@ -108,4 +108,4 @@ async def download(url: str) -> bytes:
 
 def _require_ok(answer: aiohttp.ClientResponse, body: bytes) -> None:
     if answer.status != 200:
-        raise Unexpected(f"HTTP {answer.status}: {body[:500].decode(errors='replace')}")
+        raise UnexpectedAnswer(f"HTTP {answer.status}: {body[:500].decode(errors='replace')}")

@@ -1,9 +1,9 @@
-"""An ordinary MCP server that knows nothing of longshore: its tools take paths of its own machine.
+"""Demo MCP server, independent of longshore: its tools take paths of its own machine.
 
     python -m longshore.cli.demo.upstream FD
 
-Serves Streamable HTTP at /mcp on the listening socket that it inherits as descriptor FD, so that its
-port is known before it runs and stays the same when it is started again.
+Serves Streamable HTTP at /mcp on the listening socket that it inherits as descriptor FD: its port is known before it
+runs, and does not change at a restart.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from pydantic import BaseModel, Field
 from longshore.cli.demo import pdf
 
 _FIRST_LINES = 3
-_LONGEST_LINE = 100
+_MAX_LINE = 100
 _BODY = ["Written by the demonstration server, to a path of its own machine.", "longshore carried it to you."]
 
 
 class Inspection(BaseModel):
-    """What `inspect_file` found."""
+    """Result of `inspect_file`."""
 
     size_bytes: int = Field(description="size of the file")
     sha256: str = Field(description="digest of the whole file, lowercase hex")
@@ -35,14 +35,14 @@ class Inspection(BaseModel):
 
 
 class Report(BaseModel):
-    """What `make_report` wrote."""
+    """Result of `make_report`."""
 
     message: str = Field(description="what was done")
     size_bytes: int = Field(description="size of the report")
 
 
 def build() -> MCPServer:
-    """The server with its two tools."""
+    """Build the server with its two tools."""
     server: MCPServer = MCPServer(
         "longshore-demo",
         version="1.0.0",
@@ -56,11 +56,11 @@ def build() -> MCPServer:
 
 def inspect_file(path: str) -> Inspection:
     """Read the file at `path`: its size, its sha256 and its first lines."""
-    with _told(), Path(path).open("rb") as file:
+    with _report_os_errors(), Path(path).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         size_bytes = file.tell()
         file.seek(0)
-        lines = [file.readline(_LONGEST_LINE) for _ in range(_FIRST_LINES)]
+        lines = [file.readline(_MAX_LINE) for _ in range(_FIRST_LINES)]
     shown = [line.decode("utf-8", errors="replace").rstrip("\r\n") for line in lines if line]
     return Inspection(size_bytes=size_bytes, sha256=digest.hexdigest(), first_lines=shown)
 
@@ -68,14 +68,14 @@ def inspect_file(path: str) -> Inspection:
 def make_report(output_path: str, title: str) -> Report:
     """Write a one-page PDF with `title` to `output_path`."""
     content = pdf.page(title, _BODY)
-    with _told():
+    with _report_os_errors():
         Path(output_path).write_bytes(content)
     return Report(message=f"wrote “{title}”", size_bytes=len(content))
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """A file that cannot be opened is the caller's to know, not a crash of the server."""
+def _report_os_errors() -> Iterator[None]:
+    """Report an OSError to the caller as a tool error."""
     try:
         yield
     except OSError as err:
