@@ -36,7 +36,7 @@ async def made(tmp_path: Path) -> AsyncIterator[Deployment]:
 
 @dataclass
 class _Call:
-    """A call that has left its files, and what a gateway orders then."""
+    """A call that has written its files, and the order of the gateway for them."""
 
     order: FinaliseArtifact
     contents: list[bytes] = field(default_factory=list)
@@ -47,7 +47,7 @@ class _Call:
 
 
 async def _beside(made: Deployment) -> _Call:
-    """One at the injected path, two beside it, and one that the tool names elsewhere."""
+    """Files of a call: one at the injected path, two beside it, and one that the tool names elsewhere."""
     call = await _call(made)
     folder = made.world.root.joinpath(*artifact_parts(call.order.scope, call.order.artifact_id, "x")).parent
     folder.mkdir(parents=True)
@@ -95,7 +95,7 @@ async def _run(made: Deployment, call: _Call) -> Outcome | LongshoreError:
 
 
 async def _is_there(made: Deployment, call: _Call) -> bool:
-    """Whether the files are visible: whole, counted, and all of them, or none is."""
+    """True if all files are visible, complete and counted; false if none is visible."""
     records = await made.records(call.order.scope)
     for record in records:
         content = made.world.root.joinpath(*parts_of(record)).read_bytes()
@@ -106,7 +106,7 @@ async def _is_there(made: Deployment, call: _Call) -> bool:
 
 
 async def _steps(made: Deployment, kind: str) -> list[Step]:
-    """What a worker says to Redis for a call that goes well, each as it is sent and as it is answered."""
+    """Commands of a worker to Redis for a successful call, each as it is sent and as it is answered."""
     await made.start("worker")
     made.steps["worker"].seen.clear()
     call = await _KINDS[kind](made)
@@ -122,7 +122,7 @@ async def _steps(made: Deployment, kind: str) -> list[Step]:
 async def _broken_at(
     made: Deployment, kind: str, step: Step, breaks: Callable[[], Awaitable[None]]
 ) -> tuple[_Call, Outcome | LongshoreError] | None:
-    """A call during whose capture something breaks at this step; None where it never got there."""
+    """A call whose capture is interrupted at this step; None if it never got there."""
     name, nth, is_after = step
     call = await _KINDS[kind](made)
     stop = made.steps["worker"].stop_at(name, nth, is_after=is_after)
@@ -142,8 +142,8 @@ async def _broken_at(
 
 
 @pytest.mark.parametrize("kind", ["beside", pytest.param("embedded", marks=pytest.mark.slow)])
-async def test_what_a_worker_that_is_killed_at_any_step_leaves_another_ends(made: Deployment, kind: str) -> None:
-    """The caller is answered as ever."""
+async def test_another_worker_finishes_a_capture_that_was_killed_at_any_step(made: Deployment, kind: str) -> None:
+    """The caller gets the usual answer."""
     broken = [
         await _broken_at(made, kind, step, lambda: made.replace("worker")) for step in await _steps(made, kind)
     ]
@@ -168,7 +168,7 @@ async def test_redis_that_is_killed_at_any_step_leaves_all_or_nothing(made: Depl
 
 @pytest.fixture
 async def small(server: RedisServer, tmp_path: Path) -> AsyncIterator[CaptureWorld]:
-    """A world whose volume holds 512 KiB."""
+    """A world on a volume of 512 KiB."""
     root = tmp_path / "root"
     root.mkdir()
     mounting = await asyncio.create_subprocess_exec(
@@ -184,8 +184,8 @@ async def small(server: RedisServer, tmp_path: Path) -> AsyncIterator[CaptureWor
 
 
 @pytest.mark.parametrize("sizes", [(2_000_000,), (100_000, 2_000_000), (2_000_000, 100_000)])
-async def test_a_full_volume_takes_nothing_and_keeps_nothing(small: CaptureWorld, sizes: tuple[int, ...]) -> None:
-    """Neither half a file nor some of several; the tool's own stay. It may be tried again when there is room."""
+async def test_a_full_volume_keeps_nothing(small: CaptureWorld, sizes: tuple[int, ...]) -> None:
+    """Neither part of a file nor some of several; the tool's own files stay. A retry succeeds once there is room."""
     order, made = small.order(injected(small, "missing"), spare_ids=3), []
     for size in sizes:
         made.append(small.allowed / f"{size}.bin")

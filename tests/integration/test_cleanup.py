@@ -1,4 +1,4 @@
-"""What falls due ends, what belongs to nothing goes, and nothing else does."""
+"""Clean-up and sweep: due items expire, files without a record are removed, and all others stay."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ async def world(server: RedisServer, tmp_path: Path) -> AsyncIterator[World]:
         yield opened
 
 
-async def test_due_files_go_with_their_bytes_and_the_others_stay(world: World) -> None:
+async def test_due_files_are_removed_with_their_bytes_and_the_others_stay(world: World) -> None:
     scope = world.scope
     due: list[FileRecord] = [upload_record(scope, size_bytes=size) for size in (10, 20)]
     due.append(artifact_record(scope))
@@ -52,7 +52,7 @@ async def test_due_files_go_with_their_bytes_and_the_others_stay(world: World) -
     assert await world.cycle() == {}
 
 
-async def test_more_than_one_batch_goes_in_one_cycle(world: World) -> None:
+async def test_one_cycle_removes_more_than_one_batch(world: World) -> None:
     records = [upload_record(world.scope, size_bytes=1) for _ in range(250)]
     await world.state.files.commit(world.scope, records, ttl_ms=20)
     await world.until_due(250)
@@ -75,7 +75,7 @@ async def test_workers_that_clean_up_at_once_count_each_file_once(world: World) 
 
 
 async def test_a_file_that_is_used_while_clean_up_runs_is_either_kept_or_gone(world: World) -> None:
-    """Whoever got the record can open the file: a use that wins moves the end before clean-up looks."""
+    """A caller that got the record can open the file: a use that comes first moves the expiry before clean-up looks."""
     records = [upload_record(world.scope, size_bytes=2) for _ in range(100)]
     for number, record in enumerate(records):
         await world.committed(record, ttl_ms=150 + 2 * number)
@@ -110,7 +110,7 @@ async def test_files_that_a_call_uses_outlast_their_end(world: World) -> None:
     assert files_below(world.root) == [place(used)]
 
 
-async def test_what_a_tool_left_unfinished_goes_when_its_grace_is_over(world: World) -> None:
+async def test_a_pending_artifact_is_removed_after_its_grace_time(world: World) -> None:
     scope, artifact_id = world.scope, new_id()
     folder = world.root.joinpath(*artifact_parts(scope, artifact_id, "x")).parent
     folder.mkdir(parents=True)
@@ -145,7 +145,7 @@ async def test_a_tombstone_takes_both_kinds_of_files_and_their_ends_with_it(worl
 
 
 async def test_due_sessions_do_not_hide_the_files_behind_them(world: World) -> None:
-    """Also where the index names sessions that live no more."""
+    """Also if the index names sessions that have ended."""
     due = world.state.keys.due()
     for number in range(230):
         await world.state.link.call("ZADD", due, number + 1, f"s:session{number}")
@@ -158,7 +158,7 @@ async def test_due_sessions_do_not_hide_the_files_behind_them(world: World) -> N
     assert await world.state.link.call("ZCARD", due) == 0
 
 
-async def test_a_record_whose_file_is_gone_ends_all_the_same(world: World) -> None:
+async def test_a_record_whose_file_is_missing_expires_all_the_same(world: World) -> None:
     record = upload_record(world.scope)
     await world.committed(record, ttl_ms=20)
     world.root.joinpath(*parts_of(record)).unlink()
@@ -167,7 +167,7 @@ async def test_a_record_whose_file_is_gone_ends_all_the_same(world: World) -> No
     assert await world.cycle() == {"removed_uploads": 1}
 
 
-async def test_records_whose_file_is_gone_are_found(world: World) -> None:
+async def test_records_whose_file_is_missing_are_found(world: World) -> None:
     kept: list[FileRecord] = [upload_record(world.scope), artifact_record(world.scope)]
     lost: list[FileRecord] = [upload_record(world.scope, size_bytes=7), artifact_record(world.scope, size_bytes=9)]
     await world.committed(*kept, *lost, ttl_ms=LONG_MS)
@@ -181,7 +181,7 @@ async def test_records_whose_file_is_gone_are_found(world: World) -> None:
     assert len(await world.state.ends()) == 2
 
 
-async def test_a_cycle_looks_at_a_few_records_and_the_next_at_others(world: World) -> None:
+async def test_a_cycle_checks_a_few_records_and_the_next_checks_others(world: World) -> None:
     """Of 3,000 records without file, each cycle finds some hundreds, until every one is found."""
     for _ in range(6):
         records = [upload_record(world.scope, size_bytes=1) for _ in range(500)]
@@ -226,7 +226,7 @@ async def test_entries_without_record_are_forgotten(world: World) -> None:
     assert await world.state.ends() == {}
 
 
-async def test_a_sweep_takes_what_nothing_knows_and_leaves_the_rest(world: World) -> None:
+async def test_a_sweep_removes_files_without_a_record_and_no_others(world: World) -> None:
     scope, pending = world.scope, new_id()
     kept: list[FileRecord] = [upload_record(scope), artifact_record(scope)]
     await world.committed(*kept, ttl_ms=LONG_MS)
@@ -255,7 +255,7 @@ async def test_a_sweep_takes_what_nothing_knows_and_leaves_the_rest(world: World
     assert await world.sweep() == 0
 
 
-async def test_a_sweep_leaves_alone_what_is_still_young(world: World) -> None:
+async def test_a_sweep_keeps_entries_within_the_grace_time(world: World) -> None:
     await staged(world.stores.blobs, b"on its way in")
     young = world.root.joinpath(*upload_parts(world.scope, new_id(), "a"))
     young.parent.mkdir(parents=True)
@@ -335,8 +335,8 @@ async def test_workers_clean_up_by_themselves_and_count_it(server: RedisServer, 
     assert sum(counts) == 1
 
 
-async def test_what_cannot_be_unlinked_costs_its_neighbours_nothing(world: World) -> None:
-    """A session's folder was swapped for a link, which is not followed; another's files go all the same."""
+async def test_a_failure_to_unlink_does_not_affect_other_files(world: World) -> None:
+    """A session's folder was swapped for a link, which is not followed; the files of another session are removed."""
     other = await world.state.open_session()
     stuck, neighbour = upload_record(world.scope), upload_record(other)
     await world.committed(stuck, ttl_ms=20)
@@ -355,7 +355,7 @@ async def test_what_cannot_be_unlinked_costs_its_neighbours_nothing(world: World
     assert await world.sweep() == 1
 
 
-async def test_a_scope_that_something_comes_into_is_removed_as_far_as_it_goes(world: World) -> None:
+async def test_a_scope_is_removed_while_a_file_is_moved_into_it(world: World) -> None:
     """A file that finds its folder removed on its way in stays in staging, for its own job to discard."""
     blobs, scope = world.stores.blobs, world.scope
     for _ in range(20):

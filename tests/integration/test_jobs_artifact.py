@@ -1,4 +1,4 @@
-"""The job that captures what a tool wrote, and everything that it must not capture."""
+"""Job that captures the files that a tool wrote, and the files that it must not capture."""
 
 import asyncio
 import os
@@ -71,7 +71,7 @@ async def test_a_name_without_extension_gets_its_type_s(world: CaptureWorld, wri
     assert world.stored(record) == PNG
 
 
-async def test_an_extension_that_the_tool_added_itself_is_no_hindrance(world: CaptureWorld) -> None:
+async def test_a_file_to_which_the_tool_added_an_extension_is_found(world: CaptureWorld) -> None:
     (world.folder / "shot.jpeg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF")
 
     record = await world.captured(injected(world, "shot", name="shot"))
@@ -91,8 +91,8 @@ async def test_an_empty_file_is_a_file(world: CaptureWorld) -> None:
     "content, is_utf8",
     [("ü".encode() * 700_000, True), ("ü".encode() * 700_000 + b"\xc3", False), (b"a" * 2_000_000 + b"\xff", False)],
 )
-async def test_text_is_told_by_the_whole_file(world: CaptureWorld, content: bytes, is_utf8: bool) -> None:
-    """The two bytes of a letter lie on both sides of a chunk's edge; what is wrong comes last."""
+async def test_text_is_detected_over_the_whole_file(world: CaptureWorld, content: bytes, is_utf8: bool) -> None:
+    """The two bytes of a letter lie on both sides of a chunk's edge; the invalid byte comes last."""
     (world.folder / "a.txt").write_bytes(b"-" + content)
 
     record = await world.captured(injected(world, "a.txt"))
@@ -227,7 +227,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("make", HOSTILE)
-async def test_a_named_file_that_is_not_the_tool_s_to_give_is_refused(world: CaptureWorld, make: Hostile) -> None:
+async def test_a_named_file_that_is_not_allowed_is_refused(world: CaptureWorld, make: Hostile) -> None:
     path = make(world)
 
     async with asyncio.timeout(20):
@@ -243,7 +243,7 @@ async def test_a_named_file_that_is_not_the_tool_s_to_give_is_refused(world: Cap
 
 @pytest.mark.parametrize("make", [_link_to_file, _fifo, _other_scope, _passwd, _folder, _missing])
 async def test_the_injected_path_is_no_way_around(world: CaptureWorld, make: Hostile) -> None:
-    """What lies at the injected path is put there by the tool, which may put anything there."""
+    """The tool may put anything at the injected path."""
     target = make(world)
     (world.folder / "shot.png").symlink_to(target)
 
@@ -293,7 +293,7 @@ async def test_a_file_that_is_older_than_the_call_is_refused(world: CaptureWorld
 
 
 @pytest.mark.parametrize("world", ["allow_configured_roots"], indirect=True)
-async def test_an_allowed_root_opens_itself_and_nothing_else(world: CaptureWorld) -> None:
+async def test_an_allowed_root_permits_its_own_files_only(world: CaptureWorld) -> None:
     made = _outside(world)
     (world.allowed / "link").symlink_to("/etc")
 
@@ -321,7 +321,7 @@ async def test_running_again_returns_what_was_captured(world: CaptureWorld) -> N
 
 
 def _ways(world: CaptureWorld) -> tuple[dict[str, Candidate], dict[str, Path]]:
-    """Each way in which a tool's file comes, and where its bytes are then."""
+    """Sources of a file, each with the place of its bytes."""
     candidates = {
         "injected": injected(world, "shot"),
         "located": located(world.root / "shot"),
@@ -332,8 +332,8 @@ def _ways(world: CaptureWorld) -> tuple[dict[str, Candidate], dict[str, Path]]:
 
 
 @pytest.mark.parametrize("source", ["injected", "located", "staged"])
-async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up(world: CaptureWorld, source: str) -> None:
-    """All of the run's work on the volume is done, its record is not: a second run makes the same of it."""
+async def test_a_run_that_was_interrupted_before_its_commit_is_resumed(world: CaptureWorld, source: str) -> None:
+    """The first run has moved the file and not committed its record: a second run has the same result."""
     candidates, places = _ways(world)
     places[source].write_bytes(PNG)
     first = await world.captured(candidates[source])
@@ -348,8 +348,8 @@ async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up(world: Ca
 
 
 @pytest.mark.parametrize("source", ["injected", "located", "staged"])
-async def test_a_run_after_its_artifact_gave_way_commits_nothing(world: CaptureWorld, source: str) -> None:
-    """The record was dropped and the file is about to be unlinked: a record made now would point at nothing."""
+async def test_a_run_after_its_artifact_was_evicted_commits_nothing(world: CaptureWorld, source: str) -> None:
+    """The record was dropped and the file is about to be unlinked: a new record would point at nothing."""
     candidates, places = _ways(world)
     places[source].write_bytes(PNG)
     await world.captured(candidates[source])
@@ -363,8 +363,8 @@ async def test_a_run_after_its_artifact_gave_way_commits_nothing(world: CaptureW
 
 @pytest.mark.parametrize("source", ["injected", "located", "staged"])
 @pytest.mark.parametrize("attempt", range(5))
-async def test_runs_at_once_make_one_artifact(world: CaptureWorld, source: str, attempt: int) -> None:
-    """A worker that stalled goes on beside the one that took its job over."""
+async def test_concurrent_runs_make_one_artifact(world: CaptureWorld, source: str, attempt: int) -> None:
+    """A worker that stalled continues beside the one that took its job over."""
     candidates, places = _ways(world)
     content = PNG * (1 + 2000 * attempt)
     places[source].write_bytes(content)
@@ -376,7 +376,7 @@ async def test_runs_at_once_make_one_artifact(world: CaptureWorld, source: str, 
     assert files_below(world.root) == ["/".join(artifact_parts(world.scope, world.artifact_id, "shot.png"))]
 
 
-async def test_a_run_after_its_session_went_to_rest_keeps_what_was_committed(world: CaptureWorld) -> None:
+async def test_a_run_after_its_session_expired_keeps_the_committed_files(world: CaptureWorld) -> None:
     """The session may be revived, and then has its files."""
     (world.folder / "shot.png").write_bytes(PNG)
     record = await world.captured(injected(world, "shot.png"))
@@ -400,8 +400,8 @@ async def test_a_session_that_ended_meanwhile_keeps_no_artifact(world: CaptureWo
 
 
 @pytest.mark.parametrize("source", ["injected", "located", "staged"])
-async def test_a_refused_artifact_leaves_nothing_wherever_it_came_from(world: CaptureWorld, source: str) -> None:
-    """Nor what was embedded besides; the tool's own file stays the tool's."""
+async def test_a_refused_artifact_leaves_nothing_from_any_source(world: CaptureWorld, source: str) -> None:
+    """Also not the other embedded files; the tool's own file stays."""
     candidates, places = _ways(world)
     places[source].write_bytes(PNG)
     (world.root / "staging/beside").write_bytes(PNG)

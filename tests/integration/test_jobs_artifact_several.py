@@ -1,4 +1,4 @@
-"""One call that left several files: each becomes an artifact, or it is said why not."""
+"""Calls that write several files: each becomes an artifact, or the reason against it is reported."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -93,7 +93,7 @@ async def test_every_named_file_is_kept_in_their_order_and_each_once(world: Capt
     assert await _all_is_stored(world, done)
 
 
-async def test_fallbacks_are_looked_at_where_nothing_else_was_found(world: CaptureWorld) -> None:
+async def test_fallbacks_are_used_if_nothing_else_was_found(world: CaptureWorld) -> None:
     sure, fallback = _made(world, "sure.txt", "fallback.txt")
     later = Candidate(source="located", path=fallback.path, name="fallback.txt", artifact_id=new_id(), is_fallback=True)
 
@@ -103,7 +103,7 @@ async def test_fallbacks_are_looked_at_where_nothing_else_was_found(world: Captu
     assert (_names(both), _names(alone)) == (["sure.txt"], ["fallback.txt"])
 
 
-async def test_what_was_expected_and_is_missing_is_told_beside_what_was_kept(world: CaptureWorld) -> None:
+async def test_a_missing_expected_file_is_reported_beside_the_captured_ones(world: CaptureWorld) -> None:
     [made] = _made(world, "a.txt")
     sure = Candidate(source="located", path="/etc/passwd", name="x", artifact_id=new_id(), is_sure=True)
     guess = Candidate(source="located", path="/etc/hosts", name="x", artifact_id=new_id())
@@ -115,7 +115,7 @@ async def test_what_was_expected_and_is_missing_is_told_beside_what_was_kept(wor
     assert await _all_is_stored(world, done)
 
 
-async def test_more_files_than_are_kept_are_told(world: CaptureWorld) -> None:
+async def test_files_beyond_the_limit_are_reported(world: CaptureWorld) -> None:
     for n in range(MAX_FILES + 7):
         (world.folder / f"{n:03}.txt").write_bytes(b"x")
 
@@ -161,7 +161,7 @@ async def test_a_session_that_ended_meanwhile_keeps_none_of_several(world: Captu
     assert await nothing_is_left(world)
 
 
-async def test_a_reservation_that_no_file_needs_goes(world: CaptureWorld) -> None:
+async def test_an_unused_reservation_is_dropped(world: CaptureWorld) -> None:
     order = world.order(injected(world, "missing"), *_made(world, "a.txt"), spare_ids=3)
 
     done = await _done(world, order)
@@ -197,7 +197,7 @@ async def test_running_again_returns_all_that_was_captured(world: CaptureWorld) 
     assert await _all_is_stored(world, again)
 
 
-async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up_with_all_its_files(world: CaptureWorld) -> None:
+async def test_a_run_that_was_interrupted_before_its_commit_is_resumed_with_all_its_files(world: CaptureWorld) -> None:
     (world.folder / "a").write_bytes(b"a")
     for name in "bcd":
         (world.folder / name).write_bytes(name.encode())
@@ -216,7 +216,7 @@ async def test_a_run_that_was_broken_off_before_its_commit_is_taken_up_with_all_
 
 
 @pytest.mark.parametrize("attempt", range(5))
-async def test_runs_at_once_keep_each_file_once(world: CaptureWorld, attempt: int) -> None:
+async def test_concurrent_runs_keep_each_file_once(world: CaptureWorld, attempt: int) -> None:
     for name in "abcd":
         (world.folder / name).write_bytes(name.encode() * (1 + 100_000 * attempt))
     order = world.order(injected(world, "a"), *_made(world, "e"), spare_ids=5)

@@ -1,4 +1,4 @@
-"""The job that makes uploads visible: all or none, and the same however often it runs."""
+"""Job that makes uploads visible: all or none, with the same result each time it runs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -64,7 +64,7 @@ async def test_running_again_changes_nothing(world: World) -> None:
     assert (await world.state.files.used_bytes(world.scope)).scope == 6
 
 
-async def test_two_runs_at_once_change_nothing(world: World) -> None:
+async def test_two_concurrent_runs_change_nothing(world: World) -> None:
     for _ in range(10):
         order = await upload_order(world.stores.blobs, world.scope, b"x" * 10, b"y" * 10)
 
@@ -74,7 +74,7 @@ async def test_two_runs_at_once_change_nothing(world: World) -> None:
     assert len(files_below(world.root)) == 20
 
 
-async def test_a_run_that_was_broken_off_after_moving_is_taken_up(world: World) -> None:
+async def test_a_run_that_was_interrupted_after_moving_is_resumed(world: World) -> None:
     order = await upload_order(world.stores.blobs, world.scope, b"one", b"two")
     first = order.files[0]
     target = world.root.joinpath(*upload_parts(world.scope, first.id, first.stored_name))
@@ -88,7 +88,7 @@ async def test_a_run_that_was_broken_off_after_moving_is_taken_up(world: World) 
 
 
 async def test_a_run_after_one_of_its_files_was_dropped_commits_nothing_anew(world: World) -> None:
-    """Whoever dropped the record is about to unlink the file: a record made now would point at nothing."""
+    """The process that dropped the record is about to unlink the file: a new record would point at nothing."""
     order = await upload_order(world.stores.blobs, world.scope, b"one", b"seven77")
     done = await _run(world, order)
     await world.state.files.drop(world.scope, order.files[0].id)
@@ -112,7 +112,7 @@ async def test_one_file_that_is_short_refuses_the_whole_batch(world: World) -> N
     assert await _nothing_is_left(world)
 
 
-async def test_one_file_that_is_gone_refuses_the_whole_batch(world: World) -> None:
+async def test_one_missing_file_refuses_the_whole_batch(world: World) -> None:
     order = await upload_order(world.stores.blobs, world.scope, b"one", b"two")
     (world.root / "staging" / order.files[1].staged_name).unlink()
 
@@ -133,7 +133,7 @@ async def test_a_session_that_ended_meanwhile_keeps_no_file(world: World) -> Non
 
 
 async def test_a_session_that_ends_between_two_runs_does_not_lose_what_was_committed(world: World) -> None:
-    """Ending a session unlinks its files by its own job, after taking the records; not by a refused upload."""
+    """The end of a session removes the records, and its own job unlinks the files; a refused upload does not."""
     order = await upload_order(world.stores.blobs, world.scope, b"one")
     await _run(world, order)
     await world.state.end_session(world.scope)

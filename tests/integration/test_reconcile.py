@@ -1,4 +1,4 @@
-"""Files whose Redis was lost become records again, where it can be told whose they are."""
+"""Reconciliation: records of files are restored after Redis lost them, if their server can be determined."""
 
 import asyncio
 import os
@@ -50,7 +50,7 @@ class World:
     attribution: Attribution
 
     async def reconcile(self, **settings: object) -> Reconciled:
-        """One pass with these settings, and what it published."""
+        """Run one pass with these settings. Returns the counts that it saved."""
         await self.run(**settings)
         last = await self.store.last()
         assert last is not None
@@ -62,7 +62,7 @@ class World:
         await reconcile_with(self.store, attribution).work(self.stores, Reconcile())
 
     def put(self, parts: tuple[str, ...], content: bytes, *, age_s: int = 3600) -> None:
-        """A file as it lay there when Redis was lost."""
+        """Put a file there, as it is after a loss of Redis."""
         path = self.root.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -106,7 +106,7 @@ async def _world(server: RedisServer, root: Path) -> AsyncIterator[World]:
 
 
 async def test_files_of_a_lost_redis_are_whole_records_again(world: World) -> None:
-    """One configured server: they can be nobody else's."""
+    """With one configured server, they can belong to no other."""
     scope = new_id()
     upload, artifact = world.upload(scope, "bericht ü.txt", b"gr\xc3\xbc\xc3\x9fe"), world.artifact(scope)
 
@@ -125,11 +125,11 @@ async def test_files_of_a_lost_redis_are_whole_records_again(world: World) -> No
     assert used.scope == used.total == 7 + len(_PNG)
 
 
-async def test_a_session_that_is_unknown_rests_until_somebody_comes_or_it_is_forgotten(world: World) -> None:
+async def test_an_unknown_session_is_kept_as_expired_until_it_is_revived_or_deleted(world: World) -> None:
     scope = new_id()
     world.upload(scope)
 
-    await world.reconcile(rest_ms=60_000)
+    await world.reconcile(tombstone_ms=60_000)
 
     assert await world.field(scope, "state") == b"expired"
     assert await world.field(scope, "principal") == b""
@@ -139,10 +139,10 @@ async def test_a_session_that_is_unknown_rests_until_somebody_comes_or_it_is_for
     assert 50_000 < due - int(clock[0]) * 1000 <= 61_000
 
 
-async def test_a_session_that_is_forgotten_takes_its_restored_files_along(world: World) -> None:
+async def test_the_restored_files_of_a_session_are_deleted_with_it(world: World) -> None:
     scope = new_id()
     world.upload(scope)
-    await world.reconcile(rest_ms=0)
+    await world.reconcile(tombstone_ms=0)
 
     assert await world.state.expiry.remove_tombstone(scope)
 
@@ -174,7 +174,7 @@ async def test_a_session_that_is_known_gets_its_files_back_unchanged(world: Worl
         ({"servers": ("s1",), "allow_revival": False}, None),
     ],
 )
-async def test_whose_files_they_are_when_their_session_is_unknown(
+async def test_the_server_of_files_whose_session_is_unknown(
     world: World, settings: dict[str, object], restored: str | None
 ) -> None:
     scope = new_id()
@@ -208,7 +208,7 @@ async def test_a_session_that_has_ended_gets_nothing_back(world: World, state: s
     assert await world.state.link.call("EXISTS", world.state.keys.files(scope)) == 0
 
 
-async def test_what_is_not_one_plain_file_is_left_and_counted(world: World) -> None:
+async def test_a_folder_without_exactly_one_plain_file_is_left_and_counted(world: World) -> None:
     scope, outside = new_id(), world.root / "secret"
     outside.write_text("secret")
     folder = world.root / "uploads" / "sessions" / scope
@@ -288,7 +288,7 @@ async def test_passes_side_by_side_restore_and_charge_once(world: World) -> None
     assert used[0].total == 30 * (10 + len(_PNG))
 
 
-async def test_a_pass_that_was_done_is_done_again_only_when_always_is_wanted(world: World) -> None:
+async def test_a_pass_is_repeated_only_in_the_mode_always(world: World) -> None:
     await world.reconcile()
     scope = new_id()
     world.upload(scope)
@@ -320,7 +320,7 @@ async def _queued(world: World) -> list[bytes]:
 
 
 @pytest.mark.parametrize("mode, asked", [("disabled", []), ("always", [b"test:reconcile"]), ("if_empty", [])])
-async def test_a_start_asks_for_a_pass_as_the_mode_says(world: World, mode: str, asked: list[bytes]) -> None:
+async def test_a_start_enqueues_a_pass_as_the_mode_says(world: World, mode: str, asked: list[bytes]) -> None:
     await world.reconcile()
     awakening = ReconcileTrigger(mode, world.store, world.state.periodic)  # type: ignore[arg-type]
 
@@ -334,7 +334,7 @@ async def test_a_start_asks_for_a_pass_as_the_mode_says(world: World, mode: str,
 async def test_workers_that_start_on_an_empty_redis_restore_first_and_sweep_then(
     server: RedisServer, tmp_path: Path
 ) -> None:
-    """Three processes at once: one pass, no file lost, and what nobody owns goes afterwards."""
+    """Three processes at once: one pass, no file lost, and files without an owner are removed afterwards."""
     root = tmp_path / "root"
     async with _world(server, root) as world:
         scope = new_id()
@@ -353,7 +353,7 @@ async def test_workers_that_start_on_an_empty_redis_restore_first_and_sweep_then
             assert len(files_below(root)) == 50
 
 
-async def test_a_sweep_after_the_pass_keeps_what_it_restored(world: World) -> None:
+async def test_a_sweep_after_the_pass_keeps_the_restored_files(world: World) -> None:
     scope, nobodys = new_id(), new_id()
     upload = world.upload(scope)
     await world.session(nobodys, state="ended")

@@ -52,7 +52,7 @@ def objects(lines: str) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line, type=dict[str, Any]) for line in lines.splitlines()]
 
 
-async def test_what_an_operator_sees_and_ends(fresh_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_an_operator_lists_shows_and_ends_sessions(fresh_backing: Backing, upstream: ScriptedUpstream) -> None:
     """List, show, end: the client then gets 404, the upstream's session is deleted, the file is gone."""
     config = fresh_backing.config(entry(upstream.url, consumer("read")))
     at = ("--config", str(config_of(fresh_backing.folder, fresh_backing.redis_url)))
@@ -86,7 +86,7 @@ async def test_what_an_operator_sees_and_ends(fresh_backing: Backing, upstream: 
 
 
 @pytest.mark.parametrize("words", [("show", "x" * 22), ("end", "x" * 22), ("end", "../../etc"), ("show", "y" * 10_000)])
-async def test_a_session_that_is_unknown_is_said_so(tmp_path: Path, words: Sequence[str]) -> None:
+async def test_an_unknown_session_is_reported(tmp_path: Path, words: Sequence[str]) -> None:
     with private_redis() as url:
         status, out, error = await longshore(tmp_path, *words, "--config", str(config_of(tmp_path, url)))
 
@@ -113,8 +113,8 @@ def _record(scope: str, number: int) -> UploadRecord:
     )
 
 
-async def test_purging_ends_all_of_a_few_hundred_sessions_and_needs_a_word(tmp_path: Path) -> None:
-    """Live ones and resting ones, over several pages; their files' records, leases and bytes go with them."""
+async def test_purge_ends_a_few_hundred_sessions_and_needs_a_confirmation(tmp_path: Path) -> None:
+    """Live and expired ones, over several pages, with the records, leases and bytes of their files."""
     with private_redis() as url:
         tasks = Tasks()
         link, keys, scripts = await _state(url, tasks)
@@ -126,10 +126,10 @@ async def test_purging_ends_all_of_a_few_hundred_sessions_and_needs_a_word(tmp_p
                 _start(number).session_id, [_record(_start(number).session_id, number)]
             )
         for number in range(0, 250, 5):  # as expiry leaves them
-            resting = _start(number).session_id
-            await link.call("HSET", keys.session(resting), "state", "expired")
-            await link.call("ZREM", keys.sessions(), resting)
-            await link.call("ZADD", keys.due(), 9_999_999_999_999, f"t:{resting}")
+            expired_id = _start(number).session_id
+            await link.call("HSET", keys.session(expired_id), "state", "expired")
+            await link.call("ZREM", keys.sessions(), expired_id)
+            await link.call("ZADD", keys.due(), 9_999_999_999_999, f"t:{expired_id}")
         refused = await longshore(tmp_path, "purge", *at)
         listed = objects((await longshore(tmp_path, "list", "--json", *at))[1])
 
@@ -151,7 +151,7 @@ async def test_purging_ends_all_of_a_few_hundred_sessions_and_needs_a_word(tmp_p
     assert states == [b"ended"] * 250
 
 
-async def test_pages_go_on_behind_sessions_that_end_meanwhile_and_began_in_the_same_millisecond() -> None:
+async def test_pages_continue_after_sessions_that_end_meanwhile_and_started_in_the_same_millisecond() -> None:
     with private_redis() as url:
         tasks = Tasks()
         link, keys, scripts = await _state(url, tasks)
@@ -170,7 +170,7 @@ async def test_pages_go_on_behind_sessions_that_end_meanwhile_and_began_in_the_s
         await tasks.close()
 
 
-async def test_names_that_clients_chose_cannot_drive_the_terminal(tmp_path: Path) -> None:
+async def test_control_characters_in_names_do_not_reach_the_terminal(tmp_path: Path) -> None:
     with private_redis() as url:
         tasks = Tasks()
         link, keys, scripts = await _state(url, tasks)
@@ -186,7 +186,7 @@ async def test_names_that_clients_chose_cannot_drive_the_terminal(tmp_path: Path
     assert "a�[2J.txt" in shown
 
 
-async def test_without_anything_running_the_operator_is_told_where_to_look(tmp_path: Path) -> None:
+async def test_without_a_running_redis_the_message_names_the_cause(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump({
         "storage": {"root": str(tmp_path / "storage")},

@@ -1,4 +1,4 @@
-"""`longshore up` as a person runs it: the demonstration, staying up, and leaving nothing behind."""
+"""`longshore up` as a person runs it: the demonstration, the run until a signal, and the end of all processes."""
 
 import asyncio
 import os
@@ -51,7 +51,7 @@ def test_the_demonstration_carries_a_file_in_and_one_out(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_it_stays_up_until_a_signal_and_then_nothing_is_left(tmp_path: Path, signum: signal.Signals) -> None:
+async def test_it_runs_until_a_signal_and_then_nothing_is_left(tmp_path: Path, signum: signal.Signals) -> None:
     port = three_free_ports()
     with demo(tmp_path, port) as process:
         await until_printed(process, STAYS_UP)
@@ -92,7 +92,7 @@ async def test_no_process_outlives_it_when_it_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("role", ["longshore gateway", "longshore worker", "valkey-server"])
-async def test_a_killed_child_comes_back_and_files_travel_again(tmp_path: Path, role: str) -> None:
+async def test_a_killed_child_is_restarted_and_files_are_transferred_again(tmp_path: Path, role: str) -> None:
     port = three_free_ports()
     with demo(tmp_path, port) as process:
         await until_printed(process, STAYS_UP)
@@ -133,7 +133,7 @@ async def test_a_port_in_use_is_named_with_a_way_out(tmp_path: Path) -> None:
 
 
 async def test_a_step_that_fails_is_named_with_its_reason(tmp_path: Path) -> None:
-    """Without longshore in between, the demonstration's own server has no place to upload to."""
+    """Without longshore in between, the server of the demonstration has no upload URL."""
     port = free_port()
     code = "import asyncio, socket, sys; from longshore.cli.demo.upstream import serve; "
     code += "asyncio.run(serve(socket.create_server(('127.0.0.1', int(sys.argv[1])))))"
@@ -148,12 +148,12 @@ async def test_a_step_that_fails_is_named_with_its_reason(tmp_path: Path) -> Non
     )
 
 
-async def test_an_address_where_nobody_answers_is_a_failed_step() -> None:
+async def test_an_address_without_an_answer_is_a_failed_step() -> None:
     with pytest.raises(JourneyFailed, match=r"connect to http://127.0.0.1"):
         await run_journey(Console(), f"http://127.0.0.1:{free_port()}/mcp/demo")
 
 
-async def test_with_a_shared_redis_it_starts_none_and_says_what_is_missing(tmp_path: Path) -> None:
+async def test_with_a_shared_redis_it_starts_none_and_reports_a_missing_one(tmp_path: Path) -> None:
     port = three_free_ports()
     config = tmp_path / "config.yaml"
     config.write_text(

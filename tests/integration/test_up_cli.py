@@ -1,4 +1,4 @@
-"""The command line: exit statuses, and sentences that say what to do."""
+"""Command line: exit statuses, and messages that say what to do."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def test_a_service_alone_refuses_a_private_redis_and_names_longshore_up(tmp_path
     assert "longshore up" in process.output()
 
 
-def test_check_prints_what_takes_effect_without_its_secrets(tmp_path: Path) -> None:
+def test_check_prints_the_effective_configuration_without_secrets(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("core: {port: 9000, auth: {enabled: true, token: open-sesame-1234}}\n" + _SERVERS)
 

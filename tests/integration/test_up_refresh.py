@@ -1,4 +1,4 @@
-"""What `longshore up` forgets: everything at a start that refreshes, and with a Redis that does not persist."""
+"""Deletion of state by `longshore up`: all of it at a start that refreshes, and with a Redis that does not persist."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from tests.integration.up_fixtures import three_free_ports
 
 
 async def _up_and_down(folder: Path, **state: Any) -> None:
-    """One life of `longshore up`, until its gateway listens."""
+    """Run `longshore up` until its gateway listens."""
     port = three_free_ports()
     with run([*LONGSHORE, "up", "--config", _config(folder, port, **state)], folder=folder) as process:
         await until_listening(process, port)
@@ -29,7 +29,7 @@ def _config(folder: Path, port: int, **state: Any) -> Path:
 
 
 def _leave_files(folder: Path) -> tuple[list[Path], Path]:
-    """Files that longshore keeps for sessions, and one of somebody else's."""
+    """Files that longshore keeps for sessions, and one of another program."""
     root = folder / "storage"
     ours = [
         root / "uploads" / "sessions" / "s" / "u" / "a.txt", root / "artifacts" / "sessions" / "s" / "b" / "a.txt",
@@ -43,7 +43,7 @@ def _leave_files(folder: Path) -> tuple[list[Path], Path]:
 
 
 @pytest.mark.parametrize("refresh", [True, False])
-async def test_a_start_that_refreshes_forgets_records_and_files(tmp_path: Path, refresh: bool) -> None:
+async def test_a_start_that_refreshes_deletes_records_and_files(tmp_path: Path, refresh: bool) -> None:
     ours, theirs = _leave_files(tmp_path)
     await _up_and_down(tmp_path, type="disk")
     aof = tmp_path / "storage" / "state" / "appendonlydir"
@@ -66,7 +66,7 @@ def _kept(aof: Path) -> bool:
 
 
 @pytest.mark.parametrize("kind, stays", [("memory", False), ("disk", True)])
-async def test_files_go_with_a_redis_that_does_not_persist(tmp_path: Path, kind: str, stays: bool) -> None:
+async def test_files_are_deleted_with_a_redis_that_does_not_persist(tmp_path: Path, kind: str, stays: bool) -> None:
     ours, theirs = _leave_files(tmp_path)
 
     await _up_and_down(tmp_path, type=kind)

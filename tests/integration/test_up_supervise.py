@@ -30,7 +30,7 @@ async def _until(path: Path, *, lines: int = 1) -> list[str]:
 
 
 @_MODES
-async def test_a_child_that_was_killed_is_started_again(tmp_path: Path, by_kernel: bool) -> None:
+async def test_a_child_that_was_killed_is_restarted(tmp_path: Path, by_kernel: bool) -> None:
     pids = tmp_path / "pids"
     async with Supervisor(by_kernel=by_kernel) as children:
         children.start(_shell("worker", f"echo $$ >> {pids}; exec sleep 60"))
@@ -43,7 +43,7 @@ async def test_a_child_that_was_killed_is_started_again(tmp_path: Path, by_kerne
     await until_gone(int(second))
 
 
-async def test_a_child_that_cannot_work_is_given_up_with_its_own_words(tmp_path: Path) -> None:
+async def test_a_child_that_cannot_run_is_given_up_with_its_last_output(tmp_path: Path) -> None:
     async with Supervisor() as children:
         children.start(_shell("gateway", "echo the key is wrong; exit 2", output=tmp_path / "output"))
 
@@ -79,7 +79,7 @@ async def test_children_are_stopped_last_started_first(tmp_path: Path, by_kernel
 
 
 @_MODES
-async def test_a_child_that_does_not_listen_is_killed_after_its_grace(tmp_path: Path, by_kernel: bool) -> None:
+async def test_a_child_that_ignores_sigterm_is_killed_after_its_grace_time(tmp_path: Path, by_kernel: bool) -> None:
     pids = tmp_path / "pids"
     async with Supervisor(by_kernel=by_kernel) as children:
         children.start(_shell("stubborn", f"echo $$ > {pids}; {_STUBBORN}", grace_s=0.2))
@@ -91,7 +91,7 @@ async def test_a_child_that_does_not_listen_is_killed_after_its_grace(tmp_path: 
     await until_gone(int(pid))
 
 
-async def test_hurrying_ends_a_long_grace(tmp_path: Path) -> None:
+async def test_kill_all_ends_a_long_grace_time(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     async with Supervisor() as children:
         children.start(_shell("stubborn", f"echo $$ > {pids}; {_STUBBORN}", grace_s=60))

@@ -1,4 +1,4 @@
-"""`longshore up` with telemetry: what waits goes out when it is stopped, and a collector that hangs holds nobody up."""
+"""`longshore up` with telemetry: the last export when it stops, also if the collector hangs."""
 
 import asyncio
 import socket
@@ -37,7 +37,7 @@ async def up(folder: Path, upstream: ScriptedUpstream, collector_url: str) -> As
             yield Client(http, f"http://127.0.0.1:{port}", "/mcp/files"), process
 
 
-async def test_what_waits_goes_out_at_the_end(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+async def test_waiting_telemetry_is_exported_at_the_end(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     with over_http() as collector:
         async with up(tmp_path, upstream, collector.url) as (client, process):
             await client.initialize()

@@ -1,4 +1,4 @@
-"""Worker processes as they are shipped: killed at any moment, stopped, and cut off from Redis."""
+"""Worker processes as shipped: killed at any moment, stopped, and disconnected from Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -117,7 +117,7 @@ async def test_jobs_of_a_killed_worker_complete_on_another(server: RedisServer, 
         assert (await state.files.used_bytes("none")).total == _size(records)
 
 
-async def test_a_worker_that_is_told_to_stop_lets_its_jobs_end(server: RedisServer, tmp_path: Path) -> None:
+async def test_a_worker_that_is_stopped_waits_for_its_jobs(server: RedisServer, tmp_path: Path) -> None:
     root = tmp_path / "root"
     async with _state(server) as state, opened_queue(state) as queue, asyncio.TaskGroup() as group:
         orders = (await _orders(state, root, 6))[1::2]
@@ -137,7 +137,7 @@ async def test_a_worker_that_is_told_to_stop_lets_its_jobs_end(server: RedisServ
             assert await _is_whole(state, root, order, outcome)
 
 
-async def test_a_worker_outlives_redis(own_server: RedisServer, tmp_path: Path) -> None:
+async def test_a_worker_survives_an_outage_of_redis(own_server: RedisServer, tmp_path: Path) -> None:
     root = tmp_path / "root"
     async with _state(own_server) as state, opened_queue(state) as queue:
         with worker_process(own_server.url, root, tmp_path) as worker:
@@ -198,7 +198,7 @@ async def test_metrics_are_served_while_the_worker_runs(server: RedisServer, tmp
     assert 'longshore_build_info{python="' in text
 
 
-async def test_an_admin_port_that_is_taken_does_not_stop_the_worker(server: RedisServer, tmp_path: Path) -> None:
+async def test_an_admin_port_in_use_does_not_stop_the_worker(server: RedisServer, tmp_path: Path) -> None:
     port = free_port()
     async with _state(server) as state, asyncio.TaskGroup() as group:
         holder = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
@@ -209,7 +209,7 @@ async def test_an_admin_port_that_is_taken_does_not_stop_the_worker(server: Redi
         await holder.wait_closed()
 
 
-def test_no_two_processes_share_their_families() -> None:
+def test_no_two_processes_share_metric_families() -> None:
     one, two = Metrics(), Metrics()
 
     one.gateway.upload_files.labels(server_id="s1").inc()
@@ -217,7 +217,7 @@ def test_no_two_processes_share_their_families() -> None:
     assert two.registry.get_sample_value("adapter_upload_files_total", {"server_id": "s1"}) is None
 
 
-async def test_metrics_that_are_switched_off_are_not_served(server: RedisServer, tmp_path: Path) -> None:
+async def test_disabled_metrics_are_not_served(server: RedisServer, tmp_path: Path) -> None:
     port = free_port()
     config = msgspec.structs.replace(
         worker_config(server.url, tmp_path), telemetry=Telemetry(prometheus=Prometheus(enabled=False))

@@ -1,4 +1,4 @@
-"""How a job's errors reach whoever waits for it."""
+"""Errors of a job, as they reach its caller."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,7 +22,7 @@ Work = Callable[[Stores, Cleanup], Awaitable[Outcome]]
 async def _working(
     state: State, root: Path, work: Work, *, timeout_s: float = 5, metrics: Metrics | None = None
 ) -> AsyncIterator[Queue]:
-    """A caller's queue, and a worker whose one job is `work`, awake by its own sleep alone."""
+    """A caller's queue, and a worker whose one job is `work`, without wake-ups."""
     job = Job(Cleanup, work, timeout_s=timeout_s, keep_result_s=60)
     worker = await worker_of(state, root, job, metrics=metrics)
     async with opened_queue(state) as queue, asyncio.TaskGroup() as group:
@@ -47,7 +47,7 @@ def _runs(metrics: Metrics, result: str) -> float:
     return metrics.registry.get_sample_value("longshore_jobs_finished_total", labels) or 0
 
 
-async def test_a_bug_is_told_by_its_trace_id_alone(state: State, tmp_path: Path) -> None:
+async def test_a_bug_is_reported_by_its_trace_id_alone(state: State, tmp_path: Path) -> None:
     metrics = Metrics()
 
     async def work(_stores: Stores, _order: Cleanup) -> CycleDone:
@@ -62,7 +62,7 @@ async def test_a_bug_is_told_by_its_trace_id_alone(state: State, tmp_path: Path)
     assert _runs(metrics, "failed") == 1
 
 
-async def test_a_refusal_is_not_tried_again(state: State, tmp_path: Path) -> None:
+async def test_a_refusal_is_not_retried(state: State, tmp_path: Path) -> None:
     runs = 0
 
     async def work(_stores: Stores, _order: Cleanup) -> CycleDone:
@@ -77,7 +77,7 @@ async def test_a_refusal_is_not_tried_again(state: State, tmp_path: Path) -> Non
     assert runs == 1
 
 
-async def test_what_may_help_is_tried_again(state: State, tmp_path: Path) -> None:
+async def test_an_unavailable_job_is_retried(state: State, tmp_path: Path) -> None:
     metrics, runs = Metrics(), 0
 
     async def work(_stores: Stores, _order: Cleanup) -> CycleDone:
@@ -94,7 +94,7 @@ async def test_what_may_help_is_tried_again(state: State, tmp_path: Path) -> Non
     assert (_runs(metrics, "retried"), _runs(metrics, "done")) == (2, 1)
 
 
-async def test_trying_again_ends_and_says_why(state: State, tmp_path: Path) -> None:
+async def test_retries_end_with_the_reason(state: State, tmp_path: Path) -> None:
     metrics, runs = Metrics(), 0
 
     async def work(_stores: Stores, _order: Cleanup) -> CycleDone:
@@ -112,7 +112,7 @@ async def test_trying_again_ends_and_says_why(state: State, tmp_path: Path) -> N
     assert (_runs(metrics, "retried"), _runs(metrics, "dead")) == (3, 1)
 
 
-async def test_a_job_that_takes_too_long_is_given_up(state: State, tmp_path: Path) -> None:
+async def test_a_job_that_takes_too_long_times_out(state: State, tmp_path: Path) -> None:
     async def work(_stores: Stores, _order: Cleanup) -> CycleDone:
         await asyncio.sleep(60)
         return CycleDone(removed={})
@@ -122,7 +122,7 @@ async def test_a_job_that_takes_too_long_is_given_up(state: State, tmp_path: Pat
             await queue.run(Cleanup(), timeout_s=20)
 
 
-async def test_a_job_that_no_worker_knows_is_said_to_be_undoable(state: State, tmp_path: Path) -> None:
+async def test_a_job_that_no_worker_knows_is_reported(state: State, tmp_path: Path) -> None:
     async def work(_stores: Stores, _order: Cleanup) -> CycleDone:
         return CycleDone(removed={})
 

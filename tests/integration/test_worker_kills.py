@@ -39,11 +39,11 @@ _AT_ONCE = 8                 # files whose records a killed worker may have drop
 
 
 class _TooLate(Exception):
-    """The job had ended before the kill: this run showed nothing."""
+    """The job ended before the kill, so that the run proves nothing."""
 
 
 def killed_in_time(test: Callable[..., Coroutine[None, None, None]]) -> Callable[..., Coroutine[None, None, None]]:
-    """Run the test again, on an empty volume and Redis, where this process came to the kill too late.
+    """Run the test again, on an empty volume and Redis, if the kill came too late.
 
     What a worker does between first and last step takes it milliseconds, and the kernel may well let us wait
     as long: that says nothing about the worker.
@@ -76,7 +76,7 @@ async def _killed_at(
     world: World, folder: Path, work: Callable[[Queue], Coroutine[None, None, T]],
     is_time: Callable[[], Awaitable[bool]], *options: str,
 ) -> T:
-    """The result of `work`, whose first worker is killed when it is time, and whose second goes on."""
+    """Result of `work`, whose first worker is killed and whose second one resumes it."""
     url, root = world.state.url, world.root
     async with opened_queue(world.state) as queue, asyncio.TaskGroup() as group:
         with worker_process(url, root, folder, *options) as first:
@@ -101,7 +101,7 @@ def _once(order: Payload) -> Callable[[Queue], Coroutine[None, None, Outcome]]:
 
 
 def _periodic(order: Payload, is_done: Callable[[], Awaitable[bool]]) -> Callable[[Queue], Coroutine[None, None, None]]:
-    """A job whose outcome nobody waits for, until what it does is done."""
+    """Enqueue a job without a caller and wait for its effect."""
 
     async def work(queue: Queue) -> None:
         assert await queue.enqueue(order)
@@ -114,7 +114,7 @@ def _periodic(order: Payload, is_done: Callable[[], Awaitable[bool]]) -> Callabl
 
 @pytest.mark.parametrize("left", [_MANY - 1, pytest.param(_MANY // 2, marks=pytest.mark.slow), _MANY // 10])
 @killed_in_time
-async def test_a_clean_up_that_was_killed_is_gone_on_with(server: RedisServer, tmp_path: Path, left: int) -> None:
+async def test_a_killed_clean_up_is_resumed(server: RedisServer, tmp_path: Path, left: int) -> None:
     async with _world(server, tmp_path) as world:
         due: list[FileRecord] = [upload_record(world.scope, size_bytes=3) for _ in range(_MANY)]
         kept: list[FileRecord] = [artifact_record(world.scope, size_bytes=5)]
@@ -140,7 +140,7 @@ async def test_a_clean_up_that_was_killed_is_gone_on_with(server: RedisServer, t
 
 
 @killed_in_time
-async def test_a_sweep_that_was_killed_is_gone_on_with(server: RedisServer, tmp_path: Path) -> None:
+async def test_a_killed_sweep_is_resumed(server: RedisServer, tmp_path: Path) -> None:
     async with _world(server, tmp_path) as world:
         kept = upload_record(world.scope)
         orphans = [upload_record(new_id()) for _ in range(_MANY)]
@@ -161,7 +161,7 @@ async def test_a_sweep_that_was_killed_is_gone_on_with(server: RedisServer, tmp_
 
 
 @killed_in_time
-async def test_files_of_an_ended_session_go_though_a_worker_was_killed(server: RedisServer, tmp_path: Path) -> None:
+async def test_a_killed_removal_of_a_scope_is_resumed(server: RedisServer, tmp_path: Path) -> None:
     async with _world(server, tmp_path) as world:
         ended = new_id()
         await world.put(*(upload_record(ended) for _ in range(_MANY)))

@@ -1,4 +1,4 @@
-"""`longshore up` as a child of a test: what it prints, what it starts, and that nothing of it is left."""
+"""`longshore up` as a child of a test: its output, its processes, and a check that none is left."""
 
 import asyncio
 import os
@@ -87,7 +87,7 @@ def child(process: Process, role: str) -> int:
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process still does anything: one that merely waits to be reaped does not."""
+    """True if the process runs: a zombie does not."""
     with suppress(FileNotFoundError, ProcessLookupError):
         return _stat(pid)[0] not in ("Z", "X")
     return False

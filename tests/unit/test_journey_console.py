@@ -1,4 +1,4 @@
-"""What a person or a pipe gets to read."""
+"""Output on a terminal and in a pipe."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_without_a_terminal_progress_is_plain_lines_up_to_the_end(capsys: pytest
     ]
 
 
-def test_text_to_paste_comes_out_as_it_went_in(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_to_paste_is_printed_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     text = '[section]\nurl = "http://127.0.0.1/[bold]' + "x" * 200 + '"\n:smile:'
 
     Console().paste(text)

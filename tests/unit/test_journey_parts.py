@@ -1,4 +1,4 @@
-"""The parts of `longshore up --demo` that decide without doing anything."""
+"""Pure parts of `longshore up --demo`."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from longshore.shared.config.load import load_config
 _URL = "http://127.0.0.1:8932/mcp/demo"
 
 
-def test_every_object_of_the_pdf_is_where_its_table_says() -> None:
+def test_every_object_of_the_pdf_is_at_the_offset_in_its_table() -> None:
     document = pdf.page("Title", ["one", "two"])
 
     start = int(document.rsplit(b"startxref\n", 1)[1].split(b"\n")[0])
@@ -24,7 +24,7 @@ def test_every_object_of_the_pdf_is_where_its_table_says() -> None:
     assert [document[int(at) :].split(b" ", 1)[0] for at in entries] == [b"1", b"2", b"3", b"4", b"5"]
 
 
-def test_the_length_of_the_pdf_s_text_is_what_it_announces() -> None:
+def test_the_length_of_the_pdf_s_stream_is_right() -> None:
     document = pdf.page("Title", ["one", "two"])
 
     announced = re.search(rb"/Length (\d+) >>\nstream\n(.*?)\nendstream", document, re.DOTALL)
@@ -47,7 +47,7 @@ def test_no_title_breaks_out_of_its_string(title: str, shown: bytes) -> None:
     assert shown + b" Tj" in pdf.page(title, [])
 
 
-def test_json_recipes_name_the_mount_where_each_client_looks_for_it() -> None:
+def test_json_recipes_name_the_mount_at_each_client_s_key() -> None:
     found = {recipe.client: recipe for recipe in recipes("longshore-demo", _URL)}
 
     code = msgspec.json.decode(found["VS Code"].text)
@@ -57,7 +57,7 @@ def test_json_recipes_name_the_mount_where_each_client_looks_for_it() -> None:
     assert cursor == {"mcpServers": {"longshore-demo": {"url": _URL}}}
 
 
-def test_text_recipes_can_be_pasted_as_they_are() -> None:
+def test_text_recipes_can_be_pasted_unchanged() -> None:
     found = {recipe.client: recipe.text for recipe in recipes("longshore-demo", _URL)}
 
     codex = msgspec.toml.decode(found["Codex"])
@@ -67,7 +67,7 @@ def test_text_recipes_can_be_pasted_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("folder", ["plain", "with space", 'quo"te', "${HOME}", "# no comment: really", "münchen"])
-def test_the_demo_configuration_says_the_same_whatever_its_folder_is_called(tmp_path: Path, folder: str) -> None:
+def test_the_demo_configuration_is_the_same_for_any_name_of_its_folder(tmp_path: Path, folder: str) -> None:
     file = tmp_path / "demo.yaml"
     root = str(tmp_path / folder)
     file.write_text(config.render(root=root, upstream="http://127.0.0.1:1/mcp", port=8940, admin_port=8941))

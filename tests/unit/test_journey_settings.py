@@ -1,4 +1,4 @@
-"""What the command line says otherwise than the file."""
+"""Options of the command line that take precedence over the file."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from longshore.cli.settings import Overrides, read_config
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A configuration that sets everything that the command line can set otherwise."""
+    """A configuration with all keys that the command line can override."""
     path = tmp_path / "config.yaml"
     path.write_text(
         "core: {port: 9000, admin_port: 9001}\n"
@@ -19,20 +19,20 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_without_options_the_file_holds(file: Path) -> None:
+def test_without_options_the_values_of_the_file_are_used(file: Path) -> None:
     config = read_config(file, Overrides())
 
     assert (config.core.port, config.core.admin_port, config.core.shutdown_grace_seconds) == (9000, 9001, 20)
     assert config.storage.root == "/srv/files"
 
 
-def test_options_win_over_the_file(file: Path) -> None:
+def test_options_take_precedence_over_the_file(file: Path) -> None:
     config = read_config(file, Overrides(port=1, admin_port=0, data=Path("/elsewhere"), grace_s=2))
 
     assert (config.core.port, config.core.admin_port, config.core.shutdown_grace_seconds) == (1, 0, 2)
     assert config.storage.root == "/elsewhere"
 
 
-def test_a_child_is_told_what_was_set_and_nothing_else() -> None:
+def test_a_child_gets_the_given_options_and_no_others() -> None:
     assert Overrides(port=1, admin_port=0).options() == ["--port", "1", "--admin-port", "0"]
     assert Overrides(data=Path("/a b"), grace_s=2).options() == ["--data", "/a b", "--grace-s", "2"]

@@ -1,4 +1,4 @@
-"""Which paths a tool may name, by their spelling."""
+"""Check of paths that a tool names, by their spelling."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def test_a_file_in_the_storage_is_found(tmp_path: Path, below: str, parts: tuple
         "nul\0", "../outside",
     ],
 )
-def test_what_is_not_the_tool_s_to_name_is_refused(tmp_path: Path, below: str) -> None:
+def test_a_path_that_the_tool_may_not_name_is_refused(tmp_path: Path, below: str) -> None:
     with pytest.raises(Forbidden) as refused:
         allowed_path(f"{tmp_path}/{below}", [Root.of(tmp_path, is_storage=True)], MINE)
 
@@ -45,17 +45,17 @@ def test_what_is_not_the_tool_s_to_name_is_refused(tmp_path: Path, below: str) -
 
 
 @pytest.mark.parametrize("path", ["relative/x.png", "", "/etc/passwd", "/", "~/x"])
-def test_what_is_outside_is_refused(tmp_path: Path, path: str) -> None:
+def test_a_path_outside_is_refused(tmp_path: Path, path: str) -> None:
     with pytest.raises(Forbidden):
         allowed_path(path, [Root.of(tmp_path, is_storage=True)], MINE)
 
 
-def test_a_sibling_that_begins_like_the_root_is_outside(tmp_path: Path) -> None:
+def test_a_sibling_with_the_root_as_prefix_is_outside(tmp_path: Path) -> None:
     with pytest.raises(Forbidden):
         allowed_path(f"{tmp_path}/root-evil/x", [Root.of(tmp_path / "root", is_storage=True)], MINE)
 
 
-def test_a_root_that_is_a_link_is_known_by_both_names(tmp_path: Path) -> None:
+def test_a_root_that_is_a_link_has_both_spellings(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     roots = [Root.of(tmp_path / "link", is_storage=True)]
@@ -65,7 +65,7 @@ def test_a_root_that_is_a_link_is_known_by_both_names(tmp_path: Path) -> None:
     assert [place.parts for place in places] == [("x",), ("x",)]
 
 
-def test_an_allowed_root_around_the_storage_does_not_open_it(tmp_path: Path) -> None:
+def test_an_allowed_root_around_the_storage_does_not_permit_it(tmp_path: Path) -> None:
     roots = [Root.of(tmp_path), Root.of(tmp_path / "storage", is_storage=True)]
 
     assert allowed_path(f"{tmp_path}/elsewhere/x", roots, MINE).root.path == tmp_path

@@ -1,4 +1,4 @@
-"""What `longshore top` adds up and draws."""
+"""Figures of `longshore top`, and their table."""
 
 import pytest
 from rich.console import Console, RenderableType
@@ -28,7 +28,7 @@ def _drawn(renderable: RenderableType) -> str:
     return captured.get()
 
 
-def test_what_each_process_counts_is_added_and_what_all_share_is_not() -> None:
+def test_counters_are_added_and_shared_totals_are_not() -> None:
     figures = Figures()
     add_metrics(figures, _GATEWAY % 1)
     add_metrics(figures, _GATEWAY % 0)
@@ -44,7 +44,7 @@ def test_other_text_is_refused(text: str) -> None:
         add_metrics(Figures(), text)
 
 
-def test_rates_are_those_since_the_look_before_and_never_negative() -> None:
+def test_rates_are_since_the_previous_update_and_never_negative() -> None:
     then, later = ServerFigures(calls=10, seconds=1), ServerFigures(calls=30, seconds=2)
     before = Figures(answered=1, requests=100, uploaded_bytes=5_000, servers={"web": then})
     now = Figures(answered=1, requests=150, uploaded_bytes=0, servers={"web": later})
@@ -57,7 +57,7 @@ def test_rates_are_those_since_the_look_before_and_never_negative() -> None:
     assert "50.0 ms" in drawn
 
 
-def test_what_is_wrong_stands_on_top() -> None:
+def test_faults_are_at_the_top() -> None:
     drawn = _drawn(render(Figures(answered=1, redis_up=False, silent=["http://127.0.0.1:1"])))
 
     assert "Redis does not answer" in drawn
