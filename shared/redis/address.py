@@ -1,4 +1,4 @@
-"""Where Redis is and how to get in: parsed from a URL, or as configured. Pure but for reading the CA file."""
+"""Address, credentials and TLS settings of Redis, from a URL or the configuration. Pure except for the CA file."""
 
 import ssl
 from dataclasses import dataclass, replace
@@ -13,14 +13,14 @@ SENTINEL_PORT = 26379
 
 
 class UnsuitableRedis(Refused):
-    """The server is none that longshore can work with, or refuses us; the sentence says what to change."""
+    """Redis server that longshore cannot use, or that refuses longshore; the message says what to change."""
 
     reason = "unsuitable_redis"
 
 
 @dataclass(frozen=True, slots=True)
 class Sentinels:
-    """Who knows the master's address."""
+    """Sentinels that know the master's address."""
 
     hosts: tuple[tuple[str, int], ...]
     master_name: str
@@ -30,9 +30,9 @@ class Sentinels:
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """One Redis server. `sentinels` win over `unix_path`, which wins over host and port.
+    """Address of one Redis server. `sentinels` win over `unix_path`, which wins over host and port.
 
-    TLS settings hold for the sentinels too.
+    The TLS settings apply to the sentinels as well.
     """
 
     host: str = "localhost"
@@ -44,11 +44,11 @@ class RedisAddress:
     tls: bool = False
     tls_insecure: bool = False
     ca_file: Path | None = None
-    ping_s: float = 5.0      # a connection that is dead is given up within this time
+    ping_s: float = 5.0      # a dead connection is closed within this time
     sentinels: Sentinels | None = None
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """The TLS settings of a connection, or None for plain TCP. Reads the CA file, so that a renewed one counts.
+        """Return the TLS context, or None for plain TCP. Reads the CA file for each connection, as it may be renewed.
 
         Raises UnsuitableRedis when it cannot be read.
         """
@@ -66,14 +66,14 @@ class RedisAddress:
 
 
 def login(username: str, password: str) -> tuple[str, ...] | None:
-    """The AUTH command of these credentials, None when there are none. An ACL user may have no password."""
+    """Return the AUTH command of these credentials, None for none. An ACL user may have no password."""
     if not username and not password:
         return None
     return ("AUTH", username, password) if username else ("AUTH", password)
 
 
 def configured_address(config: Config) -> RedisAddress:
-    """The shared Redis of `config`. Raises ConfigError when it names none."""
+    """Return the address of the shared Redis of `config`. Raises ConfigError when it names none."""
     require_shared_redis(config)
     redis = config.state_persistence.redis
     url = config.redis_url()
@@ -98,9 +98,9 @@ def _sentinels(redis: Redis) -> Sentinels:
 
 
 def parse_redis_url(url: str, *, tls_insecure: bool = False, ca_file: Path | None = None) -> RedisAddress:
-    """`redis://`, `rediss://` or `unix://` with percent-encoded credentials and `/db` or `?db=`.
+    """Parse `redis://`, `rediss://` or `unix://` with percent-encoded credentials and `/db` or `?db=`.
 
-    Raises BadRequest without repeating the URL, which may hold a password.
+    Raises BadRequest, whose message omits the URL, as it may hold a password.
     """
     parts = urlsplit(url)
     query = parse_qs(parts.query)

@@ -1,4 +1,4 @@
-"""Opening connections to Redis: which server it is at this moment, and the way there."""
+"""Connections to Redis: resolution of the current master, and opening of streams."""
 
 import asyncio
 from dataclasses import replace
@@ -18,9 +18,9 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def resolve_address(address: RedisAddress, *, attempt: int = 0) -> RedisAddress:
-    """`address`, or the master that Sentinel names now. Raises StoreDown when no sentinel names one.
+    """Return `address`, or the master that Sentinel names now. Raises StoreDown when no sentinel names one.
 
-    Each `attempt` begins with another sentinel: one that is cut off from the others may name an old master.
+    Each `attempt` starts with another sentinel: one that is cut off from the others may name an old master.
     """
     sentinels = address.sentinels
     if sentinels is None:
@@ -29,7 +29,8 @@ async def resolve_address(address: RedisAddress, *, attempt: int = 0) -> RedisAd
     for host, port in (*sentinels.hosts[first:], *sentinels.hosts[:first]):
         try:
             async with asyncio.timeout(_SENTINEL_S):
-                found = await _ask(replace(address, host=host, port=port, unix_path="", sentinels=None), sentinels)
+                sentinel = replace(address, host=host, port=port, unix_path="", sentinels=None)
+                found = await _query_sentinel(sentinel, sentinels)
         except (OSError, TimeoutError, EOFError, hiredis.ReplyError, hiredis.ProtocolError) as err:
             log.warning("sentinel_failed", sentinel=f"{host}:{port}", error=type(err).__name__)
             continue
@@ -39,15 +40,15 @@ async def resolve_address(address: RedisAddress, *, attempt: int = 0) -> RedisAd
 
 
 async def open_streams(address: RedisAddress) -> Streams:
-    """A connection to a server that `located` has found, nothing sent yet. Raises OSError, UnsuitableRedis."""
+    """Connect to a server that `resolve_address` has returned. Raises OSError, UnsuitableRedis."""
     if address.unix_path:
         return await asyncio.open_unix_connection(address.unix_path)
     return await asyncio.open_connection(address.host, address.port, ssl=address.ssl_context())
 
 
-async def _ask(at: RedisAddress, sentinels: Sentinels) -> tuple[str, int] | None:
-    """Where this sentinel says that the master is; None when it knows none of that name."""
-    reader, writer = await open_streams(at)
+async def _query_sentinel(sentinel: RedisAddress, sentinels: Sentinels) -> tuple[str, int] | None:
+    """Return the master's address from one sentinel; None when it knows no master of that name."""
+    reader, writer = await open_streams(sentinel)
     try:
         commands: list[tuple[str, ...]] = [("SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinels.master_name)]
         if (auth := login(sentinels.username, sentinels.password)) is not None:
@@ -55,9 +56,9 @@ async def _ask(at: RedisAddress, sentinels: Sentinels) -> tuple[str, int] | None
         writer.write(b"".join(map(hiredis.pack_command, commands)))  # type: ignore[arg-type]
         replies = hiredis.Reader()
         for command in commands:
-            reply = await _reply(reader, replies)
+            reply = await _read_reply(reader, replies)
             if isinstance(reply, hiredis.ReplyError):
-                raise _refused(reply) from None
+                raise _error_of_reply(reply) from None
             if command[0] == "SENTINEL":
                 return (reply[0].decode(), int(reply[1])) if isinstance(reply, list) else None
         return None
@@ -65,7 +66,7 @@ async def _ask(at: RedisAddress, sentinels: Sentinels) -> tuple[str, int] | None
         writer.close()
 
 
-async def _reply(reader: asyncio.StreamReader, replies: hiredis.Reader) -> object:
+async def _read_reply(reader: asyncio.StreamReader, replies: hiredis.Reader) -> object:
     while (reply := replies.gets()) is False:
         data = await reader.read(4096)
         if not data:
@@ -74,8 +75,8 @@ async def _reply(reader: asyncio.StreamReader, replies: hiredis.Reader) -> objec
     return reply
 
 
-def _refused(reply: hiredis.ReplyError) -> Exception:
-    word = str(reply).split(" ", 1)[0]
-    if word in ("WRONGPASS", "NOAUTH", "NOPERM"):
-        return UnsuitableRedis(f"Sentinel refuses the user or password of state_persistence.redis.sentinel ({word})")
+def _error_of_reply(reply: hiredis.ReplyError) -> Exception:
+    code = str(reply).split(" ", 1)[0]
+    if code in ("WRONGPASS", "NOAUTH", "NOPERM"):
+        return UnsuitableRedis(f"Sentinel refuses the user or password of state_persistence.redis.sentinel ({code})")
     return reply

@@ -1,8 +1,8 @@
-"""One multiplexed, pipelining connection to Redis for everything that answers at once.
+"""Shared connection to Redis, multiplexed and pipelined, for commands with an immediate reply.
 
-Every caller of the process shares it. It must never carry a blocking command, MULTI or SUBSCRIBE; those
-have connections of their own. A lost connection fails all that is pending (nothing is repeated: a script
-may have run) and is opened again in the background, to the master that Sentinel names by then.
+All callers of the process share it. It must never carry a blocking command, MULTI or SUBSCRIBE; those have
+connections of their own. A lost connection fails all pending commands (none is repeated: a script may have
+run) and is reopened in the background, to the master that Sentinel names by then.
 """
 
 import asyncio
@@ -22,62 +22,62 @@ __all__ = ["Arg", "RedisLink", "RedisReplyError", "Reply"]
 
 log = structlog.get_logger(__name__)
 
-_RECONNECT_WAIT_S = 2.0      # how long a caller waits for a connection that is being opened
+_RECONNECT_WAIT_S = 2.0      # of a caller while the connection is being opened
 _BACKOFF_S = (0.02, 0.1, 0.5, 1.0)
 _NO_WRITES = ("LOADING", "READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY")
 
-# Shares of `ping_s`, at whose end a dead connection is given up: a PING after so much silence, so long to
-# answer it, and looked at twice, this far apart, because the delay may have been our own.
-_SILENCE, _PATIENCE, _TICK = 0.25, 0.6, 0.05
+# Shares of `ping_s`, within which a dead connection is closed: idle time before a PING, time for a reply, and interval
+# of the checks. A late reply is checked twice, because the event loop may have caused the delay.
+_IDLE, _REPLY, _CHECK = 0.25, 0.6, 0.05
 
 
 class RedisLink:
-    """The process's shared connection. Built once at start-up; `close` ends it."""
+    """Shared connection of the process. Built once at start-up; `close` ends it."""
 
     def __init__(self, address: RedisAddress, tasks: Tasks) -> None:
         self._address = address
         self._pipeline: Pipeline | None = None
         self._open = asyncio.Event()
-        self._settled = asyncio.Event()
+        self._tried = asyncio.Event()
         self._unsuitable: UnsuitableRedis | None = None
         self._keeper = tasks.start(self._keep_open(), name="redis_link")
 
     @property
     def is_open(self) -> bool:
-        """Whether commands can be sent without waiting for a connection."""
+        """Return True if commands can be sent without waiting for a connection."""
         return self._pipeline is not None
 
     async def require_suitable(self, *, timeout_s: float = CONNECT_S) -> None:
-        """Wait until the first connection is open. Raises UnsuitableRedis for a server that will not do.
+        """Wait until the first connection is open. Raises UnsuitableRedis for a server that longshore cannot use.
 
-        Returns all the same when there is no answer in time: Redis may come up after us.
+        Also returns at the timeout: Redis may start after longshore.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await self._settled.wait()
+                await self._tried.wait()
         if self._unsuitable is not None:
             raise self._unsuitable
 
     async def call(self, *args: Arg) -> Reply:
-        """Send one command. Raises StoreDown when there is no answer, RedisReplyError when refused."""
-        wire = self._pipeline or await self._wait_open()
+        """Send one command and return its reply. Raises StoreDown without a reply, RedisReplyError for an error."""
+        pipeline = self._pipeline or await self._await_open()
         try:
-            return await wire.send(args)
+            return await pipeline.send(args)
         except RedisReplyError as err:
             if not str(err).startswith(_NO_WRITES):
                 raise
             log.warning("redis_unavailable", answer=str(err).split(" ", 1)[0])
             if str(err).startswith("READONLY"):
-                wire.close()  # a master that was demoted: the name or Sentinel leads to the new one
+                pipeline.close()  # a demoted master: its name or Sentinel leads to the new one
             raise StoreDown("Redis takes no writes now; try again shortly") from err
 
     def send_nowait(self, *args: Arg) -> None:
-        """Send one command whose answer nobody needs. Lost without a word when there is no connection."""
+        """Send one command without waiting for its reply. Lost silently when there is no connection."""
         if self._pipeline is not None:
             with contextlib.suppress(StoreDown):
-                self._pipeline.send(args).add_done_callback(_forget)
+                self._pipeline.send(args).add_done_callback(_log_lost)
 
-    async def _wait_open(self) -> Pipeline:
+    async def _await_open(self) -> Pipeline:
         try:
             async with asyncio.timeout(_RECONNECT_WAIT_S):
                 while self._pipeline is None:
@@ -90,35 +90,35 @@ class RedisLink:
         failures = 0
         while True:
             lost = asyncio.Event()
-            wire = Pipeline(partial(self._lost, lost))
+            pipeline = Pipeline(partial(self._on_lost, lost))
             try:
-                await self._connect(wire, attempt=failures)
+                await self._connect(pipeline, attempt=failures)
             except (OSError, TimeoutError, StoreDown, RedisReplyError, UnsuitableRedis) as err:
-                wire.close()
-                self._failed(err)
+                pipeline.close()
+                self._on_connect_failed(err)
                 await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
                 failures += 1
                 continue
             failures = 0
-            self._pipeline = wire
+            self._pipeline = pipeline
             self._unsuitable = None
             self._open.set()
-            self._settled.set()
+            self._tried.set()
             try:
-                await self._watch(wire, lost)
+                await self._monitor(pipeline, lost)
             finally:
                 self._pipeline = None
                 self._open.clear()
-                wire.close()
+                pipeline.close()
 
-    def _lost(self, lost: asyncio.Event, wire: Pipeline) -> None:
-        """Callers that fail now may ask again at once: they wait for the next connection."""
-        if self._pipeline is wire:
+    def _on_lost(self, lost: asyncio.Event, pipeline: Pipeline) -> None:
+        """Forget a lost connection at once: callers whose commands fail now and retry wait for the next one."""
+        if self._pipeline is pipeline:
             self._pipeline = None
             self._open.clear()
         lost.set()
 
-    def _failed(self, err: Exception) -> None:
+    def _on_connect_failed(self, err: Exception) -> None:
         if isinstance(err, UnsuitableRedis):
             self._unsuitable = err
         elif isinstance(err, RedisReplyError):
@@ -126,57 +126,57 @@ class RedisLink:
         else:
             self._unsuitable = untrusted_certificate(err) if isinstance(err, OSError) else None
         if self._unsuitable is not None:
-            self._settled.set()
-        log.warning("redis_connect_failed", error=type(err).__name__, unsuitable=_words(self._unsuitable))
+            self._tried.set()
+        log.warning("redis_connect_failed", error=type(err).__name__, unsuitable=_message(self._unsuitable))
 
-    async def _connect(self, wire: Pipeline, *, attempt: int) -> None:
-        at = await resolve_address(self._address, attempt=attempt)
+    async def _connect(self, pipeline: Pipeline, *, attempt: int) -> None:
+        address = await resolve_address(self._address, attempt=attempt)
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(CONNECT_S):
-            if at.unix_path:
-                await loop.create_unix_connection(lambda: wire, at.unix_path)
+            if address.unix_path:
+                await loop.create_unix_connection(lambda: pipeline, address.unix_path)
             else:
-                await loop.create_connection(lambda: wire, at.host, at.port, ssl=at.ssl_context())
-            if (auth := login(at.username, at.password)) is not None:
-                await wire.send(auth)
-            await _require_suitable(wire)
-            if at.db:
-                await wire.send(("SELECT", at.db))
-            await wire.send(("PING",))
+                await loop.create_connection(lambda: pipeline, address.host, address.port, ssl=address.ssl_context())
+            if (auth := login(address.username, address.password)) is not None:
+                await pipeline.send(auth)
+            await _check_server(pipeline)
+            if address.db:
+                await pipeline.send(("SELECT", address.db))
+            await pipeline.send(("PING",))
             if self._address.sentinels is not None:
-                await _require_master(wire)
+                await _check_master(pipeline)
 
-    async def _watch(self, wire: Pipeline, lost: asyncio.Event) -> None:
-        """Until the connection is lost, or nothing comes back on it for as long as `ping_s` allows."""
+    async def _monitor(self, pipeline: Pipeline, lost: asyncio.Event) -> None:
+        """Monitor the connection until it is lost or a reply takes longer than `ping_s` allows."""
         limit_s, suspected = self._address.ping_s, False
         while not lost.is_set():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TICK * limit_s):
+                async with asyncio.timeout(_CHECK * limit_s):
                     await lost.wait()
-            if wire.unanswered_s > _PATIENCE * limit_s:
+            if pipeline.unanswered_s > _REPLY * limit_s:
                 if suspected:
                     log.warning("redis_stuck")
                     return
                 suspected = True
                 continue
             suspected = False
-            if wire.idle_s > _SILENCE * limit_s and not lost.is_set():
-                wire.send(("PING",)).add_done_callback(_forget)
+            if pipeline.idle_s > _IDLE * limit_s and not lost.is_set():
+                pipeline.send(("PING",)).add_done_callback(_log_lost)
 
     async def close(self) -> None:
-        """End the connection; what is pending fails with StoreDown."""
+        """Close the connection; pending commands fail with StoreDown."""
         self._keeper.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._keeper
 
 
-async def _require_suitable(wire: Pipeline) -> None:
-    """Raises UnsuitableRedis. A user that may not ask is taken at its operator's word."""
-    server, cluster = wire.send(("INFO", "server")), wire.send(("INFO", "cluster"))
+async def _check_server(pipeline: Pipeline) -> None:
+    """Raise UnsuitableRedis for a server that longshore cannot use. Passes if the user may not run INFO."""
+    server, cluster = pipeline.send(("INFO", "server")), pipeline.send(("INFO", "cluster"))
     try:
         info = [await server, await cluster]
     except RedisReplyError as err:
-        _ = cluster.cancel()  # its answer is the same, and nobody waits for it
+        _ = cluster.cancel()  # its reply is the same error
         if not str(err).startswith("NOPERM"):
             raise
         return
@@ -184,22 +184,22 @@ async def _require_suitable(wire: Pipeline) -> None:
         raise reason
 
 
-async def _require_master(wire: Pipeline) -> None:
-    """Raises StoreDown when a sentinel has named a server that is no master any more, or not yet."""
+async def _check_master(pipeline: Pipeline) -> None:
+    """Raise StoreDown if the server that a sentinel has named is not a master now."""
     try:
-        role = await wire.send(("ROLE",))
+        role = await pipeline.send(("ROLE",))
     except RedisReplyError as err:
         if str(err).startswith("NOPERM"):
-            return  # then the first write tells
+            return  # the first write tells instead
         raise
     if role[0] != b"master":
         raise StoreDown("Redis is being replaced; try again shortly")
 
 
-def _forget(answer: asyncio.Future[Reply]) -> None:
-    if not answer.cancelled() and (failure := answer.exception()) is not None:
+def _log_lost(reply: asyncio.Future[Reply]) -> None:
+    if not reply.cancelled() and (failure := reply.exception()) is not None:
         log.info("redis_command_lost", error=type(failure).__name__)
 
 
-def _words(reason: UnsuitableRedis | None) -> str | None:
+def _message(reason: UnsuitableRedis | None) -> str | None:
     return None if reason is None else str(reason)

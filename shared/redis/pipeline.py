@@ -1,4 +1,4 @@
-"""One open connection to Redis that carries many callers' commands: frames replies, knows nothing of what was asked."""
+"""Pipeline: one open connection to Redis that carries the commands of many callers."""
 
 import asyncio
 from collections import deque
@@ -11,14 +11,14 @@ import hiredis
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import StoreDown
 
-_MAX_PENDING = 20_000        # replies awaited at once; above it callers are told to come back
+_MAX_PENDING = 20_000        # awaited replies; above it commands fail
 
 Reply = Any                  # bytes, int, None or a list of these: typed by the wrapper of each command
 Arg = str | bytes | int | float | memoryview
 
 
 class RedisReplyError(Exception):
-    """Redis refused a command; callers that expect one catch it, others have a bug."""
+    """Error reply to a command; callers that expect one catch it, others have a bug."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,10 @@ class _Pending:
 
 
 class Pipeline(asyncio.Protocol):
-    """Commands of one loop turn leave in one write, replies resolve futures in order. `on_lost` is called once the
-    connection is gone, before anybody hears of it: nothing may be sent from then on."""
+    """Protocol that sends the commands of one event loop turn in one write and resolves their futures in order.
+
+    `on_lost` is called when the connection is lost, before the futures fail: nothing may be sent from then on.
+    """
 
     def __init__(self, on_lost: Callable[["Pipeline"], None]) -> None:
         self._on_lost = on_lost
@@ -39,14 +41,14 @@ class Pipeline(asyncio.Protocol):
         self._pending: deque[_Pending] = deque()
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
-        self._heard_s = monotonic_s()
+        self._received_s = monotonic_s()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transport has another base class
 
     def send(self, args: tuple[Arg, ...]) -> asyncio.Future[Reply]:
-        """The reply to one command, some time. Raises StoreDown when too many wait or the connection is lost."""
-        if self._is_lost:  # nobody would ever answer
+        """Send one command; the future gets its reply. Raises StoreDown if too many are pending or it is lost."""
+        if self._is_lost:  # the future would never be resolved
             raise StoreDown("the connection to Redis was lost; try again shortly")
         if len(self._pending) >= _MAX_PENDING:
             raise StoreDown("too many operations wait for Redis; try again shortly")
@@ -65,11 +67,11 @@ class Pipeline(asyncio.Protocol):
             self._transport.write(data)
 
     def data_received(self, data: bytes) -> None:
-        self._heard_s = monotonic_s()
+        self._received_s = monotonic_s()
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
             future = self._pending.popleft().future
-            if future.done():  # its caller was cancelled; the reply keeps its place all the same
+            if future.done():  # its caller was cancelled; the order of replies stays
                 continue
             if isinstance(reply, hiredis.ReplyError):
                 future.set_exception(RedisReplyError(str(reply)))
@@ -86,17 +88,17 @@ class Pipeline(asyncio.Protocol):
 
     @property
     def unanswered_s(self) -> float:
-        """How long something has been awaited while nothing at all came back; 0 when nothing is awaited."""
+        """Return the time without any data while a reply is awaited; 0 when none is."""
         if not self._pending:
             return 0.0
-        return monotonic_s() - max(self._pending[0].sent_s, self._heard_s)
+        return monotonic_s() - max(self._pending[0].sent_s, self._received_s)
 
     @property
     def idle_s(self) -> float:
-        """How long nothing is awaited already; 0 while something is."""
-        return 0.0 if self._pending else monotonic_s() - self._heard_s
+        """Return the time without data while no reply is awaited; 0 while one is."""
+        return 0.0 if self._pending else monotonic_s() - self._received_s
 
     def close(self) -> None:
-        """Drop the connection; what is pending fails with StoreDown."""
+        """Abort the connection; pending commands fail with StoreDown."""
         if self._transport is not None:
             self._transport.abort()

@@ -1,15 +1,15 @@
-"""Which servers longshore can work with, and how the others are told to the operator. Pure."""
+"""Requirements on the Redis server, with messages for the operator about unsuitable ones. Pure."""
 
 import ssl
 
 from longshore.shared.redis.address import UnsuitableRedis
 
 OLDEST = (6, 2)
-_FOR_NOW = ("LOADING", "MASTERDOWN", "BUSY", "MISCONF", "CLUSTERDOWN", "READONLY")
+_TEMPORARY = ("LOADING", "MASTERDOWN", "BUSY", "MISCONF", "CLUSTERDOWN", "READONLY")
 
 
 def unsuitable_server(info: str) -> UnsuitableRedis | None:
-    """What speaks against a server whose INFO (sections `server` and `cluster`) is `info`; None when nothing does."""
+    """Return the error for a server with this INFO (sections `server` and `cluster`); None for a suitable one."""
     fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
     mode = fields.get("redis_mode") or fields.get("server_mode")
     if mode == "sentinel":
@@ -27,22 +27,22 @@ def unsuitable_server(info: str) -> UnsuitableRedis | None:
     return None
 
 
-def unsuitable_reply(words: str) -> UnsuitableRedis | None:
-    """What an error reply to the first commands of a connection means; None when it may pass by itself."""
-    word = words.split(" ", 1)[0]
-    if word in _FOR_NOW:
+def unsuitable_reply(reply: str) -> UnsuitableRedis | None:
+    """Return the error for an error reply to the first commands; None for one that may be temporary."""
+    code = reply.split(" ", 1)[0]
+    if code in _TEMPORARY:
         return None
-    if word in ("WRONGPASS", "NOAUTH") or "without any password configured" in words:
-        return UnsuitableRedis(f"Redis refuses the configured user or password ({word})")
-    if word == "NOPERM":
+    if code in ("WRONGPASS", "NOAUTH") or "without any password configured" in reply:
+        return UnsuitableRedis(f"Redis refuses the configured user or password ({code})")
+    if code == "NOPERM":
         return UnsuitableRedis("the configured Redis user lacks permissions; docs/deployment.md lists what it needs")
-    if "DB index" in words or "SELECT is not allowed" in words:
+    if "DB index" in reply or "SELECT is not allowed" in reply:
         return UnsuitableRedis("Redis has no database of the configured number")
     return None
 
 
 def untrusted_certificate(err: OSError) -> UnsuitableRedis | None:
-    """What a failed TLS handshake means; None for failures that may pass by themselves."""
+    """Return the error for a failed TLS handshake; None for a failure that may be temporary."""
     if not isinstance(err, ssl.SSLCertVerificationError):
         return None
     return UnsuitableRedis(

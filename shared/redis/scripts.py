@@ -1,7 +1,7 @@
-"""The Redis scripts: one `.lua` file each, called by one typed method in `longshore.shared.state`.
+"""Redis scripts: each is one `.lua` file, called by one typed method in `longshore.shared.state` or `.messaging`.
 
-`Scripts` sends EVALSHA and loads a script again when the server does not know it (NOSCRIPT means that
-it did not run, so repeating is safe).
+`Scripts` sends EVALSHA, and EVAL when the server does not know the script. NOSCRIPT means that it did not run,
+so repeating is safe.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from longshore.shared.redis.connection import Arg, RedisLink, RedisReplyError, R
 
 
 class Script:
-    """The source of one script and its SHA-1, as EVALSHA wants it."""
+    """Source of one script, and its SHA-1 for EVALSHA."""
 
     __slots__ = ("name", "sha", "source")
 
@@ -24,13 +24,13 @@ class Script:
 
 
 class Scripts:
-    """Runs scripts over the process's Redis link. One round trip a call."""
+    """Runner of scripts over the shared connection. One round trip per call."""
 
     def __init__(self, link: RedisLink) -> None:
         self._link = link
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Reply:
-        """Run `script`. Raises StoreDown; RedisReplyError is a bug in the script."""
+        """Run `script` and return its reply. Raises StoreDown; RedisReplyError means a bug in the script."""
         with tracing.child(f"redis {script.name}", "client"):
             return await self._run(script, keys, args)
 

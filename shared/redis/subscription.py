@@ -1,7 +1,7 @@
-"""A connection of its own that listens on channels of Redis, opened again whenever it is lost.
+"""Subscription to Redis channels on its own connection, which is reopened whenever it is lost.
 
-Messages that are published while it is down are lost: `on_ready` is called after every subscription, so
-that its owner looks at what it may have missed. Nothing may depend on a message alone.
+Messages published meanwhile are lost: `on_ready` is called after every connection, so that the owner checks the
+state. Nothing may depend on a message alone.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from longshore.shared.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 
-_IDLE = 0.45                 # after this share of `ping_s` in silence a PING must be answered in as much again
+_IDLE = 0.45                 # share of `ping_s` without data before a PING, and time for its reply
 _BACKOFF_S = (0.02, 0.1, 0.5, 1.0)
 
 
 class Subscription:
-    """Listens from its construction until `close`."""
+    """Subscribed from its construction until `close`."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Subscription:
         on_ready: Callable[[], None],
     ) -> None:
         self._address = address
-        self._channels = {channel: asyncio.Event() for channel in channels}    # set while Redis says so
+        self._channels = {channel: asyncio.Event() for channel in channels}    # set while confirmed by Redis
         self._unconfirmed = len(self._channels)
         self._writer: asyncio.StreamWriter | None = None
         self._on_message = on_message
@@ -45,27 +45,27 @@ class Subscription:
         self._keeper = tasks.start(self._keep_open(), name="redis_subscription")
 
     async def await_ready(self, timeout_s: float) -> bool:
-        """Whether it listens, waiting at most so long for that."""
+        """Wait until all channels are confirmed; False at the timeout."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._ready.wait()
         return self._ready.is_set()
 
     def add(self, channel: str) -> None:
-        """Listen on `channel` as well. It is not one that is there already."""
+        """Subscribe to another channel."""
         self._channels[channel] = asyncio.Event()
         self._unconfirmed += 1
         self._send("SUBSCRIBE", channel)
 
     def remove(self, channel: str) -> None:
-        """Listen on `channel`, which was added, no more."""
+        """Unsubscribe from a channel that was added."""
         if not self._channels.pop(channel).is_set():
             self._unconfirmed -= 1
-            self._look_ready()
+            self._check_ready()
         self._send("UNSUBSCRIBE", channel)
 
     async def await_channel(self, channel: str, timeout_s: float) -> bool:
-        """Whether it listens on `channel`, one of its own, waiting at most so long for that."""
+        """Wait until `channel`, which was added, is confirmed; False at the timeout."""
         confirmed = self._channels[channel]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
@@ -73,7 +73,7 @@ class Subscription:
         return confirmed.is_set()
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Close the connection and stop reopening it."""
         self._keeper.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._keeper
@@ -97,22 +97,22 @@ class Subscription:
             await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
 
     async def _listen(self, *, attempt: int) -> None:
-        at = await resolve_address(self._address, attempt=attempt)
+        address = await resolve_address(self._address, attempt=attempt)
         async with asyncio.timeout(CONNECT_S):
-            reader, writer = await open_streams(at)
+            reader, writer = await open_streams(address)
         try:
-            writer.write(self._greeting())
+            writer.write(self._first_commands())
             self._writer = writer
             await self._receive(reader, writer)
         finally:
             writer.close()
 
     def _send(self, *command: Arg) -> None:
-        """To the connection, if there is one; the next one begins with all channels."""
+        """Send a command, if connected; a new connection starts with all channels."""
         if self._writer is not None:
             self._writer.write(hiredis.pack_command(command))  # type: ignore[arg-type]
 
-    def _greeting(self) -> bytes:
+    def _first_commands(self) -> bytes:
         commands: list[tuple[Arg, ...]] = [("SUBSCRIBE", *self._channels)]
         if (auth := login(self._address.username, self._address.password)) is not None:
             commands.insert(0, auth)
@@ -120,20 +120,20 @@ class Subscription:
 
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         replies = hiredis.Reader()
-        asked = False
+        pinged = False
         while True:
             try:
                 async with asyncio.timeout(_IDLE * self._address.ping_s):
                     data = await reader.read(65_536)
             except TimeoutError:
-                if asked:
+                if pinged:
                     raise
                 writer.write(hiredis.pack_command(("PING",)))
-                asked = True
+                pinged = True
                 continue
             if not data:
                 raise EOFError
-            asked = False
+            pinged = False
             replies.feed(data)
             while (reply := replies.gets()) is not False:
                 self._handle(reply)
@@ -142,7 +142,7 @@ class Subscription:
         if isinstance(reply, hiredis.ReplyError):
             raise reply
         if not isinstance(reply, list):
-            return  # the answer to AUTH
+            return  # the reply to AUTH
         kind, *rest = reply
         if kind == b"message":
             self._on_message(rest[1])
@@ -154,10 +154,10 @@ class Subscription:
             return
         confirmed.set()
         self._unconfirmed -= 1
-        self._look_ready()
+        self._check_ready()
 
-    def _look_ready(self) -> None:
-        """Once every channel is confirmed that is wanted of this connection."""
+    def _check_ready(self) -> None:
+        """Report readiness once every channel of this connection is confirmed."""
         if self._writer is None:
             return
         if self._unconfirmed == 0 and not self._ready.is_set():
