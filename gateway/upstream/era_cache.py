@@ -10,13 +10,14 @@ from longshore.gateway.upstream.client import UpstreamClient
 from longshore.gateway.upstream.era_probe import Era, EraUnknown, probe_era
 from longshore.gateway.upstream.health_probe import Monitor
 from longshore.gateway.upstream.rpc import CredentialsRequired
+from longshore.shared.backoff import Backoff
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import UpstreamDown
 from longshore.shared.state.eras import UNKNOWN, EraStore
 
 _MAX_AGE_S = 60.0            # then Redis is read again: another gateway may have found another era
 _MIN_RECHECK_S = 10.0        # a response that contradicts the era may be caused by the client's request
-_BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_BACKOFF = Backoff(0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _MAX_REFUSED = 1_000
 _ERAS: dict[str, Era] = {"modern": "modern", "legacy": "legacy"}
 
@@ -70,7 +71,7 @@ class EraCache:
 
     def _pause_s(self, server: str) -> float:
         self._failures[server] += 1
-        return _BACKOFF_S[min(self._failures[server], len(_BACKOFF_S)) - 1]
+        return _BACKOFF.delay_s(self._failures[server])
 
     async def has_changed(self, monitor: Monitor, client: UpstreamClient, headers: dict[str, str]) -> bool:
         """Probe again after a response that contradicts the era. True if the era has changed. Raises as `get`."""

@@ -11,6 +11,7 @@ from longshore.gateway.upstream import tool_listing
 from longshore.gateway.upstream.client import UpstreamClient
 from longshore.gateway.upstream.header_schemas import HeaderSchemas
 from longshore.gateway.upstream.rpc import CredentialsRequired
+from longshore.shared.backoff import Backoff
 from longshore.shared.clock import monotonic_s
 from longshore.shared.config import Server
 from longshore.shared.errors import LongshoreError, UpstreamDown
@@ -20,7 +21,7 @@ log = structlog.get_logger(__name__)
 Readiness = Literal["starting", "ready", "unreachable", "waits_for_caller"]
 
 _PROBE_TIMEOUT_S = 10.0
-_RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_BACKOFF = Backoff(0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 @dataclass
@@ -72,12 +73,12 @@ async def watch(monitor: Monitor, client: UpstreamClient, on_settled: Callable[[
     A server that requires a caller's headers is probed with those of its first caller.
     """
     while True:
-        attempt = 0
+        failures = 0
         while not monitor.is_settled.is_set():
             await probe(monitor, client)
             if not monitor.is_settled.is_set():
-                await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
-                attempt += 1
+                failures += 1
+                await asyncio.sleep(_BACKOFF.delay_s(failures))
         on_settled(monitor)
         await monitor.needs_probe.wait()
         monitor.needs_probe.clear()

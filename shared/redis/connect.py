@@ -6,12 +6,14 @@ from dataclasses import replace
 import hiredis
 import structlog
 
+from longshore.shared.backoff import Backoff
 from longshore.shared.errors import StoreDown
 from longshore.shared.redis.address import RedisAddress, Sentinels, UnsuitableRedis, login
 
 log = structlog.get_logger(__name__)
 
 CONNECT_S = 5.0
+BACKOFF = Backoff(0.02, 0.1, 0.5, 1.0)
 _SENTINEL_S = 1.0
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -13,7 +13,7 @@ import structlog
 
 from longshore.shared.errors import StoreDown
 from longshore.shared.redis.address import RedisAddress, UnsuitableRedis, login
-from longshore.shared.redis.connect import CONNECT_S, resolve_address
+from longshore.shared.redis.connect import BACKOFF, CONNECT_S, resolve_address
 from longshore.shared.redis.pipeline import Arg, Pipeline, RedisReplyError, Reply
 from longshore.shared.redis.requirements import unsuitable_reply, unsuitable_server, untrusted_certificate
 from longshore.shared.tasks import Tasks
@@ -23,7 +23,6 @@ __all__ = ["Arg", "RedisLink", "RedisReplyError", "Reply"]
 log = structlog.get_logger(__name__)
 
 _RECONNECT_WAIT_S = 2.0      # of a caller while the connection is being opened
-_BACKOFF_S = (0.02, 0.1, 0.5, 1.0)
 _NO_WRITES = ("LOADING", "READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY")
 
 # Shares of `ping_s`, within which a dead connection is closed: idle time before a PING, time for a reply, and interval
@@ -96,8 +95,8 @@ class RedisLink:
             except (OSError, TimeoutError, StoreDown, RedisReplyError, UnsuitableRedis) as err:
                 pipeline.close()
                 self._on_connect_failed(err)
-                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
                 failures += 1
+                await asyncio.sleep(BACKOFF.delay_s(failures))
                 continue
             failures = 0
             self._pipeline = pipeline

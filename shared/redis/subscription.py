@@ -13,14 +13,13 @@ import structlog
 
 from longshore.shared.errors import StoreDown
 from longshore.shared.redis.address import RedisAddress, UnsuitableRedis, login
-from longshore.shared.redis.connect import CONNECT_S, open_streams, resolve_address
+from longshore.shared.redis.connect import BACKOFF, CONNECT_S, open_streams, resolve_address
 from longshore.shared.redis.pipeline import Arg
 from longshore.shared.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 
 _IDLE = 0.45                 # share of `ping_s` without data before a PING, and time for its reply
-_BACKOFF_S = (0.02, 0.1, 0.5, 1.0)
 
 
 class Subscription:
@@ -94,7 +93,7 @@ class Subscription:
                 self._unconfirmed = len(self._channels)
                 for confirmed in self._channels.values():
                     confirmed.clear()
-            await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+            await asyncio.sleep(BACKOFF.delay_s(failures + 1))
 
     async def _listen(self, *, attempt: int) -> None:
         address = await resolve_address(self._address, attempt=attempt)

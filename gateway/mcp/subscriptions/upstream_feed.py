@@ -11,6 +11,7 @@ import structlog
 
 from longshore.gateway.mcp.subscriptions.subscriber import Subscriber
 from longshore.gateway.wire import changes
+from longshore.shared.backoff import Backoff
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import LongshoreError, StoreDown, UpstreamDown
 from longshore.shared.messaging.pubsub import ENDED, RESOURCES, RESYNC, Event, Publisher
@@ -21,7 +22,7 @@ log = structlog.get_logger(__name__)
 _LOOK_EVERY_S = 15.0         # a quarter of what a claim holds for: it is renewed, and lost words are made up for
 SETTLE_S = 12.0              # for the upstream to take what a listener wants
 _SAY_AGAIN_S = 2.0
-_BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
+_BACKOFF = Backoff(0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
 _LASTS_S = 30.0              # a stream that ends sooner is opened again less and less soon
 _applied = msgspec.msgpack.Decoder(Applied)
 
@@ -139,7 +140,7 @@ class Feed:
                     continue
             except StoreDown:
                 self._uris = None            # what was said may expire before Redis is back
-                await asyncio.sleep(_BACKOFF_S[2])
+                await asyncio.sleep(_BACKOFF.delay_s(3))
                 continue
             await self._is_woken()
         self._uris = None
@@ -167,7 +168,7 @@ class Feed:
                 log.info("changes_not_heard", reason=err.reason)
             failures = 0 if monotonic_s() - began_s > _LASTS_S else failures + 1
             if is_ours:
-                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S)) - 1])
+                await asyncio.sleep(_BACKOFF.delay_s(failures))
                 is_ours = self.needs_upstream and (await self._store.claim(self.scope)).is_held
 
     async def _is_woken(self) -> bool:
