@@ -164,7 +164,7 @@ async def _to_session(
         return await subscribe.listen(exchange)
     is_ours = lists.is_ours(exchange) if message.method == "resources/read" else tools_call.is_ours(exchange)
     if takes.any and message.method in modern.INPUT_METHODS and not is_ours:
-        return await modern_client.begin(exchange, route, takes, partial(_handle_suspendable, handle))
+        return await modern_client.start_call(exchange, route, takes, partial(_handle_suspendable, handle))
     if policy == "per_principal" and route.session_owner is None and session.protocol:
         return await handle(exchange)        # the scope's own upstream session is open
     async with upstream_sessions.upstream_session(exchange, takes):
@@ -174,7 +174,7 @@ async def _to_session(
 async def _handle_suspendable(handle: Handle, exchange: Exchange, call: SuspendableCall) -> web.StreamResponse:
     """Handle the call in its upstream session, on whose standing stream its server may send requests too."""
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(upstream_sessions.upstream_session(exchange, call.takes))
+        await stack.enter_async_context(upstream_sessions.upstream_session(exchange, call.declared))
         if exchange.session.upstream_id:
             await stack.enter_async_context(standing_stream_open(exchange, call))
         return await handle(exchange)

@@ -1,44 +1,44 @@
-"""Messages that a suspended call keeps for its client."""
+"""Output that a suspended call keeps for its client."""
 
 import pytest
 
-from longshore.gateway.mcp.input_requests.suspended_call import Ended, Request, SuspendableCall
+from longshore.gateway.mcp.input_requests.suspended_call import Finished, OriginalRequest, SuspendableCall
 from longshore.gateway.wire.server_requests import NO_INPUT
 from longshore.shared.errors import CallLost
 from longshore.shared.state.sessions import Caller
 
-_LARGE = Ended(b"x" * 100_000)
+_LARGE = Finished(b"x" * 100_000)
 
 
 def _call() -> SuspendableCall:
-    async def reply(_: bytes) -> None:
-        """Does nothing."""
+    async def respond(_: bytes) -> None:
+        """Nothing: the server requests no input."""
 
-    return SuspendableCall(Request(Caller("scope", "s1", "me"), "tools/call", b"{}"), NO_INPUT, reply)
+    return SuspendableCall(OriginalRequest(Caller("scope", "s1", "me"), "tools/call", b"{}"), NO_INPUT, respond)
 
 
-async def test_a_listener_gets_an_answer_of_any_size() -> None:
+async def test_an_attached_client_gets_a_result_of_any_size() -> None:
     call = _call()
 
-    call.end(_LARGE)
+    call.finish(_LARGE)
 
-    assert await call.heard() == _LARGE
+    assert await call.next_output() == _LARGE
 
 
-async def test_a_large_answer_is_not_kept_while_nobody_listens() -> None:
+async def test_a_large_result_of_a_suspended_call_is_dropped() -> None:
     call = _call()
-    call.park()
+    call.suspend()
 
-    call.end(_LARGE)
+    call.finish(_LARGE)
 
     with pytest.raises(CallLost, match="too much to be kept"):
-        await call.heard()
+        await call.next_output()
 
 
-async def test_a_small_answer_is_kept_for_a_client_that_is_away() -> None:
-    call, small = _call(), Ended(b"{}")
-    call.park()
+async def test_a_small_result_of_a_suspended_call_is_kept() -> None:
+    call, small = _call(), Finished(b"{}")
+    call.suspend()
 
-    call.end(small)
+    call.finish(small)
 
-    assert await call.heard() == small
+    assert await call.next_output() == small

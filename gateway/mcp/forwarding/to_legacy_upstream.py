@@ -26,11 +26,11 @@ _TIMEOUT_S = 10.0
 class InputRequests(Protocol):
     """Call whose server may send requests to its client."""
 
-    def ask(self, data: bytes) -> bytes | None:
-        """Put a request of the server to the client, or return the response to it."""
+    def request_input(self, data: bytes) -> bytes | None:
+        """Queue a request of the server for the client. Returns the response where longshore answers it itself."""
 
-    def use_timer(self, clock: UpstreamExchange) -> None:
-        """Stop the time of this upstream request while the client is asked."""
+    def use_timer(self, exchange: UpstreamExchange) -> None:
+        """Use this exchange's timeout; it is paused while the client is asked."""
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class ToLegacy(Route):
         if found is to_legacy.SideMessage.REQUEST:
             call = self.input_requests
             if call is not None:
-                answer = call.ask(data)
+                answer = call.request_input(data)
             else:
                 answer = server_requests.own_response(data, server_requests.NO_INPUT)
             if answer is not None:

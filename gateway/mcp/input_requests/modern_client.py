@@ -1,4 +1,4 @@
-"""Calls whose server may ask the client: their first request, and each that brings answers."""
+"""Suspendable calls of modern clients: the client request that starts each, and those that resume it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,10 +11,18 @@ from aiohttp import web
 from longshore.gateway.appkeys import TASKS
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.forwarding.to_legacy_upstream import ToLegacy, answer_server
-from longshore.gateway.mcp.input_requests.call_output import LocalCall, OutputSource, RemoteCall, stream_to_client
-from longshore.gateway.mcp.input_requests.request_state import RequestState, verified
-from longshore.gateway.mcp.input_requests.suspended_call import Ended, Request, Resumed, SuspendableCall
-from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS, SuspendedCalls
+from longshore.gateway.mcp.input_requests import request_state
+from longshore.gateway.mcp.input_requests.call_output import stream_to_client
+from longshore.gateway.mcp.input_requests.remote_output import RemoteCall
+from longshore.gateway.mcp.input_requests.request_state import RequestState
+from longshore.gateway.mcp.input_requests.suspended_call import (
+    Finished,
+    OriginalRequest,
+    OutputSource,
+    Resumption,
+    SuspendableCall,
+)
+from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS, LocalCall, SuspendedCalls
 from longshore.gateway.mcp.replies.reply import NO_HEADERS
 from longshore.gateway.upstream.client import FORWARDED_HEADERS
 from longshore.gateway.wire import progress, server_requests
@@ -25,20 +33,20 @@ from longshore.shared.clock import now_ms
 from longshore.shared.errors import CallLost, LongshoreError, StoreDown, UpstreamDown
 from longshore.shared.state.sessions import Caller
 
-_BOX_MS = 60_000             # renewed while somebody listens
+_BOX_TTL_MS = 60_000         # renewed while output is received
 _encode = msgspec.msgpack.Encoder().encode
 
 
 HandleCall = Callable[[Exchange, SuspendableCall], Awaitable[web.StreamResponse]]
 
 
-async def begin(
-    exchange: Exchange, route: ToLegacy, takes: InputCapabilities, handle: HandleCall
+async def start_call(
+    exchange: Exchange, route: ToLegacy, declared: InputCapabilities, handle: HandleCall
 ) -> web.StreamResponse:
-    """Begin a call of a client that takes requests: `handle` runs beside the HTTP request, and may outlive it."""
+    """Start a suspendable call: `handle` runs in a task beside the HTTP request, and may outlive it."""
     request, context = exchange.request, exchange.context
-    first = Request(exchange.caller, exchange.envelope.method, exchange.body)
-    call = route.input_requests = SuspendableCall(first, takes, partial(answer_server, exchange))
+    original = OriginalRequest(exchange.caller, exchange.envelope.method, exchange.body)
+    call = route.input_requests = SuspendableCall(original, declared, partial(answer_server, exchange))
     exchange.context = replace(context, in_tool_call=exchange.envelope.method == "tools/call")
     exchange.reply = SuspendedReply(call)
     call.task = request.app[TASKS].start(_run(exchange, handle, call), name="asking_call", keeps_trace=True)
@@ -49,18 +57,18 @@ async def begin(
 
 
 async def _run(exchange: Exchange, handle: HandleCall, call: SuspendableCall) -> None:
-    """Run the call until the end that whoever listens to it gets."""
+    """Run the call until it is finished."""
     try:
         await handle(exchange, call)
     except LongshoreError as err:
-        call.end(err)
+        call.finish(err)
     finally:
-        call.end(LongshoreError("internal error"))    # where nothing else was the end: its cause is logged
+        call.finish(LongshoreError("internal error"))    # where it has no outcome yet: the cause is logged
 
 
 @dataclass(slots=True)
 class SuspendedReply:
-    """Reply of a suspendable call: its messages go to whoever listens to the call, at whichever gateway."""
+    """Reply of a suspendable call: its messages are output of the call, for the client request that is attached."""
 
     call: SuspendableCall
     owns_response: bool = False
@@ -72,21 +80,21 @@ class SuspendedReply:
 
     async def notify(self, message: bytes, event: bytes | None = None) -> None:
         if message:
-            await self.call.say(message)
+            await self.call.notify(message)
 
     async def finish(
         self, response: bytes, *, event: bytes | None = None, status: int = 200,
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> web.StreamResponse:
         kept = {name: value for name, value in headers.items() if name in ("Content-Type", *FORWARDED_HEADERS)}
-        self.call.end(Ended(response, status, kept))
+        self.call.finish(Finished(response, status, kept))
         return web.Response(status=status)           # goes nowhere
 
     async def fail(self, err: LongshoreError) -> web.StreamResponse:
         raise err
 
     def note_failure(self, err: LongshoreError) -> None:
-        """Nothing: an error is the end of the call."""
+        """Nothing: an error is the outcome of the call."""
 
     async def end(self) -> web.StreamResponse:
         raise UpstreamDown("the upstream server ended its stream without an answer")
@@ -96,49 +104,51 @@ class SuspendedReply:
 
 
 async def resume(
-    request: web.Request, caller: Caller, message: Envelope, again: Retry, takes: InputCapabilities
+    request: web.Request, caller: Caller, message: Envelope, retry: Retry, declared: InputCapabilities
 ) -> web.StreamResponse:
-    """A request that brings answers, to whichever gateway it came.
+    """Resume the call that the request's state names, at whichever gateway it runs.
 
-    Raises InvalidState where its state is not good for it, CallLost where the call is gone.
+    Raises InvalidState where the state is not valid for this request, CallLost where the call is gone.
     """
-    parked = request.app[SUSPENDED_CALLS]
-    state = verified(
-        parked.sealer, again.state, caller, server_requests.call_digest(message.method, again.body), now_ms()
-    )
-    responses = {key: bytes(given) for key, given in again.responses.items()}
-    now = Resumed(takes, progress.token_of(again.body), responses)
-    scope, mailboxes = caller.session_id, parked.mailboxes
-    if state.process == parked.parcels.process:
-        call = parked.find(state.call)
+    calls = request.app[SUSPENDED_CALLS]
+    digest = server_requests.call_digest(message.method, retry.body)
+    state = request_state.unseal(calls.sealer, retry.state, caller, digest, now_ms())
+    responses = {key: bytes(response) for key, response in retry.responses.items()}
+    resumption = Resumption(declared, progress.token_of(retry.body), responses)
+    if state.process == calls.message_stream.process:
+        call = calls.find(state.call)
         if call is None:
-            raise _answered()
-        here = LocalCall(parked, call)
-        await _deliver(parked, state, now, here)
+            raise _not_suspended()
+        local = LocalCall(calls, call)
+        await _deliver(calls, state, resumption, local)
         try:
-            await parked.resume(call, state.round, now)
+            await calls.resume(call, state.round, resumption)
         except asyncio.CancelledError:
-            here.leave()
+            local.disconnect()
             raise
-        return await stream_to_client(request, here, message)
-    if not await parked.parcels.is_alive(state.process):
+        return await stream_to_client(request, local, message)
+    if not await calls.message_stream.is_alive(state.process):
         raise CallLost("the gateway that held this call is gone; make the call again")
-    async with mailboxes.open(scope, ttl_ms=_BOX_MS) as box:
-        there = RemoteCall(parked, parked.parcels.receiver(scope, box, state.process), state, request.app[TASKS])
-        await _deliver(parked, state, Resumed(now.takes, now.token, now.responses, box.id), there)
-        return await stream_to_client(request, there, message)
+    async with calls.mailboxes.open(caller.session_id, ttl_ms=_BOX_TTL_MS) as box:
+        receiver = calls.message_stream.receiver(caller.session_id, box, state.process)
+        remote = RemoteCall(calls.mailboxes, receiver, state, request.app[TASKS])
+        await _deliver(calls, state, msgspec.structs.replace(resumption, output_box=box.id), remote)
+        return await stream_to_client(request, remote, message)
 
 
-async def _deliver(parked: SuspendedCalls, state: RequestState, now: Resumed, source: OutputSource) -> None:
-    """Hand the answers to the call. Raises InvalidState where it has some already, or is over."""
+async def _deliver(
+    calls: SuspendedCalls, state: RequestState, resumption: Resumption, source: OutputSource
+) -> None:
+    """Deliver the resumption to the call's mailbox. Raises InvalidState where the call was resumed before, or is over.
+    """
     try:
-        is_first = await parked.mailboxes.deliver(state.scope, state.box, _encode(now))
+        is_first = await calls.mailboxes.deliver(state.scope, state.box, _encode(resumption))
     except (asyncio.CancelledError, StoreDown):
-        source.leave()           # they may have come all the same, and nobody would hear the call
+        source.disconnect()      # it may have been delivered, and nobody would read the output
         raise
     if not is_first:
-        raise _answered()
+        raise _not_suspended()
 
 
-def _answered() -> InvalidState:
+def _not_suspended() -> InvalidState:
     return InvalidState("this requestState was used before, or its call was given up; make the call again without it")

@@ -1,7 +1,7 @@
-"""`requestState`: which parked call a request goes on with, for whom, and until when. Pure.
+"""`requestState` of a suspended call: names the call that a client request resumes, its caller, and its expiry. Pure.
 
-MCP 2026-07-28 basic/patterns/mrtr §Server Requirements: sealed, of one caller, for one request, short-lived. That
-each answers once is seen to by the mailbox that it names, which takes one message.
+MCP 2026-07-28 basic/patterns/mrtr §Server Requirements: sealed, bound to one caller and one request, short-lived. It
+can be used once, since the mailbox that it names takes one message.
 """
 
 import msgspec
@@ -19,34 +19,23 @@ class RequestState(msgspec.Struct, frozen=True, array_like=True, tag=1):
     principal: str
     digest: bytes                # of the request
     expires_ms: int              # since the epoch
-    process: str                 # of the gateway that holds the call
+    process: str                 # of the gateway that runs the call
     call: str
     round: int
-    box: str                     # the mailbox that takes the answers
-    disconnect_box: str          # the mailbox that is told when the client goes away
+    box: str                     # mailbox for the resumption
+    disconnect_box: str          # mailbox for the disconnect of a client at another gateway
 
 
 _sealed = SealedRecord(RequestState)
 
 
-def sealed(sealer: Sealer, state: RequestState) -> str:
+def seal(sealer: Sealer, state: RequestState) -> str:
     """Return the text that the client sends back."""
     return _sealed.seal(sealer, state)
 
 
-def new(
-    caller: Caller, *, digest: bytes, expires_ms: int, process: str, call: str, turn: tuple[int, str, str]
-) -> RequestState:
-    """The state of one round. `turn` is its number and its two mailboxes."""
-    number, box, leaving = turn
-    return RequestState(
-        caller.session_id, caller.server, caller.principal, digest, expires_ms, process, call, number, box,
-        leaving,
-    )
-
-
-def verified(sealer: Sealer, text: str, caller: Caller, digest: bytes, now_ms: int) -> RequestState:
-    """The state behind `text`. Raises InvalidState when it is forged, another caller's, for another request or old."""
+def unseal(sealer: Sealer, text: str, caller: Caller, digest: bytes, now_ms: int) -> RequestState:
+    """Return the state in `text`. Raises InvalidState where it is forged, expired, or of another caller or request."""
     state = _sealed.unseal(sealer, text)
     if state is None:
         raise InvalidState("this requestState is not one of ours; make the call again without it")

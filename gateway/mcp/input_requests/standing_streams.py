@@ -1,8 +1,8 @@
-"""Standing streams of upstream sessions, heard while calls run there whose client can be asked.
+"""Standing streams (GET) of upstream sessions, held open while suspendable calls run there.
 
-Some servers ask there instead of within the answer to the call, where nothing says what a question belongs to. It
-belongs to the one call that runs in that session, if there is just one. The stream is one of those that gateways take
-turns in holding; it stays for a while, since the next call is often near.
+Some servers send their requests there instead of within the answer to the call, where nothing says which call a
+request belongs to. It belongs to the only call in that session, if there is just one. One gateway holds the stream,
+as with all change feeds; it stays open for a while after the last call, since the next call often follows soon.
 """
 
 import asyncio
@@ -22,83 +22,86 @@ from longshore.shared.errors import LongshoreError, StoreDown
 from longshore.shared.messaging.pubsub import Event, EventListener
 from longshore.shared.tasks import Tasks
 
-ASKED = "asked"              # a question for the one call of a session, in whichever gateway that runs
-_OPEN_S = 1.0                # what a call waits for its stream
-_STAYS_S = 5.0
+SERVER_REQUEST = "asked"     # event: a request for the only call of a session, at whichever gateway that runs
+_OPEN_TIMEOUT_S = 1.0        # then the call starts without the stream
+_IDLE_S = 5.0                # after the last call
 
 
 class StandingStreams:
-    """Every session that this gateway runs such calls in, by the id of its record. Built once at start-up."""
+    """Sessions that suspendable calls of this gateway run in, by session id. Built once at start-up."""
 
-    def __init__(self, feeds: Feeds, hearing: EventListener, tasks: Tasks) -> None:
+    def __init__(self, feeds: Feeds, events: EventListener, tasks: Tasks) -> None:
         self._feeds = feeds
-        self._hearing = hearing
+        self._events = events
         self._tasks = tasks
-        self._stands: dict[str, _SessionStream] = {}
+        self._streams: dict[str, _SessionStream] = {}
 
     @asynccontextmanager
     async def attach(self, session_id: str, call: SuspendableCall, opener: Opener) -> AsyncIterator[None]:
-        """Take what is asked on the stream of `session_id` for questions of `call`, while the block runs."""
-        stand = self._stands.get(session_id)
-        if stand is None:
-            stand = self._stands[session_id] = _SessionStream()
-            self._tasks.spawn(self._stand(session_id, stand, opener), name="stand")
-        stand.calls.add(call)
-        stand.changed.set()
+        """Pass requests on the stream of `session_id` to `call` while the block runs."""
+        stream = self._streams.get(session_id)
+        if stream is None:
+            stream = self._streams[session_id] = _SessionStream()
+            self._tasks.spawn(self._hold(session_id, stream, opener), name="stand")
+        stream.calls.add(call)
+        stream.changed.set()
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_OPEN_S):
-                    await stand.ready.wait()
+                async with asyncio.timeout(_OPEN_TIMEOUT_S):
+                    await stream.ready.wait()
             yield
         finally:
-            stand.calls.discard(call)
-            stand.changed.set()
-            self.withdraw(call)
+            stream.calls.discard(call)
+            stream.changed.set()
+            self.refuse_requests(call)
 
-    def withdraw(self, call: SuspendableCall) -> None:
-        """Tell the server that nobody will answer any more what it asked of a call that has ended."""
-        for question in call.withdrawn():
-            self._tasks.spawn(quietly(call.reply(server_requests.call_ended_error(question))), name="refuse_request")
+    def refuse_requests(self, call: SuspendableCall) -> None:
+        """Answer the server's open requests of a call that has ended with an error."""
+        for request in call.take_requests():
+            response = server_requests.call_ended_error(request)
+            self._tasks.spawn(ignore_errors(call.respond(response)), name="refuse_request")
 
     def only_call(self, session_id: str) -> SuspendableCall | None:
-        """The one such call that runs in this session and gateway."""
-        stand = self._stands.get(session_id)
-        return next(iter(stand.calls)) if stand is not None and len(stand.calls) == 1 else None
+        """Return the only suspendable call of this session at this gateway, None where there are several or none."""
+        stream = self._streams.get(session_id)
+        return next(iter(stream.calls)) if stream is not None and len(stream.calls) == 1 else None
 
     def close(self) -> None:
-        """Hold no streams any more."""
-        for stand in self._stands.values():
-            stand.is_closed = True
-            stand.changed.set()
+        """Close the streams."""
+        for stream in self._streams.values():
+            stream.is_closed = True
+            stream.changed.set()
 
-    async def _stand(self, session_id: str, stand: "_SessionStream", opener: Opener) -> None:
-        """Hold the stream, or see to it that another gateway does, until no call has run for a while."""
-        nothing = Subscriber(ChangeFilter(frozenset()))
+    async def _hold(self, session_id: str, stream: "_SessionStream", opener: Opener) -> None:
+        """Hold the stream, or have another gateway hold it, until it is idle."""
+        no_changes = Subscriber(ChangeFilter(frozenset()))
         try:
             async with (
-                self._hearing.subscribed(session_id, partial(self._hear, session_id)),
-                self._feeds.joined(session_id, nothing, opener, waits=False),
+                self._events.subscribed(session_id, partial(self._on_event, session_id)),
+                self._feeds.joined(session_id, no_changes, opener, waits=False),
             ):
-                stand.ready.set()
-                await stand.until_unused()
-                self._forget(session_id, stand)
+                stream.ready.set()
+                await stream.wait_idle()
+                self._remove(session_id, stream)
         except StoreDown:
-            stand.ready.set()
+            stream.ready.set()
         finally:
-            self._forget(session_id, stand)
+            self._remove(session_id, stream)
 
-    def _forget(self, session_id: str, stand: "_SessionStream") -> None:
-        if self._stands.get(session_id) is stand:
-            del self._stands[session_id]
+    def _remove(self, session_id: str, stream: "_SessionStream") -> None:
+        if self._streams.get(session_id) is stream:
+            del self._streams[session_id]
 
-    def _hear(self, session_id: str, event: Event) -> None:
+    def _on_event(self, session_id: str, event: Event) -> None:
         call = self.only_call(session_id)
-        if event.kind == ASKED and call is not None and (refusal := call.ask(event.data)) is not None:
-            self._tasks.spawn(quietly(call.reply(refusal)), name="refuse_request")
+        if event.kind == SERVER_REQUEST and call is not None and (
+            response := call.request_input(event.data)
+        ) is not None:
+            self._tasks.spawn(ignore_errors(call.respond(response)), name="refuse_request")
 
 
 class _SessionStream:
-    """One session's stream, and the calls that may be asked there."""
+    """One session's stream, and the calls that requests on it may belong to."""
 
     def __init__(self) -> None:
         self.calls: set[SuspendableCall] = set()
@@ -106,21 +109,22 @@ class _SessionStream:
         self.changed = asyncio.Event()
         self.is_closed = False
 
-    async def until_unused(self) -> None:
+    async def wait_idle(self) -> None:
+        """Wait until no call has run for a while, or the stream is closed."""
         while not self.is_closed:
             self.changed.clear()
             try:
-                async with asyncio.timeout(None if self.calls else _STAYS_S):
+                async with asyncio.timeout(None if self.calls else _IDLE_S):
                     await self.changed.wait()
             except TimeoutError:
                 if not self.calls:
                     return
 
 
-async def quietly(work: Awaitable[object]) -> None:
-    """Do it; what fails of it, something else will tell."""
+async def ignore_errors(work: Awaitable[object]) -> None:
+    """Await `work` and ignore its failure, which shows elsewhere too."""
     with suppress(LongshoreError):
         await work
 
 
-STANDING_STREAMS = web.AppKey("stands", StandingStreams)
+STANDING_STREAMS = web.AppKey("standing_streams", StandingStreams)

@@ -1,229 +1,243 @@
-"""The calls of this gateway that wait for their clients: how many, how long, and how an answer finds them.
+"""Suspended calls of this gateway: their limits, their timeouts, and the client request that resumes each.
 
-An answer comes through a mailbox, which takes one, whichever gateway the client speaks to next. Where that is
-another one, what the call says from then on is carried there.
+States of a suspendable call:
+
+    attached    its output goes to a client request at this gateway (`LocalCall`)
+                → suspended when the server requests input
+    suspended   it has no output; `_await_client` waits at a mailbox for the request that resumes it
+                → attached when that comes to this gateway, relayed when it comes to another one
+    relayed     its output goes to a client request at another gateway (`RemoteRelay`)
+                → suspended when the server requests input
+    over        its result or error was output, or it was cancelled: the client disconnected or did not answer in time,
+                the session ended, this gateway stops
+
+The mailbox takes one message, so that each `requestState` resumes its call once, whichever gateway gets it.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import msgspec
 from aiohttp import web
 
 from longshore.gateway.mcp.input_requests import request_state
-from longshore.gateway.mcp.input_requests.suspended_call import Asked, Ended, Quiet, Resumed, Said, SuspendableCall
+from longshore.gateway.mcp.input_requests.remote_output import RemoteRelay
+from longshore.gateway.mcp.input_requests.request_state import RequestState
+from longshore.gateway.mcp.input_requests.suspended_call import (
+    Finished,
+    InputRequested,
+    KeepAlive,
+    Notification,
+    Resumption,
+    SuspendableCall,
+)
 from longshore.gateway.mcp.sessions.end_watcher import SessionEndWatcher
 from longshore.gateway.wire import server_requests
 from longshore.shared.clock import monotonic_s, now_ms
 from longshore.shared.config import Sessions
 from longshore.shared.crypto.sealed_tokens import Sealer
-from longshore.shared.error_records import refusal_of
 from longshore.shared.errors import CallLost, LongshoreError, StoreDown, TooMany
-from longshore.shared.jobs import JobRefused
 from longshore.shared.messaging.mailboxes import Mailbox, Mailboxes
 from longshore.shared.messaging.message_stream import MessageStream
 from longshore.shared.tasks import Tasks
 
-LONGEST_S = 3600.0           # from a call's beginning to its last question
-_MOST = 2_000                # of all principals
-_MOST_BYTES = 128 * 1024 * 1024
-_GRACE_MS = 10_000           # by which a mailbox outlives what is said of it
-_END_S = 2.0
-NOTHING_SAID = Said(b"")     # on the way to another gateway
-_SCOPE_ENDED = "the session that this call was made in has ended; make the call again"
-_encode = msgspec.msgpack.Encoder().encode
-_resumed = msgspec.msgpack.Decoder(Resumed)
-_Opened = asyncio.Future[tuple[str, str]]
+_MAX_CALL_S = 3600.0          # from the start of a call to the last time that it is suspended
+_MAX_CALLS = 2_000           # of all principals
+_MAX_BYTES = 128 * 1024 * 1024
+_BOX_GRACE_MS = 10_000       # a mailbox outlives the timeout of its call by this
+_CLOSE_TIMEOUT_S = 2.0
+_SESSION_ENDED = "the session that this call was made in has ended; make the call again"
+_resumptions = msgspec.msgpack.Decoder(Resumption)
+_BoxIds = asyncio.Future[tuple[str, str]]        # of the mailboxes for the resumption and for a disconnect
 
 
 class SuspendedCalls:
-    """Built once at start-up; `close` gives up what still waits."""
+    """Suspended calls. Built once at start-up; `close` cancels those that are left."""
 
     def __init__(
-        self, mailboxes: Mailboxes, parcels: MessageStream, sealer: Sealer, endings: SessionEndWatcher, tasks: Tasks,
-        limits: Sessions,
+        self, mailboxes: Mailboxes, message_stream: MessageStream, sealer: Sealer, session_ends: SessionEndWatcher,
+        tasks: Tasks, limits: Sessions,
     ) -> None:
         self.mailboxes = mailboxes
-        self.parcels = parcels
+        self.message_stream = message_stream
         self.sealer = sealer
-        self._endings = endings
+        self._session_ends = session_ends
         self._tasks = tasks
-        self._wait_s = limits.input_wait_seconds
-        self._most = limits.max_waiting_calls_per_principal      # of one principal
+        self._timeout_s = limits.input_wait_seconds
+        self._max_per_principal = limits.max_waiting_calls_per_principal or _MAX_CALLS
         self._calls: dict[str, SuspendableCall] = {}
-        self._waiting: Counter[str] = Counter()
-        self._places: set[tuple[str, int]] = set()               # of calls that wait, by id and round
-        self._bytes = 0              # of the requests of those that wait
+        self._slots: set[tuple[str, int]] = set()                # of suspended calls, by call id and round
+        self._slots_by_principal: Counter[str] = Counter()
+        self._bytes = 0              # of the suspended calls
 
     @property
     def count(self) -> int:
-        """Calls that wait here now."""
-        return self._waiting.total()
+        """Number of calls that wait for their clients now."""
+        return self._slots_by_principal.total()
 
     @property
     def known_count(self) -> int:
-        """Calls that waited at some time and are not over."""
+        """Number of calls that were suspended at some time and are not over."""
         return len(self._calls)
 
     def find(self, call_id: str) -> SuspendableCall | None:
-        """A call of this gateway that was parked."""
+        """Find a call of this gateway that was suspended."""
         return self._calls.get(call_id)
 
-    async def hear(self, call: SuspendableCall) -> Said | Quiet | Ended:
-        """What comes next for whoever listens; questions park the call and become the answer that asks them.
+    async def next_output(self, call: SuspendableCall) -> Notification | KeepAlive | Finished:
+        """Wait for the call's next output. Requests of the server suspend it; the `input_required` result is output.
 
-        Raises what the call failed with; TooMany or CallLost where it cannot be parked, which ends it.
+        Raises the error that the call failed with; TooMany or CallLost where it cannot be suspended, which ends it.
         """
         try:
-            heard = await call.heard()
-            if isinstance(heard, Asked):
-                return Ended(server_requests.input_required(heard.questions, await self._park(call)))
+            output = await call.next_output()
+            if isinstance(output, InputRequested):
+                return Finished(server_requests.input_required(output.requests, await self._suspend(call)))
         except LongshoreError as err:
             self.cancel(call, str(err))
             raise
-        if isinstance(heard, Ended):
+        if isinstance(output, Finished):
             self._calls.pop(call.id, None)
-        return heard
+        return output
 
-    def cancel(self, call: SuspendableCall, why: str) -> None:
-        """End the call, at the server too, if it is not over. Safe to repeat."""
+    def cancel(self, call: SuspendableCall, reason: str) -> None:
+        """End the call, at the upstream too, if it is not over. Safe to repeat."""
         self._calls.pop(call.id, None)
         if not call.is_over:
-            call.cancel(why)
+            call.cancel(reason)
 
-    async def resume(self, call: SuspendableCall, number: int, now: Resumed) -> bool:
-        """As the call's own; a server that takes no answer ends the call. Its place is free from now on."""
-        self._free_place(call, number)
+    async def resume(self, call: SuspendableCall, suspended_round: int, resumption: Resumption) -> bool:
+        """Resume as `SuspendableCall.resume`, and free the slot. A server that accepts no response ends the call."""
+        self._release_slot(call, suspended_round)
         try:
-            return await call.resume(number, now)
+            return await call.resume(suspended_round, resumption)
         except LongshoreError as err:
-            call.end(err)
+            call.finish(err)
             return True
 
     async def close(self) -> None:
-        """Give up every call, and let nobody wait for one."""
+        """Cancel every call."""
         calls = list(self._calls.values())
         for call in calls:
             self.cancel(call, "the gateway that held this call stops; make the call again")
-        self.parcels.close()
-        if ending := [call.task for call in calls if call.task is not None]:
-            await asyncio.wait(ending, timeout=_END_S)
+        self.message_stream.close()
+        if tasks := [call.task for call in calls if call.task is not None]:
+            await asyncio.wait(tasks, timeout=_CLOSE_TIMEOUT_S)
 
-    async def _park(self, call: SuspendableCall) -> str:
-        """The state under which the client goes on."""
-        principal = call.caller.principal
-        if monotonic_s() - call.began_s > LONGEST_S:
+    async def _suspend(self, call: SuspendableCall) -> str:
+        """Suspend the call and return the `requestState` that resumes it."""
+        caller = call.caller
+        if monotonic_s() - call.started_s > _MAX_CALL_S:
             raise CallLost("this call asks for too long; make it again")
-        self._check_room(principal)
-        if self._bytes + call.size_bytes > _MOST_BYTES:
+        self._check_slots(caller.principal)
+        if self._bytes + call.size_bytes > _MAX_BYTES:
             raise TooMany("calls that wait for an answer of their client hold all that they may here")
-        await self.parcels.start_heartbeat()
-        call.park()
+        await self.message_stream.start_heartbeat()
+        call.suspend()
         self._calls[call.id] = call
-        self._places.add((call.id, call.round))
-        self._waiting[principal] += 1
+        self._slots.add((call.id, call.round))
+        self._slots_by_principal[caller.principal] += 1
         self._bytes += call.size_bytes
-        opened: _Opened = asyncio.get_running_loop().create_future()
-        self._tasks.spawn(self._wait(call, opened), name="wait_for_client")
-        turn = (call.round, *await opened)
-        return request_state.sealed(self.sealer, request_state.new(
-            call.caller, digest=call.digest, expires_ms=now_ms() + self._wait_s * 1000, process=self.parcels.process,
-            call=call.id, turn=turn,
+        box_ids: _BoxIds = asyncio.get_running_loop().create_future()
+        suspended_round = call.round
+        self._tasks.spawn(self._await_client(call, box_ids), name="wait_for_client")
+        box, disconnect_box = await box_ids
+        return request_state.seal(self.sealer, RequestState(
+            caller.session_id, caller.server, caller.principal, call.digest, now_ms() + self._timeout_s * 1000,
+            self.message_stream.process, call.id, suspended_round, box, disconnect_box,
         ))
 
-    @contextmanager
-    def reserve_slot(self, principal: str) -> Iterator[None]:
-        """A place among those that wait, for a call whose client keeps its connection meanwhile. Raises TooMany."""
-        self._check_room(principal)
-        self._waiting[principal] += 1
-        try:
-            yield
-        finally:
-            self._left(principal)
-
-    def _check_room(self, principal: str) -> None:
-        if self._waiting[principal] >= (self._most or _MOST) or self._waiting.total() >= _MOST:
-            raise TooMany(f"{self._waiting[principal]} calls of yours wait for an answer of their client already")
-
-    def _left(self, principal: str) -> None:
-        self._waiting[principal] -= 1
-        if not self._waiting[principal]:
-            del self._waiting[principal]
-
-    async def _wait(self, call: SuspendableCall, opened: _Opened) -> None:
-        """Until the client answers, or its time is over."""
-        number, scope, ttl_ms = call.round, call.caller.session_id, self._wait_s * 1000 + _GRACE_MS
+    async def _await_client(self, call: SuspendableCall, box_ids: _BoxIds) -> None:
+        """Wait until a client request resumes the call, and relay the output where another gateway got it."""
+        suspended_round, scope = call.round, call.caller.session_id
+        box_ttl_ms = self._timeout_s * 1000 + _BOX_GRACE_MS
         try:
             async with AsyncExitStack() as boxes:
-                with self._place(call, number):
-                    answers = await boxes.enter_async_context(self.mailboxes.open(scope, ttl_ms=ttl_ms))
-                    leaving = await boxes.enter_async_context(self.mailboxes.open(scope, ttl_ms=ttl_ms))
-                    async with self._endings.watch(scope, partial(self.cancel, call, _SCOPE_ENDED)):
-                        if not opened.done():
-                            opened.set_result((answers.id, leaving.id))
-                        now = await self._answer(call, answers)
-                if now is not None and await self.resume(call, number, now) and now.box:
-                    await self._carry(call, now.box, leaving)
+                with self._slot(call, suspended_round):
+                    box = await boxes.enter_async_context(self.mailboxes.open(scope, ttl_ms=box_ttl_ms))
+                    disconnect_box = await boxes.enter_async_context(self.mailboxes.open(scope, ttl_ms=box_ttl_ms))
+                    async with self._session_ends.watch(scope, partial(self.cancel, call, _SESSION_ENDED)):
+                        if not box_ids.done():
+                            box_ids.set_result((box.id, disconnect_box.id))
+                        resumption = await self._receive(call, box)
+                if resumption is None or not await self.resume(call, suspended_round, resumption):
+                    return
+                if resumption.output_box:
+                    source = LocalCall(self, call)
+                    await RemoteRelay(
+                        source, self.message_stream, scope, resumption.output_box, disconnect_box, self._tasks
+                    ).run()
         except StoreDown as err:
-            if not opened.done():
-                opened.set_exception(err)
+            if not box_ids.done():
+                box_ids.set_exception(err)
             self.cancel(call, "the call was lost with the store; make it again")
 
-    async def _answer(self, call: SuspendableCall, box: Mailbox) -> Resumed | None:
-        """What the client sent; None when the call was given up, as it is when nothing comes in time."""
+    async def _receive(self, call: SuspendableCall, box: Mailbox) -> Resumption | None:
+        """Receive the resumption; None when the call was cancelled, which a timeout does too."""
         try:
-            async with asyncio.timeout(0 if call.is_over else self._wait_s) as call.wait:
-                return _resumed.decode(await box.receive())
+            async with asyncio.timeout(0 if call.is_over else self._timeout_s) as call.client_timeout:
+                return _resumptions.decode(await box.receive())
         except TimeoutError:
             pass
         finally:
-            call.wait = None         # one that is over cannot be ended any more
+            call.client_timeout = None       # one that is over cannot be rescheduled
         self.cancel(call, "the client did not answer in time; make the call again")
         if await self.mailboxes.deliver(call.caller.session_id, box.id, b""):
-            return None              # the one message that it takes: nobody answers any more
+            return None              # the mailbox takes one message: no resumption will come
         box.arrived.set()
-        return _resumed.decode(await box.receive())     # somebody did at the last moment, and is told so
-
-    async def _carry(self, call: SuspendableCall, box: str, leaving: Mailbox) -> None:
-        """Send what the call says to the gateway that the client speaks to now, until it is over or parked again."""
-        watch = self._tasks.start(self._watch(call, leaving), name="watch_leaving")
-        try:
-            while True:
-                item: Said | Quiet | Ended | JobRefused
-                try:
-                    item = await self.hear(call)
-                except LongshoreError as err:
-                    item = refusal_of(err)
-                if isinstance(item, Quiet):
-                    item = NOTHING_SAID      # which shows each side that the other one is there
-                if not await self.parcels.send(call.caller.session_id, box, _encode(item)):
-                    self.cancel(call, "the client went away")
-                    return
-                if not isinstance(item, Said):
-                    return
-        finally:
-            watch.cancel()
-
-    async def _watch(self, call: SuspendableCall, leaving: Mailbox) -> None:
-        await leaving.receive()
-        self.cancel(call, "the client went away")
+        return _resumptions.decode(await box.receive())     # it came at the last moment, and gets the error
 
     @contextmanager
-    def _place(self, call: SuspendableCall, number: int) -> Iterator[None]:
+    def reserve_slot(self, principal: str) -> Iterator[None]:
+        """Occupy a slot for a call whose client stays connected while it is asked for input. Raises TooMany."""
+        self._check_slots(principal)
+        self._slots_by_principal[principal] += 1
         try:
             yield
         finally:
-            self._free_place(call, number)
+            self._decrement(principal)
 
-    def _free_place(self, call: SuspendableCall, number: int) -> None:
-        """Give back the place that the call took for this round. Safe to repeat."""
-        if (place := (call.id, number)) in self._places:
-            self._places.remove(place)
+    @contextmanager
+    def _slot(self, call: SuspendableCall, suspended_round: int) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._release_slot(call, suspended_round)
+
+    def _check_slots(self, principal: str) -> None:
+        count = self._slots_by_principal[principal]
+        if count >= self._max_per_principal or self.count >= _MAX_CALLS:
+            raise TooMany(f"{count} calls of yours wait for an answer of their client already")
+
+    def _release_slot(self, call: SuspendableCall, suspended_round: int) -> None:
+        """Free the slot of this round. Safe to repeat."""
+        if (slot := (call.id, suspended_round)) in self._slots:
+            self._slots.remove(slot)
             self._bytes -= call.size_bytes
-            self._left(call.caller.principal)
+            self._decrement(call.caller.principal)
+
+    def _decrement(self, principal: str) -> None:
+        self._slots_by_principal[principal] -= 1
+        if not self._slots_by_principal[principal]:
+            del self._slots_by_principal[principal]
 
 
-SUSPENDED_CALLS = web.AppKey("parked", SuspendedCalls)
+@dataclass(frozen=True, slots=True)
+class LocalCall:
+    """Output source of a call that this gateway runs."""
+
+    calls: SuspendedCalls
+    call: SuspendableCall
+
+    async def next_output(self) -> Notification | KeepAlive | Finished:
+        return await self.calls.next_output(self.call)
+
+    def disconnect(self) -> None:
+        self.calls.cancel(self.call, "the client went away")
+
+
+SUSPENDED_CALLS = web.AppKey("suspended_calls", SuspendedCalls)

@@ -48,7 +48,7 @@ async def answer_locally(exchange: Exchange) -> web.StreamResponse | None:
         if message.method == "notifications/cancelled" and (asked := _cancelled(exchange.body)) is not None:
             await _cancel(exchange, asked)
         elif message.kind is Kind.RESPONSE:
-            await legacy_client.deliver(exchange)
+            await legacy_client.deliver_response(exchange)
         return web.Response(status=202)
     if message.method == "ping":
         return await exchange.answer({})
