@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Make the virtual environment FOLDER with PYTHON, with every locked dependency and longshore itself.
-# usage: environment.sh PYTHON FOLDER. Run again, it keeps what fits and replaces what does not.
+# Makes the virtual environment FOLDER with PYTHON, all locked dependencies and longshore itself.
+# usage: environment.sh PYTHON FOLDER. Repeat it after a change of the lock file.
 set -euo pipefail
 
 python=$1
@@ -24,7 +24,7 @@ make_environment() {
     "$python" -m venv "$folder" >/dev/null
 }
 
-# Debian splits venv from python3.
+# Debian packages venv apart from python3.
 package=$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
 if ! { new_enough "$folder/bin/python" && "$folder/bin/python" -m pip --version >/dev/null 2>&1; }; then
     if ! make_environment; then

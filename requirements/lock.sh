@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Write the four lock files of this folder again. usage: lock.sh PYTHON [OPTION OF `uv pip compile`...]
-# What is locked stays as it is unless an option such as --upgrade or --upgrade-package NAME says otherwise.
+# Writes the four lock files of this folder. usage: lock.sh PYTHON [OPTION OF `uv pip compile`...]
+# Locked versions stay unless an option such as --upgrade or --upgrade-package NAME changes them.
 set -euo pipefail
 
 python=$1

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Puts the foreign parts in place that the tests run longshore against: a browser, the balancer of the
-# compose stack, the Node packages of tests/node with a Node to run them, and the previous generation
-# of the Python SDK in an environment of its own. Safe to repeat; does next to nothing when all is there.
+# Installs what the tests run longshore against: a browser, the balancer of the compose stack, Prometheus, strace, the
+# Node packages of tests/node with a Node to run them, and the Python SDK 1.x in an environment of its own. Safe to
+# repeat; takes a moment if everything is installed.
 #
 #   PYTHON=python3.12 tests/setup.sh
 

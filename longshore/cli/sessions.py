@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from longshore.cli.console import print_error, print_result
 from longshore.cli.errors import WrongUsage
@@ -26,6 +27,7 @@ from longshore.shared.state.workers import Workers
 app = App(name="sessions", help="List, show and end sessions.", help_format="plaintext")
 
 _REASON = "the operator ended it"
+_SessionId = Annotated[str, Parameter(help="The session's id.")]
 
 
 class _Operator:
@@ -71,14 +73,8 @@ def list_sessions(*, config: ConfigFile = None, as_json: JsonFlag = False) -> No
 
 
 @app.command
-def show(session_id: str, *, config: ConfigFile = None, as_json: JsonFlag = False) -> None:
-    """Show one session and its files: live, expired or ended.
-
-    Parameters
-    ----------
-    session_id
-        The session's id.
-    """
+def show(session_id: _SessionId, *, config: ConfigFile = None, as_json: JsonFlag = False) -> None:
+    """Show one session and its files: live, expired or ended."""
 
     async def work(operator: _Operator) -> None:
         view = await operator.view(session_id)
@@ -90,14 +86,8 @@ def show(session_id: str, *, config: ConfigFile = None, as_json: JsonFlag = Fals
 
 
 @app.command
-def end(session_id: str, *, config: ConfigFile = None) -> None:
-    """End one session at once and for good, with its files, links and upstream session.
-
-    Parameters
-    ----------
-    session_id
-        The session's id.
-    """
+def end(session_id: _SessionId, *, config: ConfigFile = None) -> None:
+    """End one session at once and for good, with its files, links and upstream session."""
 
     async def work(operator: _Operator) -> None:
         view = await operator.view(session_id)
