@@ -11,15 +11,7 @@ from functools import partial
 import msgspec
 from aiohttp import web
 
-from longshore.gateway.mcp.exchange import (
-    PLAIN,
-    Exchange,
-    Handle,
-    caller_of,
-    lease_id,
-    may_change_lists,
-    open_session,
-)
+from longshore.gateway.mcp.exchange import PLAIN, Exchange, Handle, caller_of, lease_id, may_change_lists, open_session
 from longshore.gateway.mcp.replies.errors import error_message
 from longshore.gateway.mcp.replies.reply import BatchReply, HttpReply
 from longshore.gateway.mounts import Mount

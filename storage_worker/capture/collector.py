@@ -16,14 +16,7 @@ from longshore.shared.storage.layout import artifact_parts
 from longshore.shared.storage.moves import remove_folder, sync
 from longshore.storage_worker.capture.artifact_folder import ArtifactFolder, Captured
 from longshore.storage_worker.capture.path_policy import AllowedPath, Root
-from longshore.storage_worker.capture.plan import (
-    FolderPlan,
-    OwnFile,
-    StagedFile,
-    Step,
-    plan_candidates,
-    plan_folder,
-)
+from longshore.storage_worker.capture.plan import FolderPlan, OwnFile, StagedFile, Step, plan_candidates, plan_folder
 
 _WHERE = {"injected": "at the path given to the tool", "located": "at a path that the tool named", "staged": "embedded"}
 _TOO_MANY = f"of one call {MAX_FILES} files are kept at most"

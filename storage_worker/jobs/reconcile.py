@@ -17,12 +17,7 @@ from longshore.storage_worker.job_runner import Job, job
 from longshore.storage_worker.stores import Stores
 from longshore.storage_worker.sweeping.attribution import Attribution
 from longshore.storage_worker.sweeping.entries import slices_by_scope
-from longshore.storage_worker.sweeping.unrecorded_files import (
-    Contents,
-    UnrecordedFile,
-    find_unrecorded,
-    read_contents,
-)
+from longshore.storage_worker.sweeping.unrecorded_files import Contents, UnrecordedFile, find_unrecorded, read_contents
 
 log = structlog.get_logger(__name__)
 

@@ -13,13 +13,7 @@ from longshore.shared.state.files import UsedBytes
 from longshore.shared.storage.layout import upload_parts
 from longshore.storage_worker.jobs.finalise_upload import finalise_upload
 from longshore.storage_worker.jobs.remove_scope import remove_scope
-from tests.fixtures.storage import (
-    RedisServer,
-    files_below,
-    sha256,
-    staged,
-    upload_order,
-)
+from tests.fixtures.storage import RedisServer, files_below, sha256, staged, upload_order
 from tests.fixtures.world import World, opened_world
 
 

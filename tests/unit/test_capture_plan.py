@@ -7,13 +7,7 @@ import pytest
 from longshore.shared.errors import Forbidden
 from longshore.shared.jobs import MAX_FILES, Candidate, FinaliseArtifact
 from longshore.storage_worker.capture.path_policy import AllowedPath, Root
-from longshore.storage_worker.capture.plan import (
-    FolderPlan,
-    OwnFile,
-    StagedFile,
-    plan_candidates,
-    plan_folder,
-)
+from longshore.storage_worker.capture.plan import FolderPlan, OwnFile, StagedFile, plan_candidates, plan_folder
 
 _SCOPE = "s" * 32
 _STORAGE = Root(Path("/data"), ((("data",)),), is_storage=True)

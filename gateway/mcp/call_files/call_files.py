@@ -7,13 +7,7 @@ import msgspec
 from longshore.gateway.appkeys import BLOBS, FILES
 from longshore.gateway.files import arguments, sep_2631, stored
 from longshore.gateway.files.adapters import ToolAdapters
-from longshore.gateway.mcp.call_files import (
-    attach_outputs,
-    inline_files,
-    reserved_output,
-    retry_state,
-    spill_over,
-)
+from longshore.gateway.mcp.call_files import attach_outputs, inline_files, reserved_output, retry_state, spill_over
 from longshore.gateway.mcp.call_files.reserved_output import Pending
 from longshore.gateway.mcp.call_files.retry_state import RetryState
 from longshore.gateway.mcp.exchange import Exchange, lease_id
