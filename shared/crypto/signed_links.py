@@ -1,7 +1,7 @@
-"""Signed links: HMAC-SHA256 over what a link opens, until when, and its nonce. Pure.
+"""Signed links: HMAC-SHA256 over the target, the expiry and the nonce of a link. Pure.
 
-A link carries its own proof, so issuing one writes nothing; only a one-time link's use is remembered
-(`longshore.shared.state.grants`). The key id lets a secret be rotated: the newest signs, all of the ring verify.
+Issuing a link writes nothing; only the use of a one-time link is stored (`longshore.shared.state.grants`).
+The key id lets the secret be rotated: the newest signs, all of the ring verify.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from longshore.shared.errors import Forbidden
 from longshore.shared.ids import is_id
 
 Purpose = Literal["upload", "download"]
-_SCOPES_KEPT = 4_096         # each call of a caller without session asks for its own
+_CACHED_SCOPES = 4_096       # each call without session id needs its scope
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a signed link opens."""
+    """Content of a signed link."""
 
     purpose: Purpose
     server: str
@@ -32,21 +32,21 @@ class Link:
 
 
 class Signer:
-    """Makes and checks link signatures with a ring of secrets, the first of which signs."""
+    """Signs and verifies links with a ring of secrets, the first of which signs."""
 
     def __init__(self, secrets: list[str]) -> None:
         derived = [hmac.digest(secret.encode(), b"longshore signed link v1", "sha256") for secret in secrets]
         self._ring = {hashlib.sha256(key).hexdigest()[:8]: key for key in derived}
-        # By the last secret of the ring, which a rotation leaves longest: a new one would orphan the scopes.
+        # Derived from the last secret of the ring, which a rotation keeps longest: a new one would change all scopes.
         self._scopes = derived[-1]
         self._current = hashlib.sha256(derived[0]).hexdigest()[:8]
-        self._scope = lru_cache(_SCOPES_KEPT)(self._scope_of)
+        self._scope = lru_cache(_CACHED_SCOPES)(self._scope_of)
 
     def scope_of(self, server: str, principal: str, workspace: str = "", *, declared: str = "") -> str:
-        """The scope of a principal that sends no session id, or of its workspace. 33 chars. With `declared`, one
-        beside it for clients that declare the same.
+        """Return the scope of a principal without session id, or of its workspace. 33 chars.
 
-        Always the same, not to be guessed, and nobody else's, whatever the names are.
+        With `declared`, another scope per declaration. Deterministic, unguessable, and different for different
+        arguments.
         """
         return self._scope(server, principal, workspace, declared)
 
@@ -63,7 +63,7 @@ class Signer:
         return "p" + urlsafe_b64encode(digest[:24]).decode()
 
     def query(self, link: Link) -> dict[str, str]:
-        """The query parameters that make a URL a signed link."""
+        """Return the query parameters of a signed link."""
         return {
             "scope": link.scope,
             "expires": str(link.expires_s),
@@ -75,7 +75,7 @@ class Signer:
     def verify(
         self, query: Mapping[str, str], *, purpose: Purpose, server: str, target: str, now_s: float
     ) -> Link:
-        """The link behind `query`. Raises Forbidden when it is malformed, forged, foreign or expired."""
+        """Verify and return the link of `query`. Raises Forbidden when it is malformed, forged, foreign or expired."""
         scope, nonce, expires = query.get("scope", ""), query.get("nonce", ""), query.get("expires", "")
         if not (is_id(scope) and is_id(nonce) and expires.isascii() and expires.isdigit() and len(expires) <= 12):
             raise Forbidden("this link is malformed; ask for a new one")
@@ -83,8 +83,8 @@ class Signer:
             purpose=purpose, server=server, scope=scope, target=target, nonce=nonce, expires_s=int(expires)
         )
         key = self._ring.get(query.get("key", ""))
-        offered = query.get("sig", "").encode()
-        if key is None or not hmac.compare_digest(_signature(key, link).encode(), offered):
+        signature = query.get("sig", "").encode()
+        if key is None or not hmac.compare_digest(_signature(key, link).encode(), signature):
             raise Forbidden("this link's signature is not valid here; ask for a new one")
         if link.expires_s <= now_s:
             raise Forbidden("this link has expired; ask for a new one")
@@ -92,7 +92,7 @@ class Signer:
 
 
 def _signature(key: bytes, link: Link) -> str:
-    # Length before each field: no two links can serialise alike.
+    # Length before each field, so that different links serialize differently.
     fields = (link.purpose, link.server, link.scope, link.target, link.nonce, str(link.expires_s))
     message = b"".join(_sized(field.encode()) for field in fields)
     return urlsafe_b64encode(hmac.digest(key, message, "sha256")).rstrip(b"=").decode()

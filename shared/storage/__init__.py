@@ -1,1 +1,1 @@
-"""File storage: blobs, writers, folders and the layout below `storage.root`."""
+"""File storage below `storage.root`: file operations, writers, folders, layout and media types."""

@@ -1,4 +1,4 @@
-"""What the operating system says about a file, as errors of the family whose sentences hold no path. Pure."""
+"""Conversion of OSError into errors for callers, whose messages hold no path. Pure."""
 
 import errno
 
@@ -10,7 +10,7 @@ _DENIED = frozenset({errno.EACCES, errno.EPERM})
 
 
 def error_of_os(err: OSError) -> LongshoreError:
-    """The error to raise in place of `err`."""
+    """Return the error to raise in place of `err`."""
     if err.errno in _FULL:
         return DiskFull("the storage volume is full; try again when files have expired")
     if err.errno == errno.ENOENT:
@@ -21,5 +21,5 @@ def error_of_os(err: OSError) -> LongshoreError:
         return Forbidden("longshore may not access the file")
     if err.errno == errno.ENAMETOOLONG:
         return BadRequest("the file name is too long for the storage volume")
-    sentence = "is still being written" if err.errno == errno.EBUSY else "cannot be used now: the storage volume fails"
-    return Unavailable(f"the file {sentence}; try again shortly")
+    problem = "is still being written" if err.errno == errno.EBUSY else "cannot be used now: the storage volume fails"
+    return Unavailable(f"the file {problem}; try again shortly")

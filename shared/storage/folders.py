@@ -1,8 +1,8 @@
-"""Opening files and folders below one root without ever following a symbolic link. Blocking.
+"""Files and folders below one root, opened without following symbolic links. Blocking.
 
-Each component is opened relative to the folder before it with O_NOFOLLOW, so that no link that is put
-into the way, at whatever moment, leads outside. The root itself may be a link: the operator chose it.
-Errors are OSError; a component that is no plain name is ENOENT.
+Each component is opened relative to its parent with O_NOFOLLOW, so that no link, created at any moment, leads
+outside. The root itself may be a link: the operator chose it. Errors are OSError; a component that is not a
+plain name is ENOENT.
 """
 
 import contextlib
@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_SYNCS = 16                  # at once
-_PRUNED_TRIES = 50           # a folder that is empty may be removed by another worker on our way through it
+_SYNC_THREADS = 16
+_MAX_TRIES = 50              # another worker may remove an empty folder during the walk
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -28,13 +28,13 @@ class Folders:
 
     def __init__(self, root: Path, *, dir_mode: int, file_mode: int) -> None:
         self.root = root
-        self.sync_pool = ThreadPoolExecutor(_SYNCS, thread_name_prefix="sync")
+        self.sync_pool = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync")
         self._dir_mode = dir_mode
         self._file_mode = file_mode
 
     @contextmanager
     def folder(self, parts: Sequence[str], *, create: bool = False) -> Iterator[int]:
-        """A descriptor of the folder at `parts`, closed on the way out."""
+        """Open the folder at `parts` for the block."""
         fd = self._walk(parts, create)
         try:
             yield fd
@@ -43,18 +43,18 @@ class Folders:
 
     @contextmanager
     def parent(self, parts: Sequence[str], *, create: bool = False) -> Iterator[tuple[int, str]]:
-        """The folder around `parts`, closed on the way out, and the last part, checked to be a plain name."""
+        """Open the parent folder of `parts` for the block; yields also the last part, which must be a plain name."""
         name = _plain(parts[-1])
         with self.folder(parts[:-1], create=create) as folder:
             yield folder, name
 
     def open_file(self, parts: Sequence[str]) -> int:
-        """A descriptor of the regular file at `parts`, for reading. Never waits on a FIFO, never opens a device."""
+        """Open the regular file at `parts` for reading. Never waits on a FIFO, never opens a device."""
         with self.parent(parts) as (folder, name):
             return open_regular(folder, name)
 
     def create_file(self, parts: Sequence[str]) -> int:
-        """A descriptor of a new file at `parts`, for writing; EEXIST when there is one."""
+        """Create a file at `parts` and open it for writing; EEXIST when there is one."""
         with self.parent(parts, create=True) as (folder, name):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             fd = os.open(name, flags, self._file_mode, dir_fd=folder)
@@ -62,25 +62,25 @@ class Folders:
         return fd
 
     def open_to_write(self, parts: Sequence[str]) -> int:
-        """A descriptor of the regular file that is at `parts`, for writing."""
+        """Open the existing regular file at `parts` for writing."""
         with self.parent(parts) as (folder, name):
             _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=False))
             return os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
 
     def unlink(self, parts: Sequence[str]) -> None:
-        """Unlink the file or link at `parts`, if it is there."""
+        """Unlink the file or link at `parts`, if it exists."""
         with contextlib.suppress(FileNotFoundError), self.parent(parts) as (folder, name):
             os.unlink(name, dir_fd=folder)
 
     def set_file_mode(self, fd: int) -> None:
-        """Let the upstream's user work with a file of ours; one that another user owns stays as it is."""
+        """Set the configured mode, which lets the upstream's user open the file; not on a file of another user."""
         try:
             os.fchmod(fd, self._file_mode)
         except PermissionError:
             return
 
     def _walk(self, parts: Sequence[str], create: bool) -> int:
-        for _ in range(_PRUNED_TRIES if create else 0):
+        for _ in range(_MAX_TRIES if create else 0):
             with contextlib.suppress(FileNotFoundError):
                 return self._walk_once(parts, create)
         return self._walk_once(parts, create)
@@ -114,9 +114,9 @@ class Folders:
 
 
 def open_regular(folder: int, name: str) -> int:
-    """A descriptor of the regular file `name` in `folder`; ELOOP for a link, EISDIR for anything else."""
+    """Open the regular file `name` in `folder`; ELOOP for a link, EISDIR for anything else."""
     name = _plain(name)
-    _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=False))  # opening a device has effects
+    _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=False))  # opening a device has side effects
     fd = os.open(name, _FILE, dir_fd=folder)
     try:
         _check_regular(os.fstat(fd))

@@ -1,8 +1,8 @@
-"""Where files lie below `storage.root`, and names that are safe to put there. Pure.
+"""Layout of files below `storage.root`, and safe file names. Pure.
 
     uploads/sessions/<scope>/<upload id>/<file name>
     artifacts/sessions/<scope>/<artifact id>/<file name>
-    staging/<name>          bytes on their way in; nothing here is visible to anybody
+    staging/<name>          incomplete files, not visible to clients
     state/                  the private Redis of `longshore up`
 """
 
@@ -25,36 +25,36 @@ _DEVICES = frozenset(
 
 
 def upload_parts(scope: str, upload_id: str, stored_name: str) -> tuple[str, ...]:
-    """Path components of an upload, from the storage root."""
+    """Return the path components of an upload, from the storage root."""
     return (UPLOADS, SESSIONS, scope, upload_id, stored_name)
 
 
 def artifact_parts(scope: str, artifact_id: str, stored_name: str) -> tuple[str, ...]:
-    """Path components of an artifact, from the storage root."""
+    """Return the path components of an artifact, from the storage root."""
     return (ARTIFACTS, SESSIONS, scope, artifact_id, stored_name)
 
 
 def parts_of(record: FileRecord) -> tuple[str, ...]:
-    """Path components of a record's file, from the storage root."""
+    """Return the path components of a record's file, from the storage root."""
     parts = upload_parts if isinstance(record, UploadRecord) else artifact_parts
     return parts(record.scope, record.id, record.stored_name)
 
 
 def folder_of(record: FileRecord) -> tuple[str, ...]:
-    """Path components of the folder that a record's file has to itself."""
+    """Return the path components of the folder that holds only this record's file."""
     return parts_of(record)[:-1]
 
 
 def staging_parts(staged_name: str) -> tuple[str, ...]:
-    """Path components of a staged file, from the storage root."""
+    """Return the path components of a staged file, from the storage root."""
     return (STAGING, staged_name)
 
 
 def safe_name(name: str, *, fallback: str = "file") -> str:
-    """`name` as one path component of at most 255 bytes, keeping its extension and its letters.
+    """Convert `name` to one path component of at most 255 bytes, with its extension and letters. Never raises.
 
-    Separators, control and invisible characters and those that some file systems refuse become `_`;
-    a name that is empty, only dots, or a device name of Windows is given a prefix. Never raises.
+    Separators, control and invisible characters and those that some file systems refuse become `_`; a name that is
+    empty, only dots, or a device name of Windows gets a prefix.
     """
     text = unicodedata.normalize("NFC", name)
     text = "".join("_" if _is_unsafe(char) else char for char in text).strip(" ")

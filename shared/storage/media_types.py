@@ -1,4 +1,4 @@
-"""What kind of file it is: told by content, then by name, then by what was declared. Pure."""
+"""Media type of a file, by content, then by name, then as declared. Pure."""
 
 import codecs
 import mimetypes
@@ -7,8 +7,8 @@ import os.path
 import puremagic
 from puremagic import main as signatures
 
-_SURE_BYTES = 3              # shorter signatures, such as "BM", begin ordinary texts too
-_PICTURES = (                # whose signatures are nobody else's
+_SURE_BYTES = 3              # ordinary text may start with shorter signatures, such as "BM"
+_PICTURES = (                # with unique signatures
     (b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF87a", "image/gif"),
     (b"GIF89a", "image/gif"),
 )
@@ -25,7 +25,7 @@ _ALIASES = {
     "application/x-javascript": "text/javascript",
     "application/javascript": "text/javascript",
 }
-_NAMED = {  # what the platform's own table leaves out, or tells differently from host to host
+_NAMED = {  # extensions that the platform's table lacks, or that differ from host to host
     ".md": "text/markdown",
     ".csv": "text/csv",
     ".json": "application/json",
@@ -58,14 +58,14 @@ _EXTENSIONS = {
     "text/javascript": ".js",
     "application/yaml": ".yaml",
 }
-_table = mimetypes.MimeTypes(filenames=())  # the one that is built in: no file of this host's
+_table = mimetypes.MimeTypes(filenames=())  # built-in: no files of this host
 
 
 def sniff(head: bytes, name: str, declared: str = "") -> str:
-    """The media type of a file that begins with `head` (a few KiB), for use in a Content-Type.
+    """Detect the media type of a file that starts with `head` (a few KiB), for a Content-Type. Never raises.
 
-    Content wins over the name where it tells, except that a container (ZIP, XML) is what its name says;
-    a declared type counts only when neither tells. Never raises.
+    Content wins over the name, except for a container (ZIP, XML), whose name is more specific. The declared type
+    counts only when both are inconclusive.
     """
     named = type_of_name(name)
     seen = _type_of_content(head, os.path.splitext(name)[1].lower())
@@ -75,27 +75,27 @@ def sniff(head: bytes, name: str, declared: str = "") -> str:
 
 
 def type_of_name(name: str) -> str:
-    """The media type that the extension of `name` stands for, "" when it tells nothing."""
+    """Return the media type of the extension of `name`, "" when it is unknown."""
     extension = os.path.splitext(name)[1].lower()
-    return _NAMED.get(extension) or _ALIASES.get(_listed(extension), _listed(extension))
+    return _NAMED.get(extension) or _ALIASES.get(_from_table(extension), _from_table(extension))
 
 
 def extension_for(media_type: str) -> str:
-    """The usual extension of a media type, with its dot; "" when there is none."""
+    """Return the usual extension of a media type, with its dot; "" when there is none."""
     return _EXTENSIONS.get(media_type) or _table.guess_extension(media_type) or ""
 
 
-def _listed(extension: str) -> str:
+def _from_table(extension: str) -> str:
     return _table.types_map[True].get(extension, "")
 
 
 def _type_of_content(head: bytes, extension: str) -> str | None:
     if (picture := next((kind for signature, kind in _PICTURES if head.startswith(signature)), None)) is not None:
         return picture
-    return _as_known(head, extension) if _may_tell(head) else None
+    return _match_signature(head, extension) if _has_signature(head) else None
 
 
-def _as_known(head: bytes, extension: str) -> str | None:
+def _match_signature(head: bytes, extension: str) -> str | None:
     try:
         found = puremagic.magic_string(head)
     except (puremagic.PureError, ValueError):
@@ -105,7 +105,7 @@ def _as_known(head: bytes, extension: str) -> str | None:
     if same:
         return _alias(same[0].mime_type)
     if not sure or (_is_textual(sure[0].mime_type) and type_of_name(f"x{extension}")):
-        return None  # a text that begins like another kind of text is what its name says
+        return None  # for text the name is more reliable than a signature
     best = len(sure[0].byte_match)
     kinds = {_alias(match.mime_type) for match in sure if len(match.byte_match) == best}
     if len(kinds) > 1 and head.startswith(b"PK"):
@@ -113,23 +113,23 @@ def _as_known(head: bytes, extension: str) -> str | None:
     return _alias(sure[0].mime_type)
 
 
-def _may_tell(head: bytes) -> bool:
-    """Whether any signature matches: to look them up is much quicker than to try each, which is what asking means."""
+def _has_signature(head: bytes) -> bool:
+    """Return True if any signature matches: a lookup is much faster than puremagic, which tries each."""
     return any(head[start:end] in known for start, end, known in _KNOWN) or any(
         head[row.offset:row.offset + len(row.byte_match) or None] == row.byte_match
         for row in signatures.magic_footer_array
     )
 
 
-def _by_place() -> tuple[tuple[int, int, frozenset[bytes]], ...]:
-    """The signatures at the beginning of files, by where they stand."""
+def _signatures_by_position() -> tuple[tuple[int, int, frozenset[bytes]], ...]:
+    """Return the signatures at the start of files, by position."""
     found: dict[tuple[int, int], set[bytes]] = {}
     for row in signatures.magic_header_array:
         found.setdefault((row.offset, row.offset + len(row.byte_match)), set()).add(row.byte_match)
     return tuple((start, end, frozenset(known)) for (start, end), known in found.items())
 
 
-_KNOWN = _by_place()
+_KNOWN = _signatures_by_position()
 
 
 def _is_textual(media_type: str) -> bool:
@@ -150,7 +150,7 @@ def _clean(declared: str) -> str:
 
 
 def _looks_like_text(head: bytes) -> bool:
-    """Whether it decodes as UTF-8, a character cut at the end allowed, and holds no NUL."""
+    """Return True if `head` is UTF-8 without NUL; its last character may be incomplete."""
     try:
         text = codecs.getincrementaldecoder("utf-8")("strict").decode(head)
     except UnicodeDecodeError:

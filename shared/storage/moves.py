@@ -1,4 +1,4 @@
-"""Moving, unlinking and making durable below one root. Blocking; errors are OSError."""
+"""Moves, unlinks and fsyncs below one root. Blocking; errors are OSError."""
 
 import contextlib
 import errno
@@ -15,13 +15,13 @@ Parts = tuple[str, ...]
 
 
 def move_in(folders: Folders, moves: Sequence[tuple[Parts, Parts]]) -> None:
-    """Rename each file from its first place to its second, where it is not there already; then sync all."""
+    """Rename each file from its first path to its second, unless done already; then sync all."""
     move(folders, moves)
     sync(folders, [target for _, target in moves])
 
 
 def move(folders: Folders, moves: Sequence[tuple[Parts, Parts]]) -> None:
-    """The same without the syncing, which is to follow."""
+    """Rename as `move_in` does, without syncing."""
     for source, target in moves:
         _rename(folders, source, target)
 
@@ -35,18 +35,18 @@ def _rename(folders: Folders, source: Parts, target: Parts) -> None:
                 os.rename(old, new, src_dir_fd=staging, dst_dir_fd=folder)
             finally:
                 os.close(fd)
-        except FileNotFoundError:  # moved by a run that was broken off, or by one that goes on beside this one
+        except FileNotFoundError:  # moved by an interrupted or concurrent run
             os.close(open_regular(folder, new))
 
 
 def sync(folders: Folders, targets: Sequence[Parts]) -> None:
-    """Have the bytes of files, their names and the names of the two folders around each on disk.
+    """Sync the bytes of files, their names and the names of their two parent folders to disk, all concurrently.
 
-    All at once: on a busy disk each waits for the disk's own cache to be written, and the same writing does for all.
+    On a busy disk each fsync waits for the disk's cache to be written, and one such write serves all of them.
     """
-    around = dict.fromkeys(parts[:-depth] for depth in (1, 2, 3) for parts in targets)
+    parents = dict.fromkeys(parts[:-depth] for depth in (1, 2, 3) for parts in targets)
     work = [partial(_sync_file, folders, parts) for parts in targets]
-    work += [partial(_sync_folder, folders, parts) for parts in around]
+    work += [partial(_sync_folder, folders, parts) for parts in parents]
     if not work:
         return
     first, *others = work
@@ -54,7 +54,7 @@ def sync(folders: Folders, targets: Sequence[Parts]) -> None:
     try:
         first()
     finally:
-        _ = wait(waiting)        # nothing is still at it when this is over
+        _ = wait(waiting)        # no thread uses the files after this returns
     for one in waiting:
         one.result()
 
@@ -72,15 +72,15 @@ def _sync_folder(folders: Folders, parts: Parts) -> None:
         os.fsync(folder)
 
 
-def discard(folders: Folders, places: Sequence[Parts]) -> None:
-    """Unlink files, where they are there, and the folders that this leaves empty."""
-    for parts in places:
+def discard(folders: Folders, paths: Sequence[Parts]) -> None:
+    """Unlink these files, if they exist, and the folders that become empty."""
+    for parts in paths:
         folders.unlink(parts)
         prune(folders, parts[:-1])
 
 
 def remove_folder(folders: Folders, parts: Parts) -> int:
-    """Unlink a folder and all in it; the number of files. Links are unlinked, never followed."""
+    """Unlink a folder and its content; return the number of files. Links are unlinked, never followed."""
     try:
         with folders.parent(parts) as (above, name):
             files = _remove(above, name)
@@ -110,13 +110,13 @@ def _remove(above: int, name: str) -> int:
     try:
         os.rmdir(name, dir_fd=above)
     except OSError as err:
-        if err.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # what came in meanwhile is for whoever brought it
+        if err.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # new content belongs to its writer
             raise
     return files
 
 
 def prune(folders: Folders, parts: Parts) -> None:
-    """Remove the folder at `parts` if it is empty, and the one above; the two outermost always stay."""
+    """Remove the folder at `parts` and its parents while they are empty; the two outermost always stay."""
     while len(parts) > 2:
         try:
             with folders.parent(parts) as (above, name):
@@ -127,7 +127,7 @@ def prune(folders: Folders, parts: Parts) -> None:
 
 
 def volume_time_ns(folders: Folders) -> int:
-    """The volume's time: the change time of a file that is made for this and unlinked."""
+    """Return the volume's time: the change time of a new file, which is then unlinked."""
     parts = staging_parts(f"stamp-{secrets.token_urlsafe(12)}")
     fd = folders.create_file(parts)
     try:
