@@ -37,7 +37,7 @@ async def messaging(app: web.Application) -> AsyncIterator[None]:
     app[SESSION_ENDS] = SessionEndWatcher(listener, app[SESSIONS], tasks)
     store = app[FEED_STORE] = FeedStore(Scripts(link), link, keys, new_id())
     feeds = app[FEEDS] = Feeds(store, listener, publisher, tasks)
-    tasks.spawn(feeds.beat(), name="feed_heartbeat")
+    tasks.spawn(feeds.run_heartbeat(), name="feed_heartbeat")
     yield
     await feeds.close()
     await listener.close()

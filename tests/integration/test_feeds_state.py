@@ -139,12 +139,12 @@ async def test_what_is_wanted_lasts_as_long_as_somebody_claims_the_stream(state:
 async def test_what_is_wanted_is_said_again_after_redis_may_have_forgotten_it(state: State) -> None:
     scope, [one] = await state.open_session(), _gateways(state, "again")
     feed = Feed(scope, one, Publisher(state.link, state.keys))
-    feed.listeners[Subscriber(ChangeFilter(frozenset(), frozenset({"a"})))] = _no_stream
-    await feed.say_wants()
+    feed.subscribers[Subscriber(ChangeFilter(frozenset(), frozenset({"a"})))] = _no_stream
+    await feed.save_subscriptions()
     await state.link.call("DEL", state.keys.feed_subscriptions(scope))
 
-    feed.hear(Event(RESYNC, scope))
-    await feed.say_wants()
+    feed.on_event(Event(RESYNC, scope))
+    await feed.save_subscriptions()
 
     assert (await one.subscriptions(scope)).uris == {"a"}
 
@@ -155,10 +155,10 @@ async def test_what_could_not_be_said_of_what_is_wanted_is_said_later() -> None:
         async with opened_state(lost.address) as state:
             scope, [one] = await state.open_session(), _gateways(state, "later")
             feed = Feed(scope, one, Publisher(state.link, state.keys))
-            feed.listeners[Subscriber(ChangeFilter(frozenset(), frozenset({"a"})))] = _no_stream
+            feed.subscribers[Subscriber(ChangeFilter(frozenset(), frozenset({"a"})))] = _no_stream
             lost.kill()
             with pytest.raises(StoreDown):
-                await feed.say_wants()
+                await feed.save_subscriptions()
             lost.start()
 
             async with asyncio.timeout(_PATIENCE_S):
@@ -170,11 +170,11 @@ async def test_what_could_not_be_said_of_what_is_wanted_is_said_later() -> None:
 
 async def _is_said(feed: Feed) -> bool:
     try:
-        await feed.say_wants()
+        await feed.save_subscriptions()
     except StoreDown:
         return False
     return True
 
 
-def _no_stream(ear: FeedOwner) -> AbstractAsyncContextManager[Source]:
+def _no_stream(owner: FeedOwner) -> AbstractAsyncContextManager[Source]:
     raise AssertionError("nobody opens it here")

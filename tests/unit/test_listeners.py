@@ -17,12 +17,12 @@ async def _nothing() -> None:
 
 async def test_a_subscriber_that_has_ended_accepts_any_number_of_changes() -> None:
     listener = Subscriber(ChangeFilter(frozenset(), any_uri=True))
-    await listener.keep_up(_nothing())
+    await listener.send_changes(_nothing())
 
     for number in range(1_000):
         change = changes.parse_change(changes.resource_updated(f"sea://{number}"))
         assert change is not None
-        listener.on_event(change)
+        listener.on_change(change)
 
 
 async def test_a_list_that_fails_is_not_requested_again_at_once() -> None:

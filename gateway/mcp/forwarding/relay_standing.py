@@ -57,7 +57,7 @@ async def _copy(reply: HttpReply, answer: UpstreamResponse, stream: OpenStream, 
     async def copy() -> None:
         chunks: AsyncIterator[bytes] = answer.chunks()
         if standing.acknowledgement is not None:
-            chunks = standing.acknowledgement.through(chunks)
+            chunks = standing.acknowledgement.extended(chunks)
         async for chunk in chunks:
             watch_lists(reply.request, reply.context, chunk)
             await stream.write(chunk)
@@ -67,6 +67,6 @@ async def _copy(reply: HttpReply, answer: UpstreamResponse, stream: OpenStream, 
 
 
 def _notice(request: web.Request, stream: OpenStream, standing: Standing, event: Event) -> None:
-    is_early = standing.acknowledgement is not None and not standing.acknowledgement.is_out
+    is_early = standing.acknowledgement is not None and not standing.acknowledgement.is_sent
     if event.kind in (RESOURCES, RESYNC) and not is_early and stream.put(standing.notice):
         request.app[TASKS].spawn(stream.flush(), name="tell_of_change")

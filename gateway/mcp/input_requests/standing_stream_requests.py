@@ -4,18 +4,17 @@ With several calls in flight, it waits 2 s for the others to end, then answers w
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from longshore.gateway.appkeys import PUBLISHER, SESSIONS
 from longshore.gateway.mcp.input_requests.standing_streams import SERVER_REQUEST, STANDING_STREAMS
+from longshore.gateway.mcp.subscriptions.legacy_source import Respond
 from longshore.gateway.mcp.subscriptions.publish import UpstreamContext
 from longshore.gateway.wire import server_requests
 from longshore.shared.clock import monotonic_s
 from longshore.shared.errors import LongshoreError
 from longshore.shared.messaging.pubsub import Event
 
-Respond = Callable[[bytes], Awaitable[None]]
 _TIMEOUT_S = 2.0             # for other calls to end
 _POLL_EVERY_S = 0.05
 

@@ -78,7 +78,7 @@ class StandingStreams:
         try:
             async with (
                 self._events.subscribed(session_id, partial(self._on_event, session_id)),
-                self._feeds.joined(session_id, no_changes, opener, waits=False),
+                self._feeds.subscribed(session_id, no_changes, opener, must_be_open=False),
             ):
                 stream.ready.set()
                 await stream.wait_idle()

@@ -52,7 +52,7 @@ class _Outgoing:
     first: bytes = b""                           # the message that comes before all others
     last: bytes = b""                            # the one that ends the stream in good order
     headers: dict[str, str] = field(default_factory=dict)
-    waits: bool = True                           # for the upstream's stream, before anything is said
+    must_be_open: bool = True                    # the upstream's stream, before anything is sent
 
 
 async def listen(exchange: Exchange) -> web.StreamResponse:
@@ -64,13 +64,13 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
     theirs = _honoured(asked, exchange.session.flags) if _has_session(mount) else ChangeFilter(frozenset())
     ours = frozenset({changes.RESOURCES}) & asked.lists if mount.adapters.exposes_artifacts else frozenset[str]()
     honoured = ChangeFilter(theirs.lists | ours, theirs.uris)
-    way = UpstreamContext(exchange.request, mount, exchange.session_owner)
+    upstream = UpstreamContext(exchange.request, mount, exchange.session_owner)
     outgoing = _Outgoing(
         scope=exchange.caller.session_id, of_change=lambda change: changes.to_modern(change, listen_id),
         first=changes.acknowledgement(listen_id, honoured), last=changes.end_of_stream(listen_id),
     )
-    opener = legacy_source.opener(way, standing_stream_requests.route) if theirs.lists or theirs.uris else None
-    return await _stream(way, Subscriber(honoured), opener, outgoing)
+    opener = legacy_source.opener(upstream, standing_stream_requests.route) if theirs.lists or theirs.uris else None
+    return await _stream(upstream, Subscriber(honoured), opener, outgoing)
 
 
 async def listen_to_us(exchange: Exchange) -> web.StreamResponse:
@@ -80,8 +80,8 @@ async def listen_to_us(exchange: Exchange) -> web.StreamResponse:
         scope=exchange.caller.session_id, of_change=lambda change: changes.to_modern(change, listen_id),
         first=changes.acknowledgement(listen_id, ours), last=changes.end_of_stream(listen_id),
     )
-    way = UpstreamContext(exchange.request, exchange.mount, exchange.caller)
-    return await _stream(way, Subscriber(ours), None, outgoing)
+    upstream = UpstreamContext(exchange.request, exchange.mount, exchange.caller)
+    return await _stream(upstream, Subscriber(ours), None, outgoing)
 
 
 def _has_session(mount: Mount) -> bool:
@@ -101,19 +101,19 @@ async def stand(
     tells = any(flag in session.flags for flag in (*capabilities.TELLS.values(), capabilities.SUBSCRIBE))
     if not (tells or mount.adapters.exposes_artifacts):
         raise web.HTTPMethodNotAllowed("GET", ["POST", "DELETE"])
-    way = UpstreamContext(request, mount, caller)
-    listener = Subscriber(ChangeFilter(frozenset(capabilities.TELLS), any_uri=True))
-    outgoing = _Outgoing(caller.session_id, changes.to_legacy, headers=headers, waits=False)
-    return await _stream(way, listener, modern_source.opener(way) if tells else None, outgoing)
+    upstream = UpstreamContext(request, mount, caller)
+    subscriber = Subscriber(ChangeFilter(frozenset(capabilities.TELLS), any_uri=True))
+    outgoing = _Outgoing(caller.session_id, changes.to_legacy, headers=headers, must_be_open=False)
+    return await _stream(upstream, subscriber, modern_source.opener(upstream) if tells else None, outgoing)
 
 
 async def stand_alone(
     request: web.Request, mount: Mount, caller: Caller, headers: dict[str, str]
 ) -> web.StreamResponse:
     """Answer the GET of a legacy client whose upstream has no stream for it: with longshore's own changes alone."""
-    listener = Subscriber(ChangeFilter(frozenset({changes.RESOURCES})))
+    subscriber = Subscriber(ChangeFilter(frozenset({changes.RESOURCES})))
     outgoing = _Outgoing(caller.session_id, changes.to_legacy, headers=headers)
-    return await _stream(UpstreamContext(request, mount, caller), listener, None, outgoing)
+    return await _stream(UpstreamContext(request, mount, caller), subscriber, None, outgoing)
 
 
 async def watch(exchange: Exchange) -> web.StreamResponse:
@@ -128,43 +128,45 @@ async def watch(exchange: Exchange) -> web.StreamResponse:
     if not 0 < len(uri) <= _MOST_URI_CHARS:
         raise InvalidParams("params.uri must name a resource")
     app, session_id = exchange.request.app, exchange.caller.session_id
-    async with app[FEEDS].joined(session_id, Subscriber(ChangeFilter(frozenset())), None) as feed:
+    async with app[FEEDS].subscribed(session_id, Subscriber(ChangeFilter(frozenset())), None) as feed:
         is_wanted = exchange.envelope.method == "resources/subscribe"
         count, is_listened = await app[FEED_STORE].watch(session_id, uri, watch=is_wanted)
         if is_listened:
-            await feed.settle(session=count)
+            await feed.wait_applied(session=count)
     return await exchange.answer({})
 
 
 async def _stream(
-    way: UpstreamContext, listener: Subscriber, opener: Opener | None, outgoing: _Outgoing
+    upstream: UpstreamContext, subscriber: Subscriber, opener: Opener | None, outgoing: _Outgoing
 ) -> web.StreamResponse:
     """Open a stream to the client. Its scope, and the upstream's session, do not expire while it is open."""
-    request, leases, feeds = way.request, way.request.app[LEASES], way.request.app[FEEDS]
-    context, streams = context_of(way.request), way.request.app[STREAMS]
+    request, leases, feeds = upstream.request, upstream.request.app[LEASES], upstream.request.app[FEEDS]
+    context, streams = context_of(upstream.request), upstream.request.app[STREAMS]
     async with AsyncExitStack() as held:
-        joined = await held.enter_async_context(AsyncExitStack())
-        for scope in {outgoing.scope, way.caller.session_id}:
+        subscriptions = await held.enter_async_context(AsyncExitStack())
+        for scope in {outgoing.scope, upstream.caller.session_id}:
             lease = ids.new_id()
             held.callback(leases.release_stream, scope, lease)
             await leases.acquire_stream(scope, lease)
-            opens = opener if scope == way.caller.session_id else None
-            await joined.enter_async_context(feeds.joined(scope, listener, opens, waits=outgoing.waits))
+            opens = opener if scope == upstream.caller.session_id else None
+            await subscriptions.enter_async_context(
+                feeds.subscribed(scope, subscriber, opens, must_be_open=outgoing.must_be_open)
+            )
         reply = HttpReply(request, context)
         held.callback(reply.close)
         stream = await reply.start_standing(outgoing.headers)
 
-        async def tell() -> None:
-            async for change in listener.changes():
+        async def send() -> None:
+            async for change in subscriber.changes():
                 await stream.write(sse.event(outgoing.of_change(change)))
 
         last = outgoing.last
         try:
             await stream.write(sse.event(outgoing.first) if outgoing.first else b": listening\n\n")
-            await streams.hold(listener.keep_up(tell()))
+            await streams.hold(subscriber.send_changes(send()))
         except SlowListener as err:
             context.reason = err.reason
             last = error_message(context, err) if context.message_id is not None else b""
-        await joined.aclose()        # what is left to say may take a client like that a while
+        await subscriptions.aclose()     # a slow client may take a while for what is left to send
         await stream.close(sse.event(last) if last else b"")
     return stream.response

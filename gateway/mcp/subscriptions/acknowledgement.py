@@ -1,4 +1,5 @@
-"""The message that a stream of changes begins with, where longshore tells more on the stream than its server does."""
+"""Acknowledgement of `subscriptions/listen`, extended where longshore has change notifications that its server has not.
+"""
 
 from collections.abc import AsyncIterator
 
@@ -8,24 +9,24 @@ _MAX_EVENT_BYTES = 16 * 1024 * 1024
 
 
 class Acknowledgement:
-    """Whether it is out: nothing that it promises comes before it."""
+    """Acknowledgement of one stream. No notification is sent before it (`is_sent`)."""
 
     def __init__(self) -> None:
-        self.is_out = False
+        self.is_sent = False
 
-    async def through(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The stream's bytes, its acknowledgement with longshore's resources added, all else as it came."""
+    async def extended(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield the stream's bytes with longshore's resources added to the acknowledgement, all else as received."""
         parser = sse.Parser(_MAX_EVENT_BYTES)
         async for chunk in chunks:
-            if self.is_out:
+            if self.is_sent:
                 yield chunk
                 continue
             out = b""
             for event in parser.feed(chunk):
-                more = None if self.is_out else changes.with_resources_acknowledged(event.data)
-                out += event.source if more is None else event.with_data(more)
-                self.is_out = self.is_out or more is not None
-            if self.is_out:
+                data = None if self.is_sent else changes.with_resources_acknowledged(event.data)
+                out += event.source if data is None else event.with_data(data)
+                self.is_sent = self.is_sent or data is not None
+            if self.is_sent:
                 out += parser.rest()
             if out:
                 yield out

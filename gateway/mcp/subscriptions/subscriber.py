@@ -1,4 +1,4 @@
-"""One client that listens for changes, and what waits to be told to it: not more than it can be expected to take."""
+"""Subscriber: one client's filter and its queue of changes, which is bounded."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -6,57 +6,57 @@ from collections.abc import AsyncIterator, Awaitable
 from longshore.gateway.wire.changes import Change, ChangeFilter
 from longshore.shared.errors import SlowListener
 
-_MOST_WAITING = 256
+_MAX_QUEUED = 256
 
 
 class Subscriber:
-    """What one client wants to be told. It falls behind when more waits for it than it takes."""
+    """Subscription of one client. It is too slow when more changes are queued than the limit."""
 
-    def __init__(self, wants: ChangeFilter) -> None:
-        self.wants = wants
-        self._waiting: dict[Change, None] = {}      # in the order in which they came
+    def __init__(self, wanted: ChangeFilter) -> None:
+        self.filter = wanted
+        self._queue: dict[Change, None] = {}        # in order of arrival
         self._wake = asyncio.Event()
-        self._limit: asyncio.Timeout | None = None
-        self._is_behind = False
+        self._timeout: asyncio.Timeout | None = None
+        self._is_too_slow = False
         self._is_over = False
 
-    def on_event(self, change: Change) -> None:
-        """Let it know, if it wants to. What waits already is not said twice."""
-        if self._is_behind or not self.wants.accepts(change) or change in self._waiting:
+    def on_change(self, change: Change) -> None:
+        """Queue the change if the filter accepts it and it is not queued already."""
+        if self._is_too_slow or not self.filter.accepts(change) or change in self._queue:
             return
-        if len(self._waiting) >= _MOST_WAITING:
-            self._is_behind = True
-            if self._limit is not None:
-                self._limit.reschedule(asyncio.get_running_loop().time())
+        if len(self._queue) >= _MAX_QUEUED:
+            self._is_too_slow = True
+            if self._timeout is not None:
+                self._timeout.reschedule(asyncio.get_running_loop().time())
             return
-        self._waiting[change] = None
+        self._queue[change] = None
         self._wake.set()
 
     def end(self) -> None:
-        """Nothing more is to be told."""
+        """End `changes`."""
         self._is_over = True
         self._wake.set()
 
     async def changes(self) -> AsyncIterator[Change]:
-        """What it is to be told, until `end`."""
+        """Yield the changes, until `end`."""
         while not self._is_over:
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting:
-                change = next(iter(self._waiting))
-                del self._waiting[change]
+            while self._queue:
+                change = next(iter(self._queue))
+                del self._queue[change]
                 yield change
 
-    async def keep_up(self, telling: Awaitable[None]) -> None:
-        """Do `telling` for as long as the client takes what it is told. Raises SlowListener."""
+    async def send_changes(self, sending: Awaitable[None]) -> None:
+        """Await `sending`, which sends `changes` to the client. Raises SlowListener when the client is too slow."""
         try:
-            async with asyncio.timeout(0 if self._is_behind else None) as self._limit:
-                await telling
+            async with asyncio.timeout(0 if self._is_too_slow else None) as self._timeout:
+                await sending
         except TimeoutError:
-            if self._limit is None or not self._limit.expired():
+            if self._timeout is None or not self._timeout.expired():
                 raise
             raise SlowListener(
-                f"more than {_MOST_WAITING} changes waited for this listener; listen again and list anew"
+                f"more than {_MAX_QUEUED} changes waited for this listener; listen again and list anew"
             ) from None
         finally:
-            self._limit = None       # one that is over cannot be ended any more
+            self._timeout = None     # one that is over cannot be rescheduled
