@@ -21,9 +21,9 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Folders:
-    """One root, and the modes of what is created below it, whatever the process's umask is.
+    """One root, and the modes of what is created below it, independent of the umask.
 
-    `syncs` is for waiting for the disk, in threads that stay: to start new ones takes longer than the disk.
+    `sync_pool` keeps its threads for fsync: starting new ones takes longer than the disk.
     """
 
     def __init__(self, root: Path, *, dir_mode: int, file_mode: int) -> None:
