@@ -9,6 +9,7 @@ from prometheus_client import Counter, Histogram
 from longshore.shared.metrics import GatewayMetrics
 from longshore.shared.tracing import exemplar
 
+HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BACKEND = "redis"
 AuthMode = Literal["signed_url", "session_context"]
 Result = Literal["success", "error"]
@@ -31,13 +32,13 @@ class GatewayEvents:
     def __init__(self, metrics: GatewayMetrics) -> None:
         self._metrics = metrics
         self._http: dict[tuple[str, str, str, int], _TimedCounter] = {}
-        self._refused: dict[tuple[str, ...], Counter] = {}
+        self._rejected: dict[tuple[str, str, str, int], Counter] = {}
         self._tools: dict[tuple[str, str, str], _TimedCounter] = {}
         self._bytes: dict[str, tuple[Counter, Counter]] = {}
 
     def http_request(self, *, server: str, method: str, route_group: str, status: int, duration_s: float) -> None:
         """Count one HTTP request. Methods that HTTP does not define count as OTHER."""
-        key = (server, method if method in _METHODS else "OTHER", route_group, status)
+        key = (server, method if method in HTTP_METHODS else "OTHER", route_group, status)
         timed = self._http.get(key)
         if timed is None:
             labels = (*key[:3], str(status), f"{status // 100}xx")
@@ -46,20 +47,16 @@ class GatewayEvents:
             )
         timed.add(duration_s)
 
-    def auth_rejected(self, *, server: str, reason: str, route_group: str) -> None:
-        """Count a request refused for its credential."""
-        key = (server, reason, route_group)
-        counter = self._refused.get(key)
-        if counter is None:
-            counter = self._refused[key] = self._metrics.auth_rejections.labels(*key)
-        counter.inc()
-
     def rejected(self, *, server: str, route_group: str, reason: str, status: int) -> None:
-        """Count a request refused for any other reason."""
-        key = (server, route_group, reason, str(status))
-        counter = self._refused.get(key)
+        """Count a refused request; those with status 401 and 403 are counted as refused for their credentials."""
+        key = (server, route_group, reason, status)
+        counter = self._rejected.get(key)
         if counter is None:
-            counter = self._refused[key] = self._metrics.request_rejections.labels(*key, f"{status // 100}xx")
+            if status in (401, 403):
+                counter = self._metrics.auth_rejections.labels(server, reason, route_group)
+            else:
+                counter = self._metrics.request_rejections.labels(*key[:3], str(status), f"{status // 100}xx")
+            self._rejected[key] = counter
         counter.inc()
 
     def tool_call(self, *, server: str, tool: str, result: Result, duration_s: float) -> None:
@@ -134,9 +131,6 @@ class GatewayEvents:
     def session_event(self, *, server: str, event: str) -> None:
         """Count a session event, from a fixed list."""
         self._metrics.sessions.labels(server, event).inc()
-
-
-_METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
 
 
 METRICS = web.AppKey("metrics", GatewayEvents)

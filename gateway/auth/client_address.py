@@ -34,8 +34,8 @@ def client_address(peer: str, headers: MultiMapping[str], networks: tuple[Networ
     hops = [hop.strip() for hop in listed.split(",") if hop.strip()]
     for hop in reversed(hops):
         if not is_trusted(hop, networks):
-            return hop if _is_address(hop) else peer
-    return hops[0] if hops and _is_address(hops[0]) else peer
+            return hop if is_address(hop) else peer
+    return hops[0] if hops and is_address(hops[0]) else peer
 
 
 @lru_cache(maxsize=_CACHED_ADDRESSES)
@@ -70,7 +70,8 @@ def base_url(config: Config, peer: str, headers: MultiMapping[str]) -> str:
 
 
 @lru_cache(maxsize=_CACHED_ADDRESSES)
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Return True for an IP address of either version."""
     try:
         ip_address(text)
     except ValueError:

@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 
 from longshore.gateway.auth.claims import Claims, VerificationFailed
-from longshore.gateway.auth.issuer_http import post_form
+from longshore.gateway.auth.issuer_http import request_json
 from longshore.shared.clock import now_s
 from longshore.shared.config import Introspection
 from longshore.shared.errors import IssuerDown
@@ -44,7 +44,9 @@ class Introspector:
             raise IssuerDown("too many tokens are being looked up; try again shortly")
         form = {"token": token, "token_type_hint": "access_token"}
         async with self._slots:
-            answer = await post_form(await self._http(), url, form, _IntrospectionResponse, headers=self._basic_auth())
+            answer = await request_json(
+                await self._http(), url, _IntrospectionResponse, form=form, headers=self._basic_auth()
+            )
         if answer is None:
             raise IssuerDown("the introspection endpoint is not there; its operator has to look")
         if not answer.active:

@@ -1,7 +1,7 @@
 """HTTP client for an authorization server's JSON: limited in size and time, without redirects."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import aiohttp
 import msgspec
@@ -12,57 +12,46 @@ from longshore.shared.errors import IssuerDown
 log = structlog.get_logger(__name__)
 
 _MAX_BYTES = 512 * 1024
-_JSON = {"Accept": "application/json"}
-_OPTIONS: Any = {"timeout": aiohttp.ClientTimeout(total=5), "allow_redirects": False}
+_TIMEOUT = aiohttp.ClientTimeout(total=5)
 T = TypeVar("T")
 
 
-async def get_json(http: aiohttp.ClientSession, url: str, kind: type[T]) -> T | None:
-    """GET a JSON document; None for 404. Raises IssuerDown."""
-    async with _IssuerRequest("GET", url) as request, http.get(url, headers=_JSON, **_OPTIONS) as response:
-        return await request.read(response, kind)
+class _UnusableAnswer(Exception):
+    """Says why an answer cannot be used."""
 
 
-async def post_form(
-    http: aiohttp.ClientSession, url: str, form: Mapping[str, str], kind: type[T], *, headers: dict[str, str]
+async def request_json(
+    http: aiohttp.ClientSession, url: str, kind: type[T], *, form: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> T | None:
-    """POST a form and return the JSON answer; None for 404. Raises IssuerDown."""
-    sending = http.post(url, data=form, headers=_JSON | headers, **_OPTIONS)
-    async with _IssuerRequest("POST", url) as request, sending as response:
-        return await request.read(response, kind)
+    """GET a JSON document, or POST a form that is answered with one; None for 404. Raises IssuerDown.
+
+    The log holds the URL without its query and the reason of a failure; the caller learns neither.
+    """
+    method = "GET" if form is None else "POST"
+    sent_headers = {"Accept": "application/json", **(headers or {})}
+    try:
+        async with http.request(
+            method, url, data=form, headers=sent_headers, timeout=_TIMEOUT, allow_redirects=False
+        ) as response:
+            return None if response.status == 404 else await _decode(response, kind)
+    except (aiohttp.ClientError, TimeoutError, OSError, _UnusableAnswer) as err:
+        why = str(err) if isinstance(err, _UnusableAnswer) else type(err).__name__
+        log.warning("issuer_failed", method=method, url=url.partition("?")[0], why=why)
+        raise IssuerDown(
+            "the authorization server cannot be asked about this token now; try again shortly"
+        ) from err
 
 
-class _IssuerRequest:
-    """One request, whose failures become IssuerDown. The log holds its URL without the query, never its content."""
-
-    def __init__(self, method: str, url: str) -> None:
-        self._method = method
-        self._url = url.partition("?")[0]
-
-    async def __aenter__(self) -> "_IssuerRequest":
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, err: BaseException | None, _: object) -> None:
-        if isinstance(err, aiohttp.ClientError | TimeoutError | OSError):
-            raise self.failed(type(err).__name__) from err
-
-    async def read(self, response: aiohttp.ClientResponse, kind: type[T]) -> T | None:
-        """Decode the body as a `kind`; None for 404. Raises IssuerDown."""
-        if response.status == 404:
-            return None
-        if response.status != 200:
-            raise self.failed(f"status {response.status}")
-        body = await response.content.read(_MAX_BYTES + 1)
-        while len(body) <= _MAX_BYTES and (more := await response.content.read(_MAX_BYTES + 1 - len(body))):
-            body += more
-        if len(body) > _MAX_BYTES:
-            raise self.failed("too large")
-        try:
-            return msgspec.json.decode(body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as err:
-            raise self.failed("not the JSON it should be") from err
-
-    def failed(self, why: str) -> IssuerDown:
-        """Make the error to raise; the reason goes into the log, not to the caller."""
-        log.warning("issuer_failed", method=self._method, url=self._url, why=why)
-        return IssuerDown("the authorization server cannot be asked about this token now; try again shortly")
+async def _decode(response: aiohttp.ClientResponse, kind: type[T]) -> T:
+    if response.status != 200:
+        raise _UnusableAnswer(f"status {response.status}")
+    body = b""
+    while chunk := await response.content.read(_MAX_BYTES + 1 - len(body)):
+        body += chunk
+    if len(body) > _MAX_BYTES:
+        raise _UnusableAnswer("too large")
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as err:
+        raise _UnusableAnswer("not the JSON it should be") from err

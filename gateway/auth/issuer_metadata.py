@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from longshore.gateway.auth.issuer_http import get_json
+from longshore.gateway.auth.issuer_http import request_json
 from longshore.shared.errors import IssuerDown
 
 
@@ -37,7 +37,7 @@ def metadata_urls(issuer: str) -> tuple[str, ...]:
 async def issuer_metadata(http: aiohttp.ClientSession, issuer: str) -> IssuerMetadata:
     """Fetch the issuer's metadata. Raises IssuerDown, also for metadata of another issuer (RFC 8414 §3.3)."""
     for url in metadata_urls(issuer):
-        found = await get_json(http, url, IssuerMetadata)
+        found = await request_json(http, url, IssuerMetadata)
         if found is None:
             continue
         if found.issuer != issuer:

@@ -1,8 +1,8 @@
 """OAuth protected resource: metadata (RFC 9728) and challenges for clients. Pure."""
 
-from collections.abc import Sequence
 from typing import Any
 
+from longshore.gateway.auth.claims import normalise_audience
 from longshore.shared.config import Config, Server
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
@@ -28,8 +28,7 @@ def metadata(config: Config, server: Server | None) -> dict[str, Any]:
         "bearer_methods_supported": ["header"],
         "resource_name": "longshore" if server is None else f"longshore: {server.id}",
     }
-    scopes = all_scopes(config) if server is None else required_scopes(config, server)
-    if scopes:
+    if scopes := _scopes(config, server):
         document["scopes_supported"] = list(scopes)
     return document
 
@@ -44,22 +43,25 @@ def all_scopes(config: Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(scope for server in config.servers for scope in required_scopes(config, server)))
 
 
+def _scopes(config: Config, server: Server | None) -> tuple[str, ...]:
+    return all_scopes(config) if server is None else required_scopes(config, server)
+
+
 def audiences(config: Config, server: Server | None) -> frozenset[str]:
     """List the audiences that are accepted: the mount, the whole gateway, and those of the configuration."""
     named = config.core.auth.oauth.audience
     mounts = config.servers if server is None else (server,)
     own = (resource_url(config, None), *(resource_url(config, mount) for mount in mounts))
-    return frozenset(text.removesuffix("/") for text in (*own, *named))
+    return frozenset(normalise_audience(text) for text in (*own, *named))
 
 
-def challenge(config: Config, server: Server | None, *, error: str = "", scopes: Sequence[str] = ()) -> str:
+def challenge(config: Config, server: Server | None, *, error: str = "") -> str:
     """Format `WWW-Authenticate` (RFC 6750 §3, RFC 9728 §5.1)."""
     if config.core.auth.oauth.issuer is None:
         return "Bearer" + (f' error="{error}"' if error else "")
     parts = [f'resource_metadata="{metadata_url(config, server)}"']
-    needed = scopes or (all_scopes(config) if server is None else required_scopes(config, server))
-    if needed:
-        parts.append(f'scope="{" ".join(needed)}"')
+    if scopes := _scopes(config, server):
+        parts.append(f'scope="{" ".join(scopes)}"')
     if error:
         parts.append(f'error="{error}"')
     return "Bearer " + ", ".join(parts)

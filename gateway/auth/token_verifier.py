@@ -7,7 +7,7 @@ import aiohttp
 
 from longshore.gateway.auth.claims import Claims, VerificationFailed, VerifiedToken, verify_claims
 from longshore.gateway.auth.introspection import Introspector
-from longshore.gateway.auth.issuer_http import get_json
+from longshore.gateway.auth.issuer_http import request_json
 from longshore.gateway.auth.issuer_metadata import issuer_metadata
 from longshore.gateway.auth.jwks import JwkSet, KeySet
 from longshore.gateway.auth.jwt import JwtVerifier, is_jwt
@@ -98,7 +98,7 @@ class TokenVerifier:
     async def _fetch_keys(self) -> JwkSet:
         http = await self._http()
         url = self._setting.jwks_url or (await issuer_metadata(http, self._issuer)).jwks_uri
-        document = None if url is None else await get_json(http, url, JwkSet)
+        document = None if url is None else await request_json(http, url, JwkSet)
         if document is None:
             raise IssuerDown("the authorization server publishes no keys")
         return document

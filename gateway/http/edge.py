@@ -175,12 +175,10 @@ def _count_and_log(request: web.Request, context: RequestContext, status: int) -
         server=context.server, method=request.method, route_group=context.route_group, status=status,
         duration_s=elapsed_s,
     )
-    if status in (401, 403) and context.reason:
-        metrics.auth_rejected(server=context.server, reason=context.reason, route_group=context.route_group)
-    elif status >= 400 and context.reason:
+    if status >= 400 and context.reason:
         metrics.rejected(server=context.server, route_group=context.route_group, reason=context.reason, status=status)
-    if context.route_group == "download" and status >= 400 and context.reason:
-        metrics.download_failed(server=context.server, signed="sig" in request.query, duration_s=elapsed_s)
+        if context.route_group == "download":
+            metrics.download_failed(server=context.server, signed="sig" in request.query, duration_s=elapsed_s)
     if status < 500 and request.app[CONFIG].core.log_level not in ("debug", "info"):
         return
     fields: dict[str, Any] = {

@@ -10,6 +10,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from longshore.gateway.auth.client_address import is_address
 from longshore.shared.config import Config
 from longshore.shared.errors import Forbidden
 
@@ -100,7 +101,7 @@ class Origins:
             return False
         name = parts.hostname or ""
         # DNS rebinding needs a name: a page that was served under an address may call that address.
-        return is_loopback(name) or (parts.netloc == host and _is_address(name))
+        return is_loopback(name) or (parts.netloc == host and is_address(name))
 
 
 @lru_cache(maxsize=256)
@@ -112,14 +113,6 @@ def is_loopback(name: str) -> bool:
         return ip_address(name.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _origin(url: str) -> str:

@@ -6,11 +6,10 @@ from functools import partial
 from aiohttp import web
 
 from longshore.gateway.appkeys import TRACES
+from longshore.gateway.metrics import HTTP_METHODS
 from longshore.gateway.request_context import RequestContext
 from longshore.shared import tracing
 from longshore.shared.tracing import RootSpan, Span
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def request_span(request: web.Request, context: RequestContext) -> AbstractContextManager[object]:
@@ -27,7 +26,7 @@ def _describe(request: web.Request, context: RequestContext, span: Span, status:
     """Set the span's name and attributes by OpenTelemetry's conventions for HTTP and MCP."""
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "unmatched"
-    method = request.method if request.method in _METHODS else "_OTHER"
+    method = request.method if request.method in HTTP_METHODS else "_OTHER"
     span.rename(f"{context.method} {route}" if context.method else f"{method} {route}")
     span.set("http.request.method", method)
     span.set("http.route", route)

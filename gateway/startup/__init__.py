@@ -7,12 +7,16 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from longshore.gateway.files.fetching import FetchPolicy
-from longshore.gateway.startup.authentication import authentication, rate_limits
-from longshore.gateway.startup.calls import suspended_calls
-from longshore.gateway.startup.files import storage, upload_pages, url_fetching
-from longshore.gateway.startup.messaging import messaging
-from longshore.gateway.startup.redis import job_queue, redis_link, redis_stores
-from longshore.gateway.startup.telemetry import background_tasks, telemetry
+from longshore.gateway.startup.messaging import messaging, suspended_calls
+from longshore.gateway.startup.process import (
+    authentication,
+    background_tasks,
+    storage,
+    telemetry,
+    upload_pages,
+    url_fetching,
+)
+from longshore.gateway.startup.redis import job_queue, rate_limits, redis_link, redis_stores
 from longshore.gateway.startup.upstreams import upstreams
 from longshore.shared.config import Config
 

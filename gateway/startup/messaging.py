@@ -1,4 +1,4 @@
-"""Start-up of messaging between gateways: mailboxes, change events and upstream feeds."""
+"""Start-up of messaging between gateways, and of the calls that wait for messages from their clients."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -16,12 +16,19 @@ from longshore.gateway.appkeys import (
     SESSIONS,
     TASKS,
 )
+from longshore.gateway.mcp.call_files.retry_state import RETRY_SEALER
 from longshore.gateway.mcp.forwarding.cancellations import CANCELLATIONS
+from longshore.gateway.mcp.input_requests.standing_streams import STANDING_STREAMS, StandingStreams
+from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS, SuspendedCalls
 from longshore.gateway.mcp.list_cache import LIST_CACHE
 from longshore.gateway.mcp.sessions.end_watcher import SESSION_ENDS, SessionEndWatcher
 from longshore.gateway.mcp.subscriptions.feeds import FEEDS, Feeds
+from longshore.gateway.metrics import METRICS
+from longshore.gateway.startup.redis import signing_secrets
+from longshore.shared.crypto.sealed_tokens import Sealer
 from longshore.shared.ids import new_id
 from longshore.shared.messaging.mailboxes import Mailboxes
+from longshore.shared.messaging.message_stream import MessageStream
 from longshore.shared.messaging.pubsub import CANCELLED, LISTS_CHANGED, Event, EventListener, Publisher
 from longshore.shared.redis.address import configured_address
 from longshore.shared.redis.scripts import Scripts
@@ -50,3 +57,18 @@ def _on_broadcast(app: web.Application, event: Event) -> None:
         app[LIST_CACHE].forget_server(event.data.decode())
     elif event.kind == CANCELLED:
         app[CANCELLATIONS].on_event(event)
+
+
+async def suspended_calls(app: web.Application) -> AsyncIterator[None]:
+    """Suspended calls, which end before any resource that they use, and the sealers of their states."""
+    secrets = await signing_secrets(app)
+    app[RETRY_SEALER] = Sealer(secrets, "files of a call")
+    calls = app[SUSPENDED_CALLS] = SuspendedCalls(
+        app[MAILBOXES], MessageStream(app[REDIS], app[KEYS], app[TASKS], new_id()), Sealer(secrets, "request state"),
+        app[SESSION_ENDS], app[TASKS], app[CONFIG].sessions,
+    )
+    app[METRICS].watch_waiting_calls(lambda: calls.count)
+    streams = app[STANDING_STREAMS] = StandingStreams(app[FEEDS], app[EVENT_LISTENER], app[TASKS])
+    yield
+    await calls.close()
+    streams.close()

@@ -22,6 +22,8 @@ from longshore.gateway.appkeys import (
     UPLOAD_WAITS,
     WORKERS,
 )
+from longshore.gateway.auth.failed_attempts import FAILED_ATTEMPTS, FailedAttemptLimiter
+from longshore.gateway.auth.rate_limiter import RATE_LIMITER, RateLimiter
 from longshore.gateway.mcp.sessions.leases import LEASES, Leases
 from longshore.gateway.metrics import METRICS
 from longshore.gateway.upstream.era_cache import ERA_CACHE, EraCache
@@ -36,6 +38,7 @@ from longshore.shared.state.eras import EraStore
 from longshore.shared.state.expiry import ExpiryStore
 from longshore.shared.state.files import FileStore
 from longshore.shared.state.grants import GrantStore
+from longshore.shared.state.limits import LimitStore
 from longshore.shared.state.queue import Queue
 from longshore.shared.state.quota import MIN_GRACE_S, FileLimits
 from longshore.shared.state.renewal import RenewalStore
@@ -56,6 +59,17 @@ async def redis_link(app: web.Application) -> AsyncIterator[None]:
     app[KEYS] = Keys(config.state_persistence.redis.key_base)
     yield
     await link.close()
+
+
+async def rate_limits(app: web.Application) -> AsyncIterator[None]:
+    """Limits of requests, and of failed authentication attempts."""
+    limits, link = app[CONFIG].limits, app[REDIS]
+    store = LimitStore(Scripts(link), link, app[KEYS])
+    limiter = app[RATE_LIMITER] = RateLimiter(limits, store)
+    if limiter.is_on:
+        app[TASKS].spawn(limiter.renew_slots(), name="renew_slots")
+    app[FAILED_ATTEMPTS] = FailedAttemptLimiter(limits.failed_credentials_per_minute, store)
+    yield
 
 
 async def redis_stores(app: web.Application) -> AsyncIterator[None]:

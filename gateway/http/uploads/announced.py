@@ -1,5 +1,7 @@
 """PUT {core.upload_path}/{server}/announced/{file}: receives a file that a client has announced (SEP-2631)."""
 
+from functools import partial
+
 from aiohttp import web
 
 from longshore.gateway.appkeys import BLOBS
@@ -25,14 +27,10 @@ async def put(request: web.Request) -> web.StreamResponse:
         if file.size_bytes is not None and request.content_length not in (None, file.size_bytes):
             raise sep_2631.size_differs(file.size_bytes, request.content_length or 0)
         check_fits(request, request.content_length)
-
-        async def receive(request: web.Request, received: list[ReceivedFile]) -> None:
-            await _receive(request, received, file)
-
-        return await receive_and_answer(request, server, grant, receive)
+        return await receive_and_answer(request, server, grant, partial(_receive, file))
 
 
-async def _receive(request: web.Request, received: list[ReceivedFile], file: AnnouncedUpload) -> None:
+async def _receive(file: AnnouncedUpload, request: web.Request, received: list[ReceivedFile]) -> None:
     staged = ids.new_id()
     entry = ReceivedFile(
         id=file.file_id, writer_name=staged, writer=request.app[BLOBS].writer(staged), name=display_name(file.name),
