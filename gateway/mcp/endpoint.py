@@ -129,7 +129,7 @@ async def _handle(exchange: Exchange) -> web.StreamResponse:
             if (answer := await legacy_session_requests.answer_locally(exchange)) is not None:
                 return answer
         if exchange.route.log_level:
-            await log_levels.ensure(exchange)
+            await log_levels.raise_level(exchange)
         return await _HANDLERS.get(message.method, passthrough)(exchange)
     except UpstreamDown:
         mount.monitor.needs_probe.set()

@@ -200,7 +200,7 @@ def _check_agreed(context: RequestContext, message: Envelope, again: server_requ
 
 async def _discover(mount: Mount, request: web.Request, message: Envelope) -> web.StreamResponse:
     """Answer `server/discover` with what a legacy upstream says at `initialize`."""
-    initialized = await renewal.introduced(request, mount, _INIT_PARAMS)
+    initialized = await renewal.initialize_once(request, mount, _INIT_PARAMS)
     found = jsonrpc.result(message.id, result_fields.discover_result(
         initialized, has_subscriptions=mount.server.sessionless_clients == "per_principal"
     ))

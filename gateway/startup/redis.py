@@ -83,7 +83,7 @@ async def redis_stores(app: web.Application) -> AsyncIterator[None]:
     app[FILES] = FileStore(scripts, link, keys, file_limits)
     app[RESERVATIONS] = ReservationStore(scripts, link, keys, file_limits)
     leases = app[LEASES] = Leases(app[SESSIONS], app[FILES])
-    tasks.spawn(leases.keep(), name="renew_leases")
+    tasks.spawn(leases.renew_periodically(), name="renew_leases")
     grants = app[GRANTS] = GrantStore(scripts, keys)
     waits = app[UPLOAD_WAITS] = UploadWatcher(configured_address(config), keys, grants, tasks)
     ttl_s = max(config.storage.orphan_sweeper_grace_seconds, MIN_GRACE_S)  # then the sweeper unlinks the bytes

@@ -1,4 +1,4 @@
-"""The end of a session, told to what waits in it at this gateway. It may come at any other, or from an operator."""
+"""Ends of sessions, watched by what waits in them: a session may end at any gateway, or from the command line."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -12,39 +12,39 @@ from longshore.shared.tasks import Tasks
 
 
 class SessionEndWatcher:
-    """Built once at start-up. Costs those that wait a subscription and one look, and nobody else anything."""
+    """Watcher of sessions. Costs one subscription and one look-up for each `watch`. Built once at start-up."""
 
-    def __init__(self, hearing: EventListener, sessions: SessionStore, tasks: Tasks) -> None:
-        self._hearing = hearing
+    def __init__(self, events: EventListener, sessions: SessionStore, tasks: Tasks) -> None:
+        self._events = events
         self._sessions = sessions
         self._tasks = tasks
 
     @asynccontextmanager
-    async def watch(self, session_id: str, end: Callable[[], None]) -> AsyncIterator[None]:
-        """Call `end` should the session end while the block runs, or have ended before; perhaps more than once.
+    async def watch(self, session_id: str, on_end: Callable[[], None]) -> AsyncIterator[None]:
+        """Call `on_end` if the session ends while the block runs, or ended before it; perhaps more than once.
 
         Raises StoreDown.
         """
-        waits = True
+        is_watched = True
 
-        async def look() -> None:
-            with suppress(StoreDown):        # then the connection is lost as well, and is looked after when it is back
-                if not await self._sessions.is_live(session_id) and waits:
-                    end()
+        async def check() -> None:
+            with suppress(StoreDown):        # another RESYNC follows when Redis is back
+                if not await self._sessions.is_live(session_id) and is_watched:
+                    on_end()
 
-        def hear(event: Event) -> None:
+        def on_event(event: Event) -> None:
             if event.kind == ENDED:
-                end()
+                on_end()
             elif event.kind == RESYNC:
-                self._tasks.spawn(look(), name="look_for_end")
+                self._tasks.spawn(check(), name="look_for_end")
 
-        async with self._hearing.subscribed(session_id, hear):
+        async with self._events.subscribed(session_id, on_event):
             try:
-                if not await self._sessions.is_live(session_id):     # it ended before we listened
-                    end()
+                if not await self._sessions.is_live(session_id):     # it ended before we subscribed
+                    on_end()
                 yield
             finally:
-                waits = False
+                is_watched = False
 
 
-SESSION_ENDS = web.AppKey("endings", SessionEndWatcher)
+SESSION_ENDS = web.AppKey("session_ends", SessionEndWatcher)

@@ -1,5 +1,4 @@
-"""The leases that calls of this gateway hold, on their sessions and on the files that they use: renewed while
-they run, so that they outlive no dead gateway."""
+"""Leases of running calls on their sessions and files, renewed while the calls run; they expire with a dead gateway."""
 
 import asyncio
 import contextlib
@@ -13,10 +12,10 @@ from longshore.shared.state.files import FileStore
 from longshore.shared.state.sessions import SessionStore
 
 _RENEW_EVERY_S = 20.0        # a third of a lease's life: two renewals may fail
-_AT_ONCE = 200
+_CONCURRENCY = 200
 
 
-async def _quietly(renewal: Coroutine[None, None, None]) -> None:
+async def _ignore_store_down(renewal: Coroutine[None, None, None]) -> None:
     with contextlib.suppress(StoreDown):
         await renewal
 
@@ -33,12 +32,12 @@ class Leases:
         self._reserved: dict[str, tuple[str, int]] = {}  # the artifact that its call may write, and its grace
 
     def acquire(self, session_id: str, lease: str) -> None:
-        """Renew `lease` from now on; "" is none."""
+        """Hold `lease` on the session and renew it until `release`; "" is none."""
         if lease:
             self._running[lease] = session_id
 
     def release(self, session_id: str, lease: str) -> None:
-        """Give `lease` back; "" is none. Does not wait, so that a cancelled call gives back too."""
+        """Release `lease` and what it holds; "" is none. Does not wait, so that a cancelled call releases too."""
         if lease:
             del self._running[lease]
             self._sessions.release_call(session_id, lease)
@@ -46,48 +45,48 @@ class Leases:
             self._reserved.pop(lease, None)
 
     async def use(self, session_id: str, lease: str, ids: Sequence[str]) -> list[FileRecord]:
-        """The files of `ids`, in order, for the call of `lease`, which holds them until its `end`.
+        """Return the files of `ids`, in order; `lease` holds them until its release.
 
-        All or none: raises FileGone for the first that is not there.
+        All or none: raises NotFound for the first that is not there.
         """
         if lease:
-            self._used.setdefault(lease, []).extend(ids)  # before they are held: a cancelled call frees them too
+            self._used.setdefault(lease, []).extend(ids)  # before they are held: a cancelled call releases them too
         return await self._files.use(session_id, ids, lease=lease)
 
     async def reserve(self, session_id: str, lease: str, artifact_id: str, *, grace_ms: int) -> None:
-        """Reserve the artifact that the call of `lease` may write: while it runs, and that long after. Raises
-        SessionGone."""
+        """Reserve the artifact that the call of `lease` may write, until `grace_ms` after its end. Raises SessionGone.
+        """
         await self._files.allocate_pending(session_id, artifact_id, grace_ms=grace_ms)
         if lease:
             self._reserved[lease] = (artifact_id, grace_ms)
 
     async def acquire_stream(self, session_id: str, lease: str) -> None:
-        """Hold the session for an open stream, from now on. Raises StoreDown."""
+        """Hold the session for an open stream until `release_stream`. Raises StoreDown."""
         await self._sessions.renew_stream(session_id, lease)
         self._streams[lease] = session_id
 
     def release_stream(self, session_id: str, lease: str) -> None:
-        """The stream is closed. Does not wait."""
+        """Release the lease of a closed stream. Does not wait."""
         self._streams.pop(lease, None)
         self._sessions.release_stream(session_id, lease)
 
-    async def keep(self) -> None:
-        """Renew what runs, until cancelled. A store that is down is tried again the next time."""
+    async def renew_periodically(self) -> None:
+        """Renew every lease periodically, until cancelled. While Redis is down, renewals are skipped."""
         while True:
             await asyncio.sleep(_RENEW_EVERY_S)
             await self.renew()
 
     async def renew(self) -> None:
-        """Renew what runs, once."""
-        held = [self._sessions.renew_call(session_id, lease) for lease, session_id in self._running.items()]
-        held += [self._sessions.renew_stream(session_id, lease) for lease, session_id in self._streams.items()]
-        held += [self._files.renew_uses(self._running[lease], lease, ids) for lease, ids in self._used.items()]
-        held += [
+        """Renew every lease once."""
+        renewals = [self._sessions.renew_call(session_id, lease) for lease, session_id in self._running.items()]
+        renewals += [self._sessions.renew_stream(session_id, lease) for lease, session_id in self._streams.items()]
+        renewals += [self._files.renew_uses(self._running[lease], lease, ids) for lease, ids in self._used.items()]
+        renewals += [
             self._files.renew_pending(self._running[lease], artifact_id, grace_ms=grace_ms)
             for lease, (artifact_id, grace_ms) in self._reserved.items()
         ]
-        for start in range(0, len(held), _AT_ONCE):
-            await asyncio.gather(*map(_quietly, held[start:start + _AT_ONCE]))
+        for start in range(0, len(renewals), _CONCURRENCY):
+            await asyncio.gather(*map(_ignore_store_down, renewals[start:start + _CONCURRENCY]))
 
 
 LEASES = web.AppKey("leases", Leases)

@@ -1,6 +1,7 @@
-"""The log level of a session of the session era, raised to what callers without a session ask for with each request.
+"""Log level of an upstream session, raised to the level that modern clients ask for with each request.
 
-The session is shared: it says as much as any of them wanted so far, and each is told what it wants itself.
+Modern clients share one upstream session, which sends the most verbose level asked for so far. Each client gets only
+the messages of its own level.
 """
 
 import asyncio
@@ -12,23 +13,22 @@ from longshore.gateway.upstream.rpc import request
 from longshore.gateway.wire import to_legacy
 from longshore.shared.errors import LongshoreError
 
-_WITHIN_S = 5.0
+_TIMEOUT_S = 5.0
 
 
-async def ensure(exchange: Exchange) -> None:
-    """Let the upstream session say at least what this request wants to hear, if it is to hear anything.
+async def raise_level(exchange: Exchange) -> None:
+    """Raise the upstream session's log level to that of this request, if it has one.
 
-    A server that does not take a level is asked once in a session; one that does not answer is left alone, and the
-    request goes its way.
+    A server that refuses the level is asked once in a session. Neither a refusal nor a timeout fails the request.
     """
-    wanted = exchange.route.log_level
+    level = exchange.route.log_level
     upstream_id, session_id = exchange.session.upstream_id, exchange.session_owner.session_id
-    if not wanted or not upstream_id:
+    if not level or not upstream_id:
         return
     sessions = exchange.request.app[SESSIONS]
-    if to_legacy.covers_level(await sessions.upstream_level(session_id, upstream_id), wanted):
+    if to_legacy.covers_level(await sessions.upstream_level(session_id, upstream_id), level):
         return
     with suppress(LongshoreError, TimeoutError):
-        async with asyncio.timeout(_WITHIN_S):
-            await request(exchange.mount.client, exchange.upstream_headers(), "logging/setLevel", {"level": wanted})
-        await sessions.set_upstream_level(session_id, upstream_id, wanted)
+        async with asyncio.timeout(_TIMEOUT_S):
+            await request(exchange.mount.client, exchange.upstream_headers(), "logging/setLevel", {"level": level})
+        await sessions.set_upstream_level(session_id, upstream_id, level)

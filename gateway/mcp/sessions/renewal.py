@@ -1,4 +1,4 @@
-"""A session whose upstream side is gone: opened again with the client's own parameters, by one gateway alone."""
+"""Renewal of a lost upstream session with the client's own `initialize` parameters, by one gateway at a time."""
 
 import asyncio
 from dataclasses import replace
@@ -24,49 +24,49 @@ from longshore.shared.state.sessions import Caller, OpenSession
 
 log = structlog.get_logger(__name__)
 
-_WITHIN_S = 15.0             # for one handshake; after it another gateway may try
-_LOOK_EVERY_S = 0.05
+_TIMEOUT_S = 15.0            # for one handshake; after it another gateway may try
+_POLL_EVERY_S = 0.05
 
 
 async def reopen_upstream(request: web.Request, mount: Mount, caller: Caller, session: OpenSession) -> OpenSession:
-    """`session`, whose upstream side is lost, with a new one. Raises as `renew`, or `open_session`."""
+    """Return `session` with a new upstream session in place of the lost one. Raises as `renew`, or `open_session`."""
     upstream_id = await renew(request, mount, caller, lost="")
-    if capabilities.UNKNOWN in session.flags:    # what the upstream can do is known now
+    if capabilities.UNKNOWN in session.flags:    # the upstream's capabilities are known now
         session = await open_session(request, caller)
     return replace(session, upstream_id=upstream_id)
 
 
 async def renew(request: web.Request, mount: Mount, caller: Caller, *, lost: str) -> str:
-    """The id of an upstream session in place of `lost`: opened here, or by another gateway that we wait for.
+    """Return the id of a new upstream session in place of `lost`, opened here or by another gateway.
 
     Raises SessionGone, UpstreamDown when there is none in time.
     """
     store, token = request.app[RENEWALS], ids.new_id()
-    deadline_s = monotonic_s() + 2 * _WITHIN_S
+    deadline_s = monotonic_s() + 2 * _TIMEOUT_S
     while monotonic_s() < deadline_s:
-        told = await store.acquire(caller.session_id, lost=lost, token=token, lock_ttl_ms=int(_WITHIN_S * 1000))
-        if isinstance(told, OpenNew):
+        instruction = await store.acquire(caller.session_id, lost=lost, token=token, lock_ttl_ms=int(_TIMEOUT_S * 1000))
+        if isinstance(instruction, OpenNew):
             try:
-                new = await opened(request, mount, told)
+                new = await open_upstream(request, mount, instruction)
             except (LongshoreError, TimeoutError, asyncio.CancelledError):
                 await store.release(caller.session_id, token)
                 raise
-            told = await store.replace(caller.session_id, lost=lost, token=token, new=new)
+            instruction = await store.replace(caller.session_id, lost=lost, token=token, new=new)
             log.info("upstream_session_renewed", server=caller.server)
-        if isinstance(told, UseExisting):
-            return told.upstream_id
-        await asyncio.sleep(_LOOK_EVERY_S)
+        if isinstance(instruction, UseExisting):
+            return instruction.upstream_id
+        await asyncio.sleep(_POLL_EVERY_S)
     raise UpstreamDown("the upstream server's session was lost, and no new one could be opened in time")
 
 
-async def opened(request: web.Request, mount: Mount, told: OpenNew) -> NewUpstreamSession:
-    """Handshake with the stored parameters, those of a restored session being our own."""
+async def open_upstream(request: web.Request, mount: Mount, instruction: OpenNew) -> NewUpstreamSession:
+    """Open an upstream session with the stored parameters; those of a restored session are longshore's own."""
     headers = _headers(request, mount)
-    is_restored = not told.protocol
+    is_restored = not instruction.protocol
     if is_restored and mount.monitor.is_modern_only:
-        return await _without_session(mount, headers, told.init_params)
-    async with asyncio.timeout(_WITHIN_S):
-        response, new = await request_raw(mount.client, headers, "initialize", msgspec.Raw(told.init_params))
+        return await _modern_session(mount, headers, instruction.init_params)
+    async with asyncio.timeout(_TIMEOUT_S):
+        response, new = await request_raw(mount.client, headers, "initialize", msgspec.Raw(instruction.init_params))
         found = capabilities.negotiated(response)
         if found is None or not (new or is_restored):
             raise Rejected("the upstream server lost its session and refuses to open a new one")
@@ -77,26 +77,26 @@ async def opened(request: web.Request, mount: Mount, told: OpenNew) -> NewUpstre
     return NewUpstreamSession(new, found.protocol, flags if is_restored else "")
 
 
-async def _without_session(mount: Mount, headers: dict[str, str], init_params: bytes) -> NewUpstreamSession:
-    """What a session is over an upstream of the stateless revision alone."""
-    result = await discover(mount.client, headers, timeout_s=_WITHIN_S)
+async def _modern_session(mount: Mount, headers: dict[str, str], init_params: bytes) -> NewUpstreamSession:
+    """Build the session over a modern-only upstream, which keeps none."""
+    result = await discover(mount.client, headers, timeout_s=_TIMEOUT_S)
     version = to_modern.agreed_version(init_params)
     found = capabilities.flags_of(jsonrpc.result("", to_modern.initialize_result(result, version)))
     return NewUpstreamSession("", version, found + capabilities.MODERN)
 
 
-async def introduced(request: web.Request, mount: Mount, init_params: bytes) -> jsonrpc.RawMap:
-    """The result of an `initialize` whose session is ended at once. Raises UpstreamDown."""
+async def initialize_once(request: web.Request, mount: Mount, init_params: bytes) -> jsonrpc.RawMap:
+    """Send `initialize`, end its session at once, and return the result. Raises UpstreamDown."""
     headers = _headers(request, mount)
     try:
-        async with asyncio.timeout(_WITHIN_S):
+        async with asyncio.timeout(_TIMEOUT_S):
             response, new = await request_raw(mount.client, headers, "initialize", msgspec.Raw(init_params))
     except TimeoutError:
-        raise UpstreamTimeout(f"the upstream server did not answer initialize within {_WITHIN_S:g} s") from None
+        raise UpstreamTimeout(f"the upstream server did not answer initialize within {_TIMEOUT_S:g} s") from None
     found = capabilities.negotiated(response)
     if new and found is not None:
-        ended = {**headers, "MCP-Protocol-Version": found.protocol, "Mcp-Session-Id": new}
-        request.app[TASKS].spawn(rpc.end_session(mount.client, ended), name="end_upstream_session")
+        session_headers = {**headers, "MCP-Protocol-Version": found.protocol, "Mcp-Session-Id": new}
+        request.app[TASKS].spawn(rpc.end_session(mount.client, session_headers), name="end_upstream_session")
     message = jsonrpc.open_object(response)
     if found is None or "result" not in message:
         raise Rejected("the upstream server refused initialize")
