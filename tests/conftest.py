@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from tests.fixtures.gateway import Backing, backing
 from tests.fixtures.requirements import requirements
 from tests.fixtures.secrecy import WATCH, see_events, watching_requests
+from tests.fixtures.storage import redis_binaries, version_of
 from tests.fixtures.upstreams import ScriptedUpstream, scripted
 from tests.fixtures.workers import Worker, Workers, is_worker
 
@@ -35,6 +36,13 @@ def _no_secret_came_out() -> Iterator[None]:
 def pytest_configure(config: pytest.Config) -> None:
     """Tests that processes share are shared by tests/fixtures/workers.py."""
     config.pluginmanager.register(Worker(config) if is_worker(config) else Workers(), "workers")
+
+
+def pytest_report_header() -> list[str]:
+    """The servers that the tests choose, whatever is on PATH."""
+    bundled, *others = [f"{version_of(binary)} ({binary})" for binary in redis_binaries()]
+    also = [f"redis server of the tests of state besides: {other}" for other in others]
+    return [f"redis server: {bundled}", *also]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ end
 redis.call('HSET', KEYS[1], 'files', table.concat(ids, ','))
 if state == 'claimed' then
   redis.call('HSET', KEYS[1], 'state', 'spent')
-else
+elseif new > 0 then          -- Redis 7.0 takes the -0 that 0 would become for no integer
   redis.call('HINCRBY', KEYS[1], 'open', -new)
 end
 redis.call('PUBLISH', ARGV[1], ARGV[2])

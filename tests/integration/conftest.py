@@ -4,13 +4,15 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.fixtures.storage import RedisServer, State, opened_state, redis_server
+from tests.fixtures.storage import RedisServer, State, opened_state, redis_binaries, redis_server
+
+_BINARIES = redis_binaries()
 
 
-@pytest.fixture(scope="session")
-def shared_redis() -> Iterator[RedisServer]:
-    """One server for all tests that neither stop it nor leave anything in it."""
-    with redis_server() as running:
+@pytest.fixture(scope="session", params=_BINARIES if len(_BINARIES) > 1 else None, ids=lambda binary: binary.name)
+def shared_redis(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """One server for all tests that neither stop it nor leave anything in it; with one on PATH, each of the two."""
+    with redis_server(getattr(request, "param", _BINARIES[0])) as running:
         yield running
 
 

@@ -31,7 +31,7 @@ from tests.fixtures.storage import (
 
 _NAME = "longshore-state"
 _PASSWORD = "pw"
-_SECURED = (f"requirepass {_PASSWORD}", f"primaryauth {_PASSWORD}", "repl-diskless-sync-delay 0")
+_SECURED = (f"requirepass {_PASSWORD}", f"masterauth {_PASSWORD}", "repl-diskless-sync-delay 0")
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import yaml
 
-from longshore.cli.embedded import default_socket, find_server, redis_url, server_command, wait_until_ready
+from longshore.cli.embedded import default_socket, redis_url, server_command, wait_until_ready
 from longshore.shared.keys import Keys
 from longshore.shared.records import UploadRecord
 from longshore.shared.redis.address import parse_redis_url
@@ -22,7 +22,7 @@ from longshore.shared.state.inspect import Inspector
 from longshore.shared.state.sessions import SessionLimits, SessionStart, SessionStore
 from longshore.shared.tasks import Tasks
 from tests.fixtures.gateway import Backing, connected, consumer, entry
-from tests.fixtures.processes import REPOSITORY, private_redis, run
+from tests.fixtures.processes import BUNDLED_REDIS, REPOSITORY, private_redis, run
 from tests.fixtures.redis_servers import short_folder
 from tests.fixtures.upstreams import ScriptedUpstream
 
@@ -209,7 +209,7 @@ async def test_the_private_redis_of_a_running_up_is_found_by_its_folder() -> Non
             "servers": [{"id": "a", "mount_path": "/mcp/a", "upstream": {"url": "http://127.0.0.1:9/mcp"}}],
         }))
         socket = default_socket(state)
-        with run(server_command(find_server(), state=state, socket=socket, persist=False), folder=folder):
+        with run(server_command(BUNDLED_REDIS, state=state, socket=socket, persist=False), folder=folder):
             await wait_until_ready(socket, timeout_s=10)
             tasks = Tasks()
             link, keys, scripts = await _state(redis_url(socket), tasks)

@@ -91,7 +91,7 @@ async def test_no_process_outlives_it_when_it_is_killed(tmp_path: Path) -> None:
     assert len(children) == 4, children
 
 
-@pytest.mark.parametrize("role", ["longshore gateway", "longshore worker", "valkey-server"])
+@pytest.mark.parametrize("role", ["longshore gateway", "longshore worker", "-server"])
 async def test_a_killed_child_is_restarted_and_files_are_transferred_again(tmp_path: Path, role: str) -> None:
     port = three_free_ports()
     with demo(tmp_path, port) as process:
