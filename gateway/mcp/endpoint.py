@@ -176,17 +176,18 @@ async def get(mount: Mount, request: web.Request) -> web.StreamResponse:
         session = await reopen_upstream(request, mount, caller, session)
     if capabilities.MODERN in session.flags:
         return await subscribe.stand(request, mount, caller, session, _session_head(request, caller))
+    left = request.app[CONFIG].sessions.upstream_session_termination_retries
     upstream_id = session.upstream_id
-    for left in range(request.app[CONFIG].sessions.upstream_session_termination_retries, -1, -1):
-        headers = upstream_headers(request, mount, upstream_id)
-        async with mount.client.exchange("GET", headers) as answer:
-            if answer.status != 404 or not upstream_id or not left:
-                if answer.status == 405 and mount.adapters.exposes_artifacts:
-                    break
+    while True:
+        async with mount.client.exchange("GET", upstream_headers(request, mount, upstream_id)) as answer:
+            has_none = answer.status == 405 and mount.adapters.exposes_artifacts
+            if not has_none and (answer.status != 404 or not upstream_id or not left):
                 check_kind(answer, is_request=True)
                 return await _stand(request, mount, caller, answer)
+        if has_none:
+            return await subscribe.stand_alone(request, mount, caller, _session_head(request, caller))
+        left -= 1
         upstream_id = await renew(request, mount, caller, lost=upstream_id)
-    return await subscribe.stand_alone(request, mount, caller, _session_head(request, caller))
 
 
 async def _stand(

@@ -8,6 +8,8 @@ session's record, which every gateway reads with each call.
 import asyncio
 import hashlib
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -18,8 +20,8 @@ from longshore.shared.clock import monotonic_s
 METHODS = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
 CHANGED = b"list_changed"    # what every notification that a list has changed holds
 
-_MOST_ENTRIES = 2_000
-_MOST_BYTES = 1024 * 1024    # of one list; a longer one is fetched each time
+_MAX_ENTRIES = 2_000
+_MAX_BYTES = 1024 * 1024    # of one list; a longer one is fetched each time
 
 Key = tuple[str, ...]
 
@@ -31,7 +33,7 @@ class _Entry:
 
 
 class Fetch:
-    """Fetch of one list from the upstream. `end` it however that goes."""
+    """Fetch of one list from the upstream."""
 
     def __init__(self, cache: "ListCache", key: Key, result: asyncio.Future[msgspec.Raw | None]) -> None:
         self._cache = cache
@@ -41,7 +43,7 @@ class Fetch:
     def keep(self, result: msgspec.Raw) -> None:
         """Store the list: those that wait for it have it, and those that come in time."""
         if not self._result.done():
-            self._result.set_result(msgspec.Raw(bytes(result)) if len(bytes(result)) <= _MOST_BYTES else None)
+            self._result.set_result(msgspec.Raw(bytes(result)) if len(bytes(result)) <= _MAX_BYTES else None)
 
     def end(self) -> None:
         """End without a list: those that wait for it fetch it themselves."""
@@ -71,14 +73,19 @@ class ListCache:
             return None
         return await asyncio.shield(entry.result)
 
-    def begin(self, key: Key) -> Fetch:
-        """Begin a fetch, for which others wait."""
+    @contextmanager
+    def fetching(self, key: Key) -> Iterator[Fetch]:
+        """Let the block fetch the list, for which others wait."""
         result: asyncio.Future[msgspec.Raw | None] = asyncio.get_running_loop().create_future()
         self._entries[key] = _Entry(monotonic_s() + self._ttl_s, result)
         self._entries.move_to_end(key)
-        while len(self._entries) > _MOST_ENTRIES:
+        while len(self._entries) > _MAX_ENTRIES:
             self._entries.popitem(last=False)
-        return Fetch(self, key, result)
+        fetch = Fetch(self, key, result)
+        try:
+            yield fetch
+        finally:
+            fetch.end()
 
     def forget_server(self, server: str) -> None:
         """Forget every list of the server."""

@@ -19,6 +19,7 @@ from longshore.gateway.mcp.exchange import (
     Begin,
     Exchange,
     Handle,
+    Route,
     lease_id,
     may_change_lists,
     open_session,
@@ -49,6 +50,7 @@ from longshore.gateway.wire import (
 )
 from longshore.gateway.wire.envelope import Envelope, Kind
 from longshore.gateway.wire.protocol_errors import InputMissing, InvalidParams, MethodNotFound, UnsupportedRevision
+from longshore.gateway.wire.server_requests import InputCapabilities
 from longshore.shared.errors import BadRequest, NotAcceptable
 from longshore.shared.state.sessions import Caller, OpenSession
 
@@ -58,34 +60,23 @@ _INIT_PARAMS = upstream_sessions.init_params(server_requests.NO_INPUT)
 _BEGIN = Begin(capabilities.UNKNOWN, _INIT_PARAMS)
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """Checked message with its caller."""
-
-    message: Envelope
-    body: bytes
-    opened: modern.ModernRequest
-    caller: Caller
-    workspace: str
-
-
 async def post(
     mount: Mount, request: web.Request, message: Envelope, body: bytes, handle: Handle
 ) -> web.StreamResponse:
     """Handle a POST of a modern client: `handle` gets the message once it has a scope and a route."""
     context_of(request).is_modern = True
-    opened = modern.parse_request(message, body, request.headers)
+    parsed = modern.parse_request(message, body, request.headers)
     _check_accept(request.headers.get("Accept", ""))
     if message.kind is Kind.NOTIFICATION:    # the revision defines none: what a client says so is for nobody
         return web.Response(status=202)
-    workspace = _workspace_of(request, opened)
+    workspace = _workspace_of(request, parsed)
     caller = _caller_of(request, mount, workspace)
     context_of(request).executing = message.kind is Kind.REQUEST
-    came = Incoming(message, body, opened, caller, workspace)
+    incoming = Incoming(mount, request, message, body, parsed, caller, workspace, handle)
     eras, monitor = request.app[ERA_CACHE], mount.monitor
     era = eras.known(monitor) or await eras.get(monitor, mount.client, upstream_headers(request, mount, ""))
     try:
-        response = await _in_era(era, mount, request, came, handle)
+        response = await incoming.handle_in(era)
     except Rejected:
         if not await eras.has_changed(monitor, mount.client, upstream_headers(request, mount, "")):
             raise
@@ -96,7 +87,7 @@ async def post(
         if not await eras.has_changed(monitor, mount.client, upstream_headers(request, mount, "")):
             return response
     # What was refused did not run: the upstream is of the other era than it was.
-    return await _in_era("legacy" if era == "modern" else "modern", mount, request, came, handle)
+    return await incoming.handle_in("legacy" if era == "modern" else "modern")
 
 
 _STRANGE = frozenset({400, 404})
@@ -107,23 +98,6 @@ def _body_of(response: web.StreamResponse) -> bytes:
     return body if isinstance(body, bytes) else b""
 
 
-async def _in_era(
-    era: Era, mount: Mount, request: web.Request, came: "Incoming", handle: Handle
-) -> web.StreamResponse:
-    """Handle the message on the route to an upstream of this era."""
-    if era == "legacy":
-        return await _to_session(mount, request, came, handle)
-    message, body, caller = came.message, came.body, came.caller
-    session = await _open(request, caller, message)
-    session = replace(session, upstream_id="", flags=capabilities.TOOLS + capabilities.RESOURCES)
-    if came.opened.workspace:
-        body = modern.without_workspace(body)
-    context = context_of(request)
-    route = ModernDirect(_mirrors(request, came.opened), _fetches_files(request, body))
-    reply = HttpReply(request, context)
-    return await handle(Exchange(request, mount, caller, session, message, body, context, reply, route))
-
-
 def refuse_verb(request: web.Request) -> None:
     """Raise 405 for a GET or DELETE of a revision that has neither."""
     version = request.headers.get(VERSION_HEADER)
@@ -131,44 +105,91 @@ def refuse_verb(request: web.Request) -> None:
         raise web.HTTPMethodNotAllowed(request.method, ["POST"])
 
 
-async def _to_session(
-    mount: Mount, request: web.Request, came: "Incoming", handle: Handle
-) -> web.StreamResponse:
-    """Handle the message in a session with a legacy upstream: that of the scope, or one for this call alone."""
-    message, body, caller = came.message, came.body, came.caller
-    takes = server_requests.parse_capabilities(came.opened.capabilities)
-    policy = mount.server.sessionless_clients
-    if policy == "refuse":
-        raise UnsupportedRevision("this server speaks to callers within a session; start one with initialize")
-    if message.method in to_legacy.LEGACY_ONLY_METHODS:
-        raise MethodNotFound(f"this server has no method {message.method} in this revision")
-    if message.method == "server/discover":
-        return await _discover(mount, request, message)
-    if message.method in modern.INPUT_METHODS and (again := server_requests.parse_retry(body)) is not None:
-        if again.state:
-            await _check_mirrors(mount, request, came)
-            return await modern_client.resume(request, caller, message, again, takes)
-        _check_agreed(context_of(request), message, again)
-        body = again.body        # answers to nothing that waits for them
-    context, session = context_of(request), await _open(request, caller, message)
-    route = ToLegacy(
-        f"longshore-{context.request_id}", to_legacy.log_level(body), _fetches_files(request, body), takes.url
-    )
-    if takes.any and policy == "per_principal":
-        scope = request.app[SIGNER].scope_of(mount.server.id, caller.principal, came.workspace, declared=takes.key)
-        route.session_owner = replace(caller, session_id=scope)
-    body, reply = to_legacy.request(body, route.id), HttpReply(request, context)
-    exchange = Exchange(request, mount, caller, session, message, body, context, reply, route)
-    if message.method == "subscriptions/listen" and policy == "per_call":
-        # A session of one call is not listened in: the stream is of longshore's own changes alone.
-        return await subscribe.listen(exchange)
-    is_ours = lists.is_ours(exchange) if message.method == "resources/read" else tools_call.is_ours(exchange)
-    if takes.any and message.method in modern.INPUT_METHODS and not is_ours:
-        return await modern_client.start_call(exchange, route, takes, partial(_handle_suspendable, handle))
-    if policy == "per_principal" and route.session_owner is None and session.protocol:
-        return await handle(exchange)        # the scope's own upstream session is open
-    async with upstream_sessions.upstream_session(exchange, takes):
-        return await handle(exchange)
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """Checked message of a modern client with its caller, handled on the route to an upstream of either era."""
+
+    mount: Mount
+    request: web.Request
+    message: Envelope
+    body: bytes
+    parsed: modern.ModernRequest
+    caller: Caller
+    workspace: str
+    handle: Handle
+
+    async def handle_in(self, era: Era) -> web.StreamResponse:
+        """Handle the message on the route to an upstream of this era."""
+        if era == "modern":
+            return await self._to_modern()
+        if self.mount.server.sessionless_clients == "refuse":
+            raise UnsupportedRevision("this server speaks to callers within a session; start one with initialize")
+        if self.message.method in to_legacy.LEGACY_ONLY_METHODS:
+            raise MethodNotFound(f"this server has no method {self.message.method} in this revision")
+        if self.message.method == "server/discover":
+            return await _discover(self.mount, self.request, self.message)
+        return await self._to_legacy()
+
+    async def _to_modern(self) -> web.StreamResponse:
+        session = await _open(self.request, self.caller, self.message)
+        session = replace(session, upstream_id="", flags=capabilities.TOOLS + capabilities.RESOURCES)
+        body = modern.without_workspace(self.body) if self.parsed.workspace else self.body
+        route = ModernDirect(_mirrors(self.request, self.parsed), _fetches_files(self.request, body))
+        return await self.handle(self._exchange(session, body, route))
+
+    def _exchange(self, session: OpenSession, body: bytes, route: Route) -> Exchange:
+        context = context_of(self.request)
+        reply = HttpReply(self.request, context)
+        return Exchange(self.request, self.mount, self.caller, session, self.message, body, context, reply, route)
+
+    async def _to_legacy(self) -> web.StreamResponse:
+        """Handle the message, or resume the suspended call that it brings input for."""
+        declared, body = server_requests.parse_capabilities(self.parsed.capabilities), self.body
+        if self.message.method in modern.INPUT_METHODS:
+            retry = server_requests.parse_retry(body)
+            if retry is not None and retry.state:
+                await self._check_mirrors()
+                return await modern_client.resume(self.request, self.caller, self.message, retry, declared)
+            if retry is not None:
+                _check_agreed(context_of(self.request), self.message, retry)
+                body = retry.body        # responses that no call waits for
+        return await self._in_session(body, declared)
+
+    async def _in_session(self, body: bytes, declared: InputCapabilities) -> web.StreamResponse:
+        """Handle the message in a session with the upstream: that of the scope, or one for this call alone."""
+        message, policy = self.message, self.mount.server.sessionless_clients
+        session = await _open(self.request, self.caller, message)
+        route = self._legacy_route(body, declared)
+        exchange = self._exchange(session, to_legacy.request(body, route.id), route)
+        if message.method == "subscriptions/listen" and policy == "per_call":
+            # A session of one call is not listened in: the stream is of longshore's own changes alone.
+            return await subscribe.listen(exchange)
+        is_ours = lists.is_ours(exchange) if message.method == "resources/read" else tools_call.is_ours(exchange)
+        if declared.any and message.method in modern.INPUT_METHODS and not is_ours:
+            return await modern_client.start_call(exchange, route, declared, partial(_handle_suspendable, self.handle))
+        if policy == "per_principal" and route.session_owner is None and session.protocol:
+            return await self.handle(exchange)       # the scope's own upstream session is open
+        async with upstream_sessions.upstream_session(exchange, declared):
+            return await self.handle(exchange)
+
+    def _legacy_route(self, body: bytes, declared: InputCapabilities) -> ToLegacy:
+        """Build the route. Clients that take requests share an upstream session with those that take the same."""
+        request, server = self.request, self.mount.server
+        route = ToLegacy(
+            f"longshore-{context_of(request).request_id}", to_legacy.log_level(body), _fetches_files(request, body),
+            declared.url,
+        )
+        if declared.any and server.sessionless_clients == "per_principal":
+            scope = request.app[SIGNER].scope_of(
+                server.id, self.caller.principal, self.workspace, declared=declared.key
+            )
+            route.session_owner = replace(self.caller, session_id=scope)
+        return route
+
+    async def _check_mirrors(self) -> None:
+        """Raise HeaderMismatch where a suspended call is resumed under headers that do not mirror its arguments."""
+        if self.message.method == "tools/call":
+            await mirrored_headers.check(self._exchange(OpenSession("", "", ""), self.body, ToLegacy("")))
 
 
 async def _handle_suspendable(handle: Handle, exchange: Exchange, call: SuspendableCall) -> web.StreamResponse:
@@ -180,20 +201,9 @@ async def _handle_suspendable(handle: Handle, exchange: Exchange, call: Suspenda
         return await handle(exchange)
 
 
-async def _check_mirrors(mount: Mount, request: web.Request, came: "Incoming") -> None:
-    """Raise HeaderMismatch where a suspended call is resumed under headers that do not mirror its arguments."""
-    if came.message.method != "tools/call":
-        return
-    nowhere, context = OpenSession("", "", ""), context_of(request)
-    await mirrored_headers.check(Exchange(
-        request, mount, came.caller, nowhere, came.message, came.body, context, HttpReply(request, context),
-        ToLegacy(""),
-    ))
-
-
-def _check_agreed(context: RequestContext, message: Envelope, again: server_requests.Retry) -> None:
+def _check_agreed(context: RequestContext, message: Envelope, retry: server_requests.Retry) -> None:
     """Raise InputMissing where the user did not agree to open a page without which the server takes no request."""
-    if url_required.is_declined(again.responses):
+    if url_required.is_declined(retry.responses):
         context.in_tool_call = message.method == "tools/call"
         raise InputMissing("the user did not agree to open the page that the server needs opened before this request")
 

@@ -174,27 +174,24 @@ async def _with_ours(
     )
     cache = exchange.request.app[LIST_CACHE]
     if not cache.is_on or exchange.route.lists_carry_ttl:
-        return await _fetched(exchange, added, None)
+        return await _fetch(exchange, added, None)
     key = _key(exchange)
-    kept = await cache.find(key)
-    if kept is not None:
+    if (kept := await cache.find(key)) is not None:
         response = jsonrpc.result(exchange.envelope.id, kept)
-        body = added.merged(response) if added.changes_any else response
-        return await exchange.reply.finish(body)
-    fetch = cache.begin(key)
-    try:
-        return await _fetched(exchange, added, fetch)
-    finally:
-        fetch.end()
+        return await exchange.reply.finish(added.merged(response) if added.changes_any else response)
+    with cache.fetching(key) as fetch:
+        return await _fetch(exchange, added, fetch)
 
 
-async def _fetched(exchange: Exchange, added: Additions, fetch: Fetch | None) -> web.StreamResponse:
+async def _fetch(exchange: Exchange, added: Additions, fetch: Fetch | None) -> web.StreamResponse:
+    """Answer with the upstream's list, fetched now, and kept where others may want it."""
     learns = added.name == "tools" and exchange.route.reads_schemas
 
     async def change(response: bytes) -> bytes:
-        if fetch is not None and (result := jsonrpc.open_object(response).get("result")) is not None:
+        result = jsonrpc.open_object(response).get("result")
+        if fetch is not None and result is not None:
             fetch.keep(result)
-        if learns and (result := jsonrpc.open_object(response).get("result")) is not None:
+        if learns and result is not None:
             mirrored_headers.learn(exchange, bytes(result))
         return added.merged(response) if added.changes_any else response
 

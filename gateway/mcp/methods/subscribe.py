@@ -1,8 +1,8 @@
 """Change notifications where client and upstream have different eras: `subscriptions/listen` of a modern client over a
 legacy upstream, the GET stream and `resources/subscribe` of a legacy client over a modern one."""
 
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import msgspec
@@ -13,7 +13,7 @@ from longshore.gateway.mcp import capabilities
 from longshore.gateway.mcp.exchange import Exchange
 from longshore.gateway.mcp.input_requests import standing_stream_requests
 from longshore.gateway.mcp.replies.errors import error_message
-from longshore.gateway.mcp.replies.event_streams import STREAMS
+from longshore.gateway.mcp.replies.event_streams import STREAMS, OpenStream
 from longshore.gateway.mcp.replies.reply import HttpReply
 from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.mcp.subscriptions import legacy_source, modern_source
@@ -40,11 +40,11 @@ class _SubscribeRequest(msgspec.Struct):
 
 
 _subscribes = msgspec.json.Decoder(_SubscribeRequest)
-_MOST_URI_CHARS = 8_192
+_MAX_URI_CHARS = 8_192
 
 
 @dataclass(frozen=True, slots=True)
-class _Outgoing:
+class _ChangeStream:
     """Content of a client's stream of changes."""
 
     scope: str                                   # whose files are the client's
@@ -65,23 +65,23 @@ async def listen(exchange: Exchange) -> web.StreamResponse:
     ours = frozenset({changes.RESOURCES}) & asked.lists if mount.adapters.exposes_artifacts else frozenset[str]()
     honoured = ChangeFilter(theirs.lists | ours, theirs.uris)
     upstream = UpstreamContext(exchange.request, mount, exchange.session_owner)
-    outgoing = _Outgoing(
+    content = _ChangeStream(
         scope=exchange.caller.session_id, of_change=lambda change: changes.to_modern(change, listen_id),
         first=changes.acknowledgement(listen_id, honoured), last=changes.end_of_stream(listen_id),
     )
     opener = legacy_source.opener(upstream, standing_stream_requests.route) if theirs.lists or theirs.uris else None
-    return await _stream(upstream, Subscriber(honoured), opener, outgoing)
+    return await _stream(upstream, Subscriber(honoured), opener, content)
 
 
 async def listen_to_us(exchange: Exchange) -> web.StreamResponse:
     """Answer `subscriptions/listen` over a server without that method: with longshore's own changes alone."""
     listen_id, ours = exchange.envelope.id, ChangeFilter(frozenset({changes.RESOURCES}))
-    outgoing = _Outgoing(
+    content = _ChangeStream(
         scope=exchange.caller.session_id, of_change=lambda change: changes.to_modern(change, listen_id),
         first=changes.acknowledgement(listen_id, ours), last=changes.end_of_stream(listen_id),
     )
     upstream = UpstreamContext(exchange.request, exchange.mount, exchange.caller)
-    return await _stream(upstream, Subscriber(ours), None, outgoing)
+    return await _stream(upstream, Subscriber(ours), None, content)
 
 
 def _has_session(mount: Mount) -> bool:
@@ -103,8 +103,8 @@ async def stand(
         raise web.HTTPMethodNotAllowed("GET", ["POST", "DELETE"])
     upstream = UpstreamContext(request, mount, caller)
     subscriber = Subscriber(ChangeFilter(frozenset(capabilities.TELLS), any_uri=True))
-    outgoing = _Outgoing(caller.session_id, changes.to_legacy, headers=headers, must_be_open=False)
-    return await _stream(upstream, subscriber, modern_source.opener(upstream) if tells else None, outgoing)
+    content = _ChangeStream(caller.session_id, changes.to_legacy, headers=headers, must_be_open=False)
+    return await _stream(upstream, subscriber, modern_source.opener(upstream) if tells else None, content)
 
 
 async def stand_alone(
@@ -112,8 +112,8 @@ async def stand_alone(
 ) -> web.StreamResponse:
     """Answer the GET of a legacy client whose upstream has no stream for it: with longshore's own changes alone."""
     subscriber = Subscriber(ChangeFilter(frozenset({changes.RESOURCES})))
-    outgoing = _Outgoing(caller.session_id, changes.to_legacy, headers=headers)
-    return await _stream(UpstreamContext(request, mount, caller), subscriber, None, outgoing)
+    content = _ChangeStream(caller.session_id, changes.to_legacy, headers=headers)
+    return await _stream(UpstreamContext(request, mount, caller), subscriber, None, content)
 
 
 async def watch(exchange: Exchange) -> web.StreamResponse:
@@ -125,7 +125,7 @@ async def watch(exchange: Exchange) -> web.StreamResponse:
         uri = _subscribes.decode(exchange.body).params.uri
     except msgspec.DecodeError:
         uri = ""
-    if not 0 < len(uri) <= _MOST_URI_CHARS:
+    if not 0 < len(uri) <= _MAX_URI_CHARS:
         raise InvalidParams("params.uri must name a resource")
     app, session_id = exchange.request.app, exchange.caller.session_id
     async with app[FEEDS].subscribed(session_id, Subscriber(ChangeFilter(frozenset())), None) as feed:
@@ -137,36 +137,48 @@ async def watch(exchange: Exchange) -> web.StreamResponse:
 
 
 async def _stream(
-    upstream: UpstreamContext, subscriber: Subscriber, opener: Opener | None, outgoing: _Outgoing
+    upstream: UpstreamContext, subscriber: Subscriber, opener: Opener | None, content: _ChangeStream
 ) -> web.StreamResponse:
     """Open a stream to the client. Its scope, and the upstream's session, do not expire while it is open."""
-    request, leases, feeds = upstream.request, upstream.request.app[LEASES], upstream.request.app[FEEDS]
-    context, streams = context_of(upstream.request), upstream.request.app[STREAMS]
     async with AsyncExitStack() as held:
         subscriptions = await held.enter_async_context(AsyncExitStack())
-        for scope in {outgoing.scope, upstream.caller.session_id}:
-            lease = ids.new_id()
-            held.callback(leases.release_stream, scope, lease)
-            await leases.acquire_stream(scope, lease)
+        for scope in {content.scope, upstream.caller.session_id}:
+            await held.enter_async_context(_held_scope(upstream.request, scope))
             opens = opener if scope == upstream.caller.session_id else None
+            feeds = upstream.request.app[FEEDS]
             await subscriptions.enter_async_context(
-                feeds.subscribed(scope, subscriber, opens, must_be_open=outgoing.must_be_open)
+                feeds.subscribed(scope, subscriber, opens, must_be_open=content.must_be_open)
             )
-        reply = HttpReply(request, context)
+        reply = HttpReply(upstream.request, context_of(upstream.request))
         held.callback(reply.close)
-        stream = await reply.start_standing(outgoing.headers)
-
-        async def send() -> None:
-            async for change in subscriber.changes():
-                await stream.write(sse.event(outgoing.of_change(change)))
-
-        last = outgoing.last
-        try:
-            await stream.write(sse.event(outgoing.first) if outgoing.first else b": listening\n\n")
-            await streams.hold(subscriber.send_changes(send()))
-        except SlowListener as err:
-            context.reason = err.reason
-            last = error_message(context, err) if context.message_id is not None else b""
+        stream = await reply.start_standing(content.headers)
+        last = await _write_changes(reply, stream, subscriber, content)
         await subscriptions.aclose()     # a slow client may take a while for what is left to send
         await stream.close(sse.event(last) if last else b"")
     return stream.response
+
+
+@asynccontextmanager
+async def _held_scope(request: web.Request, scope: str) -> AsyncIterator[None]:
+    """Keep the scope from expiring while the block runs."""
+    leases, lease = request.app[LEASES], ids.new_id()
+    try:
+        await leases.acquire_stream(scope, lease)
+        yield
+    finally:
+        leases.release_stream(scope, lease)
+
+
+async def _write_changes(reply: HttpReply, stream: OpenStream, subscriber: Subscriber, content: _ChangeStream) -> bytes:
+    """Write changes until the stream ends. Return the message that it ends with, b"" for none."""
+    async def write() -> None:
+        async for change in subscriber.changes():
+            await stream.write(sse.event(content.of_change(change)))
+
+    try:
+        await stream.write(sse.event(content.first) if content.first else b": listening\n\n")
+        await reply.request.app[STREAMS].hold(subscriber.send_changes(write()))
+    except SlowListener as err:
+        reply.context.reason = err.reason
+        return error_message(reply.context, err) if reply.context.message_id is not None else b""
+    return content.last
