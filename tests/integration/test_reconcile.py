@@ -302,15 +302,15 @@ async def test_a_pass_is_repeated_only_in_the_mode_always(world: World) -> None:
 
 async def test_nothing_is_swept_before_a_redis_knows_its_storage(world: World) -> None:
     """Also when it is emptied long after the start."""
-    awakening = ReconcileTrigger("if_empty", world.store, world.state.periodic)
-    await awakening.trigger_at_start()
+    trigger = ReconcileTrigger("if_empty", world.store, world.state.periodic)
+    await trigger.trigger_at_start()
 
-    assert not await awakening.is_reconciled()
+    assert not await trigger.is_reconciled()
     assert await _queued(world) == [b"test:reconcile"]
     await world.reconcile()
-    assert await awakening.is_reconciled()
+    assert await trigger.is_reconciled()
     await world.state.link.call("FLUSHALL")
-    assert not await awakening.is_reconciled()
+    assert not await trigger.is_reconciled()
     assert await _queued(world) == [b"test:reconcile"]
 
 
@@ -322,13 +322,13 @@ async def _queued(world: World) -> list[bytes]:
 @pytest.mark.parametrize("mode, asked", [("disabled", []), ("always", [b"test:reconcile"]), ("if_empty", [])])
 async def test_a_start_enqueues_a_pass_as_the_mode_says(world: World, mode: str, asked: list[bytes]) -> None:
     await world.reconcile()
-    awakening = ReconcileTrigger(mode, world.store, world.state.periodic)  # type: ignore[arg-type]
+    trigger = ReconcileTrigger(mode, world.store, world.state.periodic)  # type: ignore[arg-type]
 
-    await awakening.trigger_at_start()
-    await awakening.trigger_at_start()
+    await trigger.trigger_at_start()
+    await trigger.trigger_at_start()
 
     assert await _queued(world) == asked
-    assert await awakening.is_reconciled()
+    assert await trigger.is_reconciled()
 
 
 async def test_workers_that_start_on_an_empty_redis_restore_first_and_sweep_then(
