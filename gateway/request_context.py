@@ -61,5 +61,5 @@ def principal_of(request: web.Request) -> Principal:
     """Return the authenticated principal. Raises Unauthorized where a route skips authentication by mistake."""
     principal = context_of(request).principal
     if principal is None:
-        raise Unauthorized("this route needs a caller")
+        raise Unauthorized("this route needs authentication")
     return principal

@@ -37,7 +37,7 @@ class Authenticator:
             self._seen_digests.add(digest)
             return principal
         if self._verifier is None:
-            raise InvalidToken("the token is not valid here")
+            raise InvalidToken("the token is not valid")
         return self._principal_of(await self._verifier.verify(credential, digest), credential)
 
     def recently_valid(self, credential: str) -> bool:
@@ -58,7 +58,7 @@ class Authenticator:
         if token is None:
             return
         if self._audiences.get(server or "", self._all_audiences).isdisjoint(token.audiences):
-            raise InvalidToken("the token is made out to somebody else; ask for one with this server as its resource")
+            raise InvalidToken("the token has another audience; request one with this server as its resource")
         missing = self._scopes.get(server or "", frozenset()) - token.scopes
         if missing:
             raise InsufficientScope(f"the token lacks the scope {' '.join(sorted(missing))}")

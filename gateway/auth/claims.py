@@ -40,12 +40,12 @@ class VerificationFailed(Exception):
 def verify_claims(claims: Claims, *, issuer: str, leeway_s: float, now_s: float) -> VerifiedToken:
     """Verify the issuer and the times of `claims`. Raises VerificationFailed."""
     if claims.iss != issuer:
-        raise VerificationFailed("it is of another issuer")
+        raise VerificationFailed("another issuer made it")
     if claims.exp is None:
-        raise VerificationFailed("it never expires")
+        raise VerificationFailed("it has no expiry")
     for time_s in (claims.exp, claims.nbf or 0.0, claims.iat or 0.0):
         if not _TIME_RANGE_S[0] <= time_s <= _TIME_RANGE_S[1]:
-            raise VerificationFailed("one of its times is none")
+            raise VerificationFailed("one of its times is out of range")
     if now_s >= claims.exp + leeway_s:
         raise VerificationFailed("it has expired")
     if now_s < max(claims.nbf or 0.0, claims.iat or 0.0) - leeway_s:
@@ -57,10 +57,10 @@ def _subject(claims: Claims) -> str:
     client = claims.client_id or claims.azp
     if claims.sub:
         if claims.sub.startswith("#"):
-            raise VerificationFailed("its subject begins like a client")
+            raise VerificationFailed("its subject begins with #")
         return claims.sub
     if not client:
-        raise VerificationFailed("it names no subject")
+        raise VerificationFailed("it has no subject")
     return f"#{client}"
 
 

@@ -18,7 +18,7 @@ def find_credential(headers: MultiMapping[str], own_header: str) -> str | None:
     for name in (own_header, "Authorization"):
         lines = headers.getall(name, ())
         if len(lines) > 1:
-            raise Unauthorized(f"the header {name} is there {len(lines)} times; send one credential")
+            raise Unauthorized(f"the header {name} was sent {len(lines)} times; send one credential")
         if lines and name == own_header:
             return _bearer_token(lines[0]) if own_header.lower() == "authorization" else lines[0].strip()
         if lines:
@@ -36,4 +36,4 @@ def refuse_in_query(names: Iterable[str]) -> None:
     """Raise BadRequest for a token in the query: proxies and browsers write URLs into their logs
     (MCP 2025-11-25 basic/authorization §Access Token Usage)."""
     if not _IN_QUERY.isdisjoint(name.lower() for name in names):
-        raise BadRequest("a token in the URL is not taken; send it in a header, and replace this one: logs may hold it")
+        raise BadRequest("send tokens in a header, not in the URL; replace this one, because logs may hold it")

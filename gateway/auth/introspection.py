@@ -39,18 +39,18 @@ class Introspector:
         """
         url = self._setting.url
         if url is None:
-            raise VerificationFailed("it is no JWT, and introspection is not configured")
+            raise VerificationFailed("it is not a JWT, and introspection is not configured")
         if self._slots.locked():
-            raise IssuerDown("too many tokens are being looked up; try again shortly")
+            raise IssuerDown("too many tokens are being introspected; try again shortly")
         form = {"token": token, "token_type_hint": "access_token"}
         async with self._slots:
             answer = await request_json(
                 await self._http(), url, _IntrospectionResponse, form=form, headers=self._basic_auth()
             )
         if answer is None:
-            raise IssuerDown("the introspection endpoint is not there; its operator has to look")
+            raise IssuerDown("the introspection endpoint does not exist; check core.auth.oauth.introspection.url")
         if not answer.active:
-            raise VerificationFailed("its issuer does not know it, or it has expired or was revoked")
+            raise VerificationFailed("its issuer reports that it is not active")
         expires_s = now_s() + _DEFAULT_LIFETIME_S if answer.exp is None else answer.exp
         return msgspec.structs.replace(answer, iss=answer.iss or self._issuer, exp=expires_s)
 

@@ -39,7 +39,7 @@ async def request_json(
         why = str(err) if isinstance(err, _UnusableAnswer) else type(err).__name__
         log.warning("issuer_failed", method=method, url=url.partition("?")[0], why=why)
         raise IssuerDown(
-            "the authorization server cannot be asked about this token now; try again shortly"
+            "the authorization server does not answer as it should; try again shortly"
         ) from err
 
 

@@ -41,6 +41,6 @@ async def issuer_metadata(http: aiohttp.ClientSession, issuer: str) -> IssuerMet
         if found is None:
             continue
         if found.issuer != issuer:
-            raise IssuerDown("the authorization server calls itself otherwise than core.auth.oauth.issuer")
+            raise IssuerDown("the issuer in the authorization server's metadata is not core.auth.oauth.issuer")
         return found
-    raise IssuerDown("the authorization server publishes no metadata where core.auth.oauth.issuer says")
+    raise IssuerDown("the authorization server publishes no metadata at core.auth.oauth.issuer")

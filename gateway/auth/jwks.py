@@ -49,7 +49,7 @@ class KeySet:
         if self._fetching is not None:  # a task of its own: it goes on when the caller is cancelled
             await asyncio.shield(self._fetching)
         if self._fetched_s is None:
-            raise IssuerDown("the keys of the authorization server are not to be had now; try again shortly")
+            raise IssuerDown("the keys of the authorization server cannot be fetched; try again shortly")
         return self._keys.get(key_id)
 
     def _is_stale(self) -> bool:

@@ -45,10 +45,10 @@ class JwtVerifier:
             self._registry.check_header(header)
             _ = self._registry.get_alg(header["alg"])
         except (JoseError, ValueError, TypeError, KeyError, RecursionError) as err:
-            raise VerificationFailed("it is no JWT of an allowed algorithm") from err
+            raise VerificationFailed("it is not a JWT with an allowed algorithm") from err
         key = await self._keys.find(_key_id(header))
         if key is None:
-            raise VerificationFailed("it is signed with a key that its issuer does not have")
+            raise VerificationFailed("its issuer has no such signing key")
         if key.alg not in (None, header["alg"]):
             raise VerificationFailed("its key is for another algorithm")
         try:
@@ -67,10 +67,10 @@ def is_jwt(token: str) -> bool:
 def _key_id(header: Header) -> str:
     """Check the header and return its key id. Raises VerificationFailed."""
     if "crit" in header:
-        raise VerificationFailed("it asks for an extension")
+        raise VerificationFailed("it requires an extension")
     kind, key_id = header.get("typ", "JWT"), header.get("kid")
     if not isinstance(kind, str) or kind.lower() not in _TYPES:
-        raise VerificationFailed("it is no access token by its type")
+        raise VerificationFailed("its type is not that of an access token")
     if not isinstance(key_id, str) or not key_id:
-        raise VerificationFailed("it does not name its key")
+        raise VerificationFailed("it names no key")
     return key_id

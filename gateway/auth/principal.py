@@ -23,4 +23,4 @@ class Principal:
     def check_server(self, server: str) -> None:
         """Raise Forbidden unless the principal may use the server of this id."""
         if not self.may_use(server):
-            raise Forbidden("this token is not for this server; its operator names them in core.auth.tokens")
+            raise Forbidden("the token is not valid for this server; the operator sets its servers in core.auth.tokens")

@@ -45,7 +45,7 @@ class TokenVerifier:
     async def verify(self, token: str, digest: bytes) -> VerifiedToken:
         """Verify a token. Raises InvalidToken, IssuerDown."""
         if len(token) > _MAX_TOKEN_CHARS:
-            raise InvalidToken("the token is too long to be one")
+            raise InvalidToken("the token is too long")
         if (known := self.cached(digest)) is not None:
             return known
         try:
@@ -53,7 +53,7 @@ class TokenVerifier:
                 return self._cache_valid(digest, self._check_claims(await self._jwts.verify(token)))
             return await self._introspect_once(token, digest)
         except VerificationFailed as err:
-            raise InvalidToken(f"the token is not valid here: {err}") from None
+            raise InvalidToken(f"the token is not valid: {err}") from None
 
     async def close(self) -> None:
         """Close the connections to the authorization server."""

@@ -129,11 +129,11 @@ def _aiohttp_error_response(context: RequestContext, err: web.HTTPException) -> 
     """Answer to an error that aiohttp raised, as JSON of the route's form."""
     if isinstance(err, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(err.allowed_methods))
-        response = answer_error(context, MethodNotAllowed(f"this path takes {allowed}"))
+        response = answer_error(context, MethodNotAllowed(f"this path accepts {allowed}"))
         response.headers["Allow"] = allowed
         return response
     if isinstance(err, web.HTTPNotFound):
-        return answer_error(context, NotFound("nothing is served at this path"))
+        return answer_error(context, NotFound("there is no route for this path"))
     if isinstance(err, web.HTTPRequestEntityTooLarge):
         return answer_error(context, TooLarge("the request body is larger than core.max_body_bytes"))
     return answer_error(context, Refused(err.reason))

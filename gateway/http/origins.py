@@ -55,12 +55,12 @@ class Origins:
         gateway served under the request's own `Host` is accepted."""
         host = headers.get("Host", "")
         if self.hosts is not None and not self._is_allowed_host(_name(host)):
-            raise Forbidden("this Host is not one of ours; add it to core.allowed_hosts or set core.public_base_url")
+            raise Forbidden("this Host is not allowed; add it to core.allowed_hosts or set core.public_base_url")
         origin = headers.get("Origin")
         if origin is None or (own_page and host and origin.lower().partition("://")[2] == host.lower()):
             return
         if not self._is_allowed_origin(origin.lower(), host.lower()):
-            raise Forbidden("pages of this Origin may not call; add it to core.cors.allowed_origins")
+            raise Forbidden("this Origin is not allowed; add it to core.cors.allowed_origins")
 
     def cors_headers(self, origin: str | None) -> dict[str, str]:
         """Return the CORS headers of a response to a page of `origin` (WHATWG Fetch §CORS protocol); {} for a page

@@ -13,7 +13,7 @@ from longshore.shared.redis.scripts import Script, Scripts
 _CREATE = Script("begin_resumable")
 _ACQUIRE = Script("take_resumable")
 _ADVANCE = Script("advance_resumable")
-_GONE = "no upload is under way at this address; it may have expired or been terminated: begin again"
+_GONE = "there is no upload at this URL; it may have expired or been terminated: create a new one"
 
 
 class ResumableUpload(Record, frozen=True, kw_only=True, tag=3):

@@ -60,10 +60,10 @@ async def test_a_service_that_is_set_up_well_has_no_fault(
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"aud": "https://else"}, "made out to somebody else"),
+        ({"aud": "https://else"}, "another audience"),
         ({"scope": "more"}, "lacks the scope files:use"),
         ({"exp": 1}, "it has expired"),
-        ({"kid": "unknown"}, "a key that its issuer does not have"),
+        ({"kid": "unknown"}, "its issuer has no such signing key"),
         ({"iss": "https://else"}, "another issuer"),
     ],
     ids=str,

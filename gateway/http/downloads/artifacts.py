@@ -22,7 +22,7 @@ from longshore.shared.state.sessions import Caller
 
 _CHUNK_BYTES = 1024 * 1024
 _INLINE = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "application/pdf"})
-_GONE = "no artifact of this name here; it may have expired"
+_GONE = "there is no such artifact; it may have expired"
 
 
 async def download(request: web.Request) -> web.StreamResponse:

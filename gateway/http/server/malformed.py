@@ -14,8 +14,8 @@ from longshore.shared.errors import BadRequest
 
 log = structlog.get_logger(__name__)
 
-_TOO_LONG = "a header is longer than is read here; let long arguments travel in the body alone, or as a file"
-_INVALID_HEADER = "a header holds what no header may; encode it as the protocol says"
+_TOO_LONG = "a header is too long; send long arguments in the body alone, or as a file"
+_INVALID_HEADER = "a header has characters that are not allowed; encode its value as the protocol says"
 
 
 class Connection(RequestHandler):
@@ -29,7 +29,7 @@ class Connection(RequestHandler):
         """Make the answer to an error, after which the connection is closed."""
         if not isinstance(exc, HttpProcessingError) or request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
-        err = BadRequest("this is not HTTP/1.1 as it is read here")
+        err = BadRequest("this is not valid HTTP/1.1")
         if isinstance(exc, (LineTooLong, InvalidHeader)):
             err = HeaderMismatch(_TOO_LONG if isinstance(exc, LineTooLong) else _INVALID_HEADER)
         log.info("malformed_request", reason=type(exc).__name__)

@@ -90,7 +90,7 @@ class UploadAppender:
             except TimeoutError:
                 if monotonic_s() - received_at_s > _READ_TIMEOUT_S:
                     raise SlowRequest(
-                        f"nothing of the file came for {_READ_TIMEOUT_S:g} seconds; go on with it"
+                        f"no byte of the file arrived for {_READ_TIMEOUT_S:g} seconds; continue the upload"
                     ) from None
                 await self._save_offset(writer)
                 continue
@@ -98,7 +98,7 @@ class UploadAppender:
                 return
             received_at_s = monotonic_s()
             if self._received_offset + len(chunk) > self._upload.size_bytes:
-                raise TooLarge("the body goes beyond the length that the upload was created with (Upload-Length)")
+                raise TooLarge("the body exceeds the length that the upload was created with (Upload-Length)")
             unsaved_bytes = self._received_offset - self._saved_offset
             if received_at_s - self._saved_at_s > _RENEW_EVERY_S or unsaved_bytes >= _SAVE_EVERY_BYTES:
                 await self._save_offset(writer)
@@ -117,7 +117,7 @@ class UploadAppender:
     async def _flush_and_verify(self, writer: PartWriter) -> int:
         offset, checksum = await writer.flush(), self._checksum
         if checksum.algorithm and not hmac.compare_digest(await writer.checksum(), checksum.digest):
-            raise ChecksumMismatch("the bytes that arrived do not have the checksum that was sent; send them again")
+            raise ChecksumMismatch("the received bytes do not match Upload-Checksum; send them again")
         return offset
 
     async def _release(self, writer: PartWriter) -> None:
@@ -167,7 +167,7 @@ async def _finish(app: web.Application, capability: str, token: str, upload: Res
     try:
         sha256 = sha256 or await app[BLOBS].sha256(*_possible_paths(upload))
         if upload.sha256 not in ("", sha256):
-            raise BadRequest("the sha256 of the file does not match what arrived; upload it again")
+            raise BadRequest("the received file does not match its sha256; upload it again")
         if upload.nonce:
             await app[GRANTS].keep_place(upload.nonce, capability)
         _ = await finalise_upload(app[QUEUE], _order(upload, sha256))

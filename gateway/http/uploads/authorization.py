@@ -55,7 +55,7 @@ async def authorize(request: web.Request, server: str, *, target: str = "") -> U
             raise
         metrics.credential(server=server, operation="validate", result="success")
         if header not in (None, link.scope):
-            raise Forbidden("this upload link belongs to another session than the header names")
+            raise Forbidden("this upload link belongs to another session than that of the header")
         return UploadGrant(link.scope, link.nonce, int((link.expires_s - now_s()) * 1000))
     principal = await authenticate(request, server)
     if header is None:
@@ -83,11 +83,11 @@ def count_failures(request: web.Request) -> Iterator[str]:
     """
     server, context = request.match_info["server"], context_of(request)
     if server not in request.app[SERVERS]:
-        raise NotFound("no server of this id is configured here")
+        raise NotFound("no server with this id is configured")
     context.server = server
     try:
         if not request.app[CONFIG].uploads.enabled:
-            raise BadRequest("uploads are disabled here (uploads.enabled)")
+            raise BadRequest("uploads are disabled (uploads.enabled)")
         yield server
     except LongshoreError as err:
         request.app[METRICS].upload_failed(server=server, reason=err.reason)

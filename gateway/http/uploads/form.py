@@ -54,7 +54,7 @@ async def get(request: web.Request) -> web.StreamResponse:
         raise NotAcceptable("open this link in a browser, or send files by POST or PUT")
     with count_failures(request) as server:
         if "sig" not in request.query:
-            raise BadRequest("open the whole link that you were given")
+            raise BadRequest("open the complete link")
         _ = request.app[SIGNER].verify(request.query, purpose="upload", server=server, target="", now_s=now_s())
         return request.app[UPLOAD_PAGES].form(request.app[CONFIG], server)
 

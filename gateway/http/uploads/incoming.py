@@ -70,14 +70,14 @@ def check_encoding(headers: Mapping[str, str]) -> None:
     """Raise WrongMediaType for a compressed body: files are stored as they are sent."""
     is_coded = headers.get("Content-Encoding", "identity").lower() != "identity"
     if is_coded or headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
-        raise WrongMediaType("compressed bodies are not taken here; send the file as it is")
+        raise WrongMediaType("compressed bodies are not accepted; send the file as it is")
 
 
 def check_size(config: Config, size_bytes: int) -> None:
     """Raise TooLarge for a file above `uploads.max_file_bytes`."""
     limit = config.uploads.max_file_bytes
     if size_bytes > limit:
-        raise TooLarge(f"a file is larger than {limit} bytes, which is the limit (uploads.max_file_bytes)")
+        raise TooLarge(f"a file is larger than the limit of {limit} bytes (uploads.max_file_bytes)")
 
 
 async def _read_in_time(read: Callable[[], Awaitable[bytes]]) -> bytes:
@@ -85,7 +85,7 @@ async def _read_in_time(read: Callable[[], Awaitable[bytes]]) -> bytes:
         async with asyncio.timeout(_READ_TIMEOUT_S):
             return await read()
     except TimeoutError:
-        raise SlowRequest(f"nothing of the file came for {_READ_TIMEOUT_S:g} seconds; send it again") from None
+        raise SlowRequest(f"no byte of the file arrived for {_READ_TIMEOUT_S:g} seconds; send it again") from None
 
 
 def display_name(name: str | None) -> str:
@@ -93,9 +93,9 @@ def display_name(name: str | None) -> str:
     if not name:
         return "file"
     if not name.isprintable() and any("\ud800" <= char <= "\udfff" for char in name):
-        raise BadRequest("a file name must be UTF-8; send it so, or percent-encoded as filename*")
+        raise BadRequest("a file name must be UTF-8, or percent-encoded as filename*")
     if "/" in name or "\\" in name or "\0" in name or name in (".", ".."):
-        raise BadRequest("a file name must not hold separators, NUL or be '..'; send the bare name")
+        raise BadRequest("a file name must not contain separators or NUL, nor be '..'; send the bare name")
     return name
 
 
@@ -103,7 +103,7 @@ def parse_sha256(text: str) -> str:
     """Parse a SHA-256 in hexadecimal digits; returns it in lower case. Raises BadRequest."""
     digest = text.strip().lower()
     if len(digest) != 64 or not set(digest) <= _HEX:
-        raise BadRequest("a sha256 field takes 64 hexadecimal digits")
+        raise BadRequest("a sha256 must be 64 hexadecimal digits")
     return digest
 
 
@@ -117,7 +117,7 @@ def check_digests(request: web.Request, received: list[ReceivedFile], digests: l
         )
     wrong = [str(at + 1) for at, part in enumerate(received) if part.sha256 != digests[at]]
     if wrong:
-        raise BadRequest(f"the sha256 of file {', '.join(wrong)} does not match what arrived; send it again")
+        raise BadRequest(f"the received bytes of file {', '.join(wrong)} do not match the sha256; send it again")
 
 
 async def send_continue(request: web.Request) -> None:

@@ -20,7 +20,7 @@ _CHUNK_BYTES = 256 * 1024    # the reader's default of 8 KiB halves the throughp
 MAX_FILES = 100             # of one request
 MAX_FORM_BYTES = 1024 * 1024  # of a body, beside its files
 _MAX_FIELD_BYTES = 1024
-_BAD_NAME = "a file name cannot be understood; send the bare name, without separators, in quotes or percent-encoded"
+_BAD_NAME = "a file name cannot be parsed; send the bare name, without separators, in quotes or percent-encoded"
 
 
 async def receive_form(request: web.Request, received: list[ReceivedFile]) -> None:
@@ -41,7 +41,7 @@ async def receive_form(request: web.Request, received: list[ReceivedFile]) -> No
     except (BadContentDispositionHeader, BadContentDispositionParam) as err:  # where warnings are errors
         raise BadRequest(_BAD_NAME) from err
     if not received:
-        raise BadRequest("the request holds no file; send each in a field named file")
+        raise BadRequest("the request has no file; send each in a field named file")
     check_digests(request, received, digests)
 
 
@@ -51,7 +51,7 @@ async def _read_parts(
     counts: Counter[str | None] = Counter()      # of fields, the empty ones included
     while (part := await reader.next()) is not None:
         if not isinstance(part, BodyPartReader):
-            raise BadRequest("nested multipart bodies are not taken here; send each file in a field named file")
+            raise BadRequest("nested multipart bodies are not accepted; send each file in a field named file")
         counts[part.name] += 1
         if part.headers.get("Content-Transfer-Encoding", "binary").lower() not in ("binary", "8bit", "7bit"):
             raise BadRequest("send files as they are, without Content-Transfer-Encoding")
@@ -66,7 +66,7 @@ async def _read_parts(
                 raise BadRequest(f"one request may hold {MAX_FILES} files")
             await _receive_file(request, part, received)
         else:
-            raise BadRequest("unknown form field; files go into fields named file, digests into fields named sha256")
+            raise BadRequest("unknown form field; send files in fields named file, digests in fields named sha256")
 
 
 async def _receive_file(request: web.Request, part: BodyPartReader, received: list[ReceivedFile]) -> None:
@@ -97,5 +97,5 @@ async def _read_digest(part: BodyPartReader) -> str:
     while chunk := await part.read_chunk():
         text += chunk
         if len(text) > _MAX_FIELD_BYTES:
-            raise BadRequest("a sha256 field is too long; it takes 64 hexadecimal digits")
+            raise BadRequest("a sha256 field is too long; it must be 64 hexadecimal digits")
     return parse_sha256(text.decode("ascii", "replace")) if text.strip() else ""

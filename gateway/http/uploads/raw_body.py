@@ -28,10 +28,10 @@ def check_raw_body(request: web.Request) -> None:
     """Raise TooLarge, WrongMediaType or BadRequest for a body that is not one bare file within the limits."""
     check_size(request.app[CONFIG], request.content_length or 0)
     if request.content_type.startswith("multipart/"):
-        raise WrongMediaType("PUT takes the bare file; send forms with POST")
+        raise WrongMediaType("PUT accepts a bare file; send forms by POST")
     check_encoding(request.headers)
     if "Content-Range" in request.headers:
-        raise BadRequest("PUT takes whole files, not ranges of them")
+        raise BadRequest("PUT accepts whole files, not ranges")
 
 
 async def receive_raw_body(request: web.Request, received: list[ReceivedFile]) -> None:

@@ -93,7 +93,7 @@ async def patch(request: web.Request) -> web.StreamResponse:
         found, capability = await _load(request, server), request.match_info["upload"]
         coming_bytes = request.content_length or 0
         if offset == found.offset and offset + coming_bytes > found.upload.size_bytes:
-            raise TooLarge("the body goes beyond the length that the upload was created with (Upload-Length)")
+            raise TooLarge("the body exceeds the length that the upload was created with (Upload-Length)")
         async with rate_limited(request, "transfer", scope=found.upload.scope) as slot:
             token, progress = await acquire_upload(request, capability, offset=offset)
             if not progress.is_done:
@@ -109,7 +109,7 @@ async def terminate(request: web.Request) -> web.StreamResponse:
         found, capability = await _load(request, server), request.match_info["upload"]
         _, progress = await acquire_upload(request, capability, offset=None)
         if progress.is_done:
-            raise NotFound("this upload is complete: its file lives on under its handle")
+            raise NotFound("this upload is complete; its file stays available under its handle")
         await discard_upload(request.app, capability, found.upload)
         return web.Response(status=204, headers={tus_headers.VERSION_HEADER: tus_headers.VERSION})
 
@@ -143,14 +143,14 @@ async def method_override(request: web.Request) -> web.StreamResponse:
 
 def _check_enabled(request: web.Request) -> None:
     if not request.app[CONFIG].uploads.resumable:
-        raise BadRequest("resumable uploads are disabled here (uploads.resumable)")
+        raise BadRequest("resumable uploads are disabled (uploads.resumable)")
 
 
 def _parse_creation(request: web.Request, server: str) -> ResumableUpload:
     """Parse the headers that create an upload; its scope is left "". Raises BadRequest, TooLarge, OverQuota."""
     config = request.app[CONFIG]
     if "Upload-Defer-Length" in request.headers:
-        raise BadRequest("the length must be known at the beginning; send Upload-Length")
+        raise BadRequest("deferred lengths are not supported; send Upload-Length")
     size, text = tus_headers.parse_bytes(request.headers, "Upload-Length"), request.headers.get("Upload-Metadata", "")
     check_size(config, size)
     FileLimits.of(config).check_possible(size)
@@ -191,14 +191,14 @@ async def _create(request: web.Request, grant: UploadGrant, upload: ResumableUpl
 async def _load(request: web.Request, server: str) -> Progress:
     """Load the upload that the URL names. Raises NotFound, Forbidden."""
     capability = request.match_info["upload"]
-    gone = NotFound("no upload is under way at this address; it may have expired: begin again")
+    gone = NotFound("there is no upload at this URL; it may have expired: create a new one")
     if not is_id(capability):
         raise gone
     progress = await request.app[RESUMABLE].get(capability)
     if progress.upload.server != server:
         raise gone
     if request.headers.get(SESSION_HEADER) not in (None, progress.upload.scope):
-        raise Forbidden("this upload belongs to another session than the header names")
+        raise Forbidden("this upload belongs to another session than that of the header")
     return progress
 
 

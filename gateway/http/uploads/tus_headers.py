@@ -45,7 +45,7 @@ def error_headers(headers: Mapping[str, str]) -> dict[str, str]:
 def check_version(headers: Mapping[str, str]) -> None:
     """Raise UnsupportedTus for a request of another version, or of none."""
     if headers.get(VERSION_HEADER) != VERSION:
-        raise UnsupportedTus(f"send {VERSION_HEADER}: {VERSION}, the only version that is spoken here")
+        raise UnsupportedTus(f"send {VERSION_HEADER}: {VERSION}, the only supported version")
 
 
 def check_media_type(content_type: str) -> None:
@@ -68,11 +68,11 @@ def parse_metadata(text: str) -> dict[str, str]:
     for pair in text.split(",") if text.strip() else ():
         name, _, value = pair.strip().partition(" ")
         if not name or name in found:
-            raise BadRequest("Upload-Metadata has a key that is empty or there twice")
+            raise BadRequest("Upload-Metadata has an empty or a repeated key")
         try:
             found[name] = b64decode(value.encode(), validate=True).decode()
         except (Error, UnicodeError):
-            raise BadRequest("a value in Upload-Metadata is not UTF-8 in base64") from None
+            raise BadRequest("a value in Upload-Metadata is not base64 of UTF-8") from None
     return found
 
 
@@ -82,13 +82,13 @@ def parse_checksum(text: str | None) -> Checksum:
         return Checksum()
     algorithm, _, value = text.strip().partition(" ")
     if algorithm not in ALGORITHMS:
-        raise BadRequest(f"Upload-Checksum takes {', '.join(ALGORITHMS)}")
+        raise BadRequest(f"Upload-Checksum supports {', '.join(ALGORITHMS)}")
     try:
         digest = b64decode(value.encode(), validate=True)
     except (Error, UnicodeError):
         digest = b""
     if len(digest) != _DIGEST_BYTES[algorithm]:
-        raise BadRequest("the digest in Upload-Checksum is not one of its algorithm in base64")
+        raise BadRequest("the digest in Upload-Checksum is not base64 of a digest of its algorithm")
     return Checksum(algorithm, digest)
 
 
