@@ -23,14 +23,14 @@ from longshore.gateway.mcp.input_requests.suspended_call import (
     SuspendableCall,
 )
 from longshore.gateway.mcp.input_requests.suspended_calls import SUSPENDED_CALLS, LocalCall, SuspendedCalls
-from longshore.gateway.mcp.replies.reply import NO_HEADERS
+from longshore.gateway.mcp.replies.reply import NO_HEADERS, Reply
 from longshore.gateway.upstream.client import FORWARDED_HEADERS
 from longshore.gateway.wire import progress, server_requests
 from longshore.gateway.wire.envelope import Envelope
 from longshore.gateway.wire.protocol_errors import InvalidState
 from longshore.gateway.wire.server_requests import InputCapabilities, Retry
 from longshore.shared.clock import now_ms
-from longshore.shared.errors import CallLost, LongshoreError, StoreDown, UpstreamDown
+from longshore.shared.errors import CallLost, LongshoreError, StoreDown
 from longshore.shared.state.sessions import Caller
 
 _BOX_TTL_MS = 60_000         # renewed while output is received
@@ -67,16 +67,12 @@ async def _run(exchange: Exchange, handle: HandleCall, call: SuspendableCall) ->
 
 
 @dataclass(slots=True)
-class SuspendedReply:
+class SuspendedReply(Reply):
     """Reply of a suspendable call: its messages are output of the call, for the client request that is attached."""
 
     call: SuspendableCall
-    owns_response: bool = False
-    is_started: bool = False
-    takes_messages: bool = True
 
-    async def start(self, headers: Mapping[str, str] = NO_HEADERS, *, status: int = 200) -> None:
-        """Nothing: the client's own request decides on the form."""
+    takes_messages = True
 
     async def notify(self, message: bytes, event: bytes | None = None) -> None:
         if message:
@@ -89,18 +85,6 @@ class SuspendedReply:
         kept = {name: value for name, value in headers.items() if name in ("Content-Type", *FORWARDED_HEADERS)}
         self.call.finish(Finished(response, status, kept))
         return web.Response(status=status)           # goes nowhere
-
-    async def fail(self, err: LongshoreError) -> web.StreamResponse:
-        raise err
-
-    def note_failure(self, err: LongshoreError) -> None:
-        """Nothing: an error is the outcome of the call."""
-
-    async def end(self) -> web.StreamResponse:
-        raise UpstreamDown("the upstream server ended its stream without an answer")
-
-    def close(self) -> None:
-        """Nothing: the client's own request closes its stream."""
 
 
 async def resume(

@@ -1,11 +1,11 @@
-"""Replies to messages of clients: an HTTP response of its own, or a place in the answer to a batch.
+"""Replies to messages of clients: an HTTP response of its own, or a place in another answer, such as that to a batch.
 
 A reply is one JSON body unless something has to be sent before the response; then it is an event stream.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 from aiohttp import web
@@ -23,23 +23,31 @@ JSON = "application/json"
 NO_HEADERS: Mapping[str, str] = {}
 
 
-class Reply(Protocol):
-    """Writer of the reply to one message. A handler answers its message through `finish`, `fail` or `end`."""
+class Reply(ABC):
+    """Writer of the reply to one message. A handler answers its message through `finish`, `fail` or `end`.
 
-    owns_response: bool          # it is an HTTP response, whose body may be any bytes and of any length
-    is_started: bool             # its head has gone out: it can be no other HTTP response any more
+    What is not abstract here is as it is for a reply within another answer, which begins and ends by itself.
+    """
+
+    __slots__ = ()
+
+    owns_response = False        # it is an HTTP response, whose body may be any bytes and of any length
+    is_started = False           # its head has gone out: it can be no other HTTP response any more
 
     @property
+    @abstractmethod
     def takes_messages(self) -> bool:
         """True where notifications and requests may be sent before the response."""
 
     async def start(self, headers: Mapping[str, str] = NO_HEADERS, *, status: int = 200) -> None:
         """Make an event stream of the reply, where it is none yet and can be one."""
 
+    @abstractmethod
     async def notify(self, message: bytes, event: bytes | None = None) -> None:
         """Send a message before the response, as the bytes of `event` where it came as one. It is lost where the
         client takes none."""
 
+    @abstractmethod
     async def finish(
         self, response: bytes, *, event: bytes | None = None, status: int = 200,
         headers: Mapping[str, str] = NO_HEADERS,
@@ -49,26 +57,29 @@ class Reply(Protocol):
 
     async def fail(self, err: LongshoreError) -> web.StreamResponse:
         """Send the error on the stream that was started. Raises `err` where there is none to send it on."""
+        raise err
 
     def note_failure(self, err: LongshoreError) -> None:
         """Note for log and metrics that the reply broke off after its head went out."""
 
     async def end(self) -> web.StreamResponse:
         """End the reply without a response, as the upstream did. Raises UpstreamDown where that cannot be shown."""
+        raise UpstreamDown("the upstream server ended its stream without an answer")
 
     def close(self) -> None:
         """Write nothing more. Safe to repeat."""
 
 
 @dataclass(slots=True)
-class HttpReply:
+class HttpReply(Reply):
     """Reply that is an HTTP response of its own."""
 
     request: web.Request
     context: RequestContext
-    owns_response: bool = True
     is_started: bool = False
     stream: OpenStream | None = None
+
+    owns_response = True
 
     @property
     def takes_messages(self) -> bool:
@@ -126,21 +137,20 @@ class HttpReply:
 
 
 @dataclass(slots=True)
-class BatchReply:
+class BatchReply(Reply):
     """Reply to one member of a batch, which goes into the answer to the whole batch by `send`."""
 
     send: Callable[[bytes], Awaitable[None]]
-    takes_messages: bool         # False where the batch is answered with an array of responses
+    has_stream: bool             # False where the batch is answered with an array of responses
     message_id: MessageId
-    owns_response: bool = False
-    is_started: bool = False
     is_finished: bool = False
 
-    async def start(self, headers: Mapping[str, str] = NO_HEADERS, *, status: int = 200) -> None:
-        """Do nothing: the batch has a stream or none."""
+    @property
+    def takes_messages(self) -> bool:
+        return self.has_stream
 
     async def notify(self, message: bytes, event: bytes | None = None) -> None:
-        if message and self.takes_messages:
+        if message and self.has_stream:
             await self.send(message)
 
     async def finish(
@@ -152,15 +162,3 @@ class BatchReply:
         self.is_finished = True
         await self.send(response)
         return web.Response()            # goes nowhere
-
-    async def fail(self, err: LongshoreError) -> web.StreamResponse:
-        raise err
-
-    def note_failure(self, err: LongshoreError) -> None:
-        """Do nothing: an error of a member is its answer."""
-
-    async def end(self) -> web.StreamResponse:
-        raise UpstreamDown("the upstream server ended its stream without an answer")
-
-    def close(self) -> None:
-        """Do nothing: the batch closes its stream."""
