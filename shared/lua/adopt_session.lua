@@ -1,12 +1,12 @@
--- Begin the scope of a caller who never sends a session id, from the session that its initialize opened.
--- A session that nobody used goes over into the scope with its upstream session; from one in use, only the
--- initialize parameters are taken, and the upstream side is opened when it is needed.
+-- Create the scope of a caller without session id from the session that its latest initialize created.
+-- An unused session becomes the scope, with its upstream session; from a used one only the initialize parameters are
+-- copied, and the upstream session is opened when a call needs it.
 -- KEYS[1]  hash, the scope, as a session (keys.session)
 -- KEYS[2]  string, the caller's latest session (keys.latest_session)
 -- KEYS[3]  sorted set, live sessions by creation time (keys.sessions)
--- KEYS[4]  sorted set, what falls due when, by the server's clock (keys.due)
--- ARGV     scope, server, principal, what the keys of sessions begin with, most live sessions or 0
--- returns  1 begun, 0 nothing to begin it from, 2 no room for another session
+-- KEYS[4]  sorted set, due times by Redis' clock (keys.due)
+-- ARGV     scope, server, principal, prefix of the keys of sessions, max live sessions or 0
+-- returns  1 created, 0 no session to create it from, 2 limit of live sessions
 local from = redis.call('GET', KEYS[2])
 if not from then return 0 end
 local key = ARGV[4] .. from
@@ -17,8 +17,7 @@ if redis.call('HGET', KEYS[1], 'state') == 'live' then return 1 end
 local unused = found[8] == '0'
 local most = tonumber(ARGV[5])
 if not unused and most > 0 and redis.call('ZCARD', KEYS[3]) >= most then return 2 end
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now = now_ms()
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'state', 'live', 'server', ARGV[2], 'principal', ARGV[3],
   'upstream', unused and found[4] or '', 'protocol', found[5], 'flags', found[6], 'init', found[7],

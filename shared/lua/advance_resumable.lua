@@ -1,14 +1,12 @@
--- Note how far a resumable upload has come on disk, by its writer alone; new bytes prolong its life and its hold on
--- what was set aside for it.
+-- Save the offset of a resumable upload, by its writer only. New bytes renew the upload and its reservation.
 -- KEYS[1]  hash, the upload (keys.resumable)
 -- KEYS[2]  sorted set, the reservations of all scopes (keys.reserved_total)
--- ARGV     the writer's token, offset, how much longer it may write in ms (0: it ends), time to live in ms,
---          1 when its file is visible, what the keys of a scope's reservations begin with
--- returns  {noted 0|1}
+-- ARGV     the writer's token, offset, lease time in ms (0: end of the lease), time to live in ms,
+--          1 when its file is visible, prefix of the keys of a scope's reservations
+-- returns  {saved 0|1}
 local writer, offset = unpack(redis.call('HMGET', KEYS[1], 'writer', 'offset'))
 if writer ~= ARGV[1] then return {0} end
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now = now_ms()
 if tonumber(ARGV[2]) > tonumber(offset) then
   redis.call('HSET', KEYS[1], 'offset', ARGV[2])
   redis.call('PEXPIRE', KEYS[1], ARGV[4])

@@ -1,8 +1,8 @@
--- Take the upstream's stream of changes for a scope, or keep it; unless another gateway has it, and lives.
--- KEYS[1]  hash, who holds it (keys.feed)
--- KEYS[2]  hash, what gateways want of it (keys.feed_subscriptions), kept as long
--- ARGV     the asking gateway, what the names of living gateways begin with (keys.gateway_alive), time to live in ms
--- returns  {taken 0|1, who holds it or held it before or '', what is subscribed to upstream or ''}
+-- Claim the feed of a scope, or renew the claim, unless another live gateway holds it.
+-- KEYS[1]  hash, the feed (keys.feed)
+-- KEYS[2]  hash, subscriptions of the gateways (keys.feed_subscriptions), kept as long
+-- ARGV     the calling gateway, prefix of the heartbeats of gateways (keys.gateway_alive), time to live in ms
+-- returns  {claimed 0|1, current or previous holder or '', upstream subscriptions or ''}
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 local holder = redis.call('HGET', KEYS[1], 'holder')
 if holder and holder ~= ARGV[1] and redis.call('EXISTS', ARGV[2] .. holder) == 1 then return {0, holder, ''} end

@@ -1,9 +1,9 @@
--- Claim a one-time upload link whose session is alive, or say why not.
+-- Claim a one-time upload link whose session is live, or return the reason why not.
 -- KEYS[1]  hash, the link's state (keys.grant)
 -- KEYS[2]  hash, the session that the link was made for (keys.session)
--- ARGV     server, time in ms that the claim is remembered (past the link's own end), scope, most uploads of a
+-- ARGV     server, TTL of the claim in ms (past the link's own end), scope, max uploads of a
 --          batch (0: the link is for one request)
--- returns  {0} claimed, {1} session gone, {2} in use now, {3} used up
+-- returns  {0} claimed, {1} session not live, {2} in use, {3} used
 local session = redis.call('HMGET', KEYS[2], 'state', 'server')
 if session[1] ~= 'live' or session[2] ~= ARGV[1] then return {1} end
 local state, begun = unpack(redis.call('HMGET', KEYS[1], 'state', 'begun'))

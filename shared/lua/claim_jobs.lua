@@ -1,10 +1,9 @@
--- Claim due jobs for one worker. A claimed job stays in the queue, due again when the claim lapses, so that
--- a job whose worker died is claimed by another and nobody reads jobs that run. Builds the claims' names.
+-- Claim due jobs for one worker. A claimed job stays in the queue, due when the claim lapses, so that another worker
+-- claims the jobs of a worker that died. Builds the names of the claims.
 -- KEYS[1]  sorted set, the queue (keys.queue)
--- ARGV     worker id, most jobs, time in ms until the claim lapses, what every claim's key begins with
+-- ARGV     worker id, max jobs, time in ms until the claim lapses, prefix of the claims' keys
 -- returns  {ms until the next job falls due or -1, job id, ms it was due, job id, ms it was due, ...}
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now = now_ms()
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'WITHSCORES', 'LIMIT', 0, ARGV[2])
 local claimed = {-1}
 for n = 1, #due, 2 do

@@ -1,45 +1,36 @@
--- Publish finalised files of a live session, all or none, charge their bytes and schedule their end.
--- Where a limit would be passed, files that no call uses make room, the least recently used first; the order
--- of ends is that order. Nothing changes unless all the room is found, except that more than MOST files go
--- in several runs. Twice charges once: a file that is there already stays as it is.
+-- Commit finalised files of a live session, all or none, charge their bytes and schedule their end.
+-- Above a limit, files that no call uses are evicted, the least recently used first; the order of ends is that order.
+-- Nothing changes unless all the room is found, except that more than MAX_EVICTIONS files are evicted in several runs.
+-- Safe to repeat: a committed file stays unchanged.
 -- KEYS[1]  hash, the session (keys.session)
 -- KEYS[2]  hash, the scope's files by id (keys.files)
 -- KEYS[3]  integer, bytes the scope uses (keys.used_bytes)
 -- KEYS[4]  integer, bytes all scopes use (keys.used_total)
--- KEYS[5]  sorted set, what falls due when, by the server's clock (keys.due)
+-- KEYS[5]  sorted set, due times by Redis' clock (keys.due)
 -- KEYS[6]  sorted set, uploads by their end (keys.upload_ends)
 -- KEYS[7]  sorted set, artifacts by their end (keys.artifact_ends)
 -- KEYS[8]  sorted set, the scope's reservations by the expiry of their lease (keys.reserved)
 -- KEYS[9]  sorted set, those of all scopes (keys.reserved_total)
--- ARGV     scope; bytes that the scope may use, bytes that all may, artifacts that the scope may have (-1: any);
---          u or a, the kind that gives way first; what the keys of files, used_bytes, uses and dropped begin with;
---          the reservation of these files, which ends with the commit, or '';
+-- ARGV     scope; bytes that the scope may use, bytes that all may, artifacts that the scope may have (-1: no limit);
+--          u or a, the kind that is evicted first; prefixes of the keys of files, used_bytes, files_in_use and dropped;
+--          the reservation of these files, which the commit ends, or '';
 --          then for each file: u or a, id, time to live in ms or 0 for the session's, size in bytes, record
--- returns  {0} session gone, {1, {record as stored, ...}, {record evicted, ...}} done,
+-- returns  {0} session not live, {1, {record as stored, ...}, {record evicted, ...}} done,
 --          {2, limit, in use, budget} refused by limit 1 the scope's bytes, 2 all bytes, 3 artifacts,
---          {3, {record evicted, ...}} some room was made: run it again, {4} one of them was dropped lately
+--          {3, {record evicted, ...}} some files were evicted: run it again, {4} one of them was dropped before
 if redis.call('HGET', KEYS[1], 'state') ~= 'live' then return {0} end
-local MOST, FOREVER, REMEMBER_MS = 1000, 1e15, 600000
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local MAX_EVICTIONS = 1000  -- evictions of one run
+local now = now_ms()
 local scope, kinds = ARGV[1], ARGV[5] == 'a' and {'a', 'u'} or {'u', 'a'}
 local budget = {tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])}
 local files_of, used_of, uses_of, dropped_of = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local reservation = ARGV[10]
 local ends = {u = KEYS[6], a = KEYS[7]}
 
-local function reserved(key)  -- bytes set aside for other uploads
-  local bytes = 0
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. now, '+inf')) do
-    if member ~= reservation then bytes = bytes + tonumber(string.match(member, '(%d+)$')) end
-  end
-  return bytes
-end
-
 local new, added = {}, {0, 0, 0}
 for n = 11, #ARGV, 5 do
   if redis.call('HEXISTS', KEYS[2], ARGV[n + 1]) == 0 then
-    -- Committed before and gone since: its file is being unlinked, and a record would point at nothing.
+    -- Committed and dropped before: its file is being unlinked.
     if redis.call('ZSCORE', dropped_of .. scope, ARGV[n + 1]) then return {4} end
     new[ARGV[n + 1]] = true
     added[1], added[2] = added[1] + ARGV[n + 3], added[2] + ARGV[n + 3]
@@ -48,7 +39,9 @@ for n = 11, #ARGV, 5 do
 end
 local used = {tonumber(redis.call('GET', KEYS[3]) or '0'), tonumber(redis.call('GET', KEYS[4]) or '0'), 0}
 for limit = 1, 2 do
-  if budget[limit] >= 0 and added[limit] > 0 then used[limit] = used[limit] + reserved(KEYS[7 + limit]) end
+  if budget[limit] >= 0 and added[limit] > 0 then
+    used[limit] = used[limit] + reserved_bytes(KEYS[7 + limit], now, reservation)
+  end
 end
 local victims, chosen, stale, busy = {}, {}, {}, {}
 
@@ -56,13 +49,8 @@ local function over(limit)
   return budget[limit] >= 0 and added[limit] > 0 and used[limit] + added[limit] > budget[limit]
 end
 
-local function in_use(owner, id)  -- by a call whose lease holds
-  if not busy[owner] then
-    busy[owner] = {}
-    for _, use in ipairs(redis.call('ZRANGEBYSCORE', uses_of .. owner, '(' .. now, '+inf')) do
-      busy[owner][string.match(use, '^[^:]+')] = true
-    end
-  end
+local function in_use(owner, id)
+  busy[owner] = busy[owner] or ids_in_use(uses_of .. owner, now)
   return busy[owner][id]
 end
 
@@ -97,19 +85,19 @@ local function mine(kind)  -- {id, end} of the scope's files of one kind, the ea
   return found
 end
 
-local function thin_out(limit, kind, found)
+local function evict_from_scope(limit, kind, found)
   for _, file in ipairs(found) do
-    if not over(limit) or #victims >= MOST then return end
+    if not over(limit) or #victims >= MAX_EVICTIONS then return end
     choose(kind, scope, file[1])
   end
 end
 
-local function thin_out_all(kind)
+local function evict_from_all(kind)
   local from = 0
   while true do
     local members = redis.call('ZRANGE', ends[kind], from, from + 99)
     for _, member in ipairs(members) do
-      if not over(2) or #victims >= MOST then return end
+      if not over(2) or #victims >= MAX_EVICTIONS then return end
       choose(kind, string.match(member, '^(.*):([^:]+)$'))
     end
     if #members < 100 then return end
@@ -117,22 +105,22 @@ local function thin_out_all(kind)
   end
 end
 
-for limit = 1, 2 do  -- more than its whole budget never fits: nothing is to give way for it
+for limit = 1, 2 do  -- above the whole budget nothing is evicted
   if budget[limit] >= 0 and added[limit] > budget[limit] then return {2, limit, used[limit], budget[limit]} end
 end
 if budget[3] >= 0 and added[3] > 0 then
   local artifacts = mine('a')
   used[3] = #artifacts
-  thin_out(3, 'a', artifacts)
+  evict_from_scope(3, 'a', artifacts)
 end
 for _, kind in ipairs(kinds) do
-  if over(1) then thin_out(1, kind, mine(kind)) end
+  if over(1) then evict_from_scope(1, kind, mine(kind)) end
 end
 for _, kind in ipairs(kinds) do
-  if over(2) then thin_out_all(kind) end
+  if over(2) then evict_from_all(kind) end
 end
 local short = over(1) and 1 or over(2) and 2 or over(3) and 3
-if short and #victims < MOST then return {2, short, used[short], budget[short]} end
+if short and #victims < MAX_EVICTIONS then return {2, short, used[short], budget[short]} end
 
 for member, kind in pairs(stale) do redis.call('ZREM', ends[kind], member) end
 local evicted = {}
@@ -140,9 +128,7 @@ for n, victim in ipairs(victims) do
   local kind, owner, id, size, record = unpack(victim)
   redis.call('ZREM', ends[kind], owner .. ':' .. id)
   redis.call('HDEL', files_of .. owner, id)
-  redis.call('ZREMRANGEBYSCORE', dropped_of .. owner, '-inf', now - REMEMBER_MS)
-  redis.call('ZADD', dropped_of .. owner, now, id)
-  redis.call('PEXPIRE', dropped_of .. owner, REMEMBER_MS)
+  remember_dropped(dropped_of .. owner, id, now)
   redis.call('DECRBY', KEYS[4], size)
   if redis.call('DECRBY', used_of .. owner, size) == 0 and redis.call('EXISTS', files_of .. owner) == 0 then
     redis.call('DEL', used_of .. owner)

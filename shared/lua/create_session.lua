@@ -1,10 +1,10 @@
--- Create one live session, unless the limit of live sessions is reached or the id is taken.
+-- Create one live session, unless the limit of live sessions is reached or the id exists.
 -- KEYS[1]  hash, the session (keys.session)
 -- KEYS[2]  sorted set, live sessions by creation time (keys.sessions)
--- KEYS[3]  sorted set, what falls due when, by the server's clock (keys.due)
+-- KEYS[3]  sorted set, due times by Redis' clock (keys.due)
 -- KEYS[4]  string, the caller's latest session (keys.latest_session)
 -- ARGV     session id, server, principal, upstream session id, protocol version, upstream flags,
---          initialize parameters, most live sessions or 0, time in ms until it is used or falls due
+--          initialize parameters, max live sessions or 0, TTL of an unused session in ms
 -- returns  {created 0|1, live sessions after the call}
 local id = ARGV[1]
 local limit, idle_ms = tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -12,8 +12,7 @@ local live = redis.call('ZCARD', KEYS[2])
 if (limit > 0 and live >= limit) or redis.call('EXISTS', KEYS[1]) == 1 then
   return {0, live}
 end
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now = now_ms()
 redis.call('HSET', KEYS[1], 'state', 'live', 'server', ARGV[2], 'principal', ARGV[3], 'upstream', ARGV[4],
   'protocol', ARGV[5], 'flags', ARGV[6], 'init', ARGV[7], 'created', now, 'touched', 0)  -- 0: never used
 redis.call('ZADD', KEYS[2], now, id)

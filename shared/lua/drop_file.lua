@@ -1,18 +1,16 @@
--- Take one file's record away and give its bytes back: at once, or only when it is due and no call uses it
--- (then its end moves to the end of the last lease). The size is the one in the record.
+-- Drop one file's record and uncharge its bytes: at once, or only when it is due and no call uses it; else its end
+-- moves to the end of the last lease. The size is that of the record.
 -- KEYS[1]  hash, the scope's files by id (keys.files)
 -- KEYS[2]  integer, bytes the scope uses (keys.used_bytes)
 -- KEYS[3]  integer, bytes all scopes use (keys.used_total)
 -- KEYS[4]  sorted set, uploads by their end (keys.upload_ends)
 -- KEYS[5]  sorted set, artifacts by their end (keys.artifact_ends)
--- KEYS[6]  sorted set, files that calls use by the expiry of the call's lease (keys.files_in_use)
--- KEYS[7]  sorted set, files that were dropped lately (keys.dropped)
+-- KEYS[6]  sorted set, files in use by the expiry of the call's lease (keys.files_in_use)
+-- KEYS[7]  sorted set, ids of dropped files (keys.dropped)
 -- ARGV     scope, file id, only when due 0|1
 -- returns  0 nothing dropped, 1 an upload, 2 an artifact
-local REMEMBER_MS = 600000  -- longer than any job may run again
 local id, member = ARGV[2], ARGV[1] .. ':' .. ARGV[2]
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now = now_ms()
 if ARGV[3] == '1' then
   local set, ends = KEYS[4], redis.call('ZSCORE', KEYS[4], member)
   if not ends then
@@ -33,9 +31,7 @@ local record = redis.call('HGET', KEYS[1], id)
 if not record then return 0 end
 local size = cmsgpack.unpack(record)['size_bytes']
 redis.call('HDEL', KEYS[1], id)
-redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', now - REMEMBER_MS)
-redis.call('ZADD', KEYS[7], now, id)
-redis.call('PEXPIRE', KEYS[7], REMEMBER_MS)
+remember_dropped(KEYS[7], id, now)
 redis.call('DECRBY', KEYS[3], size)
 if redis.call('DECRBY', KEYS[2], size) == 0 and redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('DEL', KEYS[2])

@@ -1,5 +1,5 @@
--- End one session that has been idle for too long, or let it rest where it may be revived; or do nothing.
--- Whatever runs or streams keeps it alive. Its upstream session is queued to be ended, once.
+-- Expire one session after its idle time, or end it where sessions may not be revived; or do nothing.
+-- Running calls and open streams keep it live. Its upstream session is queued to be ended, once.
 -- KEYS[1]  hash, the session (keys.session)
 -- KEYS[2]  sorted set, calls in flight by the expiry of their lease (keys.leases)
 -- KEYS[3]  sorted set, open streams by the expiry of their lease (keys.streams)
@@ -7,16 +7,15 @@
 -- KEYS[5]  integer, bytes the scope uses (keys.used_bytes)
 -- KEYS[6]  integer, bytes all scopes use (keys.used_total)
 -- KEYS[7]  sorted set, live sessions (keys.sessions)
--- KEYS[8]  sorted set, what falls due when, by the server's clock (keys.due)
+-- KEYS[8]  sorted set, due times by Redis' clock (keys.due)
 -- KEYS[9]  list, upstream sessions to end (keys.upstream_sessions_to_end)
 -- KEYS[10] sorted set, uploads by their end (keys.upload_ends)
 -- KEYS[11] sorted set, artifacts by their end (keys.artifact_ends)
 -- ARGV     session id, idle time to live in ms, may be revived 0|1, tombstone time in ms
--- returns  {0 nothing done | 1 it rests | 2 it has ended, the server it is of}
+-- returns  {0 nothing done | 1 expired | 2 ended, its server}
 local id = ARGV[1]
 local ends = redis.call('ZSCORE', KEYS[8], 's:' .. id)
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now = now_ms()
 if not ends or tonumber(ends) > now then return {0, ''} end
 local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'upstream', 'protocol', 'touched')
 if found[1] ~= 'live' then
@@ -49,13 +48,7 @@ if ARGV[3] == '1' then
   redis.call('ZADD', KEYS[8], now + tonumber(ARGV[4]), 't:' .. id)
   return {1, found[2] or ''}
 end
-for _, file in ipairs(redis.call('HKEYS', KEYS[4])) do
-  redis.call('ZREM', KEYS[10], id .. ':' .. file)
-  redis.call('ZREM', KEYS[11], id .. ':' .. file)
-end
-local used = tonumber(redis.call('GET', KEYS[5]) or '0')
-if used ~= 0 then redis.call('DECRBY', KEYS[6], used) end
-redis.call('DEL', KEYS[4], KEYS[5])
+remove_files(id, KEYS[4], KEYS[5], KEYS[6], KEYS[10], KEYS[11])
 redis.call('HDEL', KEYS[1], 'upstream', 'init', 'flags', 'watched')
 redis.call('HSET', KEYS[1], 'state', 'ended', 'reason', 'it was idle for too long')
 redis.call('PEXPIRE', KEYS[1], ARGV[4])

@@ -1,10 +1,10 @@
--- Take a job that has ended out of the queue and hand its result to whoever waits, or let it run again.
--- A worker whose claim has passed to another changes nothing: the other one's run counts.
+-- Remove a finished job from the queue and publish its result, or schedule its next run. Does nothing for a worker
+-- whose claim has passed to another: the other run counts.
 -- KEYS[1]  sorted set, the queue (keys.queue)
 -- KEYS[2]  string, the job's envelope (keys.job)
 -- KEYS[3]  string, the job's result (keys.job_result)
 -- KEYS[4]  string, the worker that runs the job (keys.job_claim)
--- KEYS[5]  integer, how often the job was begun (keys.job_tries)
+-- KEYS[5]  integer, number of starts of the job (keys.job_tries)
 -- ARGV     worker id, job id, ms until it runs again or -1 when it has ended, result or '' for none,
 --          ms to keep the result, channel of the caller (of the workers when it runs again) or ''
 -- returns  1, or 0 when another worker has the job
@@ -12,8 +12,7 @@ local owner = redis.call('GET', KEYS[4])
 if owner and owner ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[4])
 if tonumber(ARGV[3]) >= 0 then
-  local clock = redis.call('TIME')
-  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local now = now_ms()
   redis.call('ZADD', KEYS[1], 'XX', now + tonumber(ARGV[3]), ARGV[2])
   redis.call('PUBLISH', ARGV[6], '')
   return 1

@@ -1,16 +1,16 @@
--- Validate a session for one caller, lease a place in it and touch it, or say why not. A session that
--- expired and may be revived lives again, its files with it; its upstream session is gone by then. One that
--- was restored from its files is bound to nobody, until the first caller that presents its id.
+-- Validate a session for one call, lease it and touch it, or return the reason why not. An expired session that may
+-- be revived becomes live again with its files, without its upstream session. A restored session belongs to the first
+-- caller that presents its id.
 -- KEYS[1]  hash, the session (keys.session)
 -- KEYS[2]  sorted set, calls in flight by the expiry of their lease (keys.leases)
--- KEYS[3]  sorted set, what falls due when, by the server's clock (keys.due)
+-- KEYS[3]  sorted set, due times by Redis' clock (keys.due)
 -- KEYS[4]  sorted set, live sessions by creation time (keys.sessions)
--- ARGV     session id, server, principal, lease id or '' for none, lease time in ms, most calls in
---          flight or 0, idle time to live in ms or 0, most live sessions or 0,
---          may change what the upstream lists 0|1
+-- ARGV     session id, server, principal, lease id or '' for none, lease time in ms, max calls in
+--          flight or 0, idle time to live in ms or 0, max live sessions or 0,
+--          may change the upstream's lists 0|1
 -- returns  {0, upstream session id, protocol version, flags, revived 0|1, changes of lists} or {1} unknown,
---          {2, reason} ended, {3} another caller's, {4, calls in flight} at its limit,
---          {5, reason} invalidated, {6, live sessions} no room to revive it
+--          {2, reason} ended, {3} of another caller, {4, calls in flight} at its limit,
+--          {5, reason} invalidated, {6, live sessions} at the limit of live sessions
 local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'principal', 'upstream', 'protocol', 'flags', 'reason',
   'touched', 'lists')
 local state = found[1]
@@ -22,8 +22,7 @@ if found[3] ~= ARGV[3] and not is_nobodys then
 end
 if state == 'invalidated' then return {5, found[7] or ''} end
 if state == 'ended' then return {2, found[7] or ''} end
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now = now_ms()
 if ARGV[4] ~= '' then
   local limit = tonumber(ARGV[6])
   if limit > 0 then
@@ -49,12 +48,12 @@ local lists = found[9] or '0'
 if ARGV[9] == '1' then lists = redis.call('HINCRBY', KEYS[1], 'lists', 1) end
 local idle_ms = tonumber(ARGV[7])
 if idle_ms > 0 then
-  -- Not at each call: in a large set that would be the dearest part. expire_session looks at the last use.
+  -- Not at each call, which would be expensive in a large set: expire_session checks the last use.
   local ends = redis.call('ZSCORE', KEYS[3], 's:' .. ARGV[1])
   if not ends or math.abs(now + idle_ms - ends) > idle_ms / 16 then
     redis.call('ZADD', KEYS[3], now + idle_ms, 's:' .. ARGV[1])
   end
-elseif found[8] == '0' then  -- one that is used lives on; one that never was falls due
+elseif found[8] == '0' then  -- only a session that was never used is due
   redis.call('ZREM', KEYS[3], 's:' .. ARGV[1])
 end
 return {0, found[4], found[5], found[6], revived, tostring(lists)}

@@ -1,13 +1,13 @@
--- Let go of what a gateway wants of a scope's stream of changes, and of the upstream's stream if it has that; say so to
--- those who still listen there. What is subscribed to upstream stays noted for them.
--- KEYS[1]  hash, who holds it (keys.feed)
--- KEYS[2]  hash, what gateways want of it (keys.feed_subscriptions)
--- ARGV     the gateway, the scope's channel (keys.events_channel), what to say there
--- returns  1 let go, 0 the stream was another's
+-- Remove a gateway's subscriptions in a scope, and release the feed if it holds that; publish an event to the other
+-- gateways. The upstream subscriptions stay saved for the next holder.
+-- KEYS[1]  hash, the feed (keys.feed)
+-- KEYS[2]  hash, subscriptions of the gateways (keys.feed_subscriptions)
+-- ARGV     the gateway, the scope's channel (keys.events_channel), event to publish there
+-- returns  1 released, 0 another gateway holds the feed
 redis.call('HDEL', KEYS[2], ARGV[1])
 local is_ours = redis.call('HGET', KEYS[1], 'holder') == ARGV[1]
 if is_ours and redis.call('EXISTS', KEYS[2]) == 1 then
-  redis.call('HSET', KEYS[1], 'holder', '-')  -- who takes it next knows that there was one
+  redis.call('HSET', KEYS[1], 'holder', '-')  -- tells the next holder that there was one
 elseif is_ours then
   redis.call('DEL', KEYS[1])
 end

@@ -1,10 +1,9 @@
--- Prolong what an upload that still runs has set aside; what was committed or given back stays gone.
+-- Renew the reservation of a running upload. One that was committed or released stays so.
 -- KEYS[1]  sorted set, the scope's reservations by the expiry of their lease (keys.reserved)
 -- KEYS[2]  sorted set, those of all scopes (keys.reserved_total)
 -- ARGV     reservation, lease time in ms
 -- returns  nothing
-local clock = redis.call('TIME')
-local until_ms = clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(ARGV[2])
+local until_ms = now_ms() + tonumber(ARGV[2])
 for n = 1, #KEYS do
   if redis.call('ZSCORE', KEYS[n], ARGV[1]) then
     redis.call('ZADD', KEYS[n], until_ms, ARGV[1])

@@ -1,13 +1,13 @@
--- Renew the upstream side of a live session, by exactly one gateway at a time.
--- Asked with the lost upstream session id, a gateway is told to open a new one, to wait, or which one to use;
--- with a protocol version as well it puts the new id in place. What the upstream of a restored session can do
--- is unknown (flag ?) until then; it may turn out to keep no sessions, and the new id to be ''.
+-- Renew the upstream session of a live session, by one gateway at a time.
+-- Without a protocol version, the caller learns if it has to open a new upstream session, to wait, or which one to use;
+-- with one, the new id is saved. The capabilities of a restored session's upstream are unknown (flag ?) until then; it
+-- may keep no sessions, and the new id be ''.
 -- KEYS[1]  hash, the session (keys.session)
--- KEYS[2]  string, who opens a new upstream session now (keys.renewal_lock)
--- ARGV     lost upstream session id, the asking gateway's token, time in ms to open one, new id or '', protocol
---          or '' to ask, flags or '' to leave them
--- returns  {0, initialize parameters, protocol} open one, {1} wait, {2, upstream session id} use this,
---          {3} the session lives no more
+-- KEYS[2]  string, token of the gateway that opens a new upstream session (keys.renewal_lock)
+-- ARGV     lost upstream session id, the calling gateway's token, TTL of the right in ms, new id or '', protocol
+--          or '', flags or '' to keep them
+-- returns  {0, initialize parameters, protocol} open one, {1} wait, {2, upstream session id} use this one,
+--          {3} session not live
 local found = redis.call('HMGET', KEYS[1], 'state', 'upstream', 'init', 'protocol', 'flags')
 if found[1] ~= 'live' then return {3} end
 if found[2] ~= ARGV[1] then return {2, found[2]} end

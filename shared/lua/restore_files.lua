@@ -1,20 +1,18 @@
--- Make files that were found in storage records again, in their session; one that is unknown begins as one
--- that rests, bound to nobody, which the first caller that presents its id revives. Twice charges once.
+-- Restore the records of files that were found in storage. An unknown session is created as an expired one without
+-- principal, which the first caller that presents its id revives. Safe to repeat: charges once.
 -- KEYS[1]  hash, the session (keys.session)
 -- KEYS[2]  hash, the scope's files by id (keys.files)
 -- KEYS[3]  integer, bytes the scope uses (keys.used_bytes)
 -- KEYS[4]  integer, bytes all scopes use (keys.used_total)
--- KEYS[5]  sorted set, what falls due when, by the server's clock (keys.due)
+-- KEYS[5]  sorted set, due times by Redis' clock (keys.due)
 -- KEYS[6]  sorted set, uploads by their end (keys.upload_ends)
 -- KEYS[7]  sorted set, artifacts by their end (keys.artifact_ends)
--- ARGV     scope, server, upstream flags and initialize parameters of a session that is unknown, ms that it
---          rests, then for each file: u or a, id, time to live in ms or 0 for the session's, size in bytes, record
--- returns  {0} the session has ended or is another server's, {1, files that were restored}
-local FOREVER = 1e15
+-- ARGV     scope, server, upstream flags, initialize parameters and tombstone time in ms of an unknown
+--          session, then for each file: u or a, id, time to live in ms or 0 for the session's, size in bytes, record
+-- returns  {0} the session has ended or is of another server, {1, number of restored files}
 local id, ends = ARGV[1], {u = KEYS[6], a = KEYS[7]}
 local found = redis.call('HMGET', KEYS[1], 'state', 'server')
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now = now_ms()
 if not found[1] then
   redis.call('HSET', KEYS[1], 'state', 'expired', 'server', ARGV[2], 'principal', '', 'upstream', '',
     'protocol', '', 'flags', ARGV[3], 'init', ARGV[4], 'created', now, 'touched', now)

@@ -1,4 +1,4 @@
--- Remember the log level that a session wants, or that its upstream session has, if the session is there.
+-- Save the log level of a live session, or that of its upstream session.
 -- KEYS[1]  hash, the session (keys.session)
 -- ARGV     field, level
 -- returns  1 done, 0 no such session

@@ -1,7 +1,7 @@
--- Note the files that a claimed link made, and wake who waits for them. A link that was not claimed stays as it is.
+-- Save the files of a claimed link and wake their waiters. An unclaimed link stays unchanged.
 -- KEYS[1]  hash, the link's state (keys.grant)
 -- ARGV     channel (keys.upload_link_channel), the link's nonce, ids of the files
--- returns  {noted 0|1}
+-- returns  {saved 0|1}
 local state, files = unpack(redis.call('HMGET', KEYS[1], 'state', 'files'))
 if state ~= 'claimed' and state ~= 'batch' then return {0} end
 local ids, new = files and {files} or {}, 0

@@ -1,4 +1,4 @@
--- Count what there is now: nothing here grows with what exists.
+-- Count sessions, files, jobs and workers, at a cost that does not grow with them.
 -- KEYS[1]  sorted set, live sessions (keys.sessions)
 -- KEYS[2]  sorted set, uploads by their end (keys.upload_ends)
 -- KEYS[3]  sorted set, artifacts by their end (keys.artifact_ends)
@@ -6,9 +6,8 @@
 -- KEYS[5]  sorted set, the queue (keys.queue)
 -- KEYS[6]  sorted set, workers by the time their heartbeat lapses (keys.workers)
 -- ARGV     none
--- returns  {sessions, uploads, artifacts, bytes, jobs, ms that the oldest job has been due, workers}
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- returns  {sessions, uploads, artifacts, bytes, jobs, age of the oldest due job in ms, workers}
+local now = now_ms()
 local first = redis.call('ZRANGE', KEYS[5], 0, 0, 'WITHSCORES')
 local late = first[2] and math.max(0, now - tonumber(first[2])) or 0
 return {

@@ -1,24 +1,17 @@
--- Fetch files of a scope, all or none; with a lease id they are that call's until its lease ends, and their
--- end moves. One that is past its end counts as gone, unless a call uses it still.
+-- Read files of a scope, all or none. With a lease id that call holds them until its lease ends, and their ends move.
+-- An expired file counts as missing, unless a call uses it.
 -- KEYS[1]  hash, the scope's files by id (keys.files)
 -- KEYS[2]  sorted set, uploads by their end (keys.upload_ends)
 -- KEYS[3]  sorted set, artifacts by their end (keys.artifact_ends)
--- KEYS[4]  sorted set, files that calls use by the expiry of the call's lease (keys.files_in_use)
--- ARGV     scope; times in ms that an upload and an artifact are kept from now on, 0 for the session's, -1 to
---          touch nothing; lease id or '', lease time in ms; file ids ...
--- returns  {0, record, ...} in the order given, or {position of the first id that is gone, from 1}
-local FOREVER = 1e15
+-- KEYS[4]  sorted set, files in use by the expiry of the call's lease (keys.files_in_use)
+-- ARGV     scope; times to live of an upload and an artifact in ms, 0 for the session's, -1 to change
+--          nothing; lease id or '', lease time in ms; file ids ...
+-- returns  {0, record, ...} in the order given, or {position of the first missing id, from 1}
 local scope, lease = ARGV[1], ARGV[4]
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local uses = nil
+local now = now_ms()
+local uses
 local function in_use(id)
-  if not uses then
-    uses = {}
-    for _, use in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '(' .. now, '+inf')) do
-      uses[string.match(use, '^[^:]+')] = true
-    end
-  end
+  uses = uses or ids_in_use(KEYS[4], now)
   return uses[id]
 end
 local found, set_of = {0}, {}

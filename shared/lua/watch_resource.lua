@@ -1,9 +1,9 @@
--- Add a resource to those that a session watches, or take it away, and say so to whoever holds its stream of changes.
+-- Subscribe a session to a resource, or unsubscribe it, and publish an event to the holder of its feed.
 -- KEYS[1]  hash, the session (keys.session)
--- KEYS[2]  hash, who holds the stream (keys.feed)
--- ARGV     URI, watch 0|1, most resources, what the names of living gateways begin with (keys.gateway_alive),
---          the scope's channel (keys.events_channel), what to say there
--- returns  {changes so far, a gateway that lives holds the stream 0|1} or {-1} no such session, {-2} too many
+-- KEYS[2]  hash, the feed (keys.feed)
+-- ARGV     URI, watch 0|1, max resources, prefix of the heartbeats of gateways (keys.gateway_alive),
+--          the scope's channel (keys.events_channel), event to publish there
+-- returns  {changes so far, a live gateway holds the feed 0|1} or {-1} session not live, {-2} too many
 local found = redis.call('HMGET', KEYS[1], 'state', 'watched', 'watch_changes')
 if found[1] ~= 'live' then return {-1} end
 local before, after, is_there = {}, {}, false

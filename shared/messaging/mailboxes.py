@@ -17,7 +17,7 @@ from longshore.shared.redis.scripts import Script, Scripts
 from longshore.shared.tasks import Tasks
 
 _OPEN = Script("open_mailbox")
-_DELIVER = Script("deliver_mail")
+_DELIVER = Script("deliver_message")
 
 
 class Mailbox:

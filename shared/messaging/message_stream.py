@@ -14,8 +14,8 @@ from longshore.shared.redis.connection import Arg, RedisLink
 from longshore.shared.redis.scripts import Script, Scripts
 from longshore.shared.tasks import Tasks
 
-_PUSH = Script("push_parcel")
-_TAKE = Script("take_parcel")
+_PUSH = Script("push_frame")
+_TAKE = Script("take_frames")
 _FRAME_BYTES = 256 * 1024
 _MAX_FRAMES = 32
 _FRAMES_PER_TAKE = 8

@@ -1,7 +1,7 @@
 """Redis scripts: each is one `.lua` file, called by one typed method in `longshore.shared.state` or `.messaging`.
 
 `Scripts` sends EVALSHA, and EVAL when the server does not know the script. NOSCRIPT means that it did not run,
-so repeating is safe.
+so repeating is safe. The functions of `_common.lua` precede the source of every script.
 """
 
 import hashlib
@@ -11,6 +11,9 @@ from importlib.resources import files
 from longshore.shared import tracing
 from longshore.shared.redis.connection import Arg, RedisLink, RedisReplyError, Reply
 
+_FOLDER = files("longshore.shared.lua")
+_COMMON = _FOLDER.joinpath("_common.lua").read_text()
+
 
 class Script:
     """Source of one script, and its SHA-1 for EVALSHA."""
@@ -19,7 +22,7 @@ class Script:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.source = files("longshore.shared.lua").joinpath(f"{name}.lua").read_text()
+        self.source = _COMMON + _FOLDER.joinpath(f"{name}.lua").read_text()
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -7,8 +7,8 @@ from longshore.shared.keys import Keys
 from longshore.shared.records import FileRecord, known_file
 from longshore.shared.redis.scripts import Script, Scripts
 
-_BATCH = Script("due_batch")
-_NEXT = Script("next_files")
+_BATCH = Script("list_due")
+_NEXT = Script("scan_files")
 
 FileKind = Literal["u", "a"]
 Kind = Literal["s", "t", "u", "a", "p"]

@@ -18,9 +18,9 @@ CHANGE = "change"            # a notification of the upstream; data: the message
 
 _CLAIM = Script("claim_feed")
 _RELEASE = Script("release_feed")
-_SAVE_UPSTREAM = Script("note_subscribed")
-_SET = Script("want_changes")
-_READ = Script("wanted_changes")
+_SAVE_UPSTREAM = Script("save_upstream_subscriptions")
+_SET = Script("set_feed_subscriptions")
+_READ = Script("read_feed_subscriptions")
 _WATCH = Script("watch_resource")
 _FEED_TTL_MS = 60_000
 _HEARTBEAT_TTL_MS = 5_000

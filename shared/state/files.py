@@ -11,14 +11,14 @@ from longshore.shared.redis.connection import RedisLink, Reply
 from longshore.shared.redis.scripts import Script, Scripts
 from longshore.shared.state.quota import NO_LIMITS, FileLimits
 
-_ALLOCATE = Script("allocate_pending")
+_ALLOCATE = Script("reserve_artifact_id")
 _COMMIT = Script("commit_files")
 _USE = Script("use_files")
 _RENEW = Script("renew_uses")
 _LIST = Script("list_artifacts")
 _DROP = Script("drop_file")
 _DROP_PENDING = Script("drop_pending")
-_KNOWN = Script("known_files")
+_KNOWN = Script("which_files_exist")
 
 _TOUCH_NOTHING = -1
 _AN_ARTIFACT = 2             # result of the script drop_file

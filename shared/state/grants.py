@@ -10,9 +10,9 @@ from longshore.shared.redis.scripts import Script, Scripts
 
 _CLAIM = Script("claim_grant")
 _SPEND = Script("spend_grant")
-_RELEASE = Script("give_back_grant")
-_KEEP_PLACE = Script("hold_grant")
-_LINK_USE = Script("use_of_grant")
+_RELEASE = Script("release_grant")
+_KEEP_PLACE = Script("keep_grant_place")
+_LINK_USE = Script("grant_use")
 _REMEMBER_MS = 3_600_000     # a claim whose gateway died keeps the link closed: its outcome is unknown
 _MAX_BATCH = 100
 

@@ -11,7 +11,7 @@ from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Script, Scripts
 
 _SNAPSHOT = Script("session_snapshot")
-_PAGE = Script("page_sessions")
+_PAGE = Script("list_sessions")
 
 _PAGE_SIZE = 100               # sessions; small enough that Redis is not blocked for long
 

@@ -10,9 +10,9 @@ from longshore.shared.keys import Keys
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Script, Scripts
 
-_ADMIT = Script("admit")
-_CHARGE = Script("charge")
-_RENEW = Script("renew_places")
+_ADMIT = Script("admit_request")
+_CHARGE = Script("charge_transfer")
+_RENEW = Script("renew_slots")
 _LEASE_MS = 60_000
 
 Kind = Literal["call", "transfer", "other"]
@@ -32,7 +32,7 @@ class Subject:
     limit: Limit
 
     def arguments(self, kind: Kind) -> list[int]:
-        """Return the arguments of `admit.lua`."""
+        """Return the arguments of `admit_request.lua`."""
         limit = self.limit
         rate = limit.requests_per_second or 0
         places = {"call": limit.concurrent_calls, "transfer": limit.concurrent_transfers, "other": None}[kind]

@@ -7,7 +7,7 @@ from longshore.shared.keys import Keys
 from longshore.shared.redis.scripts import Script, Scripts
 
 _REPLACE = Script("replace_upstream")
-_RELEASE = Script("give_up_renewal")
+_RELEASE = Script("release_renewal")
 
 
 @dataclass(frozen=True, slots=True)

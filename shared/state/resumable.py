@@ -10,8 +10,8 @@ from longshore.shared.records import Record, encode
 from longshore.shared.redis.connection import Arg, RedisLink
 from longshore.shared.redis.scripts import Script, Scripts
 
-_CREATE = Script("begin_resumable")
-_ACQUIRE = Script("take_resumable")
+_CREATE = Script("create_resumable")
+_ACQUIRE = Script("acquire_resumable")
 _ADVANCE = Script("advance_resumable")
 _GONE = "there is no upload at this URL; it may have expired or been terminated: create a new one"
 

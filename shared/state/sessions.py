@@ -15,8 +15,8 @@ _OPEN = Script("open_call")
 _END = Script("end_session")
 _RENEW = Script("renew_lease")
 _ADOPT = Script("adopt_session")
-_CREATE_SCOPE = Script("begin_scope")
-_LISTS_CHANGED = Script("lists_changed")
+_CREATE_SCOPE = Script("create_scope")
+_LISTS_CHANGED = Script("count_list_change")
 _SET_LOG_LEVEL = Script("set_log_level")
 
 _UNUSED_TTL_MS = 3_600_000   # of a session that was created and never used

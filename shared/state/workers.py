@@ -7,8 +7,8 @@ from longshore.shared.keys import Keys
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.redis.scripts import Script, Scripts
 
-_HEARTBEAT = Script("beat_worker")
-_LIVE = Script("live_workers")
+_HEARTBEAT = Script("worker_heartbeat")
+_LIVE = Script("count_workers")
 
 HEARTBEAT_EVERY_S = 1.0
 _TTL_MS = 5_000              # of a heartbeat

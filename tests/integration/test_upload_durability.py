@@ -1,11 +1,10 @@
 """Files are on disk before anybody hears of them, and are not read again for it: the system calls of a worker."""
 
-import hashlib
 import io
-from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urljoin
 
+from longshore.shared.redis.scripts import Script
 from longshore.shared.storage.blobs import HEAD_BYTES
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry
 from tests.fixtures.processes import until
@@ -13,7 +12,7 @@ from tests.fixtures.system_calls import Call, calls, traced
 from tests.fixtures.upstreams import ScriptedUpstream
 
 _CONTENT = bytes(range(256)) * 4_000
-_COMMIT = hashlib.sha1(files("longshore.shared.lua").joinpath("commit_files.lua").read_bytes()).hexdigest()
+_COMMIT = Script("commit_files").sha
 _TUS = {"Tus-Resumable": "1.0.0"}
 _BYTES = {**_TUS, "Content-Type": "application/offset+octet-stream"}
 

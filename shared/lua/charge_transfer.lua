@@ -1,9 +1,8 @@
--- Charge bytes that were transferred to everybody whose transfer it was.
--- KEYS     for each of them: hash, how full its buckets are (keys.limit_usage)
--- ARGV     bytes, and for each of them: bytes an hour or 0
+-- Charge transferred bytes to all subjects of a request.
+-- KEYS     for each subject: hash, levels of its buckets (keys.limit_usage)
+-- ARGV     bytes, and for each subject: bytes an hour or 0
 -- returns  nothing
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now = now_ms()
 local HOUR = 3600000
 for n = 1, #KEYS do
   local most = tonumber(ARGV[1 + n])

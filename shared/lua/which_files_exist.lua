@@ -1,6 +1,6 @@
--- Which of some ids of a scope stand for a file that is there or is about to be.
+-- Return for each id of a scope if it is that of a file or of a reserved artifact.
 -- KEYS[1]  hash, the scope's files by id (keys.files)
--- KEYS[2]  sorted set, what falls due when, pending artifacts among it (keys.due)
+-- KEYS[2]  sorted set, due times, those of reserved artifact ids among them (keys.due)
 -- ARGV     scope, ids ...
 -- returns  {known 0|1, ...} in the order given
 local known = {}

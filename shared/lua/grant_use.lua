@@ -1,7 +1,7 @@
--- What became of an upload link; resumable uploads of its batch that lapsed are given back first, but for those whose
+-- Read the state of an upload link. Resumable uploads of its batch that lapsed are released first, except those whose
 -- file was about to become visible.
 -- KEYS[1]  hash, the link's state (keys.grant)
--- ARGV     what the keys of resumable uploads begin with (keys.resumable)
+-- ARGV     prefix of the keys of resumable uploads (keys.resumable)
 -- returns  {state, scope, ids of the files, open uploads}, each false where there is none
 local found, fields = redis.call('HGETALL', KEYS[1]), {}
 for n = 1, #found, 2 do fields[found[n]] = found[n + 1] end

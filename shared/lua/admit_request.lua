@@ -1,11 +1,10 @@
--- Let one request in for everybody that it counts for, and take its places, or do nothing and say how long to wait.
--- KEYS     for each of them: hash, how full its buckets are (keys.limit_usage), and sorted set, its requests of this
---          kind by the expiry of their lease (keys.request_slots)
--- ARGV     id of the place or '' for none, lease time in ms, and for each of them: requests a second or 0, burst,
---          most places or 0, bytes an hour or 0
--- returns  {0} let in, or {what is full 1 requests|2 places|3 bytes, wait in ms, which of them from 1}
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- Admit one request for all its subjects and take its slots, or do nothing and return the time to wait.
+-- KEYS     for each subject: hash, levels of its buckets (keys.limit_usage), and sorted set, its requests of
+--          this kind by the expiry of their lease (keys.request_slots)
+-- ARGV     id of the slot or '' for none, lease time in ms, and for each subject: requests a second or 0, burst,
+--          max slots or 0, bytes an hour or 0
+-- returns  {0} admitted, or {full limit 1 requests|2 slots|3 bytes, wait in ms, number of the subject from 1}
+local now = now_ms()
 local HOUR = 3600000
 local who = #KEYS / 2
 local levels = {}

@@ -1,8 +1,7 @@
--- The next few files of one kind on a walk through all of them, which begins again at its end. Whoever asks
--- next gets others. Entries without record are forgotten on the way.
+-- Return the next files of one kind in an endless scan that all callers share. Removes entries without record.
 -- KEYS[1]  sorted set, files of the kind by their end (keys.upload_ends or keys.artifact_ends)
--- KEYS[2]  string, how far the walk has come (keys.scan_cursor)
--- ARGV     about how many, what the keys of files begin with
+-- KEYS[2]  string, cursor of the scan (keys.scan_cursor)
+-- ARGV     about this many, prefix of the keys of files
 -- returns  {record, ...}
 local step = redis.call('ZSCAN', KEYS[1], redis.call('GET', KEYS[2]) or '0', 'COUNT', ARGV[1])
 redis.call('SET', KEYS[2], step[1])

@@ -1,11 +1,10 @@
--- Say that a worker lives and prolong its claims; a claim that has lapsed or passed to another is not touched.
+-- Renew a worker's heartbeat and its claims on jobs. A claim that has lapsed or passed to another worker stays so.
 -- KEYS[1]  sorted set, workers by the time their heartbeat lapses (keys.workers)
 -- KEYS[2]  sorted set, the queue (keys.queue)
--- ARGV     worker id, time in ms until the heartbeat lapses, time in ms until the claims lapse, what every
---          claim's key begins with, ids of the jobs that it runs ...
--- returns  {jobs in the queue, claims that it has lost}
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- ARGV     worker id, TTL of the heartbeat in ms, TTL of the claims in ms, prefix of the claims'
+--          keys, ids of the jobs that it runs ...
+-- returns  {jobs in the queue, lost claims}
+local now = now_ms()
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
 local lost = 0

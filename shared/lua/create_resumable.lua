@@ -1,7 +1,7 @@
--- Begin a resumable upload whose file is in staging, empty, and note it with the link that let it in.
+-- Save a new resumable upload, whose file in staging is empty, also with its upload link.
 -- KEYS[1]  hash, the upload (keys.resumable)
 -- KEYS[2]  hash, the link's state (keys.grant)
--- ARGV     record, time to live in ms, capability or '' where no link let it in, file id
+-- ARGV     record, time to live in ms, capability or '' without a link, file id
 -- returns  {}
 redis.call('HSET', KEYS[1], 'record', ARGV[1], 'offset', '0')
 redis.call('PEXPIRE', KEYS[1], ARGV[2])

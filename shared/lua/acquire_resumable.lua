@@ -1,15 +1,14 @@
--- Become the one writer of a resumable upload: at an offset, to write more for a session that is alive, or wherever
--- the upload is, to end it.
+-- Become the only writer of a resumable upload: at an offset, to append for a live session, or at any offset, to
+-- terminate it.
 -- KEYS[1]  hash, the upload (keys.resumable)
--- ARGV     the writer's token, the offset it goes on from (-1: wherever the upload is), how long it may write in ms,
---          what the keys of sessions begin with
--- returns  {0} gone, {1, offset} the upload is elsewhere, {2} somebody else writes, {3, record, offset, done 0|1} taken,
---          {4} its session is gone
+-- ARGV     the writer's token, its offset (-1: any), lease time in ms,
+--          prefix of the keys of sessions
+-- returns  {0} unknown, {1, offset} other offset, {2} another writer, {3, record, offset, done 0|1} acquired,
+--          {4} its session is not live
 local record, offset, writer, till, done =
   unpack(redis.call('HMGET', KEYS[1], 'record', 'offset', 'writer', 'until', 'done'))
 if not record then return {0} end
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now = now_ms()
 if done then return {3, record, offset, 1} end
 if writer and tonumber(till) > now then return {2} end
 if tonumber(ARGV[2]) >= 0 then

@@ -1,4 +1,4 @@
--- Keep an upload of a link's batch from being given back when it lapses: what becomes of it may stay unknown.
+-- Keep the place of a resumable upload in its link's batch even if the upload lapses: its outcome may stay unknown.
 -- KEYS[1]  hash, the link's state (keys.grant)
 -- ARGV     capability of the resumable upload
 -- returns  {}

@@ -1,6 +1,6 @@
--- List some live sessions, oldest first, from behind one that was listed before, whether that still lives or not.
+-- List some live sessions, oldest first, after one that was listed before, even if that is no longer live.
 -- KEYS[1]  sorted set, live sessions by creation time (keys.sessions)
--- ARGV     creation time and id of the last one that was listed, or '' and '' to begin, how many to list at most
+-- ARGV     creation time and id of the last listed session, or '' and '', max sessions
 -- returns  {id, creation time, ...}
 if ARGV[1] == '' then return redis.call('ZRANGE', KEYS[1], 0, tonumber(ARGV[3]) - 1, 'WITHSCORES') end
 local from = redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. ARGV[1])

@@ -1,8 +1,8 @@
--- What is wanted of a scope's stream of changes: by gateways that live, and by the session itself.
--- KEYS[1]  hash, what gateways want of it (keys.feed_subscriptions)
+-- Read the subscriptions in a scope: those of live gateways, and the session's own.
+-- KEYS[1]  hash, subscriptions of the gateways (keys.feed_subscriptions)
 -- KEYS[2]  hash, the session (keys.session)
--- ARGV     what the names of living gateways begin with (keys.gateway_alive), the asking gateway, time to live in ms
--- returns  {what the session watches or '', how often that changed, gateway, what it wants, …}
+-- ARGV     prefix of the heartbeats of gateways (keys.gateway_alive), the calling gateway, time to live in ms
+-- returns  {the session's own or '', number of its changes, gateway, its subscriptions, ...}
 local watched = redis.call('HMGET', KEYS[2], 'watched', 'watch_changes')
 local found = {watched[1] or '', tonumber(watched[2] or '0')}
 local wants = redis.call('HGETALL', KEYS[1])
