@@ -1,4 +1,4 @@
-"""Files of one `tools/call`: what its arguments need before it, and what its result gets after it."""
+"""Files of one `tools/call`: uploads for its arguments before it, artifacts for its result after it."""
 
 from typing import Any
 
@@ -7,9 +7,12 @@ import msgspec
 from longshore.gateway.appkeys import BLOBS, FILES
 from longshore.gateway.files import arguments, sep_2631, stored
 from longshore.gateway.files.adapters import ToolAdapters
-from longshore.gateway.mcp.call_files import attach_outputs, inline_files, reserved_output, retry_state, spill_over
-from longshore.gateway.mcp.call_files.reserved_output import Pending
-from longshore.gateway.mcp.call_files.retry_state import RetryState
+from longshore.gateway.mcp.call_files import reserved_output
+from longshore.gateway.mcp.call_files.attach_outputs import attach_outputs
+from longshore.gateway.mcp.call_files.inline_files import store_inline_files
+from longshore.gateway.mcp.call_files.reserved_output import ReservedOutput
+from longshore.gateway.mcp.call_files.retry_state import RetryState, seal_retry_state, unseal_retry_state
+from longshore.gateway.mcp.call_files.spill_over import spill_over
 from longshore.gateway.mcp.exchange import Exchange, lease_id
 from longshore.gateway.mcp.sessions.leases import LEASES
 from longshore.gateway.wire import jsonrpc
@@ -25,19 +28,19 @@ class CallFiles:
         self._exchange = exchange
         self._tool = tool
         self._spill_bytes = exchange.config.spill_over_bytes(exchange.mount.server)
-        self._retry: RetryState | None = None        # where the call may go on with another request
-        self._pending: Pending | None = None         # where the tool may write a file
+        self._retry: RetryState | None = None        # where the client may have to retry
+        self._output: ReservedOutput | None = None   # where the tool may write a file
 
     @property
     def changes_response(self) -> bool:
         """True where `finish` may change the response."""
         is_retried = self._retry is not None and self._retry.is_needed
-        return self._pending is not None or self._spill_bytes is not None or is_retried
+        return self._output is not None or self._spill_bytes is not None or is_retried
 
     async def prepare(self) -> bytes:
         """Build the call for the upstream: uploads stored, handles replaced by paths, an output path injected.
 
-        Raises ToolInputError for a handle or file that is no good, InvalidParams, InvalidState, and as uploads do.
+        Raises ToolInputError for a handle or file that is not valid, InvalidParams, InvalidState, and as uploads do.
         """
         exchange, tool = self._exchange, self._tool
         if not tool.consumers and tool.producer is None:
@@ -45,11 +48,11 @@ class CallFiles:
         message = jsonrpc.open_object(exchange.body)
         params = jsonrpc.open_object(message["params"])
         given = _arguments_of(params)
-        self._retry = await retry_state.opened(exchange, params)
-        await inline_files.store(exchange, given, tool.consumers, self._retry)
+        self._retry = await unseal_retry_state(exchange, params)
+        await store_inline_files(exchange, given, tool.consumers, self._retry)
         await self._fill_handles(given)
         if tool.producer is not None:
-            self._pending = await reserved_output.begin(exchange, tool.producer, given, self._retry)
+            self._output = await reserved_output.reserve(exchange, tool.producer, given, self._retry)
         params["arguments"] = jsonrpc.raw(given)
         message["params"] = jsonrpc.raw(params)
         body = jsonrpc.close_object(message)
@@ -80,7 +83,7 @@ class CallFiles:
             slot.fill_path(arguments.path_of(record, root))
 
     async def _use(self, file_ids: list[str]) -> list[FileRecord]:
-        """Records of the files that this call uses from now on. Raises NotFound for one that is gone."""
+        """Return the records of the files and hold them for the call. Raises NotFound where one is missing."""
         app, lease = self._exchange.request.app, lease_id(self._exchange.context, self._exchange.envelope)
         records = await app[LEASES].use(self._exchange.caller.session_id, lease, file_ids)
         for record in records:
@@ -88,20 +91,20 @@ class CallFiles:
         return records
 
     async def finish(self, response: bytes) -> bytes:
-        """Add what the call wrote to its response, and replace what is too large. Raises ArtifactMissing."""
+        """Add the call's artifacts to its response, and replace values that are too large. Raises ArtifactMissing."""
         changed, captured = response, list[ArtifactRecord]()
-        if self._pending is not None:
-            changed, captured = await attach_outputs.finish(self._exchange, self._pending, response)
+        if self._output is not None:
+            changed, captured = await attach_outputs(self._exchange, self._output, response)
         if self._retry is not None:
-            changed = retry_state.kept(self._exchange, self._retry, changed)
+            changed = seal_retry_state(self._exchange, self._retry, changed)
         if self._spill_bytes is None or len(response) <= self._spill_bytes:
             return changed
-        return await spill_over.spilled(self._exchange, changed, self._spill_bytes, captured=captured)
+        return await spill_over(self._exchange, changed, self._spill_bytes, captured=captured)
 
     def close(self) -> None:
-        """Give up the output that was reserved, unless it was captured or the call goes on with another request."""
-        if self._pending is not None and not (self._retry is not None and self._retry.is_kept):
-            reserved_output.abandon(self._exchange, self._pending)
+        """Release the reserved output, unless it was captured or the client retries the call."""
+        if self._output is not None and not (self._retry is not None and self._retry.is_sealed):
+            reserved_output.release(self._exchange, self._output)
 
 
 def _arguments_of(params: jsonrpc.RawMap) -> dict[str, Any]:

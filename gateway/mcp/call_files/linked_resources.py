@@ -1,4 +1,4 @@
-"""Resources that a tool's result links to, read from their upstream in its own era, by whoever called the tool."""
+"""Resources that a tool's result links to, read from the upstream in its era, in the session of the call."""
 
 from dataclasses import replace
 
@@ -17,8 +17,8 @@ from longshore.shared import ids
 from longshore.shared.errors import TooMany, UpstreamDown, UpstreamTimeout
 
 _METHOD = "resources/read"
-_MOST_BYTES = 32 * 1024 * 1024       # of one answer: a file of 24 MiB, in base64
-_WITHIN_S = 60.0
+_MAX_BYTES = 32 * 1024 * 1024       # of one response: a file of 24 MiB, in base64
+_TIMEOUT_S = 60.0
 
 
 class _Read(msgspec.Struct):
@@ -32,15 +32,15 @@ class _Response(msgspec.Struct):
 _response = msgspec.json.Decoder(_Response)
 
 
-async def read(exchange: Exchange, link: Linked) -> list[Embedded]:
-    """What the upstream has there, at most 24 MiB of it. Raises ArtifactMissing when that cannot be had."""
+async def read_link(exchange: Exchange, link: Linked) -> list[Embedded]:
+    """Read the linked resource, of at most 24 MiB. Raises ArtifactMissing where it cannot be read."""
     request_id = f"longshore-{ids.new_id()}"
-    aside = _aside(exchange, link.uri, request_id)
+    reading = _read_exchange(exchange, link.uri, request_id)
     try:
-        async with send(aside, aside.body, timeout_s=_WITHIN_S) as answer:
+        async with send(reading, reading.body, timeout_s=_TIMEOUT_S) as answer:
             if answer.status != 200:
                 raise UpstreamDown(f"the upstream server answered with HTTP status {answer.status}")
-            found = _response.decode(await read_response(answer, request_id, _MOST_BYTES)).result
+            found = _response.decode(await read_response(answer, request_id, _MAX_BYTES)).result
     except jsonrpc.UNREADABLE:
         found = None
     except (UpstreamDown, UpstreamTimeout, TooMany) as err:
@@ -61,8 +61,8 @@ def _file_of(resource: Resource, link: Linked) -> Embedded | None:
     )
 
 
-def _aside(exchange: Exchange, uri: str, request_id: str) -> Exchange:
-    """A request of the gateway's own within the exchange: the same caller, the same upstream session."""
+def _read_exchange(exchange: Exchange, uri: str, request_id: str) -> Exchange:
+    """Build a request of longshore's own for the same caller and the same upstream session."""
     params: jsonrpc.RawMap = {"uri": jsonrpc.raw(uri)}
     route = exchange.route.aside(exchange, request_id, _METHOD, params, uri)
     envelope = Envelope(Kind.REQUEST, request_id, _METHOD, uri=uri)

@@ -1,4 +1,4 @@
-"""`resources/read` of an artifact: the JSON is written around the file as it is read, never held whole."""
+"""Answer to `resources/read` of an artifact, streamed: the file is encoded into JSON as it is read."""
 
 import base64
 import codecs
@@ -18,22 +18,22 @@ from longshore.shared.records import ArtifactRecord
 from longshore.shared.storage.blobs import Blobs
 
 _CHUNK_BYTES = 768 * 1024    # a multiple of 3: base64 of the parts joins to base64 of the whole
-_AT_ONCE_BYTES = 2 * _CHUNK_BYTES    # of a file that is answered in one piece
-_MOST_WHOLE_BYTES = 16 * 1024 * 1024
+_SMALL_BYTES = 2 * _CHUNK_BYTES    # larger files are sent in chunks
+_MAX_WHOLE_BYTES = 16 * 1024 * 1024
 _encode = msgspec.json.Encoder().encode
 
 
-async def send(
+async def send_contents(
     request: web.Request, record: ArtifactRecord, uri: str, message_id: MessageId, *, head: dict[str, Any]
 ) -> web.StreamResponse:
-    """Answer with the file as text where it is UTF-8, else as base64. Raises NotFound when it is not there.
+    """Send the file as text where it is UTF-8, else as base64. Raises NotFound where it does not exist.
 
     `head` are fields that the client's revision has in a result.
     """
     blobs, files = request.app[BLOBS], request.app[FILES]
     fd = await stored.open_file(blobs, files, record)
     try:
-        if record.size_bytes <= _AT_ONCE_BYTES:
+        if record.size_bytes <= _SMALL_BYTES:
             body = b"".join([part async for part in _parts(blobs, fd, record, uri, message_id, head)])
             return web.Response(body=body, content_type="application/json")
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
@@ -46,11 +46,11 @@ async def send(
         os.close(fd)
 
 
-async def whole(request: web.Request, record: ArtifactRecord, uri: str, message_id: MessageId) -> bytes:
-    """The same as one message, for a batch. Raises NotFound, TooLarge."""
+async def read_contents(request: web.Request, record: ArtifactRecord, uri: str, message_id: MessageId) -> bytes:
+    """Build the response as one message, for a batch. Raises NotFound, TooLarge."""
     blobs, files = request.app[BLOBS], request.app[FILES]
-    if record.size_bytes > _MOST_WHOLE_BYTES:
-        raise TooLarge(f"files of more than {_MOST_WHOLE_BYTES} bytes are not read within a batch; ask for it alone")
+    if record.size_bytes > _MAX_WHOLE_BYTES:
+        raise TooLarge(f"files of more than {_MAX_WHOLE_BYTES} bytes are not read within a batch; ask for it alone")
     fd = await stored.open_file(blobs, files, record)
     try:
         return b"".join([part async for part in _parts(blobs, fd, record, uri, message_id, {})])
@@ -61,15 +61,15 @@ async def whole(request: web.Request, record: ArtifactRecord, uri: str, message_
 async def _parts(
     blobs: Blobs, fd: int, record: ArtifactRecord, uri: str, message_id: MessageId, head: dict[str, Any]
 ) -> AsyncIterator[bytes | memoryview]:
-    """The response, a chunk of the file at a time."""
+    """Yield the response, a chunk of the file at a time."""
     as_text = is_text(record)
     entry = {"uri": uri, "mimeType": record.media_type, "text" if as_text else "blob": ""}
     frame = _encode({"jsonrpc": "2.0", "id": message_id, "result": {**head, "contents": [entry]}})
     yield frame[:-len(_END)]
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     left = record.size_bytes
-    most = _AT_ONCE_BYTES if left <= _AT_ONCE_BYTES else _CHUNK_BYTES
-    while left > 0 and (chunk := await blobs.run(_read_full, fd, min(most, left))):
+    chunk_bytes = _SMALL_BYTES if left <= _SMALL_BYTES else _CHUNK_BYTES
+    while left > 0 and (chunk := await blobs.run(_read_full, fd, min(chunk_bytes, left))):
         left -= len(chunk)
         yield _text(decoder.decode(chunk)) if as_text else base64.b64encode(chunk)
     if as_text and (rest := decoder.decode(b"", final=True)):
@@ -81,12 +81,12 @@ _END = b'"}]}}'
 
 
 def _text(text: str) -> memoryview:
-    """`text` as the inside of a JSON string."""
+    """Encode `text` as the inside of a JSON string."""
     return memoryview(_encode(text))[1:-1]
 
 
 def _read_full(fd: int, size: int) -> bytes:
-    """Exactly `size` bytes unless the file ends: a short read would put padding into the middle."""
+    """Read exactly `size` bytes unless the file ends: a short read would put padding into the middle."""
     parts: list[bytes] = []
     while size > 0 and (part := os.read(fd, size)):
         parts.append(part)

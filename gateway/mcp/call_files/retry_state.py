@@ -1,7 +1,7 @@
-"""What a call with files keeps over its rounds, where client and server both speak the stateless revision.
+"""Retry state of a call with files, where client and upstream are both modern.
 
-A server binds its state to the arguments that it saw, which hold paths of longshore's; they must be the same when the
-client sends its call again. What they were made from travels in `requestState`, sealed, before the server's own
+A server binds its `requestState` to the arguments of the first request, which hold paths of longshore's. A retry must
+inject the same paths, so what they were made from travels in `requestState`, sealed, before the server's own
 (MCP 2026-07-28 basic/patterns/mrtr).
 """
 
@@ -17,8 +17,8 @@ from longshore.gateway.wire.protocol_errors import InvalidState
 from longshore.shared.clock import now_ms
 from longshore.shared.crypto.sealed_tokens import SealedRecord, Sealer
 
-_MARK = "longshore."
-_KIND = b'"input_required"'
+_PREFIX = "longshore."
+_INPUT_REQUIRED = b'"input_required"'
 _TTL_MS = 3_600_000
 
 
@@ -34,16 +34,16 @@ class _Sealed(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 @dataclass(slots=True)
 class RetryState:
-    """What makes the same paths again."""
+    """Files of a call that a retry uses again."""
 
-    artifact_id: str = ""        # that the tool may write, "" for none so far
-    not_before_ns: int = 0       # by the volume's clock, taken before the first round
-    uploads: list[str] = field(default_factory=list)     # that `data:` URIs became, in order
-    is_kept: bool = False        # the call goes on with another request
+    artifact_id: str = ""        # reserved for the tool, "" for none so far
+    not_before_ns: int = 0       # by the volume's clock, taken before the first request
+    uploads: list[str] = field(default_factory=list)     # ids of the uploads of inline files, in order
+    is_sealed: bool = False      # given to the client: the call continues with a retry
 
     @property
     def is_needed(self) -> bool:
-        """Whether the arguments would not be the same without it."""
+        """True if a retry would inject other paths unless this state is restored."""
         return bool(self.artifact_id or self.uploads)
 
 
@@ -51,18 +51,18 @@ _sealed = SealedRecord(_Sealed)
 _texts = msgspec.json.Decoder(str)
 
 
-async def opened(exchange: Exchange, params: jsonrpc.RawMap) -> RetryState | None:
-    """What this call goes on with, nothing in a first round; None where nothing is carried at all.
+async def unseal_retry_state(exchange: Exchange, params: jsonrpc.RawMap) -> RetryState | None:
+    """Return the retry state in `params`, a new one in a first request; None where there are no retries.
 
-    Leaves the server its own state in `params`. Raises InvalidState for what was given to another caller or for
-    another request, is too old, or has come to its end.
+    Leaves the server its own state in `params`. Raises InvalidState for a state of another caller or request, one that
+    has expired, and one of a call that is finished.
     """
     if not exchange.route.passes_request_state:
         return None
-    said = _text(params.get("requestState", msgspec.Raw()))
-    if not said.startswith(_MARK):
+    text = _text(params.get("requestState", msgspec.Raw()))
+    if not text.startswith(_PREFIX):
         return RetryState()
-    sealed, _, state = said.removeprefix(_MARK).partition(".")
+    sealed, _, state = text.removeprefix(_PREFIX).partition(".")
     found, scope = _sealed.unseal(exchange.request.app[RETRY_SEALER], sealed), exchange.caller.session_id
     if found is None or found.scope != scope or found.digest != _digest(exchange):
         raise InvalidState("this requestState is not of this caller and this request; make the call again without it")
@@ -77,20 +77,20 @@ async def opened(exchange: Exchange, params: jsonrpc.RawMap) -> RetryState | Non
     return RetryState(found.artifact_id, found.not_before_ns, list(found.uploads))
 
 
-def kept(exchange: Exchange, carried: RetryState, response: bytes) -> bytes:
-    """The response; where it wants input, with what the call goes on with in its state."""
-    if _KIND not in response or not carried.is_needed:
+def seal_retry_state(exchange: Exchange, retry: RetryState, response: bytes) -> bytes:
+    """Put the retry state into an `input_required` response; return any other response as it is."""
+    if _INPUT_REQUIRED not in response or not retry.is_needed:
         return response
     message = jsonrpc.open_object(response)
     result = jsonrpc.open_object(message.get("result", msgspec.Raw(b"{}")))
-    if bytes(result.get("resultType", b"")) != _KIND:
+    if bytes(result.get("resultType", b"")) != _INPUT_REQUIRED:
         return response
-    carried.is_kept = True
+    retry.is_sealed = True
     sealed = _sealed.seal(exchange.request.app[RETRY_SEALER], _Sealed(
-        exchange.caller.session_id, _digest(exchange), now_ms() + _TTL_MS, carried.artifact_id,
-        carried.not_before_ns, carried.uploads, "requestState" in result,
+        exchange.caller.session_id, _digest(exchange), now_ms() + _TTL_MS, retry.artifact_id, retry.not_before_ns,
+        retry.uploads, "requestState" in result,
     ))
-    result["requestState"] = jsonrpc.raw(f"{_MARK}{sealed}.{_text(result.get('requestState', msgspec.Raw()))}")
+    result["requestState"] = jsonrpc.raw(f"{_PREFIX}{sealed}.{_text(result.get('requestState', msgspec.Raw()))}")
     return jsonrpc.close_object(message | {"result": jsonrpc.raw(result)})
 
 
@@ -99,11 +99,11 @@ def _digest(exchange: Exchange) -> bytes:
 
 
 def _text(raw: msgspec.Raw) -> str:
-    """The string, "" for anything else."""
+    """Decode the string; "" for anything else."""
     try:
         return _texts.decode(raw)
     except msgspec.DecodeError:
         return ""
 
 
-RETRY_SEALER = web.AppKey("carried", Sealer)
+RETRY_SEALER = web.AppKey("retry_sealer", Sealer)

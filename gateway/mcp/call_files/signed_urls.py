@@ -1,4 +1,4 @@
-"""Signed links to this gateway, as this caller can reach it."""
+"""Signed URLs of this gateway for uploads and downloads, under the address that the caller reaches it at."""
 
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
@@ -19,14 +19,14 @@ from longshore.shared.state.sessions import Caller
 
 @dataclass(frozen=True, slots=True)
 class SignedUrl:
-    """A whole link."""
+    """Absolute URL with its expiry."""
 
     text: str
     expires_s: int           # since the epoch
 
 
 def upload_link(request: web.Request, caller: Caller, *, ttl_s: int) -> UploadLink:
-    """A one-time upload link of the caller's session. Nothing is stored until it is used."""
+    """Build a one-time upload link of the caller's session. Nothing is stored until it is used."""
     link = Link(
         purpose="upload", server=caller.server, scope=caller.session_id, target="", nonce=ids.new_id(),
         expires_s=int(now_s()) + ttl_s,
@@ -38,7 +38,7 @@ def upload_link(request: web.Request, caller: Caller, *, ttl_s: int) -> UploadLi
 
 
 def announced_url(request: web.Request, caller: Caller, file: AnnouncedUpload, *, ttl_s: int) -> SignedUrl:
-    """A one-time link for the one file that was announced. Nothing is stored until it is used."""
+    """Build a one-time upload URL for one announced file. Nothing is stored until it is used."""
     target = encode_target(file)
     link = Link(
         purpose="upload", server=caller.server, scope=caller.session_id, target=target, nonce=file.file_id,
@@ -49,12 +49,12 @@ def announced_url(request: web.Request, caller: Caller, file: AnnouncedUpload, *
 
 
 def download_url(request: web.Request, record: ArtifactRecord) -> str:
-    """A signed link to one artifact, good for as long as the artifact is kept unused."""
+    """Build the text of `download_link` for an artifact."""
     return download_link(request, record).text
 
 
 def download_link(request: web.Request, record: FileRecord) -> SignedUrl:
-    """A signed link to one file, good for as long as the file is kept unused."""
+    """Build a signed download URL of one file, valid for as long as the file is kept unused."""
     config = request.app[CONFIG]
     kept_s = config.artifacts.ttl_seconds if isinstance(record, ArtifactRecord) else config.uploads.ttl_seconds
     ttl_s = kept_s or config.core.auth.signed_upload_ttl_seconds

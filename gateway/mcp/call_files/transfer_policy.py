@@ -1,4 +1,4 @@
-"""File transfer by the client (SEP-2631): which servers and callers it is offered to."""
+"""Policy of file transfer by the client (SEP-2631): the servers and callers that it is offered to."""
 
 from typing import Any
 
@@ -12,23 +12,23 @@ from longshore.shared.config.urls import is_encrypted_or_local
 
 
 def accepts_uploads(request: web.Request, mount: Mount) -> bool:
-    """True where files may be announced to this server."""
+    """Return True if clients may announce files to this server."""
     return request.app[CONFIG].files.sep_2631 and mount.adapters.accepts_uploads
 
 
 def offers_downloads(request: web.Request, mount: Mount) -> bool:
-    """True where files of this server may be fetched."""
+    """Return True if clients may fetch files of this server."""
     config = request.app[CONFIG]
     return config.files.sep_2631 and config.core.allow_artifacts_download and mount.adapters.keeps_files
 
 
 def is_secure(request: web.Request) -> bool:
-    """True where this caller reaches the gateway in a way that files may travel."""
+    """Return True if this caller reaches the gateway by https or locally."""
     return is_encrypted_or_local(base_url(request.app[CONFIG], request.remote or "", request.headers))
 
 
 def capability(request: web.Request, mount: Mount) -> dict[str, Any]:
-    """The capability, by its name; nothing where the feature is off, or no descriptor could be given out."""
+    """Build the server capability; empty where the feature is off or the connection is not secure."""
     upload, download = accepts_uploads(request, mount), offers_downloads(request, mount)
     if not (upload or download) or not is_secure(request):
         return {}

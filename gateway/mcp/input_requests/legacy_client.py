@@ -43,8 +43,10 @@ class InputTimeout:
 
 @asynccontextmanager
 async def input_timeout(exchange: Exchange, until_s: float) -> AsyncIterator[InputTimeout]:
-    """Time out the block at `until_s` by the loop's clock. Raises InputMissing then, Cancelled when the client cancels
-    its request."""
+    """Time out the block at `until_s` by the loop's clock.
+
+    Raises InputMissing then, Cancelled when the client cancels its request.
+    """
     cancellations, session_id = exchange.request.app[CANCELLATIONS], exchange.caller.session_id
     timeout = asyncio.timeout_at(until_s)
     wait = InputTimeout(timeout)

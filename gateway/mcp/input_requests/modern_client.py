@@ -123,8 +123,7 @@ async def resume(
 async def _deliver(
     calls: SuspendedCalls, state: RequestState, resumption: Resumption, source: OutputSource
 ) -> None:
-    """Deliver the resumption to the call's mailbox. Raises InvalidState where the call was resumed before, or is over.
-    """
+    """Deliver the resumption to the call's mailbox. Raises InvalidState where the call was resumed or is over."""
     try:
         is_first = await calls.mailboxes.deliver(state.scope, state.box, _encode(resumption))
     except (asyncio.CancelledError, StoreDown):

@@ -100,10 +100,10 @@ async def read(exchange: Exchange) -> web.StreamResponse:
             return await exchange.answer({"contents": [sep_2631.resource_contents(uri, record)]})
         if not exchange.reply.owns_response:
             return await exchange.reply.finish(
-                await read_artifact.whole(exchange.request, record, uri, exchange.envelope.id)
+                await read_artifact.read_contents(exchange.request, record, uri, exchange.envelope.id)
             )
         head = exchange.route.own_result(exchange, {})
-        return await read_artifact.send(exchange.request, record, uri, exchange.envelope.id, head=head)
+        return await read_artifact.send_contents(exchange.request, record, uri, exchange.envelope.id, head=head)
     return await forward(exchange, exchange.body, timeout_s=exchange.timeout_s)
 
 

@@ -54,8 +54,7 @@ class Leases:
         return await self._files.use(session_id, ids, lease=lease)
 
     async def reserve(self, session_id: str, lease: str, artifact_id: str, *, grace_ms: int) -> None:
-        """Reserve the artifact that the call of `lease` may write, until `grace_ms` after its end. Raises SessionGone.
-        """
+        """Reserve the artifact that a call may write, until `grace_ms` after its end. Raises SessionGone."""
         await self._files.allocate_pending(session_id, artifact_id, grace_ms=grace_ms)
         if lease:
             self._reserved[lease] = (artifact_id, grace_ms)

@@ -40,8 +40,7 @@ _saved = msgspec.msgpack.Decoder(_Saved)
 
 
 def opener(upstream: UpstreamContext, on_request: OnRequest) -> Opener:
-    """Return the opener of the standing stream of the caller's upstream session. `on_request` handles requests on it.
-    """
+    """Return the opener of the caller's standing stream, whose requests go to `on_request`."""
     return partial(_open, upstream, on_request)
 
 
@@ -116,8 +115,10 @@ class LegacySource:
                 self._upstream.request.app[TASKS].spawn(handling, name="put_question")
 
     async def subscribe(self, uris: frozenset[str]) -> bytes:
-        """Subscribe to `uris`, unsubscribe from all others. A refusal by the server is not an error: the client may
-        have named a resource that does not exist."""
+        """Subscribe to `uris`, unsubscribe from all others.
+
+        A refusal by the server is not an error: the client may have named a resource that does not exist.
+        """
         limit = asyncio.Semaphore(_CONCURRENCY)
 
         async def request(method: str, uri: str) -> None:

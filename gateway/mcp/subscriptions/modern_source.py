@@ -1,5 +1,7 @@
-"""Changes of a modern upstream: one `subscriptions/listen` for all subscribers, replaced by another when their
-resources change (MCP 2026-07-28 basic/patterns/subscriptions)."""
+"""Changes of a modern upstream: one `subscriptions/listen` for the resources of all subscribers.
+
+It is replaced by another one when these change (MCP 2026-07-28 basic/patterns/subscriptions).
+"""
 
 import asyncio
 from collections.abc import AsyncIterator

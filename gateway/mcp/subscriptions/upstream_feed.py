@@ -110,8 +110,10 @@ class Feed:
                 raise
 
     async def wait_applied(self, *, session: int = 0, timeout_s: float = APPLY_TIMEOUT_S) -> None:
-        """Wait until the upstream has applied the subscriptions of this gateway, and the session's own as of its
-        change number `session`. Raises UpstreamDown, StoreDown."""
+        """Wait until the upstream has applied the subscriptions of this gateway.
+
+        With `session`, also the session's own as of this change number. Raises UpstreamDown, StoreDown.
+        """
         revision, deadline_s = self._revision, monotonic_s() + timeout_s
         while (
             self._applied.gateways.get(self._store.gateway, 0) < revision or self._applied.session < session
