@@ -6,7 +6,7 @@ from aiohttp import web
 
 from longshore.gateway.auth.principal import Principal
 from longshore.gateway.wire.envelope import MessageId
-from longshore.shared.errors import Unauthorized
+from longshore.shared.errors import BadRequest, Unauthorized
 from longshore.shared.tracing import RootSpan
 
 SESSION_HEADER = "Mcp-Session-Id"
@@ -55,6 +55,14 @@ CONTEXT = web.RequestKey("context", RequestContext)
 def context_of(request: web.Request) -> RequestContext:
     """Return the context that the edge middleware made for this request."""
     return request[CONTEXT]
+
+
+def session_id_of(request: web.Request) -> str | None:
+    """The session id that the request names, None for none. Raises BadRequest where it names several."""
+    named = request.headers.getall(SESSION_HEADER, ())
+    if len(named) > 1:
+        raise BadRequest(f"the header {SESSION_HEADER} came {len(named)} times; send it once")
+    return named[0] if named else None
 
 
 def principal_of(request: web.Request) -> Principal:

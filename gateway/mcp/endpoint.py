@@ -22,7 +22,7 @@ from longshore.gateway.mcp.exchange import (
     open_session,
     upstream_headers,
 )
-from longshore.gateway.mcp.forwarding.forward import check_kind, forward, relay
+from longshore.gateway.mcp.forwarding.forward import check_kind, forward, has_lost_session, relay
 from longshore.gateway.mcp.forwarding.relay_standing import Standing, relay_standing
 from longshore.gateway.mcp.forwarding.to_modern_upstream import ToModern
 from longshore.gateway.mcp.input_requests.retry_loop import forward_with_input
@@ -43,7 +43,7 @@ from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import SESSION_HEADER, VERSION_HEADER, context_of
 from longshore.gateway.upstream import rpc
 from longshore.gateway.upstream.client import UpstreamResponse
-from longshore.gateway.wire import changes, modern
+from longshore.gateway.wire import changes, lost_sessions, modern
 from longshore.gateway.wire import envelope as wire
 from longshore.gateway.wire.envelope import Kind
 from longshore.shared import ids, tracing
@@ -60,6 +60,7 @@ from longshore.shared.jobs import RemoveScope
 from longshore.shared.state.sessions import Caller
 
 _BODY_S = 30.0
+_PEEK_S = 1.0                # for the body of a refusal
 _HANDLERS: dict[str, Callable[[Exchange], Awaitable[web.StreamResponse]]] = {
     "tools/call": tools_call.call,
     "tools/list": lists.tools,
@@ -160,7 +161,7 @@ async def _one_way(exchange: Exchange) -> web.StreamResponse:
     async with exchange.mount.client.exchange(
         "POST", exchange.upstream_headers(), exchange.body, timeout_s=exchange.timeout_s
     ) as answer:
-        if answer.status == 404 and exchange.session.upstream_id:
+        if exchange.session.upstream_id and answer.status in (400, 404) and await has_lost_session(exchange, answer):
             return web.Response(status=202)
         return await relay(exchange, answer)
 
@@ -180,14 +181,26 @@ async def get(mount: Mount, request: web.Request) -> web.StreamResponse:
     upstream_id = session.upstream_id
     while True:
         async with mount.client.exchange("GET", upstream_headers(request, mount, upstream_id)) as answer:
-            has_none = answer.status == 405 and mount.adapters.exposes_artifacts
-            if not has_none and (answer.status != 404 or not upstream_id or not left):
+            is_lost = upstream_id != "" and left > 0 and await _is_refused_session(answer)
+            own_alone = answer.status in _NO_STREAM and (answer.status != 405 or mount.adapters.exposes_artifacts)
+            if not is_lost and not own_alone:
                 check_kind(answer, is_request=True)
                 return await _stand(request, mount, caller, answer)
-        if has_none:
+        if not is_lost:
+            if not mount.adapters.exposes_artifacts:
+                raise web.HTTPMethodNotAllowed("GET", ["POST", "DELETE"])
             return await subscribe.stand_alone(request, mount, caller, _session_head(request, caller))
         left -= 1
         upstream_id = await renew(request, mount, caller, lost=upstream_id)
+
+
+# Servers that take POST alone answer a GET so.
+_NO_STREAM = frozenset({400, 404, 405, 501})
+
+
+async def _is_refused_session(answer: UpstreamResponse) -> bool:
+    """True where a GET was refused for its session id. A bare 404 says that the server has no such stream."""
+    return answer.status in (400, 404) and lost_sessions.is_refused_session(await answer.peek_body(_PEEK_S))
 
 
 async def _stand(

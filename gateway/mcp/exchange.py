@@ -14,7 +14,7 @@ from longshore.gateway.mcp.list_cache import METHODS
 from longshore.gateway.mcp.replies.reply import Reply
 from longshore.gateway.metrics import METRICS
 from longshore.gateway.mounts import Mount
-from longshore.gateway.request_context import SESSION_HEADER, RequestContext, context_of, principal_of
+from longshore.gateway.request_context import SESSION_HEADER, RequestContext, context_of, principal_of, session_id_of
 from longshore.gateway.upstream import headers, tool_listing
 from longshore.gateway.upstream.client import UpstreamExchange, UpstreamResponse
 from longshore.gateway.upstream.rpc import notify
@@ -223,7 +223,7 @@ _READING = METHODS | {
 def caller_of(request: web.Request, mount: Mount) -> Caller:
     """Return the caller with its session id, or with its own scope when it sends none (some clients never do)."""
     principal = principal_of(request).name
-    session_id = request.headers.get(SESSION_HEADER)
+    session_id = session_id_of(request)
     if session_id is None:
         session_id = request.app[SIGNER].scope_of(mount.server.id, principal)
     elif not is_id(session_id):

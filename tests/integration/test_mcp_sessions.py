@@ -42,6 +42,18 @@ async def test_a_second_gateway_continues_the_session(shared_backing: Backing, u
 
 
 @pytest.mark.requirement("legacy.session-ended")
+async def test_a_request_that_names_two_sessions_is_refused(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    async with connected(shared_backing.config(entry(upstream.url))) as client:
+        url, body = client.base + client.mount, {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        twice = [*client.headers().items(), ("Mcp-Session-Id", "x" * 22)]
+        for method in ("POST", "GET", "DELETE"):
+            async with client.http.request(method, url, json=body, headers=twice) as answer:
+                assert (answer.status, b"Mcp-Session-Id" in await answer.read()) == (400, True), method
+        await client.call("echo")
+
+
 async def test_an_unknown_session_is_404_with_a_reason(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
         for session_id in ("A" * 32, "short", "with space", "x" * 5000):

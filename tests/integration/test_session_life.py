@@ -214,8 +214,98 @@ async def test_a_failed_call_is_never_repeated(shared_backing: Backing, upstream
     assert len(upstream.calls("tools/call")) == 1
 
 
+async def test_a_call_that_failed_is_not_made_again_because_of_its_words(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    words = "the SMTP session closed before the receipt was sent"
+    said = {"content": [{"type": "text", "text": words}], "isError": True}
+
+    async def fails(seen: Seen) -> Reply:
+        return result(seen, said)
+
+    upstream.behaviours["tools/call"] = fails
+    async with connected(shared_backing.config(entry(upstream.url))) as client:
+        handshakes = len(upstream.calls("initialize"))
+        assert await client.call("echo") == said
+
+    assert len(upstream.calls("tools/call")) == 1
+    assert len(upstream.calls("initialize")) == handshakes
+
+
+@pytest.mark.parametrize("body", ["Bad Request: No valid session ID provided", '{"error": "Unknown session"}'])
+async def test_a_server_that_refuses_an_unknown_session_with_400_gets_a_new_one(
+    shared_backing: Backing, upstream: ScriptedUpstream, body: str
+) -> None:
+    """As the official server-everything does after a restart."""
+    sessions: list[str] = []
+
+    async def restarted(seen: Seen) -> Reply:
+        sessions.append(seen.request.headers["Mcp-Session-Id"])
+        if sessions[-1] == sessions[0]:
+            return web.Response(status=400, text=body)
+        return result(seen, {"content": []})
+
+    async with connected(shared_backing.config(entry(upstream.url))) as client:
+        upstream.behaviours["tools/call"] = restarted
+        assert await client.call("echo") == {"content": []}
+
+    assert len(sessions) == len(set(sessions)) == 2
+
+
+async def test_a_400_about_something_else_is_the_answer(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+    async def refuses(_: Seen) -> Reply:
+        return web.json_response({"error": "the argument is too long"}, status=400)
+
+    async with connected(shared_backing.config(entry(upstream.url))) as client:
+        upstream.behaviours["tools/call"] = refuses
+        assert (await client.request("tools/call", {"name": "echo"})).status == 400
+
+    assert len(upstream.calls("tools/call")) == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 501])
+async def test_a_server_that_takes_post_alone_keeps_its_session_when_it_refuses_a_get(
+    shared_backing: Backing, upstream: ScriptedUpstream, status: int
+) -> None:
+    async def refuses(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, text="Cannot GET /mcp")
+
+    upstream.on_get = refuses
+    async with connected(shared_backing.config(entry(upstream.url))) as client:
+        handshakes = len(upstream.calls("initialize"))
+        async with client.http.get(client.base + client.mount, headers=client.headers()) as answer:
+            assert (answer.status, answer.headers["Allow"]) == (405, "DELETE, POST")
+        await client.call("echo")
+
+    assert len(upstream.calls("initialize")) == handshakes
+
+
+async def test_a_get_that_is_refused_for_its_session_renews_it(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    sessions: list[str] = []
+
+    async def once(request: web.Request) -> web.StreamResponse:
+        sessions.append(request.headers["Mcp-Session-Id"])
+        if sessions[-1] == sessions[0]:
+            return web.json_response({"error": {"code": -32001, "message": "Session not found"}}, status=404)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b": here\n\n")
+        return response
+
+    upstream.on_get = once
+    async with (
+        connected(shared_backing.config(entry(upstream.url))) as client,
+        client.http.get(client.base + client.mount, headers=client.headers()) as answer,
+    ):
+        assert await answer.read() == b": here\n\n"
+
+    assert len(sessions) == len(set(sessions)) == 2
+
+
 @pytest.mark.parametrize("streams", [False, True])
-async def test_a_tool_error_that_tells_of_a_lost_session_is_retried_on_a_new_one(
+async def test_a_tool_error_that_tells_of_a_lost_session_is_retried_where_the_server_is_configured_so(
     shared_backing: Backing, upstream: ScriptedUpstream, streams: bool
 ) -> None:
     lost: list[str] = []
@@ -228,8 +318,13 @@ async def test_a_tool_error_that_tells_of_a_lost_session_is_retried_on_a_new_one
         return await stream(seen, b"data: " + msgspec.json.encode(answer) + b"\n\n") if streams else answer
 
     upstream.behaviours["tools/call"] = once
-    async with connected(shared_backing.config(entry(upstream.url))) as client:
+    server = entry(upstream.url)
+    server["upstream"]["lost_session_tool_errors"] = True
+    async with connected(shared_backing.config(server)) as client:
         said = await client.call("echo")
+        async with asyncio.timeout(20):
+            while lost[0] not in upstream.deleted:
+                await asyncio.sleep(0.01)
 
     assert said == {"content": [{"type": "text", "text": "done"}], "isError": False}
     assert len(upstream.calls("tools/call")) == 2

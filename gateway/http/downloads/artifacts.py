@@ -13,7 +13,7 @@ from longshore.gateway.http.downloads.ranges import ByteRange, requested_range
 from longshore.gateway.http.rate_limits import rate_limited
 from longshore.gateway.metrics import METRICS, AuthMode
 from longshore.gateway.mounts import SERVERS
-from longshore.gateway.request_context import SESSION_HEADER, ResponseCutOff, context_of
+from longshore.gateway.request_context import SESSION_HEADER, ResponseCutOff, context_of, session_id_of
 from longshore.shared.clock import monotonic_s, now_s
 from longshore.shared.errors import BadRequest, Forbidden, NotFound
 from longshore.shared.ids import is_id
@@ -54,12 +54,12 @@ async def _authorize(request: web.Request, *, server: str, scope: str, artifact_
         _ = request.app[SIGNER].verify(
             request.query, purpose="download", server=server, target=artifact_id, now_s=now_s()
         )
-        header = request.headers.get(SESSION_HEADER)
+        header = session_id_of(request)
         if request.query["scope"] != scope or header not in (None, scope):
             raise Forbidden("this link belongs to another session")
         return "signed_url"
     principal = await authenticate(request, server)
-    session_id = request.headers.get(SESSION_HEADER)
+    session_id = session_id_of(request)
     if session_id is None:
         raise BadRequest(f"send the header {SESSION_HEADER} of the artifact's session, or use a signed link")
     if session_id != scope:

@@ -12,7 +12,7 @@ from longshore.gateway.auth.principal import Principal
 from longshore.gateway.http.auth import authenticate
 from longshore.gateway.metrics import METRICS
 from longshore.gateway.mounts import SERVERS
-from longshore.gateway.request_context import SESSION_HEADER, context_of
+from longshore.gateway.request_context import SESSION_HEADER, context_of, session_id_of
 from longshore.shared.clock import now_s
 from longshore.shared.errors import BadRequest, Forbidden, LongshoreError, NotFound, SessionGone, StoreDown
 from longshore.shared.ids import is_id
@@ -43,7 +43,7 @@ async def authorize(request: web.Request, server: str, *, target: str = "") -> U
 
     Raises Unauthorized, Forbidden, SessionGone, SessionConflict, BadRequest.
     """
-    header = request.headers.get(SESSION_HEADER)
+    header = session_id_of(request)
     if target or "sig" in request.query:
         metrics = request.app[METRICS]
         try:

@@ -21,7 +21,7 @@ from longshore.gateway.http.uploads.incoming import (
     send_continue,
 )
 from longshore.gateway.http.uploads.reservations import reserve_for
-from longshore.gateway.request_context import SESSION_HEADER
+from longshore.gateway.request_context import session_id_of
 from longshore.shared import ids
 from longshore.shared.clock import now_s
 from longshore.shared.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound, TooLarge
@@ -197,7 +197,7 @@ async def _load(request: web.Request, server: str) -> Progress:
     progress = await request.app[RESUMABLE].get(capability)
     if progress.upload.server != server:
         raise gone
-    if request.headers.get(SESSION_HEADER) not in (None, progress.upload.scope):
+    if session_id_of(request) not in (None, progress.upload.scope):
         raise Forbidden("this upload belongs to another session than that of the header")
     return progress
 

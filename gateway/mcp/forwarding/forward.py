@@ -16,6 +16,7 @@ from longshore.gateway.mcp.replies.event_streams import watch_lists
 from longshore.gateway.mcp.sessions.renewal import renew
 from longshore.gateway.request_context import ResponseCutOff
 from longshore.gateway.upstream.client import UpstreamResponse
+from longshore.gateway.upstream.rpc import end_session
 from longshore.gateway.wire import lost_sessions
 from longshore.gateway.wire.envelope import Kind
 from longshore.gateway.wire.modern import INPUT_METHODS
@@ -45,9 +46,10 @@ async def send(exchange: Exchange, body: bytes, *, timeout_s: float | None) -> A
     When that time runs out, client and upstream both learn of it.
 
     A 404 to a request that named an upstream session says that the session is gone and the request did not run (MCP
-    2025-11-25 basic/transports §Session Management), and so does a tool's error that says it in words. Then the session
-    is renewed and the request sent again, `sessions.upstream_session_termination_retries` times at most. A call whose
-    headers do not fit what the server's tools want by now is sent once more with others.
+    2025-11-25 basic/transports §Session Management). So does a 400 that is about the session id, and a tool error that
+    says it in words, from a server that is configured so. Then the session is renewed and the request sent again,
+    `sessions.upstream_session_termination_retries` times at most. A call whose headers do not fit what the server's
+    tools want by now is sent once more with others.
     """
     route, has_rebuilt = exchange.route, False
     left = exchange.config.sessions.upstream_session_termination_retries
@@ -64,7 +66,7 @@ async def send(exchange: Exchange, body: bytes, *, timeout_s: float | None) -> A
                 is_mismatch = not has_rebuilt and answer.status == 400 and (
                     await route.has_new_headers(exchange, answer, body)
                 )
-                is_lost = not is_mismatch and left > 0 and lost != "" and await _is_lost(exchange, answer)
+                is_lost = not is_mismatch and left > 0 and lost != "" and await has_lost_session(exchange, answer)
                 if not is_mismatch and not is_lost:
                     yield answer
                     return
@@ -85,14 +87,21 @@ async def send(exchange: Exchange, body: bytes, *, timeout_s: float | None) -> A
             exchange.use_upstream(await renew(exchange.request, exchange.mount, exchange.session_owner, lost=lost))
 
 
-async def _is_lost(exchange: Exchange, answer: UpstreamResponse) -> bool:
-    """True where the answer says that the upstream session is gone."""
+async def has_lost_session(exchange: Exchange, answer: UpstreamResponse) -> bool:
+    """True where the answer says that the upstream session is gone and the request did not run."""
     if answer.status == 404:
         return True
+    if answer.status == 400:
+        return lost_sessions.is_refused_session(await answer.peek_body(_PEEK_S))
     if answer.status != 200 or exchange.envelope.method != "tools/call":
         return False
+    if not exchange.mount.server.upstream.lost_session_tool_errors:
+        return False
     # A server that refuses does so at once; one that works is waited for no longer than that takes.
-    return lost_sessions.is_lost_session(await answer.peek_body(_PEEK_S))
+    if not lost_sessions.is_lost_session(await answer.peek_body(_PEEK_S)):
+        return False
+    exchange.spawn(end_session(exchange.mount.client, exchange.upstream_headers()), name="end_upstream_session")
+    return True
 
 
 async def relay(

@@ -51,6 +51,10 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     static_headers: Annotated[dict[str, str], MapOf(key=HeaderName(), value=Text(blank=True)), Key(
         "Headers of every request to the upstream.", secret=True)] = {}
     client_headers: ClientHeaders = ClientHeaders()
+    lost_session_tool_errors: Annotated[bool, Key(
+        "Treats tool errors whose text says that a session was lost as the loss of the upstream session: it is "
+        "replaced, and the call is made again. Only for servers that report a lost session of their own upstream so: "
+        "with others, a call that failed with such words would run twice.")] = False
     storage_path: Annotated[str | None, FilePath(), Key(
         "Path at which the upstream mounts `storage.root`. Null: the same path.")] = None
 
