@@ -1,1 +1,1 @@
-"""The stateless aiohttp gateway: MCP and HTTP to clients, MCP to upstreams."""
+"""Gateway process: MCP and HTTP to clients, MCP to upstreams. It keeps nothing that a client would miss."""
