@@ -1,5 +1,7 @@
 """Output that a suspended call keeps for its client."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from longshore.gateway.mcp.input_requests.suspended_call import Finished, OriginalRequest, SuspendableCall
@@ -27,7 +29,7 @@ async def test_an_attached_client_gets_a_result_of_any_size() -> None:
 
 async def test_a_large_result_of_a_suspended_call_is_dropped() -> None:
     call = _call()
-    call.suspend()
+    call.suspend(ExitStack())
 
     call.finish(_LARGE)
 
@@ -37,7 +39,7 @@ async def test_a_large_result_of_a_suspended_call_is_dropped() -> None:
 
 async def test_a_small_result_of_a_suspended_call_is_kept() -> None:
     call, small = _call(), Finished(b"{}")
-    call.suspend()
+    call.suspend(ExitStack())
 
     call.finish(small)
 

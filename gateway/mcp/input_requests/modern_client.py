@@ -106,7 +106,7 @@ async def resume(
         local = LocalCall(calls, call)
         await _deliver(calls, state, resumption, local)
         try:
-            await calls.resume(call, state.round, resumption)
+            await call.resume(state.round, resumption)
         except asyncio.CancelledError:
             local.disconnect()
             raise

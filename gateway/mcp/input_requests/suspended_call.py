@@ -7,6 +7,7 @@ attached to it at a time. While none is, the call is suspended: its stream at th
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -96,7 +97,8 @@ class SuspendableCall:
         self.round = 0                                   # how often the call was suspended
         self.started_s = monotonic_s()
         self.task: asyncio.Task[None] | None = None
-        self.client_timeout: asyncio.Timeout | None = None   # of the suspended call
+        self.slot = ExitStack()                          # of the suspended call
+        self.client_timeout: asyncio.Timeout | None = None   # likewise
         self.is_over = False                             # cancelled, or its end was output
         self._request = request
         self._first_token = self._token = progress.token_of(request.body)
@@ -199,8 +201,9 @@ class SuspendableCall:
             except TimeoutError:
                 return KeepAlive()
 
-    def suspend(self) -> None:
-        """Detach the client, which has the server's requests now."""
+    def suspend(self, slot: ExitStack) -> None:
+        """Detach the client, which has the server's requests now. The slot is freed when the call is resumed."""
+        self.slot = slot
         self.round += 1
         self._is_attached = False
         self._has_room.set()
@@ -210,10 +213,12 @@ class SuspendableCall:
     async def resume(self, suspended_round: int, resumption: Resumption) -> bool:
         """Attach the client again and send its responses to the server, in the order of the server's requests.
 
-        Requests that it did not answer are output again. Returns False where this round was resumed before.
+        Requests that it did not answer are output again. A server that accepts no response ends the call. Returns
+        False where this round was resumed before.
         """
         if suspended_round != self.round or self._is_attached:
             return False
+        self.slot.close()
         self._is_attached, self.declared, self._token = True, resumption.declared, resumption.progress_token
         if self._timer is not None:
             self._timer.resume_timeout()
@@ -226,8 +231,11 @@ class SuspendableCall:
         self._requests = {
             key: request for key, request in self._requests.items() if key not in resumption.responses
         }
-        for response in responses:
-            await self.respond(response)
+        try:
+            for response in responses:
+                await self.respond(response)
+        except LongshoreError as err:
+            self.finish(err)
         return True
 
     def cancel(self, reason: str) -> None:

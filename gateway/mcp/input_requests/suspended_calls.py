@@ -17,7 +17,7 @@ The mailbox takes one message, so that each `requestState` resumes its call once
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -70,14 +70,13 @@ class SuspendedCalls:
         self._timeout_s = limits.input_wait_seconds
         self._max_per_principal = limits.max_waiting_calls_per_principal or _MAX_CALLS
         self._calls: dict[str, SuspendableCall] = {}
-        self._slots: set[tuple[str, int]] = set()                # of suspended calls, by call id and round
-        self._slots_by_principal: Counter[str] = Counter()
+        self._slots: Counter[str] = Counter()        # taken, by principal
         self._bytes = 0              # of the suspended calls
 
     @property
     def count(self) -> int:
         """Number of calls that wait for their clients now."""
-        return self._slots_by_principal.total()
+        return self._slots.total()
 
     @property
     def known_count(self) -> int:
@@ -110,15 +109,6 @@ class SuspendedCalls:
         if not call.is_over:
             call.cancel(reason)
 
-    async def resume(self, call: SuspendableCall, suspended_round: int, resumption: Resumption) -> bool:
-        """Resume as `SuspendableCall.resume`, and free the slot. A server that accepts no response ends the call."""
-        self._release_slot(call, suspended_round)
-        try:
-            return await call.resume(suspended_round, resumption)
-        except LongshoreError as err:
-            call.finish(err)
-            return True
-
     async def close(self) -> None:
         """Cancel every call."""
         calls = list(self._calls.values())
@@ -133,15 +123,11 @@ class SuspendedCalls:
         caller = call.caller
         if monotonic_s() - call.started_s > _MAX_CALL_S:
             raise CallLost("this call asks for too long; make it again")
-        self._check_slots(caller.principal)
-        if self._bytes + call.size_bytes > _MAX_BYTES:
-            raise TooMany("calls that wait for an answer of their client hold all that they may here")
         await self.message_stream.start_heartbeat()
-        call.suspend()
+        slot = ExitStack()
+        slot.enter_context(self.reserve_slot(caller.principal, call.size_bytes))
+        call.suspend(slot)
         self._calls[call.id] = call
-        self._slots.add((call.id, call.round))
-        self._slots_by_principal[caller.principal] += 1
-        self._bytes += call.size_bytes
         box_ids: _BoxIds = asyncio.get_running_loop().create_future()
         suspended_round = call.round
         self._tasks.spawn(self._await_client(call, box_ids), name="wait_for_client")
@@ -153,18 +139,18 @@ class SuspendedCalls:
 
     async def _await_client(self, call: SuspendableCall, box_ids: _BoxIds) -> None:
         """Wait until a client request resumes the call, and relay the output where another gateway got it."""
-        suspended_round, scope = call.round, call.caller.session_id
+        suspended_round, slot, scope = call.round, call.slot, call.caller.session_id
         box_ttl_ms = self._timeout_s * 1000 + _BOX_GRACE_MS
         try:
             async with AsyncExitStack() as boxes:
-                with self._slot(call, suspended_round):
+                with slot:
                     box = await boxes.enter_async_context(self.mailboxes.open(scope, ttl_ms=box_ttl_ms))
                     disconnect_box = await boxes.enter_async_context(self.mailboxes.open(scope, ttl_ms=box_ttl_ms))
                     async with self._session_ends.watch(scope, partial(self.cancel, call, _SESSION_ENDED)):
                         if not box_ids.done():
                             box_ids.set_result((box.id, disconnect_box.id))
                         resumption = await self._receive(call, box)
-                if resumption is None or not await self.resume(call, suspended_round, resumption):
+                if resumption is None or not await call.resume(suspended_round, resumption):
                     return
                 if resumption.output_box:
                     source = LocalCall(self, call)
@@ -192,38 +178,21 @@ class SuspendedCalls:
         return _resumptions.decode(await box.receive())     # it came at the last moment, and gets the error
 
     @contextmanager
-    def reserve_slot(self, principal: str) -> Iterator[None]:
-        """Occupy a slot for a call whose client stays connected while it is asked for input. Raises TooMany."""
-        self._check_slots(principal)
-        self._slots_by_principal[principal] += 1
+    def reserve_slot(self, principal: str, size_bytes: int = 0) -> Iterator[None]:
+        """Occupy a slot for a call that waits for its client. Raises TooMany."""
+        if self._slots[principal] >= self._max_per_principal or self.count >= _MAX_CALLS:
+            raise TooMany(f"{self._slots[principal]} calls of yours wait for an answer of their client already")
+        if self._bytes + size_bytes > _MAX_BYTES:
+            raise TooMany("calls that wait for an answer of their client hold all that they may here")
+        self._slots[principal] += 1
+        self._bytes += size_bytes
         try:
             yield
         finally:
-            self._decrement(principal)
-
-    @contextmanager
-    def _slot(self, call: SuspendableCall, suspended_round: int) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            self._release_slot(call, suspended_round)
-
-    def _check_slots(self, principal: str) -> None:
-        count = self._slots_by_principal[principal]
-        if count >= self._max_per_principal or self.count >= _MAX_CALLS:
-            raise TooMany(f"{count} calls of yours wait for an answer of their client already")
-
-    def _release_slot(self, call: SuspendableCall, suspended_round: int) -> None:
-        """Free the slot of this round. Safe to repeat."""
-        if (slot := (call.id, suspended_round)) in self._slots:
-            self._slots.remove(slot)
-            self._bytes -= call.size_bytes
-            self._decrement(call.caller.principal)
-
-    def _decrement(self, principal: str) -> None:
-        self._slots_by_principal[principal] -= 1
-        if not self._slots_by_principal[principal]:
-            del self._slots_by_principal[principal]
+            self._bytes -= size_bytes
+            self._slots[principal] -= 1
+            if not self._slots[principal]:
+                del self._slots[principal]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ _MAX_QUEUED = 256
 class Subscriber:
     """Subscription of one client. It is too slow when more changes are queued than the limit."""
 
-    def __init__(self, wanted: ChangeFilter) -> None:
-        self.filter = wanted
+    def __init__(self, change_filter: ChangeFilter) -> None:
+        self.filter = change_filter
         self._queue: dict[Change, None] = {}        # in order of arrival
         self._wake = asyncio.Event()
         self._timeout: asyncio.Timeout | None = None
