@@ -14,7 +14,7 @@ from longshore.gateway.wire import changes, jsonrpc
 TOOLS = "t"
 RESOURCES = "r"
 SESSIONS = "u"               # it gave an `Mcp-Session-Id`
-MODERN = "m"                 # it speaks the stateless revision alone: what the session is, is here
+MODERN = "m"                 # it is modern alone: the gateway keeps the session
 FILES = "f"                  # its client fetches files that it is told of (SEP-2631)
 SUBSCRIBE = "S"              # it tells when a resource is updated that was subscribed to
 # Of which lists it tells that they have changed.
