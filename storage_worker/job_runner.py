@@ -28,6 +28,7 @@ from longshore.storage_worker.stores import Stores
 log = structlog.get_logger(__name__)
 
 P = TypeVar("P", bound=Payload)
+Work = Callable[[Stores, P], Awaitable[Outcome]]
 
 _RETRY_AFTER_S = (0.1, 0.5, 2.0)
 _UNAVAILABLE_STATUSES = frozenset({502, 503, 504})       # `Unavailable`, after its tries
@@ -40,7 +41,7 @@ class Job(Generic[P]):
     """One job: its payload's type, its coroutine function, and its timeout."""
 
     payload: type[P]
-    work: Callable[[Stores, P], Awaitable[Outcome]]
+    work: Work[P]
     timeout_s: float
     keep_result_s: float
 
@@ -49,9 +50,7 @@ class Job(Generic[P]):
         return job_name(self.payload)
 
 
-def job(
-    payload: type[P], *, timeout_s: float, keep_result_s: float = 60.0
-) -> Callable[[Callable[[Stores, P], Awaitable[Outcome]]], Job[P]]:
+def job(payload: type[P], *, timeout_s: float, keep_result_s: float = 60.0) -> Callable[[Work[P]], Job[P]]:
     """Decorate a coroutine function as the job of `payload`; `keep_result_s` is 0 for jobs without a caller."""
     return lambda work: Job(payload=payload, work=work, timeout_s=timeout_s, keep_result_s=keep_result_s)
 

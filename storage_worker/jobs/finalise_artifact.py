@@ -6,9 +6,7 @@ from longshore.shared.clock import now_ms
 from longshore.shared.errors import OverQuota, Refused
 from longshore.shared.jobs import ArtifactDone, FinaliseArtifact, NothingFound
 from longshore.shared.records import ArtifactRecord
-from longshore.shared.storage.folders import Folders
 from longshore.shared.storage.layout import artifact_parts, staging_parts
-from longshore.shared.storage.moves import remove_folder
 from longshore.storage_worker.capture.artifact_folder import Captured
 from longshore.storage_worker.capture.collector import OutputCollector
 from longshore.storage_worker.commit import commit
@@ -108,16 +106,10 @@ async def _roll_back(stores: Stores, order: FinaliseArtifact) -> None:
 
 
 async def _discard_artifacts(stores: Stores, order: FinaliseArtifact, ids: set[str]) -> None:
-    folders = [artifact_parts(order.scope, artifact_id, "")[:-1] for artifact_id in ids]
-    if folders:
-        await stores.blobs.run(_remove_folders, stores.blobs.folders, folders)
+    for artifact_id in ids:
+        await stores.blobs.remove_folder(artifact_parts(order.scope, artifact_id, "")[:-1])
     if order.artifact_id in ids:
         await stores.files.drop_pending(order.scope, order.artifact_id)
-
-
-def _remove_folders(folders: Folders, paths: list[tuple[str, ...]]) -> None:
-    for parts in paths:
-        remove_folder(folders, parts)
 
 
 def _possible_ids(order: FinaliseArtifact) -> list[str]:
