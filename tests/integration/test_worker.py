@@ -108,6 +108,8 @@ async def test_jobs_of_a_killed_worker_complete_on_another(server: RedisServer, 
                     await asyncio.sleep(0)
             await asyncio.sleep(after_s)
             first.kill()
+        if after_s:                  # else they lapse by themselves, in seconds
+            await state.lapse_claims()
         with worker_process(server.url, root, tmp_path):
             outcomes = await asyncio.gather(*runs)
 

@@ -88,6 +88,7 @@ async def _killed_at(
             first.kill()
         is_late = running.done()
         if not is_late:
+            await world.state.lapse_claims()
             with worker_process(url, root, folder, *options):
                 await running
     if is_late:
