@@ -72,7 +72,7 @@ async def test_children_are_stopped_last_started_first(tmp_path: Path, by_kernel
     script = "trap 'echo {name} >> {order}; exit 0' TERM; echo up >> {order}; while :; do sleep 0.05; done"
     async with Supervisor(by_kernel=by_kernel) as children:
         for name in ("redis", "worker", "gateway"):
-            children.start(_shell(name, script.format(name=name, order=order)))
+            children.start(_shell(name, script.format(name=name, order=order), grace_s=20))
         await _until(order, lines=3)
 
     assert order.read_text().split() == ["up", "up", "up", "gateway", "worker", "redis"]
