@@ -22,21 +22,25 @@ class GatewayMetrics:
     """Metric families of a gateway."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, labels, registry=registry)
+        self._registry = registry
+        self._http()
+        self._uploads()
+        self._downloads()
+        self._calls()
+        self.sessions = _lifecycle(registry)
+        self.jobs_enqueued = self._counter("longshore_jobs_enqueued_total", "Jobs handed to the workers.", "job")
 
-        def seconds(name: str, text: str, *labels: str) -> Histogram:
-            return Histogram(name, text, labels, registry=registry, buckets=_CALL_BUCKETS)
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self._registry)
 
+    def _seconds(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(name, text, labels, registry=self._registry, buckets=_CALL_BUCKETS)
+
+    def _http(self) -> None:
+        counter = self._counter
         self.http_requests = counter("adapter_http_requests_total", "HTTP requests at the gateway's edge.", *_HTTP)
-        self.http_seconds = seconds(
+        self.http_seconds = self._seconds(
             "adapter_http_request_duration_seconds", "Duration of HTTP requests; streams count until their end.", *_HTTP
-        )
-        self.upload_batches = counter("adapter_upload_batches_total", "Upload requests accepted.", "server_id")
-        self.upload_files = counter("adapter_upload_files_total", "Files accepted.", "server_id")
-        self.upload_bytes = counter("adapter_upload_bytes_total", "Bytes of accepted files.", "server_id")
-        self.upload_failures = counter(
-            "adapter_upload_failures_total", "Uploads refused or failed.", "server_id", "reason"
         )
         self.auth_rejections = counter(
             "adapter_auth_rejections_total", "Requests refused for their credentials.", "server_id", "reason",
@@ -46,12 +50,23 @@ class GatewayMetrics:
             "adapter_request_rejections_total", "Requests refused for another reason.", "server_id",
             "adapter_route_group", "reason", "http_response_status_code", "http_response_status_class",
         )
-        self.tool_calls = counter(
-            "adapter_upstream_tool_calls_total", "Tool calls sent upstream.", "server_id", "tool_name", "result"
+        self.streams_open = Gauge("longshore_streams_open", "Event streams open to clients.", registry=self._registry)
+        self.first_byte_seconds = self._seconds(
+            "longshore_stream_first_byte_seconds", "From a request to the first bytes of the stream that answers it.",
+            "server_id",
         )
-        self.tool_call_seconds = seconds(
-            "adapter_upstream_tool_call_duration_seconds", "Duration of tool calls sent upstream.", "server_id",
-            "tool_name", "result",
+        self.message_bytes = counter(
+            "longshore_message_bytes_total", "Bytes of MCP messages, by whether clients sent or got them.",
+            "server_id", "direction",
+        )
+
+    def _uploads(self) -> None:
+        counter = self._counter
+        self.upload_batches = counter("adapter_upload_batches_total", "Upload requests accepted.", "server_id")
+        self.upload_files = counter("adapter_upload_files_total", "Files accepted.", "server_id")
+        self.upload_bytes = counter("adapter_upload_bytes_total", "Bytes of accepted files.", "server_id")
+        self.upload_failures = counter(
+            "adapter_upload_failures_total", "Uploads refused or failed.", "server_id", "reason"
         )
         self.nonce_operations = counter(
             "adapter_nonce_operations_total", "One-time credentials reserved and consumed.", "server_id", "operation",
@@ -61,37 +76,40 @@ class GatewayMetrics:
             "adapter_upload_credentials_total", "Signed links issued and checked.", "server_id", "operation", "result",
             "backend",
         )
+
+    def _downloads(self) -> None:
+        counter = self._counter
         self.downloads = counter(
             "adapter_artifact_downloads_total", "Artifact downloads tried.", "server_id", "result", "auth_mode"
         )
         self.download_bytes = counter(
             "adapter_artifact_download_bytes_total", "Bytes of artifacts served.", "server_id", "result", "auth_mode"
         )
-        self.download_seconds = seconds(
+        self.download_seconds = self._seconds(
             "adapter_artifact_download_duration_seconds", "Duration of artifact downloads.", "server_id", "result",
             "auth_mode",
+        )
+
+    def _calls(self) -> None:
+        counter = self._counter
+        self.tool_calls = counter(
+            "adapter_upstream_tool_calls_total", "Tool calls sent upstream.", "server_id", "tool_name", "result"
+        )
+        self.tool_call_seconds = self._seconds(
+            "adapter_upstream_tool_call_duration_seconds", "Duration of tool calls sent upstream.", "server_id",
+            "tool_name", "result",
         )
         self.wiring_runs = counter(
             "adapter_adapter_wiring_runs_total", "Passes that match adapters to upstream tools.", "server_id", "result"
         )
         self.wiring_not_ready = Gauge(
             "adapter_adapter_wiring_not_ready_servers", "Servers not ready after the last pass.", ["server_id"],
-            registry=registry,
+            registry=self._registry,
         )
-        self.sessions = _lifecycle(registry)
-        self.streams_open = Gauge("longshore_streams_open", "Event streams open to clients.", registry=registry)
         self.calls_waiting = Gauge(
-            "longshore_calls_waiting", "Calls that wait for what their server asks of their client.", registry=registry
+            "longshore_calls_waiting", "Calls that wait for what their server asks of their client.",
+            registry=self._registry,
         )
-        self.first_byte_seconds = seconds(
-            "longshore_stream_first_byte_seconds", "From a request to the first bytes of the stream that answers it.",
-            "server_id",
-        )
-        self.message_bytes = counter(
-            "longshore_message_bytes_total", "Bytes of MCP messages, by whether clients sent or got them.",
-            "server_id", "direction",
-        )
-        self.jobs_enqueued = counter("longshore_jobs_enqueued_total", "Jobs handed to the workers.", "job")
 
 
 class WorkerMetrics:

@@ -2,6 +2,12 @@
 
 On the plain route bytes pass as they come, and a slow client slows the upstream. `relay_messages` relays event streams
 that are changed or translated.
+
+A 404 to a request that named an upstream session says that the session is gone and the request did not run (MCP
+2025-11-25 basic/transports §Session Management). So does a 400 that is about the session id, and a tool error that says
+it in words, from a server that is configured so. Then the session is renewed and the request sent again,
+`sessions.upstream_session_termination_retries` times at most. A call whose headers do not fit what the server's tools
+want by now is sent once more with others.
 """
 
 import asyncio
@@ -44,12 +50,6 @@ async def send(exchange: Exchange, body: bytes, *, timeout_s: float | None) -> A
     """Send the request `body` upstream; `async with` yields the answer, whose last byte must come within `timeout_s`.
 
     When that time runs out, client and upstream both learn of it.
-
-    A 404 to a request that named an upstream session says that the session is gone and the request did not run (MCP
-    2025-11-25 basic/transports §Session Management). So does a 400 that is about the session id, and a tool error that
-    says it in words, from a server that is configured so. Then the session is renewed and the request sent again,
-    `sessions.upstream_session_termination_retries` times at most. A call whose headers do not fit what the server's
-    tools want by now is sent once more with others.
     """
     route, has_rebuilt = exchange.route, False
     left = exchange.config.sessions.upstream_session_termination_retries
