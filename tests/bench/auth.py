@@ -1,4 +1,4 @@
-"""What wrong tokens cost: the gateway's CPU for a refusal, and the others' time while one address sends many."""
+"""Cost of wrong tokens: the gateway's CPU for a refusal, and the others' time while one address sends many."""
 
 import asyncio
 import sys

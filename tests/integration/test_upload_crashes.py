@@ -1,8 +1,8 @@
-"""A crash at every step of an upload between its first byte and its record.
+"""Crashes at every step of an upload between its first byte and its record.
 
-The steps are what a gateway and a worker say to Redis, as they say it when nothing happens; what they do to files is
-between two of these. Whatever dies at whichever of them: afterwards the files are there, whole and with their records,
-or nothing is.
+The steps are the commands that a gateway and a worker send to Redis in an undisturbed upload; their work on files lies
+between two of these. After a crash of any process at any step, the files are there, whole and with their records, or
+nothing is.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ def _form_of(contents: list[bytes]) -> bytes:
 
 
 async def _send(made: Deployment, sent: Sent, body: bytes | AsyncIterator[bytes]) -> None:
-    """One request: a form where there are two files, else a PUT."""
+    """Send one request: a form for two files, else a PUT."""
     if len(sent.contents) > 1:
         await made.ask(sent, "POST", sent.link, body=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
     else:
@@ -59,7 +59,7 @@ async def _send(made: Deployment, sent: Sent, body: bytes | AsyncIterator[bytes]
 
 
 async def _tus(made: Deployment, sent: Sent) -> None:
-    """Create, half of the bytes, the other half; gives up at the first request that fails."""
+    """Create a tus upload and send each half of its bytes; stops at the first request that fails."""
     [content] = sent.contents
     created = await made.ask(sent, "POST", sent.link, headers={**_TUS, "Upload-Length": str(len(content))})
     if created is None or created.status != 201:
@@ -80,8 +80,8 @@ def _address(created: aiohttp.ClientResponse | None) -> str:
     return f"/upload/{created.headers['Location']}"
 
 
-async def _go_on(made: Deployment, sent: Sent) -> None:
-    """What a tus client does after a failure, until its file is complete or the upload is no more."""
+async def _continue(made: Deployment, sent: Sent) -> None:
+    """Continue an upload as a tus client does after a failure, until its file is complete or the upload has gone."""
     if not sent.address:
         return
     async with asyncio.timeout(40):
@@ -96,7 +96,7 @@ async def _go_on(made: Deployment, sent: Sent) -> None:
 
 
 async def _steps(made: Deployment, way: str, *kinds: Kind) -> list[Step]:
-    """What these processes say to Redis in an upload that goes well, each as it is sent and as it is answered.
+    """List the commands that these processes send to Redis in an undisturbed upload, before and after each answer.
 
     A worker and a gateway run afterwards.
     """
@@ -116,11 +116,11 @@ async def _steps(made: Deployment, way: str, *kinds: Kind) -> list[Step]:
     return found
 
 
-async def _broken_at(
+async def _crash_at(
     made: Deployment, way: str, step: Step, breaks: Callable[[], Awaitable[None]]
 ) -> Sent | None:
-    """An upload during which something breaks at this step; None where it went another way and never got there, as
-    it may where the machine is so slow that somebody asks again."""
+    """Run an upload with a crash at this step; returns None when the step was not reached, as on a slow machine, where
+    a command may be repeated."""
     kind, name, nth, is_after = step
     stop, sent = made.steps[kind].stop_at(name, nth, is_after=is_after), await made.upload(*_SIZES[way])
     async with asyncio.TaskGroup() as group:
@@ -137,36 +137,36 @@ async def _broken_at(
     return sent
 
 
-def _most(broken: list[Sent | None]) -> bool:
-    """Whether the steps were there to be broken at."""
+def _most_reached(broken: list[Sent | None]) -> bool:
+    """Return True if most steps were reached."""
     return broken.count(None) <= len(broken) // 4
 
 
 @pytest.mark.parametrize("way", _WAYS)
 async def test_a_gateway_that_is_killed_at_any_step_leaves_all_or_nothing(made: Deployment, way: str) -> None:
-    """And another one goes on with a resumable upload."""
+    """Another gateway continues a resumable upload."""
     broken = list[Sent | None]()
     for step in await _steps(made, way, "gateway"):
-        broken.append(sent := await _broken_at(made, way, step, lambda: made.replace("gateway")))
+        broken.append(sent := await _crash_at(made, way, step, lambda: made.replace("gateway")))
         if sent is None:
             continue
 
         await made.writers_lapse(sent)
-        await _go_on(made, sent)
+        await _continue(made, sent)
         is_there = await made.is_there(sent)
         assert is_there or not sent.address, step
         await made.link_is_right(sent, is_there=is_there)
         assert await made.reserved(sent.scope) <= (not is_there), step
-    assert _most(broken)
+    assert _most_reached(broken)
     await made.leaves_nothing_else()
 
 
 @pytest.mark.parametrize("way", [pytest.param("form", marks=pytest.mark.slow), "put", "tus"])
-async def test_what_a_worker_that_is_killed_at_any_step_leaves_another_ends(made: Deployment, way: str) -> None:
-    """The client is answered as ever."""
+async def test_another_worker_finishes_after_a_kill_at_any_step(made: Deployment, way: str) -> None:
+    """The client receives its answer all the same."""
     broken = list[Sent | None]()
     for step in await _steps(made, way, "worker"):
-        broken.append(sent := await _broken_at(made, way, step, lambda: made.replace("worker")))
+        broken.append(sent := await _crash_at(made, way, step, lambda: made.replace("worker")))
         if sent is None:
             continue
 
@@ -174,27 +174,27 @@ async def test_what_a_worker_that_is_killed_at_any_step_leaves_another_ends(made
         assert await made.is_there(sent), step
         await made.link_is_right(sent, is_there=True)
         await made.reservations_end(sent)
-    assert _most(broken)
+    assert _most_reached(broken)
     await made.leaves_nothing_else()
 
 
 @pytest.mark.parametrize("way", [pytest.param("form", marks=pytest.mark.slow), "put", "tus"])
 async def test_redis_that_is_killed_at_any_step_leaves_all_or_nothing(made: Deployment, way: str) -> None:
-    """It starts again with its append-only file; whoever runs finds it again, and a tus client goes on."""
+    """Redis starts again from its append-only file; all processes reconnect, and a tus client continues."""
     broken = list[Sent | None]()
     for step in await _steps(made, way, "gateway", "worker"):
-        broken.append(sent := await _broken_at(made, way, step, made.replace_redis))
+        broken.append(sent := await _crash_at(made, way, step, made.replace_redis))
         if sent is None:
             continue
 
-        await _go_on(made, sent)
+        await _continue(made, sent)
         is_there = await made.is_there(sent)
         assert is_there or not (sent.address or sent.statuses[-1] == 200), (step, sent.statuses)
         if step[1] == "spend_grant":     # the files are there: all that is left is to note so
             assert sent.statuses[-1] == 200, step
         await made.link_is_right(sent, is_there=is_there)
         assert await made.reserved(sent.scope) <= (not is_there), step    # what cannot be given back lapses
-    assert _most(broken)
+    assert _most_reached(broken)
     await made.leaves_nothing_else()
 
 
@@ -203,7 +203,7 @@ async def test_redis_that_is_killed_at_any_step_leaves_all_or_nothing(made: Depl
 async def test_a_crash_in_the_middle_of_a_body_leaves_all_or_nothing(
     made: Deployment, way: str, victim: Literal["gateway", "redis"]
 ) -> None:
-    """Bytes have come and been written, and others have not."""
+    """Some bytes were received and written, and others were not."""
     for kind in made.steps:
         await made.start(kind)
     sent, broken = await made.upload(*(_LARGE for _ in _SIZES[way])), asyncio.Event()
@@ -229,7 +229,7 @@ async def test_a_crash_in_the_middle_of_a_body_leaves_all_or_nothing(
         broken.set()
     await made.settle()
     await made.writers_lapse(sent)
-    await _go_on(made, sent)
+    await _continue(made, sent)
 
     is_there = await made.is_there(sent)
     assert is_there == (way == "tus" or sent.statuses[-1] == 200), sent.statuses

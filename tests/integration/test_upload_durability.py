@@ -1,4 +1,4 @@
-"""Files are on disk before anybody hears of them, and are not read again for it: the system calls of a worker."""
+"""Durability of uploads, by the worker's system calls: files are on disk before their records, and are not re-read."""
 
 import io
 from pathlib import Path
@@ -41,8 +41,8 @@ async def _tus(client: Client) -> None:
 async def test_every_file_is_on_disk_before_its_record_is_committed(
     fresh_backing: Backing, upstream: ScriptedUpstream, tmp_path: Path
 ) -> None:
-    """With its name and the names of the folders around it, whichever way it came. The worker reads no more than its
-    beginning, for the type: the size is the file system's, the digest is what the gateway made on the way."""
+    """So are its name and the names of its folders, for every kind of upload. The worker reads only the beginning of a
+    file, for its type: the size comes from the file system, the digest from the gateway."""
     made, batches = fresh_backing, list[set[str]]()
     async with (
         connected(made.config(entry(upstream.url, consumer("read")))) as client,

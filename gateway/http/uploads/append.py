@@ -12,6 +12,7 @@ from longshore.gateway.appkeys import BLOBS, GRANTS, QUEUE, RESERVATIONS, RESUMA
 from longshore.gateway.auth.rate_limiter import RequestSlot
 from longshore.gateway.files.finalise import finalise_upload
 from longshore.gateway.http.uploads.authorization import consume_link
+from longshore.gateway.http.uploads.incoming import send_continue
 from longshore.gateway.http.uploads.raw_body import read_chunk
 from longshore.gateway.http.uploads.tus_headers import Checksum
 from longshore.gateway.metrics import METRICS
@@ -126,6 +127,20 @@ class UploadAppender:
                 self._saved_offset = await writer.flush()
         with contextlib.suppress(LongshoreError):    # then the upload is released when the writer's TTL has passed
             await self._store.advance(self._capability, writer=self._token, offset=self._saved_offset)
+
+
+async def append_body(
+    request: web.Request, capability: str, slot: RequestSlot, *, offset: int, checksum: Checksum
+) -> int:
+    """Append the request's body to the upload at `offset`, and return the new offset.
+
+    Raises NotFound, OffsetConflict, UploadBusy, and the errors of `UploadAppender.run`.
+    """
+    token, progress = await acquire_upload(request, capability, offset=offset)
+    if progress.is_done:
+        return offset
+    await send_continue(request)
+    return await UploadAppender(request, capability, token, progress, checksum).run(slot)
 
 
 async def acquire_upload(request: web.Request, capability: str, *, offset: int | None) -> tuple[str, Progress]:

@@ -11,15 +11,9 @@ from longshore.gateway.appkeys import BLOBS, CONFIG, FILES, GRANTS, RESERVATIONS
 from longshore.gateway.files.uploaded import describe_uploads
 from longshore.gateway.http.rate_limits import rate_limited
 from longshore.gateway.http.uploads import tus_headers
-from longshore.gateway.http.uploads.append import UploadAppender, acquire_upload, discard_upload, finish
+from longshore.gateway.http.uploads.append import acquire_upload, append_body, discard_upload, finish
 from longshore.gateway.http.uploads.authorization import UploadGrant, authorize, claim_link, count_failures
-from longshore.gateway.http.uploads.incoming import (
-    check_encoding,
-    check_size,
-    display_name,
-    parse_sha256,
-    send_continue,
-)
+from longshore.gateway.http.uploads.incoming import check_encoding, check_size, display_name, parse_sha256
 from longshore.gateway.http.uploads.reservations import reserve_for
 from longshore.gateway.request_context import session_id_of
 from longshore.shared import ids
@@ -57,9 +51,7 @@ async def create(request: web.Request, server: str) -> web.StreamResponse:
         capability = await _create(request, grant, upload)
         offset = 0
         if has_body or not upload.size_bytes:
-            token, progress = await acquire_upload(request, capability, offset=0)
-            await send_continue(request)
-            offset = await UploadAppender(request, capability, token, progress, checksum).run(slot)
+            offset = await append_body(request, capability, slot, offset=0, checksum=checksum)
     # Relative, so that it is right under any host name and path prefix by which the client reached this gateway.
     location = f"{request.path.rsplit('/', 1)[1]}/resumable/{capability}"
     headers = {"Location": location, **_headers(request, upload, offset), **_NO_STORE}
@@ -95,10 +87,7 @@ async def patch(request: web.Request) -> web.StreamResponse:
         if offset == found.offset and offset + coming_bytes > found.upload.size_bytes:
             raise TooLarge("the body exceeds the length that the upload was created with (Upload-Length)")
         async with rate_limited(request, "transfer", scope=found.upload.scope) as slot:
-            token, progress = await acquire_upload(request, capability, offset=offset)
-            if not progress.is_done:
-                await send_continue(request)
-                offset = await UploadAppender(request, capability, token, progress, checksum).run(slot)
+            offset = await append_body(request, capability, slot, offset=offset, checksum=checksum)
         return web.Response(status=204, headers=_headers(request, found.upload, offset))
 
 
