@@ -1,4 +1,4 @@
-"""Feeds in Redis: one gateway holds the upstream's stream, and all that is wanted of it adds up."""
+"""Feeds in Redis: one gateway holds the upstream's stream, and the subscriptions of all gateways add up."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -21,7 +21,7 @@ def _gateways(state: State, *names: str) -> list[FeedStore]:
 
 
 async def _live(state: State, *gateways: FeedStore) -> None:
-    """Let them live until they die, however slow the test is."""
+    """Keep the heartbeats current, however slow the test is."""
     for gateway in gateways:
         await gateway.heartbeat([])
         await state.link.call("PERSIST", state.keys.gateway_alive(gateway.gateway))
@@ -31,8 +31,8 @@ async def _dies(state: State, gateway: FeedStore) -> None:
     await state.link.call("DEL", state.keys.gateway_alive(gateway.gateway))
 
 
-async def test_of_many_gateways_at_once_one_takes_the_stream_until_it_dies(state: State) -> None:
-    """And then one of the others does, which goes on with what was subscribed to."""
+async def test_of_many_gateways_one_claims_the_feed_until_it_dies(state: State) -> None:
+    """Then another gateway claims it and continues with the saved subscriptions."""
     scope, gateways = await state.open_session(), _gateways(state, *(f"race-{number}" for number in range(20)))
     await _live(state, *gateways)
 
@@ -52,7 +52,7 @@ async def test_of_many_gateways_at_once_one_takes_the_stream_until_it_dies(state
     assert not late.is_held
 
 
-async def test_who_lives_is_known_by_its_beat(state: State) -> None:
+async def test_a_gateway_is_alive_while_its_heartbeat_is_current(state: State) -> None:
     one, other = _gateways(state, "beat-1", "beat-2")
     await _live(state, other)
     alive = await one.heartbeat([other.gateway])
@@ -62,8 +62,8 @@ async def test_who_lives_is_known_by_its_beat(state: State) -> None:
     assert await one.heartbeat([other.gateway]) == [other.gateway]
 
 
-async def test_what_living_gateways_and_the_session_want_adds_up(state: State) -> None:
-    """What the dead wanted goes."""
+async def test_subscriptions_of_live_gateways_and_the_session_add_up(state: State) -> None:
+    """Subscriptions of dead gateways are removed."""
     scope, (one, other) = await state.open_session(), _gateways(state, "want-1", "want-2")
     await _live(state, one, other)
     await asyncio.gather(one.set_subscriptions(scope, 3, ["a", "b"]), other.set_subscriptions(scope, 5, ["b", "c"]))
@@ -82,8 +82,8 @@ async def test_what_living_gateways_and_the_session_want_adds_up(state: State) -
     assert not together.is_only_of("want-1")
 
 
-async def test_a_session_watches_each_resource_once_and_not_too_many(state: State) -> None:
-    """However many say so at once."""
+async def test_a_session_subscribes_to_each_resource_once_up_to_the_limit(state: State) -> None:
+    """For any number of concurrent requests."""
     scope, [gateway] = await state.open_session(), _gateways(state, "watch")
     await _live(state, gateway)
     uris = [f"sea://{number % 100}" for number in range(300)]
@@ -108,8 +108,8 @@ async def test_a_session_watches_each_resource_once_and_not_too_many(state: Stat
     assert changes == 100 + 99 + 999 + 1
 
 
-async def test_the_last_gateway_that_lets_go_leaves_nothing(state: State) -> None:
-    """One before it leaves the stream, and what is subscribed to, to the others."""
+async def test_the_last_gateway_that_releases_a_feed_leaves_nothing(state: State) -> None:
+    """An earlier one leaves the feed and its subscriptions to the others."""
     scope, (one, other) = await state.open_session(), _gateways(state, "leave-1", "leave-2")
     await _live(state, one, other)
     await asyncio.gather(one.set_subscriptions(scope, 1, ["a"]), other.set_subscriptions(scope, 1, ["b"]))
@@ -125,8 +125,8 @@ async def test_the_last_gateway_that_lets_go_leaves_nothing(state: State) -> Non
     assert await state.link.call("EXISTS", state.keys.feed(scope), state.keys.feed_subscriptions(scope)) == 0
 
 
-async def test_what_is_wanted_lasts_as_long_as_somebody_claims_the_stream(state: State) -> None:
-    """While the upstream is down, nobody asks what is wanted."""
+async def test_subscriptions_last_while_a_gateway_claims_the_feed(state: State) -> None:
+    """Also while the upstream is down and no gateway reads them."""
     scope, [one] = await state.open_session(), _gateways(state, "lasts")
     await one.set_subscriptions(scope, 1, ["a"])
     await state.link.call("PEXPIRE", state.keys.feed_subscriptions(scope), 20_000)
@@ -136,7 +136,7 @@ async def test_what_is_wanted_lasts_as_long_as_somebody_claims_the_stream(state:
     assert await state.link.call("PTTL", state.keys.feed_subscriptions(scope)) > 40_000
 
 
-async def test_what_is_wanted_is_said_again_after_redis_may_have_forgotten_it(state: State) -> None:
+async def test_subscriptions_are_set_again_after_redis_may_have_lost_them(state: State) -> None:
     scope, [one] = await state.open_session(), _gateways(state, "again")
     feed = Feed(scope, one, Publisher(state.link, state.keys))
     feed.subscribers[Subscriber(ChangeFilter(frozenset(), frozenset({"a"})))] = _no_stream
@@ -149,8 +149,8 @@ async def test_what_is_wanted_is_said_again_after_redis_may_have_forgotten_it(st
     assert (await one.subscriptions(scope)).uris == {"a"}
 
 
-async def test_what_could_not_be_said_of_what_is_wanted_is_said_later() -> None:
-    """Once Redis, which was away, is back."""
+async def test_subscriptions_that_could_not_be_set_are_set_later() -> None:
+    """Once Redis is back."""
     with redis_server() as lost:
         async with opened_state(lost.address) as state:
             scope, [one] = await state.open_session(), _gateways(state, "later")

@@ -1,4 +1,4 @@
-"""Files below the storage root: received, moved, read and removed, with links in every place one can be."""
+"""Files below the storage root: received, moved, read and removed, with links in every position."""
 
 import asyncio
 import hashlib
@@ -39,7 +39,7 @@ async def _staged(blobs: Blobs, name: str, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("sizes", [[], [0], [1], [10, 0, 7], [65_536] * 40, [3_000_000], [100] * 5000])
-async def test_what_is_written_is_counted_hashed_and_there(blobs: Blobs, root: Path, sizes: list[int]) -> None:
+async def test_written_bytes_are_counted_hashed_and_stored(blobs: Blobs, root: Path, sizes: list[int]) -> None:
     chunks = [os.urandom(size) for size in sizes]
     writer = blobs.writer("w")
 
@@ -110,7 +110,7 @@ async def test_moving_in_is_repeatable_at_every_step(blobs: Blobs, root: Path) -
     assert files_below(root) == ["/".join(TARGET), "/".join(other)]
 
 
-async def test_moving_what_is_nowhere_is_not_found(blobs: Blobs) -> None:
+async def test_moving_a_missing_file_is_not_found(blobs: Blobs) -> None:
     with pytest.raises(NotFound):
         await blobs.move_in([Move("nothing", TARGET)])
 
@@ -132,7 +132,7 @@ async def test_modes_are_the_configured_ones_whatever_the_umask(blobs: Blobs, ro
 async def test_a_link_in_any_place_of_a_path_is_not_followed(
     blobs: Blobs, root: Path, tmp_path: Path, depth: int
 ) -> None:
-    """Each component in turn is a link to where an attacker would like to read or write."""
+    """Each component in turn is a link to a path that an attacker wants to read or write."""
     real = tmp_path / "elsewhere"
     real.joinpath(*TARGET[depth + 1:]).parent.mkdir(parents=True, exist_ok=True)
     real.joinpath(*TARGET[depth + 1:]).write_bytes(b"secret")
@@ -159,7 +159,7 @@ async def test_a_link_in_any_place_of_a_path_is_not_followed(
     assert not link.is_symlink()
 
 
-async def test_what_is_no_regular_file_is_not_opened(blobs: Blobs, root: Path) -> None:
+async def test_only_regular_files_are_opened(blobs: Blobs, root: Path) -> None:
     folder = root.joinpath(*TARGET[:-1])
     folder.mkdir(parents=True)
     os.mkfifo(folder / "fifo")
@@ -172,7 +172,7 @@ async def test_what_is_no_regular_file_is_not_opened(blobs: Blobs, root: Path) -
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc/passwd", "nul\0"])
-async def test_what_is_no_plain_name_is_not_found(blobs: Blobs, name: str) -> None:
+async def test_a_component_that_is_no_plain_name_is_not_found(blobs: Blobs, name: str) -> None:
     with pytest.raises(NotFound):
         await blobs.open_read((*TARGET[:-1], name))
     with pytest.raises(NotFound):
@@ -204,8 +204,8 @@ async def test_removing_a_scope_takes_both_kinds_and_nothing_else(blobs: Blobs, 
     assert await blobs.remove_scope("mine") == 0
 
 
-def test_a_folder_that_others_remove_meanwhile_is_made_all_the_same(tmp_path: Path) -> None:
-    """One thread makes folders in a scope while another looks a thousand times a second whether it is empty."""
+def test_a_folder_that_is_removed_concurrently_is_created(tmp_path: Path) -> None:
+    """One thread creates folders in a scope while another prunes it a thousand times a second."""
     folders = Folders(tmp_path, dir_mode=0o770, file_mode=0o660)
     scope = ("uploads", "sessions", "scope")
     stopped = threading.Event()
@@ -226,8 +226,8 @@ def test_a_folder_that_others_remove_meanwhile_is_made_all_the_same(tmp_path: Pa
         pruning.join()
 
 
-async def test_a_full_volume_is_said_to_be_full(tmp_path: Path) -> None:
-    """The device that is always full stands for the volume: the same error comes out of the same call."""
+async def test_a_full_volume_is_reported_as_full(tmp_path: Path) -> None:
+    """A device that is always full gives the same error from the same system call."""
     fd = os.open("/dev/full", os.O_WRONLY)
     try:
         with pytest.raises(OSError, match="space") as full:

@@ -1,4 +1,4 @@
-"""Records of files: every script raced, every counter exact."""
+"""File records: every script raced, every counter exact."""
 
 import asyncio
 
@@ -91,7 +91,7 @@ async def test_the_last_drop_leaves_nothing_behind(state: State) -> None:
     assert await state.ends() == {}
 
 
-async def test_using_fetches_all_or_names_the_one_that_is_gone(state: State) -> None:
+async def test_using_returns_all_files_or_names_the_missing_one(state: State) -> None:
     scope = await state.open_session()
     records = [upload_record(scope) for _ in range(3)]
     await state.files.commit(scope, records, ttl_ms=LONG_MS)
@@ -104,7 +104,7 @@ async def test_using_fetches_all_or_names_the_one_that_is_gone(state: State) -> 
     assert gone.value.file_id == "missing"
 
 
-async def test_using_one_that_is_gone_touches_none(state: State) -> None:
+async def test_using_a_missing_file_renews_none(state: State) -> None:
     scope = await state.open_session()
     record = upload_record(scope)
     await state.files.commit(scope, [record], ttl_ms=150)
@@ -125,7 +125,7 @@ async def test_another_scope_s_file_does_not_exist(state: State) -> None:
     assert not await state.files.drop(mine, record.id)
 
 
-async def test_a_file_past_its_end_is_gone_before_clean_up_comes(state: State) -> None:
+async def test_an_expired_file_is_missing_before_clean_up(state: State) -> None:
     scope = await state.open_session()
     upload, artifact = upload_record(scope), artifact_record(scope)
     await state.files.commit(scope, [upload, artifact], ttl_ms=100)
@@ -136,7 +136,7 @@ async def test_a_file_past_its_end_is_gone_before_clean_up_comes(state: State) -
     assert await state.files.list_artifacts(scope) == []
 
 
-async def test_each_kind_lives_its_own_time_from_its_last_use_on(server: RedisServer) -> None:
+async def test_each_kind_has_its_own_time_to_live_from_its_last_use(server: RedisServer) -> None:
     limits = FileLimits(upload_ttl_ms=LONG_MS, artifact_ttl_ms=10 * LONG_MS)
     async with opened_state(server.address, limits) as state:
         scope = await state.open_session()
@@ -150,7 +150,7 @@ async def test_each_kind_lives_its_own_time_from_its_last_use_on(server: RedisSe
         assert ends[f"{scope}:{artifact.id}"] == pytest.approx(now_ms + 10 * LONG_MS, abs=5000)
 
 
-async def test_reading_touches_nothing(state: State) -> None:
+async def test_reading_renews_nothing(state: State) -> None:
     scope = await state.open_session()
     record = artifact_record(scope)
     await state.files.commit(scope, [record], ttl_ms=LONG_MS)
@@ -173,7 +173,7 @@ async def test_artifacts_are_listed_oldest_first_without_uploads(state: State) -
     assert [record.created_ms for record in listed] == [1, 2, 3]
 
 
-async def test_a_file_without_time_to_live_never_falls_due(state: State) -> None:
+async def test_a_file_without_time_to_live_is_never_due(state: State) -> None:
     scope = await state.open_session()
     record = upload_record(scope)
     await state.files.commit(scope, [record], ttl_ms=0)
@@ -224,7 +224,7 @@ async def test_a_due_file_stays_while_a_call_uses_it(state: State) -> None:
         await state.files.get(scope, other.id)
 
 
-async def test_a_due_file_in_use_is_looked_at_again_when_the_last_lease_ends(server: RedisServer) -> None:
+async def test_a_due_file_in_use_is_due_again_when_the_last_lease_ends(server: RedisServer) -> None:
     """Of two calls with leases of different length; calls that use its neighbour do not count."""
     async with opened_state(server.address, FileLimits(lease_ms=60_000)) as short, opened_state(
         server.address, FileLimits(lease_ms=600_000)
@@ -245,7 +245,7 @@ async def test_a_due_file_in_use_is_looked_at_again_when_the_last_lease_ends(ser
         assert await short.files.used_bytes(scope) == UsedBytes(200, 200)
 
 
-async def test_a_file_that_is_lost_is_dropped_though_a_call_uses_it(state: State) -> None:
+async def test_a_lost_file_is_dropped_although_a_call_uses_it(state: State) -> None:
     scope = await state.open_session()
     record = artifact_record(scope)
     await state.files.commit(scope, [record], ttl_ms=LONG_MS)
@@ -257,7 +257,7 @@ async def test_a_file_that_is_lost_is_dropped_though_a_call_uses_it(state: State
     assert await state.files.used_bytes(scope) == UsedBytes(0, 0)
 
 
-async def test_a_file_is_free_when_the_last_call_that_uses_it_ends(state: State) -> None:
+async def test_a_file_is_released_when_the_last_call_that_uses_it_ends(state: State) -> None:
     scope = await state.open_session()
     record = upload_record(scope)
     await state.files.commit(scope, [record], ttl_ms=30)
@@ -291,7 +291,7 @@ async def test_a_dead_gateway_holds_its_files_no_longer_than_its_lease(server: R
         assert await state.files.get(scope, held.id) == held
 
 
-async def test_a_hold_that_was_lost_is_not_taken_again(state: State) -> None:
+async def test_a_lapsed_hold_is_not_renewed(state: State) -> None:
     scope = await state.open_session()
 
     await state.files.renew_uses(scope, "late", ["file"])
@@ -320,8 +320,8 @@ async def test_a_commit_ends_the_reservation(state: State) -> None:
     assert await state.files.get(scope, record.id) == record
 
 
-async def test_only_what_is_reserved_is_prolonged(state: State) -> None:
-    """Neither what was committed since, nor what was given up."""
+async def test_only_reserved_ids_are_renewed(state: State) -> None:
+    """Neither an id that was committed since, nor one that was dropped."""
     scope, given_up = await state.open_session(), new_id()
     record = artifact_record(scope)
     for artifact_id in (record.id, given_up, "kept"):

@@ -1,4 +1,4 @@
-"""Mailboxes over a real Redis: one message each, wherever it comes in."""
+"""Mailboxes over a real Redis: one message each, from any gateway."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ def _left_ms(server: RedisServer, box_id: str) -> int:
         return int(redis.pttl(_KEYS.mailbox("session", box_id)))
 
 
-async def test_a_message_reaches_the_process_that_waits_for_it(server: RedisServer) -> None:
+async def test_a_message_reaches_the_waiting_process(server: RedisServer) -> None:
     async with process(server.address) as here, process(server.address) as there:
         async with here.open("session", ttl_ms=_MINUTE_MS) as box, asyncio.timeout(10):
             taking = asyncio.gather(box.receive())
@@ -52,7 +52,7 @@ async def test_a_message_reaches_the_process_that_waits_for_it(server: RedisServ
     assert _kept(server) == []
 
 
-async def test_of_many_messages_at_once_one_is_taken(server: RedisServer) -> None:
+async def test_of_many_concurrent_messages_one_is_delivered(server: RedisServer) -> None:
     async with (
         process(server.address) as here, process(server.address) as there,
         here.open("session", ttl_ms=_MINUTE_MS) as box, asyncio.timeout(10),
@@ -75,8 +75,8 @@ async def test_a_mailbox_is_closed_to_other_owners_and_other_ids(server: RedisSe
     assert (foreign, unknown, own) == (False, False, True)
 
 
-async def test_a_message_whose_word_was_lost_is_found_all_the_same(server: RedisServer) -> None:
-    """The connection that listens was away when it came."""
+async def test_a_message_whose_wake_up_was_lost_is_found_by_polling(server: RedisServer) -> None:
+    """The subscription was down when it arrived."""
     async with (
         process(server.address) as here, here.open("session", ttl_ms=_MINUTE_MS) as box, asyncio.timeout(20)
     ):
@@ -88,7 +88,7 @@ async def test_a_message_whose_word_was_lost_is_found_all_the_same(server: Redis
     assert message == b"quiet"
 
 
-async def test_a_mailbox_that_nobody_closes_expires(server: RedisServer) -> None:
+async def test_a_mailbox_that_is_not_closed_expires(server: RedisServer) -> None:
     async with process(server.address) as here, here.open("session", ttl_ms=_MINUTE_MS) as box:
         left_ms = _left_ms(server, box.id)
 

@@ -1,4 +1,4 @@
-"""Word of changes reaches whoever listens in its scope, at whichever gateway, and nobody else."""
+"""Change events reach the subscribers of their scope, at every gateway, and no others."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ async def _news(url: str) -> AsyncIterator[tuple[Publisher, Tasks]]:
 
 
 async def _stands(request: web.Request) -> web.StreamResponse:
-    """A standing stream that begins in the middle of an event."""
+    """A standing stream that starts in the middle of an event."""
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
     await response.write(b"data: {}\n\n")
@@ -40,7 +40,7 @@ async def _stands(request: web.Request) -> web.StreamResponse:
 
 
 async def _read(stream: ClientResponse, wanted: bytes) -> bytes:
-    """What comes until `wanted` has."""
+    """Read the stream until `wanted` has arrived."""
     seen = b""
     async with asyncio.timeout(20):
         while wanted not in seen:
@@ -50,10 +50,10 @@ async def _read(stream: ClientResponse, wanted: bytes) -> bytes:
     return seen
 
 
-async def test_each_standing_stream_of_a_session_is_told_that_longshores_resources_changed(
+async def test_each_standing_stream_of_a_session_gets_the_change_of_longshores_resources(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """At two gateways, said by a third process; that of another session is not."""
+    """At two gateways, published by a third process; that of another session does not."""
     upstream.on_get = _stands
     config = shared_backing.config(entry(upstream.url, producer("write")))
     async with connected(config) as client, gateway(config) as second, _news(shared_backing.redis_url) as (news, _):
@@ -76,7 +76,7 @@ async def test_each_standing_stream_of_a_session_is_told_that_longshores_resourc
 
 
 async def test_clients_learn_that_artifacts_come_and_go(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
-    """Where they are resources: nothing else of an upstream's capabilities is touched."""
+    """Where they are resources: no other capability of the upstream changes."""
     upstream.capabilities = {"tools": {}, "resources": {"subscribe": True}}
     async with connected(shared_backing.config(entry(upstream.url, producer("write")))) as client:
         exposing = (await client.initialize())["capabilities"]
@@ -87,8 +87,8 @@ async def test_clients_learn_that_artifacts_come_and_go(shared_backing: Backing,
     assert plain == {"tools": {}, "resources": {"subscribe": True}}
 
 
-async def test_who_listens_is_told_that_something_may_have_been_missed() -> None:
-    """The connection breaks, and nobody knows what was said meanwhile."""
+async def test_subscribers_get_a_resync_after_a_lost_connection() -> None:
+    """Events published while the connection was down are lost."""
     async with server() as running:
         address = parse_redis_url(f"redis://127.0.0.1:{running.port}")
         async with _news(f"redis://127.0.0.1:{running.port}") as (news, tasks):

@@ -1,4 +1,4 @@
-"""Those who listen learn that artifacts have come and gone, whichever process saw to it."""
+"""Subscribers are notified of new and dropped artifacts, whichever process changed them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ async def state(server: RedisServer, request: pytest.FixtureRequest) -> AsyncIte
 
 @asynccontextmanager
 async def _heard(state: State, *scopes: str) -> AsyncIterator["asyncio.Queue[Event]"]:
-    """What is said in these scopes from now on."""
+    """Collect the events of these scopes from now on."""
     words = asyncio.Queue[Event]()
     hearing = EventListener(state.address, state.keys, state.tasks, on_broadcast=words.put_nowait)
     try:
@@ -48,7 +48,7 @@ async def _commit(state: State, *records: FileRecord) -> None:
     await state.files.commit(records[0].scope, records)
 
 
-async def test_an_artifact_that_comes_and_one_that_goes_are_told(state: State) -> None:
+async def test_new_and_dropped_artifacts_are_published(state: State) -> None:
     scope, last = await state.open_session(), await state.open_session()
     record, end = artifact_record(scope), artifact_record(last)
     async with _heard(state, scope, last) as words:
@@ -66,7 +66,7 @@ async def test_an_artifact_that_comes_and_one_that_goes_are_told(state: State) -
 
 
 @pytest.mark.parametrize("state", [FileLimits(total_bytes=150)], indirect=True)
-async def test_an_artifact_that_gives_way_to_another_scope_s_file_is_told(state: State) -> None:
+async def test_the_eviction_of_an_artifact_for_another_scope_is_published(state: State) -> None:
     scope, other = await state.open_session(), await state.open_session()
     async with _heard(state, scope, other) as words:
         await _commit(state, artifact_record(scope))
@@ -77,8 +77,8 @@ async def test_an_artifact_that_gives_way_to_another_scope_s_file_is_told(state:
     assert came == went == Event(RESOURCES, scope)
 
 
-async def test_a_burst_is_told_few_times_and_once_after_its_end(state: State) -> None:
-    """What is said last comes after everything, so that whoever asks then misses nothing."""
+async def test_a_burst_is_published_few_times_and_once_after_its_end(state: State) -> None:
+    """The last event comes after all changes, so that a list requested then is complete."""
     scope, last = await state.open_session(), await state.open_session()
     records = [artifact_record(scope) for _ in range(300)]
     words_while = 0
@@ -107,7 +107,7 @@ async def _no_such_method(seen: Seen) -> web.Response:
 
 
 async def _acknowledges_nothing(seen: Seen) -> web.StreamResponse:
-    """A server that tells of no changes itself, and takes its time, with an acknowledgement in two pieces."""
+    """A slow server without notifications of its own, with an acknowledgement in two pieces."""
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(seen.request)
     await response.write(b": hello\n\n")
@@ -131,7 +131,7 @@ async def _until(stream: ClientResponse, wanted: bytes, count: int) -> bytes:
     return seen
 
 
-async def test_a_stream_at_one_gateway_is_told_of_a_capture_at_another_and_of_its_expiry(
+async def test_a_stream_at_one_gateway_gets_a_capture_at_another_and_its_expiry(
     tmp_path: Path, upstream: ScriptedUpstream
 ) -> None:
     upstream.on_get = _stands
@@ -156,7 +156,7 @@ async def test_a_stream_at_one_gateway_is_told_of_a_capture_at_another_and_of_it
 
 
 @pytest.mark.parametrize("upstream_era", ["session", "stateless", "stateless without a stream"])
-async def test_a_listener_of_the_stateless_revision_is_told_of_a_capture(
+async def test_a_modern_subscriber_is_notified_of_a_capture(
     shared_backing: Backing, upstream: ScriptedUpstream, upstream_era: str
 ) -> None:
     if upstream_era != "session":
@@ -177,7 +177,7 @@ async def test_a_listener_of_the_stateless_revision_is_told_of_a_capture(
     assert answer.message["result"]["_meta"]["artifact"]["filename"] == "a.txt"
 
 
-async def test_what_a_server_acknowledges_comes_first_and_says_what_is_told_besides(
+async def test_a_servers_acknowledgement_comes_first_and_lists_longshores_notifications(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     without_sessions(upstream)
@@ -199,7 +199,7 @@ async def test_what_a_server_acknowledges_comes_first_and_says_what_is_told_besi
 
 
 @pytest.mark.parametrize("upstream_era", ["session", "stateless"])
-async def test_a_session_whose_server_has_no_stream_is_told_of_a_capture(
+async def test_a_session_whose_server_has_no_stream_is_notified_of_a_capture(
     shared_backing: Backing, upstream: ScriptedUpstream, upstream_era: str
 ) -> None:
     if upstream_era == "stateless":

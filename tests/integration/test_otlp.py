@@ -54,7 +54,7 @@ async def running(config: Config) -> AsyncIterator[tuple[Client, CollectorRegist
 
 @contextmanager
 def hanging() -> Iterator[str]:
-    """A collector's address where connections are taken and never answered."""
+    """A collector's address that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
@@ -90,7 +90,7 @@ async def test_a_files_journey_is_one_trace_of_both_processes(
     assert {found["service.namespace"] for found in collector.resources()} == {"harbour"}
 
 
-async def test_each_span_hangs_below_the_one_that_caused_it(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+async def test_each_span_is_the_child_of_the_one_that_caused_it(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     upstream.behaviours["tools/call"] = writes(b"%PDF-1.7 cargo")
     with over_http() as collector:
         section = telemetry(collector.url)
@@ -188,7 +188,7 @@ async def test_a_collector_that_refuses_is_counted(shared_backing: Backing, upst
 
 
 @pytest.mark.parametrize("transport", ["http", "grpc"])
-async def test_without_a_collector_calls_go_on(
+async def test_without_a_collector_calls_succeed(
     shared_backing: Backing, upstream: ScriptedUpstream, transport: str
 ) -> None:
     section = telemetry("http://127.0.0.1:9", transport=transport, traces={"sample_ratio": 1.0})

@@ -33,7 +33,7 @@ def _telemetry(transport: str, url: str, ca_file: Path | None) -> Telemetry:
 
 
 @pytest.mark.parametrize("transport", ["http", "grpc"])
-def test_a_private_authority_may_vouch_for_a_collector(tmp_path: Path, transport: str) -> None:
+def test_a_collector_with_a_certificate_of_a_private_authority_is_trusted(tmp_path: Path, transport: str) -> None:
     certificate = self_signed(tmp_path)
     with _collector(transport, certificate) as collector:
         exporter = exporters.spans(_telemetry(transport, collector.url, certificate.file))
@@ -45,7 +45,7 @@ def test_a_private_authority_may_vouch_for_a_collector(tmp_path: Path, transport
 
 
 @pytest.mark.parametrize("transport", ["http", "grpc"])
-def test_a_collector_that_nobody_vouches_for_gets_nothing(tmp_path: Path, transport: str) -> None:
+def test_an_untrusted_collector_gets_nothing(tmp_path: Path, transport: str) -> None:
     certificate = self_signed(tmp_path)
     with _collector(transport, certificate) as collector:
         exporter = exporters.spans(_telemetry(transport, collector.url, None))
@@ -58,7 +58,7 @@ def test_a_collector_that_nobody_vouches_for_gets_nothing(tmp_path: Path, transp
 
 @pytest.mark.parametrize("transport", ["http", "grpc"])
 @pytest.mark.parametrize("text", [None, "no certificate"])
-def test_an_authority_that_is_none_is_said_at_the_start(tmp_path: Path, transport: str, text: str | None) -> None:
+def test_an_unusable_ca_file_is_refused_at_start(tmp_path: Path, transport: str, text: str | None) -> None:
     file = tmp_path / "authority.pem"
     if text is not None:
         file.write_text(text)

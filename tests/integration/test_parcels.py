@@ -1,4 +1,4 @@
-"""What a call in one gateway says, carried to a listener in another over a real Redis."""
+"""Message streams from a call in one gateway to a receiver in another, over a real Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ async def _next(incoming: MessageReceiver) -> bytes:
 
 
 async def test_messages_of_any_length_arrive_whole_and_in_order(server: RedisServer) -> None:
-    """Longer than all that may lie between sender and listener, so that the sender has to wait."""
+    """Longer than all frames that fit into Redis, so that the sender has to wait."""
     sent = [b"", b"short", bytes(range(256)) * 48_000, b"last"]
     async with process(server, "sender") as sender, process(server, "listener") as listener:
         await sender.parcels.start_heartbeat()
@@ -66,8 +66,8 @@ async def _in_turn(incoming: MessageReceiver, count: int) -> list[bytes]:
     return [await _next(incoming) for _ in range(count)]
 
 
-async def test_racing_senders_never_pass_the_bound(server: RedisServer) -> None:
-    """Twenty of them send five frames each to a listener that takes nothing: 32 frames are there, and no more."""
+async def test_racing_senders_never_exceed_the_bound(server: RedisServer) -> None:
+    """Twenty of them send five frames each to a receiver that takes nothing: 32 frames are stored, and no more."""
     most: list[int] = []
     async with (
         process(server, "sender") as sender, process(server, "listener") as listener,
@@ -92,7 +92,7 @@ async def _five(sender: Process, box_id: str) -> None:
         await sender.parcels.send("scope", box_id, b"x")
 
 
-async def test_a_sender_learns_that_nobody_listens(server: RedisServer) -> None:
+async def test_a_sender_learns_that_the_receiver_is_gone(server: RedisServer) -> None:
     async with process(server, "sender") as sender, process(server, "listener") as listener:
         async with listener.boxes.open("scope", ttl_ms=60_000) as box:
             heard = await sender.parcels.send("scope", box.id, b"x")
@@ -103,7 +103,7 @@ async def test_a_sender_learns_that_nobody_listens(server: RedisServer) -> None:
     assert heard
 
 
-async def test_a_listener_hears_the_last_words_of_a_sender_that_died(server: RedisServer) -> None:
+async def test_a_receiver_gets_the_last_messages_of_a_sender_that_died(server: RedisServer) -> None:
     async with process(server, "listener") as listener, listener.boxes.open("scope", ttl_ms=60_000) as box:
         incoming = listener.parcels.receiver("scope", box, "sender")
         async with process(server, "sender") as sender:

@@ -1,4 +1,4 @@
-"""Bytes onto a file in staging, by several writers one after the other."""
+"""Bytes appended to a file in staging, by several writers one after the other."""
 
 import resource
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _CONTENT = b"".join(bytes([number]) * _MIB for number in range(4))
 
 @contextmanager
 def _files_of_at_most(size_bytes: int) -> Iterator[None]:
-    """A disk that is full for a while."""
+    """A disk that is full inside the block."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
     try:
@@ -26,8 +26,8 @@ def _files_of_at_most(size_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def test_nothing_is_written_behind_bytes_that_are_missing(tmp_path: Path) -> None:
-    """A disk that is full in the middle and has room again afterwards: the file goes on where it broke off."""
+async def test_nothing_is_written_after_missing_bytes(tmp_path: Path) -> None:
+    """A disk that is full in the middle and has room again afterwards: the file continues at the same offset."""
     async with opened_blobs(tmp_path) as blobs:
         await blobs.create_staged("a")
         writer = blobs.part_writer("a", offset=0, checksum="")

@@ -56,7 +56,7 @@ async def test_an_outcome_comes_back_and_nothing_of_the_job_stays(state: State, 
         assert await state.link.call("KEYS", "arq:retry:*.*") == []
 
 
-async def test_a_refusal_is_raised_as_the_error_it_was(state: State, tmp_path: Path) -> None:
+async def test_a_refusal_is_raised_as_the_original_error(state: State, tmp_path: Path) -> None:
     async with (
         running_worker(worker_config(state.url, tmp_path), Metrics().worker),
         opened_queue(state) as queue, opened_blobs(tmp_path) as blobs,
@@ -69,7 +69,7 @@ async def test_a_refusal_is_raised_as_the_error_it_was(state: State, tmp_path: P
         assert (refused.value.status, refused.value.code) == (404, -32001)
 
 
-async def test_without_a_push_the_result_is_found_all_the_same(state: State, tmp_path: Path) -> None:
+async def test_a_result_whose_message_was_lost_is_found_by_polling(state: State, tmp_path: Path) -> None:
     async with (
         running_worker(worker_config(state.url, tmp_path), Metrics().worker),
         opened_queue(state, listening=False) as deaf,
@@ -88,7 +88,7 @@ async def test_without_a_worker_the_job_is_withdrawn(state: State) -> None:
         assert await state.link.call("DBSIZE") == 0
 
 
-async def test_a_caller_that_leaves_takes_its_job_along(state: State) -> None:
+async def test_a_cancelled_caller_withdraws_its_job(state: State) -> None:
     async with opened_queue(state) as queue:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(queue.run(RemoveScope(scope="nobody"), timeout_s=60), 0.2)
@@ -98,8 +98,8 @@ async def test_a_caller_that_leaves_takes_its_job_along(state: State) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_a_job_is_not_begun_after_its_caller_stopped_waiting(state: State, tmp_path: Path) -> None:
-    """The caller dies with its gateway, so nobody withdraws; the envelope has expired when a worker comes."""
+async def test_a_job_does_not_start_after_its_callers_timeout(state: State, tmp_path: Path) -> None:
+    """The caller dies with its gateway, so the job is not withdrawn; the envelope has expired when a worker starts."""
     async with opened_blobs(tmp_path) as blobs:
         scope = await state.open_session()
         order = await upload_order(blobs, scope, b"one")
@@ -125,7 +125,7 @@ async def _ignoring_worker_down(running: object) -> None:
         await running  # type: ignore[misc]
 
 
-async def test_an_id_is_enqueued_once_however_many_ask(state: State) -> None:
+async def test_racing_callers_enqueue_an_id_once(state: State) -> None:
     async with opened_queue(state) as queue:
         enqueued = await asyncio.gather(
             *(queue.enqueue(RemoveScope(scope="s"), job_id="the-one") for _ in range(20))
@@ -182,7 +182,7 @@ async def test_an_outcome_survives_a_restart_of_redis(own_server: RedisServer, t
     assert isinstance(outcome, UploadsDone)
 
 
-async def test_a_redis_that_is_gone_is_said_at_once(own_server: RedisServer) -> None:
+async def test_an_unreachable_redis_fails_at_once(own_server: RedisServer) -> None:
     async with opened_state(own_server.address) as state, opened_queue(state) as queue:
         own_server.kill()
 

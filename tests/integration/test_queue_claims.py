@@ -1,4 +1,4 @@
-"""How workers share the queue: claims, their lapse, and workers that are neither idle nor late."""
+"""Claims of workers on jobs in the queue, and their lapse."""
 
 import asyncio
 from collections import Counter
@@ -39,7 +39,7 @@ async def test_racing_workers_claim_each_job_once(state: State) -> None:
     assert set(counts.values()) == {1}
 
 
-async def test_a_claim_that_lapses_passes_on(state: State) -> None:
+async def test_a_lapsed_claim_passes_to_another_worker(state: State) -> None:
     async with opened_queue(state, listening=False) as queue:
         await queue.enqueue(Cleanup(), job_id="job")
     assert await _claim(state, "dead", 1, claim_ms=1_000) == [b"job"]
@@ -53,7 +53,7 @@ async def test_a_claim_that_lapses_passes_on(state: State) -> None:
     assert later == [b"job"]
 
 
-async def test_a_beating_worker_keeps_its_claim(state: State) -> None:
+async def test_a_worker_with_a_current_heartbeat_keeps_its_claim(state: State) -> None:
     async with opened_queue(state, listening=False) as queue:
         await queue.enqueue(Cleanup(), job_id="job")
         await _claim(state, "alive", 1, claim_ms=1_000)
@@ -69,7 +69,7 @@ async def test_a_beating_worker_keeps_its_claim(state: State) -> None:
     assert passed_on == [b"later"]
 
 
-async def test_a_beat_does_not_take_back_a_claim_that_passed_on(state: State) -> None:
+async def test_a_heartbeat_does_not_take_back_a_claim_that_passed_to_another_worker(state: State) -> None:
     async with opened_queue(state, listening=False) as queue:
         await queue.enqueue(Cleanup(), job_id="job")
     await _claim(state, "late", 1, claim_ms=1)
@@ -82,7 +82,7 @@ async def test_a_beat_does_not_take_back_a_claim_that_passed_on(state: State) ->
     assert await state.link.call("GET", state.keys.job_claim("job")) == b"other"
 
 
-async def test_the_end_that_a_late_worker_reports_is_not_taken(state: State) -> None:
+async def test_the_result_of_a_worker_whose_claim_lapsed_is_ignored(state: State) -> None:
     async with opened_queue(state, listening=False) as queue:
         await queue.enqueue(Cleanup(), job_id="job")
     await _claim(state, "late", 1, claim_ms=1)
@@ -126,7 +126,7 @@ async def test_a_periodic_job_is_not_enqueued_while_its_last_run_lasts(state: St
     assert await state.link.call("GET", state.keys.job_claim(job_id.decode())) == b"slow"
 
 
-async def test_a_full_worker_goes_on_as_slots_become_free(state: State, tmp_path: Path) -> None:
+async def test_a_full_worker_continues_as_slots_become_free(state: State, tmp_path: Path) -> None:
     """Three hundred jobs wait before the worker starts, so that nothing but its own slots ever wakes it: a
     worker that slept with due jobs in the queue would do so for five seconds each time."""
     done: list[int] = []
@@ -183,7 +183,7 @@ async def test_jobs_run_at_once_up_to_the_limit_and_never_above(state: State, tm
     assert most == 6
 
 
-async def test_a_stopping_worker_hands_on_what_does_not_end_in_time(state: State, tmp_path: Path) -> None:
+async def test_a_stopping_worker_returns_jobs_that_do_not_end_in_time(state: State, tmp_path: Path) -> None:
     begun, runs = asyncio.Event(), 0
 
     async def work(_stores: Stores, _order: Cleanup) -> CycleDone:

@@ -1,4 +1,4 @@
-"""Every way to reach Redis: for commands, for messages and for the job queue."""
+"""Connections to Redis: for commands, for messages and for the job queue."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -97,7 +97,7 @@ async def test_a_user_without_a_password() -> None:
         await assert_usable(RedisAddress(host="127.0.0.1", port=running.port, username="app"))
 
 
-async def test_a_unix_socket_with_the_password_of_everybody() -> None:
+async def test_a_unix_socket_with_the_password_of_the_default_user() -> None:
     async with server("requirepass pw") as running:
         await assert_usable(RedisAddress(unix_path=str(running.socket), db=2, password="pw"))
 
@@ -114,7 +114,7 @@ async def test_tls_that_is_verified_by_our_authority_or_not_at_all(tmp_path: Pat
 
 
 async def _refused(address: RedisAddress) -> str:
-    """Why a process does not start with this server."""
+    """Return the reason for which a process does not start with this server."""
     async with linked(address) as link:
         with pytest.raises(UnsuitableRedis) as refusal:
             await link.require_suitable()
@@ -123,7 +123,7 @@ async def _refused(address: RedisAddress) -> str:
     return str(refusal.value)
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+async def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
     certificate = self_signed(tmp_path, "localhost")
     async with server() as running, behind_tls(running.socket, certificate.server()) as port:
         assert "not trusted" in await _refused(RedisAddress(port=port, tls=True))
@@ -146,12 +146,12 @@ async def test_wrong_credentials_and_databases_are_refused() -> None:
         assert "no database" in await _refused(replace(address, password="pw", db=99))
 
 
-async def test_a_password_where_none_is_wanted_is_refused() -> None:
+async def test_a_password_for_a_server_without_one_is_refused() -> None:
     async with server() as running:
         assert "user or password" in await _refused(RedisAddress(host="127.0.0.1", port=running.port, password="pw"))
 
 
-async def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
+async def test_a_server_that_starts_later_is_awaited() -> None:
     port = free_port()
     async with linked(RedisAddress(host="127.0.0.1", port=port)) as link:
         await link.require_suitable(timeout_s=0.1)
@@ -159,8 +159,8 @@ async def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
         assert not link.is_open
 
 
-async def test_a_command_at_the_moment_of_the_loss_is_not_waited_for_for_ever() -> None:
-    """Who was told of the loss and tries again at once is earlier than whoever opens the connection anew."""
+async def test_a_command_at_the_moment_of_the_loss_fails() -> None:
+    """A caller that retries at once is earlier than the reconnection."""
     async with server() as running, linked(RedisAddress(host="127.0.0.1", port=running.port)) as link:
         await link.call("PING")
 
@@ -180,7 +180,7 @@ async def test_a_command_at_the_moment_of_the_loss_is_not_waited_for_for_ever() 
 
 
 @pytest.mark.parametrize("busy", [True, False], ids=["while a command waits", "while idle"])
-async def test_a_dead_connection_is_given_up_within_ping_seconds(busy: bool) -> None:
+async def test_a_dead_connection_is_closed_within_ping_seconds(busy: bool) -> None:
     async with server() as running, linked(_quick(running)) as link:
         await link.call("PING")
         running.freeze()
@@ -196,8 +196,8 @@ async def test_a_dead_connection_is_given_up_within_ping_seconds(busy: bool) -> 
         assert await link.call("PING") == b"PONG"
 
 
-async def test_whoever_asks_again_as_the_connection_is_lost_waits_for_the_next_one() -> None:
-    """Not on the one that is gone, where no answer can come any more."""
+async def test_a_retry_as_the_connection_is_lost_waits_for_the_next_one() -> None:
+    """Not for the lost one, on which no reply can arrive."""
     async with server() as running, linked(_quick(running)) as link, linked(_quick(running)) as other:
 
         async def ask_twice() -> bytes:
@@ -215,7 +215,7 @@ async def test_whoever_asks_again_as_the_connection_is_lost_waits_for_the_next_o
     assert answers == [b"PONG"] * 3
 
 
-async def test_a_slow_answer_within_ping_seconds_is_waited_for() -> None:
+async def test_a_slow_reply_within_ping_seconds_is_awaited() -> None:
     async with server() as running, linked(replace(_quick(running), ping_s=5.0)) as link:
         await link.call("PING")
         running.freeze()
@@ -224,7 +224,7 @@ async def test_a_slow_answer_within_ping_seconds_is_waited_for() -> None:
         assert await link.call("PING") == b"PONG"
 
 
-async def test_a_dead_subscription_is_noticed_and_opened_again() -> None:
+async def test_a_dead_subscription_is_detected_and_reopened() -> None:
     async with server() as running, subscribed(_quick(running)) as (subscription, messages):
         assert await subscription.await_ready(5)
         running.freeze()

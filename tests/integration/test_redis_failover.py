@@ -1,4 +1,4 @@
-"""Redis kept available by a sentinel: its master is killed, and everything goes on with the next one."""
+"""Failover by a sentinel: the master is killed, and everything continues with the next one."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ _SECURED = (f"requirepass {_PASSWORD}", f"masterauth {_PASSWORD}", "repl-diskles
 
 @asynccontextmanager
 async def watched(root: Path) -> AsyncIterator[tuple[Server, Server, Config]]:
-    """A master, its replica, and a configuration that names only their sentinel and one that is not there."""
+    """A master, its replica, and a configuration that names only their sentinel and an unreachable one."""
     async with server(*_SECURED) as master, server(*_SECURED, f"replicaof 127.0.0.1 {master.port}") as replica:
         settings = (f"sentinel auth-pass {_NAME} {_PASSWORD}", "requirepass sentinel-pw")
         async with sentinel_of(master, _NAME, *settings) as port:
@@ -93,8 +93,8 @@ async def _session(state: State) -> str:
                 await asyncio.sleep(0.05)
 
 
-async def test_a_demoted_master_is_left_for_the_new_one() -> None:
-    """The server stays up and takes no writes any more, as after a failover by hand."""
+async def test_a_demoted_master_is_replaced_by_the_new_one() -> None:
+    """The server stays up but refuses writes, as after a manual failover."""
     async with server() as old, server() as new, sentinel_of(old, _NAME) as port:
         tasks = Tasks()
         link = RedisLink(RedisAddress(sentinels=Sentinels((("127.0.0.1", port),), _NAME), ping_s=1), tasks)
@@ -137,7 +137,7 @@ async def _plain(address: RedisAddress) -> AsyncIterator[RedisLink]:
         await tasks.close()
 
 
-async def test_sentinels_that_know_nothing_of_the_name_or_refuse_us_are_told() -> None:
+async def test_sentinels_without_the_master_name_or_with_other_credentials_are_reported() -> None:
     async with server() as master, sentinel_of(master, _NAME, "requirepass secret") as port:
         at = (("127.0.0.1", port),)
 

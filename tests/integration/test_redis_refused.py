@@ -1,4 +1,4 @@
-"""Servers that longshore cannot use, as the operator meets them: the command ends with a sentence."""
+"""Servers that longshore cannot use: the command ends with a message."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Bytes set aside for uploads under way: never more than the limits, counted once, lapsing by themselves."""
+"""Byte reservations of uploads in progress: never above the limits, counted once, lapsing by themselves."""
 
 import asyncio
 from collections.abc import Callable
@@ -38,7 +38,7 @@ async def _fits(store: ReservationStore, scope: str, size_bytes: int) -> bool:
 
 @pytest.mark.parametrize("limits", [_SESSION, _TOTAL])
 async def test_racing_reservations_never_pass_a_limit(world: Opened, limits: FileLimits) -> None:
-    """Two hundred of 100 bytes from two gateways against 1,000: ten hold, and what they give back fits again."""
+    """Two hundred of 100 bytes from two gateways against 1,000: ten succeed, and released bytes fit again."""
     async with world(limits) as made, world(limits) as other:
         stores = [_store(made, limits), _store(other, limits)]
         racing = [stores[n % 2].reserve(made.scope, 100) for n in range(200)]
@@ -58,7 +58,7 @@ async def test_racing_reservations_never_pass_a_limit(world: Opened, limits: Fil
 
 @pytest.mark.parametrize("limits", [_SESSION, _TOTAL])
 async def test_racing_uploads_count_once_whether_reserved_or_committed(world: Opened, limits: FileLimits) -> None:
-    """Each that has its reservation is committed, and commits again without being charged or holding on."""
+    """Each with a reservation is committed, and a second commit neither charges nor reserves."""
     async with world(limits) as made:
         store, scope = _store(made, limits), made.scope
 
@@ -84,7 +84,7 @@ async def test_racing_uploads_count_once_whether_reserved_or_committed(world: Op
 
 
 @pytest.mark.parametrize("limits", [_SESSION, _TOTAL])
-async def test_what_would_give_way_is_room_and_what_calls_use_is_not(world: Opened, limits: FileLimits) -> None:
+async def test_evictable_files_are_room_and_files_in_use_are_not(world: Opened, limits: FileLimits) -> None:
     async with world(limits) as made:
         store, files = _store(made, limits), made.state.files
         used, idle = upload_record(made.scope, size_bytes=300), artifact_record(made.scope, size_bytes=700)
@@ -102,7 +102,7 @@ async def test_what_would_give_way_is_room_and_what_calls_use_is_not(world: Open
 
 
 @pytest.mark.parametrize("limits", [_SESSION, _TOTAL])
-async def test_a_commit_takes_no_room_that_is_set_aside_for_another(world: Opened, limits: FileLimits) -> None:
+async def test_a_commit_takes_no_room_that_is_reserved_for_another(world: Opened, limits: FileLimits) -> None:
     async with world(limits) as made:
         store, files = _store(made, limits), made.state.files
         name = await store.reserve(made.scope, 800)
@@ -144,7 +144,7 @@ async def test_a_reservation_lapses_unless_it_is_renewed(world: Opened) -> None:
         assert not await _fits(store, made.scope, 601)
 
 
-async def test_renewing_brings_nothing_back(world: Opened) -> None:
+async def test_renewing_restores_no_ended_reservation(world: Opened) -> None:
     """The worker commits while the gateway renews: what was committed stays counted once."""
     async with world(_SESSION) as made:
         store = _store(made, _SESSION)
@@ -157,7 +157,7 @@ async def test_renewing_brings_nothing_back(world: Opened) -> None:
         assert await _fits(store, made.scope, 1000)
 
 
-async def test_where_nothing_is_limited_nothing_is_reserved(world: Opened) -> None:
+async def test_without_limits_nothing_is_reserved(world: Opened) -> None:
     async with world(FileLimits()) as made:
         assert not _store(made, FileLimits()).is_enabled
         assert _store(made, _SESSION).is_enabled

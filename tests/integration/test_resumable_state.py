@@ -1,4 +1,4 @@
-"""Who writes a resumable upload, and how far it is: decided by one script, whoever asks."""
+"""Writer and offset of a resumable upload: decided by one script for all gateways."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -57,7 +57,7 @@ async def test_exactly_one_of_fifty_writers_gets_an_upload(stores: list[Resumabl
     assert sum(isinstance(outcome, UploadBusy) for outcome in outcomes) == 49
 
 
-async def test_a_writer_that_says_nothing_is_followed_by_another_and_may_not_go_on(
+async def test_a_writer_whose_lease_lapsed_is_replaced_and_cannot_continue(
     stores: list[ResumableStore], scope: str
 ) -> None:
     capability = await _begun(stores[0], scope)
@@ -78,7 +78,7 @@ async def test_a_writer_that_says_nothing_is_followed_by_another_and_may_not_go_
         await stores[0].acquire(capability, writer="third", offset=0, lease_ms=_FOR_MS)
 
 
-async def test_a_finished_upload_is_only_looked_at(stores: list[ResumableStore], scope: str) -> None:
+async def test_a_finished_upload_needs_no_writer(stores: list[ResumableStore], scope: str) -> None:
     capability = await _begun(stores[0], scope)
     await stores[0].acquire(capability, writer="w", offset=0, lease_ms=_FOR_MS)
     await stores[0].advance(capability, writer="w", offset=100, is_done=True)
@@ -90,7 +90,7 @@ async def test_a_finished_upload_is_only_looked_at(stores: list[ResumableStore],
         await stores[1].advance(capability, writer="x", offset=100)
 
 
-async def test_what_is_dropped_is_gone(stores: list[ResumableStore], scope: str) -> None:
+async def test_a_deleted_upload_is_not_found(stores: list[ResumableStore], scope: str) -> None:
     capability = await _begun(stores[0], scope)
 
     await stores[0].delete(capability)
@@ -101,10 +101,10 @@ async def test_what_is_dropped_is_gone(stores: list[ResumableStore], scope: str)
         await stores[1].acquire(capability, writer="w", offset=0, lease_ms=_FOR_MS)
 
 
-async def test_no_bytes_are_taken_for_a_session_that_has_ended(
+async def test_no_bytes_are_accepted_for_an_ended_session(
     stores: list[ResumableStore], states: list[State], scope: str
 ) -> None:
-    """But whoever wants to end the upload may."""
+    """Terminating the upload is allowed."""
     capability = await _begun(stores[0], scope)
     await states[0].end_session(scope)
 
@@ -113,10 +113,10 @@ async def test_no_bytes_are_taken_for_a_session_that_has_ended(
     assert (await stores[1].acquire(capability, writer="w", offset=None, lease_ms=_FOR_MS)).offset == 0
 
 
-async def test_what_is_set_aside_for_an_upload_lives_as_long_as_it_does(
+async def test_the_reservation_of_an_upload_lasts_as_long_as_the_upload(
     stores: list[ResumableStore], states: list[State], scope: str
 ) -> None:
-    """New bytes prolong both; a short reservation beside it shortens nothing."""
+    """New bytes renew both; a short reservation beside it shortens nothing."""
     room = ReservationStore(states[0].scripts, states[0].link, states[0].keys, FileLimits(session_bytes=1000))
     name = await room.reserve(scope, 100, ttl_ms=20_000)
     capability = await _begun(stores[0], scope, name)
@@ -133,7 +133,7 @@ async def test_what_is_set_aside_for_an_upload_lives_as_long_as_it_does(
 
 
 async def _lapses_ms(state: State, scope: str, name: str) -> tuple[float, float, float, float]:
-    """How long the reservation, and the sets that it is in, have left: of the session, of all."""
+    """Return the rest of the lives of the reservation and of its sets, of the session and of all."""
     keys, now_ms = [state.keys.reserved(scope), state.keys.reserved_total()], await state.now_ms()
     scores = [float(await state.link.call("ZSCORE", key, name)) - now_ms for key in keys]
     return scores[0], scores[1], await state.link.call("PTTL", keys[0]), await state.link.call("PTTL", keys[1])

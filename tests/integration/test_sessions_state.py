@@ -1,4 +1,4 @@
-"""The state of sessions: every script raced by two gateways' connections, every answer told apart."""
+"""State of sessions: every script raced over the connections of two gateways, every result distinguished."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ async def _live(store: SessionStore) -> Caller:
 
 
 async def test_racing_creations_never_pass_the_limit(state: State, other: State) -> None:
-    """Twenty at once where five may live."""
+    """Twenty at once with a limit of five."""
     limits = SessionLimits(max_active=5)
     stores = [_store(state, limits), _store(other, limits)]
 
@@ -83,7 +83,7 @@ async def test_another_gateway_sees_a_session_at_once(state: State, other: State
 
 
 async def test_racing_calls_never_pass_the_limit(state: State, other: State) -> None:
-    """Fifty at once where seven may run."""
+    """Fifty at once with a limit of seven."""
     limits = SessionLimits(max_in_flight=7)
     stores = [_store(state, limits), _store(other, limits)]
     caller = await _live(stores[0])
@@ -96,7 +96,7 @@ async def test_racing_calls_never_pass_the_limit(state: State, other: State) -> 
     assert sum(isinstance(outcome, TooMany) for outcome in outcomes) == 43
 
 
-async def test_a_lease_that_is_given_back_makes_room(state: State) -> None:
+async def test_a_released_lease_makes_room(state: State) -> None:
     store = _store(state, SessionLimits(max_in_flight=1))
     caller = await _live(store)
     await store.open_call(caller, lease="a" * 22)
@@ -109,7 +109,7 @@ async def test_a_lease_that_is_given_back_makes_room(state: State) -> None:
     await store.open_call(caller, lease="b" * 22)
 
 
-async def test_what_takes_no_lease_is_never_too_much(state: State) -> None:
+async def test_requests_without_lease_have_no_limit(state: State) -> None:
     store = _store(state, SessionLimits(max_in_flight=1))
     caller = await _live(store)
     await store.open_call(caller, lease="a" * 22)
@@ -120,8 +120,8 @@ async def test_what_takes_no_lease_is_never_too_much(state: State) -> None:
     assert await state.link.call("ZCARD", state.keys.leases(caller.session_id)) == 1
 
 
-async def test_the_same_lease_takes_one_place(state: State) -> None:
-    """A call whose answer was lost is asked again."""
+async def test_the_same_lease_counts_once(state: State) -> None:
+    """A call whose reply was lost is repeated."""
     store = _store(state, SessionLimits(max_in_flight=2))
     caller = await _live(store)
 
@@ -148,7 +148,7 @@ async def test_leases_of_a_killed_gateway_lapse(state: State) -> None:
     assert await state.link.call("ZRANGE", state.keys.leases(caller.session_id), 0, -1) == [b"b" * 22]
 
 
-async def test_a_renewed_lease_holds_its_place(state: State) -> None:
+async def test_a_renewed_lease_still_counts(state: State) -> None:
     caller = await _live(_store(state))
     short = _store(state, SessionLimits(max_in_flight=1, lease_ms=1))
     long = _store(state, SessionLimits(max_in_flight=1, lease_ms=60_000))
@@ -163,7 +163,7 @@ async def test_a_renewed_lease_holds_its_place(state: State) -> None:
         await long.open_call(caller, lease="b" * 22)
 
 
-async def test_renewing_brings_no_lease_back(state: State) -> None:
+async def test_renewing_restores_no_lapsed_lease(state: State) -> None:
     store = _store(state)
     caller = await _live(store)
     await store.open_call(caller, lease="a" * 22)
@@ -175,7 +175,7 @@ async def test_renewing_brings_no_lease_back(state: State) -> None:
 
 
 @pytest.mark.parametrize("change", [{"principal": "you"}, {"principal": ""}])
-async def test_another_caller_is_told_of_the_conflict(state: State, change: dict[str, str]) -> None:
+async def test_another_caller_gets_a_conflict(state: State, change: dict[str, str]) -> None:
     store = _store(state)
     caller = replace(await _live(store), **change)
 
@@ -215,7 +215,7 @@ async def test_a_session_does_not_exist_on_another_server(state: State) -> None:
             await asked
 
 
-async def test_an_unknown_session_is_gone(state: State) -> None:
+async def test_an_unknown_session_is_not_found(state: State) -> None:
     store = _store(state)
     caller = Caller(new_session_id(), "s1", "me")
 
@@ -224,7 +224,7 @@ async def test_an_unknown_session_is_gone(state: State) -> None:
             await asked
 
 
-async def test_an_ended_session_says_why_to_its_caller_alone(state: State) -> None:
+async def test_only_the_caller_of_an_ended_session_gets_the_reason(state: State) -> None:
     store = _store(state)
     caller = await _live(store)
     await store.end(caller, reason="ended by the client")
@@ -236,7 +236,7 @@ async def test_an_ended_session_says_why_to_its_caller_alone(state: State) -> No
 
 
 async def test_an_invalidated_session_is_a_conflict(state: State) -> None:
-    """A client must not carry on silently after one."""
+    """A client must not continue silently after one."""
     store = _store(state)
     caller = await _live(store)
     await store.end(caller, reason="a tool changed", invalidate=True)
@@ -259,8 +259,8 @@ async def test_a_session_ends_once(state: State, other: State) -> None:
     assert sum(isinstance(outcome, SessionGone) for outcome in outcomes) == 19
 
 
-async def test_no_call_begins_after_the_end(state: State, other: State) -> None:
-    """Calls and an end at once: whoever came later is told, and no lease is left behind."""
+async def test_no_call_starts_after_the_end(state: State, other: State) -> None:
+    """Calls and an end at once: later calls are refused, and no lease is left behind."""
     for _ in range(10):
         caller = await _live(_store(state))
         ending, calling = _store(state), _store(other)
@@ -276,7 +276,7 @@ async def test_no_call_begins_after_the_end(state: State, other: State) -> None:
             await calling.open_call(caller, lease=new_id())
 
 
-async def test_the_end_gives_every_byte_back(state: State) -> None:
+async def test_the_end_releases_every_byte(state: State) -> None:
     store = _store(state)
     one, two = await _live(store), await _live(store)
     for caller in (one, two):

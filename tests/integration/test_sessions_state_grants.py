@@ -1,4 +1,4 @@
-"""One-time links: claimed by exactly one transfer, spent for good, given back when nothing was left."""
+"""One-time links: claimed by exactly one transfer, closed by its success, released by its failure."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ async def test_exactly_one_of_fifty_transfers_gets_the_link(state: State, other:
 
 
 async def test_a_link_is_for_one_request_or_for_a_batch(state: State, other: State) -> None:
-    """Whoever comes first decides which."""
+    """The first claim decides which."""
     scope, nonce, stores = await state.open_session(), new_id(), [_store(state), _store(other)]
 
     outcomes = await asyncio.gather(
@@ -67,7 +67,7 @@ async def test_a_batch_is_complete_when_none_of_it_is_open(state: State) -> None
     assert (used.is_complete, used.scope, used.file_ids) == (True, scope, ("f" * 22, "g" * 22))
 
 
-async def test_a_batch_that_is_given_back_whole_is_a_fresh_link(state: State) -> None:
+async def test_a_batch_that_is_released_whole_is_a_fresh_link(state: State) -> None:
     scope, nonce, store = await state.open_session(), new_id(), _store(state)
     for _ in range(2):
         await store.claim(nonce, scope=scope, server="s1", ttl_ms=_TTL_MS, batch=True)
@@ -77,7 +77,7 @@ async def test_a_batch_that_is_given_back_whole_is_a_fresh_link(state: State) ->
     await _claim(store, nonce, scope)
 
 
-async def test_links_do_not_stand_in_each_others_way(state: State) -> None:
+async def test_links_are_independent(state: State) -> None:
     scope, store = await state.open_session(), _store(state)
 
     outcomes = await asyncio.gather(*(_claim(store, new_id(), scope) for _ in range(20)))
@@ -96,7 +96,7 @@ async def test_a_spent_link_stays_spent(state: State) -> None:
     assert await state.link.call("PTTL", state.keys.grant(nonce)) > _TTL_MS
 
 
-async def test_a_link_in_use_says_so(state: State) -> None:
+async def test_a_link_in_use_is_refused(state: State) -> None:
     scope, nonce, store = await state.open_session(), new_id(), _store(state)
     await _claim(store, nonce, scope)
 
@@ -104,7 +104,7 @@ async def test_a_link_in_use_says_so(state: State) -> None:
         await _claim(store, nonce, scope)
 
 
-async def test_a_link_that_is_given_back_goes_to_exactly_one_again(state: State, other: State) -> None:
+async def test_a_released_link_is_claimed_by_exactly_one_transfer(state: State, other: State) -> None:
     scope, nonce, stores = await state.open_session(), new_id(), [_store(state), _store(other)]
     await _claim(stores[0], nonce, scope)
     await stores[0].release(nonce)
@@ -116,7 +116,7 @@ async def test_a_link_that_is_given_back_goes_to_exactly_one_again(state: State,
 
 
 async def test_spending_claims_nothing(state: State) -> None:
-    """A link that was given back, or never claimed, is not closed by a late word."""
+    """A link that was released, or never claimed, is not closed by a late call."""
     scope, nonce, store = await state.open_session(), new_id(), _store(state)
 
     await store.spend(nonce)
@@ -126,7 +126,7 @@ async def test_spending_claims_nothing(state: State) -> None:
 
 
 @pytest.mark.parametrize("case", ["ended", "unknown", "other server"])
-async def test_a_link_dies_with_its_session(state: State, case: str) -> None:
+async def test_a_link_ends_with_its_session(state: State, case: str) -> None:
     scope, nonce, store = await state.open_session(), new_id(), _store(state)
     if case == "ended":
         await state.end_session(scope)
@@ -139,7 +139,7 @@ async def test_a_link_dies_with_its_session(state: State, case: str) -> None:
     assert await state.link.call("EXISTS", state.keys.grant(nonce)) == 0
 
 
-async def test_a_link_that_nobody_used_is_nowhere(state: State) -> None:
+async def test_an_unused_link_has_no_key(state: State) -> None:
     scope, nonce, store = await state.open_session(), new_id(), _store(state)
     before = set(await state.link.call("KEYS", "*"))
 
@@ -160,8 +160,8 @@ async def _begun(state: State, nonce: str, scope: str) -> tuple[str, str]:
     return capability, file_id
 
 
-async def test_an_upload_of_a_batch_that_lapsed_is_given_back(state: State, other: State) -> None:
-    """Once, however many look: one of three lapses, one is finished and one goes on."""
+async def test_a_lapsed_upload_of_a_batch_is_released(state: State, other: State) -> None:
+    """Once, however many readers: one of three lapses, one is finished and one continues."""
     scope, nonce, stores = await state.open_session(), new_id(), [_store(state), _store(other)]
     lapsed, (finished, file_id), going_on = [await _begun(state, nonce, scope) for _ in range(3)]
     await stores[0].spend(nonce, [file_id])
@@ -175,7 +175,7 @@ async def test_an_upload_of_a_batch_that_lapsed_is_given_back(state: State, othe
     assert (await stores[0].link_use(nonce)).is_complete
 
 
-async def test_a_batch_that_lapsed_altogether_was_never_begun(state: State) -> None:
+async def test_a_batch_that_lapsed_whole_is_a_fresh_link(state: State) -> None:
     scope, nonce, store = await state.open_session(), new_id(), _store(state)
     capability, _ = await _begun(state, nonce, scope)
     with pytest.raises(Forbidden, match="in use"):
@@ -200,7 +200,7 @@ async def test_a_full_batch_takes_another_upload_in_place_of_one_that_lapsed(sta
         await _begun(state, nonce, scope)
 
 
-async def test_an_upload_that_was_terminated_is_given_back_once(state: State) -> None:
+async def test_a_terminated_upload_is_released_once(state: State) -> None:
     scope, nonce, store = await state.open_session(), new_id(), _store(state)
     capability, _ = await _begun(state, nonce, scope)
     await _begun(state, nonce, scope)
@@ -211,8 +211,8 @@ async def test_an_upload_that_was_terminated_is_given_back_once(state: State) ->
     assert await state.link.call("HMGET", state.keys.grant(nonce), "begun", "open") == [b"1", b"1"]
 
 
-async def test_an_upload_whose_end_is_unknown_is_never_given_back_by_itself(state: State) -> None:
-    """Its file may be there: another upload in its place could be one too many."""
+async def test_an_upload_with_an_unknown_outcome_is_not_released_when_it_lapses(state: State) -> None:
+    """Its file may exist: another upload in its place could exceed the limit."""
     scope, nonce, store = await state.open_session(), new_id(), _store(state)
     capability, _ = await _begun(state, nonce, scope)
     await store.keep_place(nonce, capability)
@@ -225,7 +225,7 @@ async def test_an_upload_whose_end_is_unknown_is_never_given_back_by_itself(stat
     await _claim(store, nonce, scope)
 
 
-async def test_holding_makes_no_link(state: State) -> None:
+async def test_keeping_a_place_creates_no_link(state: State) -> None:
     await _store(state).keep_place(nonce := new_id(), new_session_id())
 
     assert await state.link.call("EXISTS", state.keys.grant(nonce)) == 0

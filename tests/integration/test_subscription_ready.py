@@ -1,4 +1,4 @@
-"""A subscription is ready once Redis has confirmed every channel that is still wanted."""
+"""A subscription is ready once Redis has confirmed every channel that was not removed."""
 
 from longshore.shared.redis.address import parse_redis_url
 from longshore.shared.redis.subscription import Subscription
@@ -10,8 +10,8 @@ _PATIENCE_S = 30.0
 _CONFIRMED = b"*3\r\n$9\r\nsubscribe\r\n$3\r\nall\r\n:1\r\n"
 
 
-async def test_it_does_not_wait_for_a_channel_that_is_wanted_no_more() -> None:
-    """Given up before Redis confirmed it, after all others: what confirms it never comes."""
+async def test_it_does_not_wait_for_a_removed_channel() -> None:
+    """Removed before its confirmation, after that of all others: its own never arrives."""
     tasks, ready = Tasks(), list[str]()
     async with server() as redis, fault_proxy(redis.port) as proxy:
         proxy.fault = Fault(answer_breaks="swallow", after_bytes=len(_CONFIRMED))

@@ -1,4 +1,4 @@
-"""Whose trace a request belongs to, and what has a span of its own: members of batches, streams that stand."""
+"""Traces of requests, and spans of batch members and of standing streams."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ OUTER, INNER = "0af7651916cd43dd8448eb211c80319c", "4bf92f3577b34da6a3ce929d0e0e
 
 
 def named(trace: str, *, sampled: bool = True) -> dict[str, Any]:
-    """A `traceparent` of somebody's."""
+    """A `traceparent` of a caller."""
     return {"traceparent": f"00-{trace}-b7ad6b7169203331-0{int(sampled)}"}
 
 
@@ -63,7 +63,7 @@ async def test_the_header_goes_before_the_message(shared_backing: Backing, upstr
     assert [span.trace_id.hex() for span in spans(collector, "tools/call /mcp/files")] == [OUTER]
 
 
-async def test_a_message_may_say_that_its_trace_is_not_recorded(
+async def test_a_message_may_disable_the_recording_of_its_trace(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async with traced(shared_backing, upstream, 1.0) as (client, collector):
@@ -77,7 +77,7 @@ async def test_a_message_may_say_that_its_trace_is_not_recorded(
 @pytest.mark.parametrize(
     "meta", [{"traceparent": 7}, {"traceparent": "x" * 100_000}, {"traceparent": f"00-{'0' * 32}-{'0' * 16}-01"}, [], 7]
 )
-async def test_what_names_no_trace_counts_as_absent(
+async def test_malformed_trace_fields_count_as_absent(
     shared_backing: Backing, upstream: ScriptedUpstream, meta: object
 ) -> None:
     async with traced(shared_backing, upstream, 1.0) as (client, collector):

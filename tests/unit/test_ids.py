@@ -1,4 +1,4 @@
-"""Ids are fit for URLs, file names, keys and command lines."""
+"""Ids are safe in URLs, file names, keys and command lines."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Names that are safe to put on a volume."""
+"""Safe file names, and the layout of the volume."""
 
 import pytest
 from hypothesis import given
@@ -34,12 +34,12 @@ from longshore.shared.storage.layout import artifact_parts, safe_name, upload_pa
         ("lone\ud800.txt", "lone_.txt"),
     ],
 )
-def test_names_become_one_harmless_component(name: str, safe: str) -> None:
+def test_names_become_one_safe_component(name: str, safe: str) -> None:
     assert safe_name(name) == safe
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "x" * 5000 + ".pdf", "ü" * 5000 + ".tar", "日" * 300, "." * 5000 + "x"])
-def test_long_names_are_shortened_to_what_a_volume_takes(name: str) -> None:
+def test_long_names_are_shortened_to_the_limit_of_a_volume(name: str) -> None:
     assert 1 <= len(safe_name(name).encode()) <= 255
 
 
@@ -64,6 +64,6 @@ def test_a_safe_name_is_safe_already(name: str) -> None:
     assert safe_name(safe) == safe
 
 
-def test_files_lie_where_users_of_the_layout_expect_them() -> None:
+def test_files_have_the_documented_paths() -> None:
     assert "/".join(upload_parts("S", "U", "a.txt")) == "uploads/sessions/S/U/a.txt"
     assert "/".join(artifact_parts("S", "A", "b.png")) == "artifacts/sessions/S/A/b.png"

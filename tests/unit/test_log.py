@@ -1,4 +1,4 @@
-"""Log lines: their shape, and that neither secrets nor forged lines get into them."""
+"""Log lines: their format, without secrets and forged lines."""
 
 import io
 import logging
@@ -20,7 +20,7 @@ _JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTYifQ.c2lnbmF0dXJl"
 
 
 class Terminal(io.StringIO):
-    """A stream that a person watches."""
+    """A stream on a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -60,7 +60,7 @@ def test_an_event_is_one_line_of_json(lines: io.StringIO) -> None:
     }
 
 
-def test_foreign_loggers_and_warnings_come_out_the_same_way(lines: io.StringIO) -> None:
+def test_library_loggers_and_warnings_have_the_same_format(lines: io.StringIO) -> None:
     logging.getLogger("arq.worker").warning("job %s of %d", "j1", 3)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -71,7 +71,7 @@ def test_foreign_loggers_and_warnings_come_out_the_same_way(lines: io.StringIO) 
     assert "old way" in str(second["event"])
 
 
-def test_less_severe_events_are_left_out(lines: io.StringIO) -> None:
+def test_less_severe_events_are_omitted(lines: io.StringIO) -> None:
     logger = structlog.get_logger("x")
     logger.debug("quiet")
     log.configure("error", stream=lines)
@@ -180,7 +180,7 @@ _HEADERS = ("x-tenant", "X-Api-Pass", "server")
     ],
 )
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
-def test_what_the_configuration_names_is_hidden_everywhere(
+def test_configured_secrets_are_hidden_everywhere(
     stream: type[io.StringIO], text: str, kept: str, hidden: str
 ) -> None:
     lines = stream()
@@ -235,7 +235,7 @@ def test_no_line_can_be_forged_on_a_terminal() -> None:
 
 
 class Broken:
-    """A value that cannot be shown."""
+    """A value that cannot be rendered."""
 
     def __str__(self) -> str:
         raise TypeError("hunter2hunter2")
@@ -276,7 +276,7 @@ def test_long_texts_and_deep_values_are_cut() -> None:
     assert len(str(Redactor().value(deep))) < 10_000
 
 
-def test_what_the_caller_of_a_task_sent_is_hidden_in_what_the_task_logs(lines: io.StringIO) -> None:
+def test_secrets_of_a_tasks_caller_are_hidden_in_its_log_lines(lines: io.StringIO) -> None:
     def within() -> None:
         log.hide_in_task("Token a-callers-own", "b/callers own")
         try:

@@ -52,7 +52,7 @@ def test_content_then_name_then_declaration_decide(head: bytes, name: str, decla
 
 
 @given(st.binary(max_size=64), st.text(max_size=20), st.text(max_size=40))
-def test_whatever_comes_in_a_content_type_comes_out(head: bytes, name: str, declared: str) -> None:
+def test_every_input_gives_a_valid_content_type(head: bytes, name: str, declared: str) -> None:
     media_type = sniff(head, name, declared)
 
     assert media_type.isascii()
@@ -73,7 +73,7 @@ def test_the_usual_extension_is_found(media_type: str, extension: str) -> None:
     assert extension_for(media_type) == extension
 
 
-def test_the_host_s_own_tables_change_nothing() -> None:
+def test_the_tables_of_the_host_are_not_used() -> None:
     mimetypes.add_type("application/x-host", ".md")
     try:
         assert sniff(b"text", "x.md") == "text/markdown"
@@ -82,7 +82,7 @@ def test_the_host_s_own_tables_change_nothing() -> None:
 
 
 def test_no_signature_is_overlooked() -> None:
-    """What the library tells of a file that begins so, or ends so, is asked for."""
+    """Every signature of the library at the start or end of a file leads to a lookup."""
     for row in (*signatures.magic_header_array, *signatures.magic_footer_array):
         head = b"\1" * max(row.offset, 0) + row.byte_match
         try:

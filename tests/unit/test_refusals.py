@@ -1,4 +1,4 @@
-"""Errors that travel from a worker to a gateway."""
+"""Errors sent from a worker to a gateway as records."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from longshore.shared.state.files import FileGone
         OverQuota(size_bytes=3, used_bytes=2, budget_bytes=4),
     ],
 )
-def test_an_error_arrives_as_the_class_that_left(err: LongshoreError) -> None:
+def test_an_error_keeps_its_class(err: LongshoreError) -> None:
     arrived = error_of(refusal_of(err))
 
     assert type(arrived) is type(err)
@@ -24,7 +24,7 @@ def test_an_error_arrives_as_the_class_that_left(err: LongshoreError) -> None:
     )
 
 
-def test_classes_that_share_a_reason_arrive_as_the_general_one() -> None:
+def test_classes_that_share_a_reason_become_the_general_one() -> None:
     assert type(error_of(refusal_of(FileGone("x")))) is NotFound
 
 

@@ -12,7 +12,7 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 @given(content=st.binary(max_size=1000))
-def test_what_is_sealed_opens_and_shows_nothing(content: bytes) -> None:
+def test_sealed_content_is_unsealed_and_not_visible(content: bytes) -> None:
     sealed = _SEALER.seal(content)
 
     assert _SEALER.unseal(sealed) == content
@@ -21,18 +21,18 @@ def test_what_is_sealed_opens_and_shows_nothing(content: bytes) -> None:
 
 
 @given(place=st.integers(0, len(_SEALED) - 1), letter=st.sampled_from(_ALPHABET + "=+/ é\0"))
-def test_a_single_changed_character_opens_nothing(place: int, letter: str) -> None:
+def test_a_token_with_a_changed_character_is_not_unsealed(place: int, letter: str) -> None:
     changed = _SEALED[:place] + letter + _SEALED[place + 1:]
 
     assert _SEALER.unseal(changed) == (b"what nobody else reads" if changed == _SEALED else None)
 
 
 @given(text=st.one_of(st.text(max_size=100), st.just("A" * 5000)))
-def test_other_text_opens_nothing(text: str) -> None:
+def test_other_text_is_not_unsealed(text: str) -> None:
     assert _SEALER.unseal(text) is None
 
 
-def test_a_secret_that_was_replaced_still_opens_and_another_purpose_never() -> None:
+def test_a_replaced_secret_still_unseals_and_another_purpose_never() -> None:
     old, new = Sealer(["old"], "tests"), Sealer(["new", "old"], "tests")
 
     assert new.unseal(old.seal(b"x")) == b"x"

@@ -1,4 +1,4 @@
-"""Signed links: good for exactly what they were made for, and only until they expire."""
+"""Signed links: valid for exactly one target, and only until they expire."""
 
 import dataclasses
 import string
@@ -22,7 +22,7 @@ def _verified(query: dict[str, str], link: Link = _LINK, *, signer: Signer = _SI
     return signer.verify(query, purpose=link.purpose, server=link.server, target=link.target, now_s=now_s)
 
 
-def test_a_link_opens_what_it_was_made_for() -> None:
+def test_a_link_is_valid_for_its_target() -> None:
     assert _verified(_SIGNER.query(_LINK)) == _LINK
 
 
@@ -37,7 +37,7 @@ def test_an_upload_link_has_no_target() -> None:
     [{"purpose": "upload"}, {"server": "s2"}, {"server": "s1 "}, {"target": ""}, {"target": "A" * 22}],
     ids=str,
 )
-def test_a_link_opens_nothing_else(change: dict[str, str]) -> None:
+def test_a_link_is_not_valid_for_another_target(change: dict[str, str]) -> None:
     asked = dataclasses.replace(_LINK, **change)  # type: ignore[arg-type]
 
     with pytest.raises(Forbidden, match="signature"):
@@ -83,7 +83,7 @@ def test_other_values_are_refused(field: str, value: str) -> None:
         _verified(_SIGNER.query(_LINK) | {field: value})
 
 
-def test_a_link_dies_at_its_second() -> None:
+def test_a_link_expires_at_its_second() -> None:
     query = _SIGNER.query(_LINK)
 
     assert _verified(query, now_s=_LINK.expires_s - 0.001) == _LINK
@@ -109,12 +109,12 @@ def test_fields_do_not_run_into_each_other() -> None:
         _verified(query, dataclasses.replace(link, server="s1", target=_LINK.scope))
 
 
-def test_another_secret_opens_nothing() -> None:
+def test_a_link_of_another_secret_is_refused() -> None:
     with pytest.raises(Forbidden, match="signature"):
         _verified(_SIGNER.query(_LINK), signer=Signer(["other"]))
 
 
-def test_a_key_id_of_another_secret_opens_nothing() -> None:
+def test_a_key_id_of_another_secret_is_refused() -> None:
     other = Signer(["other"]).query(_LINK)
 
     with pytest.raises(Forbidden, match="signature"):
@@ -141,7 +141,7 @@ def test_no_two_links_share_a_signature(purpose: Purpose) -> None:
     assert len({_SIGNER.query(link)["sig"] for link in links}) == 100
 
 
-def test_a_scope_is_of_one_caller_on_one_server() -> None:
+def test_a_scope_belongs_to_one_caller_on_one_server() -> None:
     callers = [("s1", "me"), ("s1", "you"), ("s2", "me"), ("s1m", "e"), ("s", "1me"), ("é", "me"), ("e", "\u0301me")]
 
     scopes = [_SIGNER.scope_of(server, principal) for server, principal in callers]
@@ -151,7 +151,7 @@ def test_a_scope_is_of_one_caller_on_one_server() -> None:
     assert scopes[0] == _SIGNER.scope_of("s1", "me") != Signer(["other"]).scope_of("s1", "me")
 
 
-def test_a_scope_of_a_workspace_is_no_other_callers() -> None:
+def test_a_scope_of_a_workspace_belongs_to_one_caller() -> None:
     callers = [
         ("s1", "me", "w"), ("s1", "me", ""), ("s1", "me", "w2"), ("s1", "me\nw", ""), ("s1", "\nme", "w"),
         ("s1", "wme", ""), ("s1", "2me", "w"), ("s1w", "me", ""), ("s2", "me", "w"), ("s1", "\0\0\0\1wme", ""),
@@ -163,7 +163,7 @@ def test_a_scope_of_a_workspace_is_no_other_callers() -> None:
     assert all(is_id(scope) for scope in scopes)
 
 
-def test_a_scope_without_workspace_is_what_it_always_was() -> None:
+def test_a_scope_without_workspace_stays_the_same() -> None:
     assert Signer(["secret"]).scope_of("s1", "me") == "pWJCe6Im0DCloOlquo0UAmdjmkay6pb1m"
 
 

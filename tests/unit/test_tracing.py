@@ -1,4 +1,4 @@
-"""Spans: whose child they are, what a log line says of them, and what is lost when too many wait."""
+"""Spans: their parents, their ids in log lines, and the drops of a full export queue."""
 
 import logging
 import subprocess
@@ -45,11 +45,11 @@ def _into(sent: list[T]) -> Callable[[list[T]], bool]:
     ["", "00", PARENT.upper(), PARENT.replace("00-", "ff-", 1), f"00-{'0' * 32}-b7ad6b7169203331-01", PARENT + "-x",
      f"00-{TRACE}-{'0' * 16}-01", PARENT + "\n", "0" * 100_000],
 )
-def test_what_is_no_traceparent_counts_as_absent(text: str) -> None:
+def test_a_malformed_traceparent_counts_as_absent(text: str) -> None:
     assert parent_of(text) is None
 
 
-def test_a_failure_is_the_spans_and_its_parents() -> None:
+def test_a_failure_marks_the_span_and_its_parents() -> None:
     ended: list[RecordedSpan] = []
     spans: Batches[RecordedSpan] = Batches(_into(ended), BOUNDS, counter(), name="test")
     traces = RecordedTraces(spans, 1.0)
@@ -83,7 +83,7 @@ def test_an_exported_log_line_is_redacted_and_names_its_trace() -> None:
     assert line.log_record.attributes["trace_id"] == TRACE
 
 
-def test_nobody_waits_for_an_export_that_hangs() -> None:
+def test_an_export_that_hangs_does_not_block_its_process() -> None:
     hangs, begun = threading.Event(), threading.Event()
     dropped = counter()
 
