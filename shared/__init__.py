@@ -1,1 +1,1 @@
-"""What gateway and workers agree on: records, jobs, keys, storage layout, configuration, state."""
+"""Code shared by gateways and workers: configuration, records, jobs, state in Redis, storage, telemetry."""

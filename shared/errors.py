@@ -191,7 +191,7 @@ class OverQuota(Refused):
 
     def __init__(self, *, size_bytes: int, used_bytes: int, budget_bytes: int) -> None:
         super().__init__(
-            f"{size_bytes} bytes do not fit: {used_bytes} of {budget_bytes} are in use and cannot give way; "
+            f"{size_bytes} bytes do not fit: {used_bytes} of {budget_bytes} are in use and cannot be evicted; "
             "send less, or wait for running calls and uploads to end"
         )
 

@@ -107,7 +107,7 @@ class GatewayMetrics:
             registry=self._registry,
         )
         self.calls_waiting = Gauge(
-            "longshore_calls_waiting", "Calls that wait for what their server asks of their client.",
+            "longshore_calls_waiting", "Calls that wait for input that their server has requested.",
             registry=self._registry,
         )
 

@@ -23,16 +23,16 @@ class ProcessMetrics:
         self.stored_bytes = gauge("longshore_stored_bytes", "Bytes of the files in storage.")
         self.queue_depth = gauge("longshore_queue_depth", "Jobs in the queue, running ones included.")
         self.queue_age = gauge(
-            "longshore_queue_age_seconds", "How long the job that waits longest has been due; 0 where none waits."
+            "longshore_queue_age_seconds", "Age of the oldest due job; 0 where none waits."
         )
         self.workers = gauge("longshore_workers", "Workers that live.")
         self.redis_up = gauge("longshore_redis_up", "1 while Redis answers this process.")
         self.redis_seconds = Histogram(
-            "longshore_redis_round_trip_seconds", "Time that Redis took to answer, asked once a second.",
+            "longshore_redis_round_trip_seconds", "Time of a Redis round trip, measured once a second.",
             registry=registry, buckets=_SHORT_BUCKETS,
         )
         self.loop_lag = Histogram(
-            "longshore_event_loop_lag_seconds", "How late the event loop came back to a task, asked once a second.",
+            "longshore_event_loop_lag_seconds", "Lag of the event loop, measured once a second.",
             registry=registry, buckets=_SHORT_BUCKETS,
         )
         build = gauge("longshore_build_info", "What runs, and where.", "version", "python", "replica")

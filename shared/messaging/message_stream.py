@@ -115,11 +115,11 @@ class MessageReceiver:
             self._box.arrived.clear()
             is_alive = await self._take_frames()
             if not self._messages and is_alive:
-                began_s = monotonic_s()
+                started_s = monotonic_s()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._poll_every_s):
                         await self._box.arrived.wait()
-                self._silent_s += monotonic_s() - began_s
+                self._silent_s += monotonic_s() - started_s
                 self._box.arrived.clear()
                 is_alive = await self._take_frames()    # outside the timeout: taken frames must not be lost
             if not self._messages and (not is_alive or self._silent_s > self._max_silence_s):

@@ -35,8 +35,8 @@ class Subject:
         """Return the arguments of `admit_request.lua`."""
         limit = self.limit
         rate = limit.requests_per_second or 0
-        places = {"call": limit.concurrent_calls, "transfer": limit.concurrent_transfers, "other": None}[kind]
-        return [rate, limit.burst or 2 * rate, places or 0, limit.bytes_per_hour or 0 if kind == "transfer" else 0]
+        slots = {"call": limit.concurrent_calls, "transfer": limit.concurrent_transfers, "other": None}[kind]
+        return [rate, limit.burst or 2 * rate, slots or 0, limit.bytes_per_hour or 0 if kind == "transfer" else 0]
 
 
 class LimitStore:

@@ -44,7 +44,6 @@ class Progress:
     upload: ResumableUpload
     offset: int              # bytes on disk
     is_done: bool            # the file is visible
-    has_writer: bool = False # a request writes it, or did until just now
 
 
 class ResumableStore:
@@ -64,12 +63,12 @@ class ResumableStore:
 
     async def get(self, capability: str) -> Progress:
         """Return the state of the upload. Raises NotFound."""
-        record, offset, done, writer = await self._link.call(
-            "HMGET", self._keys.resumable(capability), "record", "offset", "done", "writer"
+        record, offset, done = await self._link.call(
+            "HMGET", self._keys.resumable(capability), "record", "offset", "done"
         )
         if record is None:
             raise NotFound(_GONE)
-        return Progress(_decode(record), int(offset), done is not None, writer is not None)
+        return Progress(_decode(record), int(offset), done is not None)
 
     async def acquire(self, capability: str, *, writer: str, offset: int | None, lease_ms: int) -> Progress:
         """Become the only writer for `lease_ms`, at this offset or at the current one; a finished upload needs none.
@@ -81,11 +80,11 @@ class ResumableStore:
         if status == 0:
             raise NotFound(_GONE)
         if status == 1:
-            raise OffsetConflict(f"the upload is at byte {int(rest[0])}; go on from there")
+            raise OffsetConflict(f"the upload is at byte {int(rest[0])}; continue from there")
         if status == 2:
-            raise UploadBusy("another request writes this upload; ask where it is and go on when that one has ended")
+            raise UploadBusy("another request writes this upload; retry when that one has ended")
         if status == 4:
-            raise SessionGone("the session that this upload belongs to has ended; begin again in a new one")
+            raise SessionGone("the session that this upload belongs to has ended; start again in a new one")
         if offset is not None and int(rest[1]) != offset:
             raise OffsetConflict("the upload is complete")
         return Progress(_decode(rest[0]), int(rest[1]), bool(rest[2]))
@@ -112,4 +111,4 @@ def _decode(record: bytes) -> ResumableUpload:
     try:
         return _decoder.decode(record)
     except msgspec.ValidationError as err:
-        raise Unavailable("this upload was begun by a longshore of another version; begin again") from err
+        raise Unavailable("this upload was started by a longshore of another version; start again") from err

@@ -1,4 +1,4 @@
-"""Limits on bytes and artifacts: what was used least recently gives way, what a call uses never does."""
+"""Limits on bytes and artifacts: the least recently used files are evicted, files in use never."""
 
 import asyncio
 from collections.abc import Callable, Sequence

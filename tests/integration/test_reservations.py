@@ -71,7 +71,7 @@ async def test_racing_uploads_count_once_whether_reserved_or_committed(world: Op
             for _ in range(2):
                 done = await made.state.files.commit(scope, [record], reservation=name)
                 assert [stored.id for stored in done.stored] == [record.id]
-            await made.state.files.use(scope, [record.id], lease=new_id())  # gives way to nobody
+            await made.state.files.use(scope, [record.id], lease=new_id())  # never evicted
             return True
 
         taken = await asyncio.gather(*(upload() for _ in range(30)))
