@@ -10,7 +10,7 @@ from mcp.server.mcpserver import Context, MCPServer
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.e2e import asking
+from tests.e2e import input_server
 
 _VERSION = "2026-07-28"
 server = MCPServer("stateless", instructions="Ask for the tide.")
@@ -42,7 +42,7 @@ def ask(harbour: str) -> str:
     return f"When is high water in {harbour}?"
 
 
-asking.add_to(server)
+input_server.add_to(server)
 
 
 def refusing(app: ASGIApp) -> ASGIApp:

@@ -15,7 +15,7 @@ from longshore.shared.ids import new_id
 from longshore.shared.jobs import ArtifactDone
 from longshore.shared.storage.layout import artifact_parts
 from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
-from tests.fixtures.capturing import CaptureWorld, injected, located, opened_capture_world
+from tests.fixtures.capture_world import CaptureWorld, injected, located, opened_capture_world
 from tests.fixtures.gateway import Backing, Client, backing, connected, entry, producer
 from tests.fixtures.storage import RedisServer, files_below
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, scripted

@@ -11,7 +11,7 @@ from aiohttp import web
 from longshore.gateway.upstream.client import UpstreamClient
 from longshore.shared.config import Server, Upstream
 from longshore.shared.errors import Cancelled
-from tests.fixtures.changing import WITHIN_S, without_sessions
+from tests.fixtures.change_streams import WITHIN_S, without_sessions
 from tests.fixtures.gateway import Answer, Backing, Client, connected, entry, gateway
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result
 

@@ -18,7 +18,7 @@ from longshore.shared.ids import new_id
 from longshore.shared.jobs import ArtifactDone, Candidate, FinaliseArtifact, Outcome
 from longshore.shared.storage.layout import artifact_parts, parts_of, staging_parts
 from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
-from tests.fixtures.capturing import CaptureWorld, injected, located, opened_capture_world
+from tests.fixtures.capture_world import CaptureWorld, injected, located, opened_capture_world
 from tests.fixtures.crashes import Deployment, Sent, deployment
 from tests.fixtures.storage import RedisServer, files_below, opened_queue
 

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from longshore.shared.version import OWN_INFO
-from tests.fixtures.changing import WITHIN_S, without_sessions
+from tests.fixtures.change_streams import WITHIN_S, without_sessions
 from tests.fixtures.gateway import Backing, Client, connected, entry, gateway
 from tests.fixtures.modern import Modern
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result

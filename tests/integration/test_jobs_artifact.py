@@ -12,7 +12,7 @@ from longshore.shared.ids import new_id
 from longshore.shared.jobs import ArtifactDone, Candidate, NothingFound
 from longshore.shared.state.files import UsedBytes
 from longshore.shared.storage.layout import artifact_parts, upload_parts
-from tests.fixtures.capturing import PNG, CaptureWorld, injected, located, nothing_is_left, opened_capture_world
+from tests.fixtures.capture_world import PNG, CaptureWorld, injected, located, nothing_is_left, opened_capture_world
 from tests.fixtures.storage import RedisServer, files_below, sha256
 
 

@@ -12,7 +12,7 @@ from longshore.shared.jobs import MAX_FILES, ArtifactDone, Candidate, FinaliseAr
 from longshore.shared.state.files import UsedBytes
 from longshore.shared.state.quota import FileLimits
 from longshore.storage_worker.jobs.finalise_artifact import finalise_artifact
-from tests.fixtures.capturing import PNG, CaptureWorld, injected, located, nothing_is_left, opened_capture_world
+from tests.fixtures.capture_world import PNG, CaptureWorld, injected, located, nothing_is_left, opened_capture_world
 from tests.fixtures.storage import RedisServer, files_below
 
 

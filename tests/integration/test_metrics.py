@@ -8,7 +8,7 @@ from aiohttp import web
 from longshore.shared.metrics import Metrics
 from tests.fixtures.measured import Measured, measured, total
 from tests.fixtures.modern import Modern
-from tests.fixtures.questions import ADA, FORM, Asked, Tool, call
+from tests.fixtures.server_requests import ADA, FORM, Asked, Tool, call
 from tests.fixtures.upstreams import Reply, Seen
 
 _FILES = {"server_id": "files"}

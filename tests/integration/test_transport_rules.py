@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from tests.fixtures.changing import Stream
+from tests.fixtures.change_streams import Stream
 from tests.fixtures.gateway import ACCEPT, Answer, Backing, Client, connected, consumer, entry, producer
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, writes
 

@@ -10,7 +10,7 @@ import pytest
 from longshore.shared.ids import new_id
 from tests.fixtures.gateway import Backing, connected, entry
 from tests.fixtures.modern import Modern
-from tests.fixtures.questions import ADA, FORM, PATIENCE_S, Asked, Tool, call, event, said
+from tests.fixtures.server_requests import ADA, FORM, PATIENCE_S, Asked, Tool, call, event, said
 from tests.fixtures.upstreams import ScriptedUpstream, Seen
 
 _POLICIES = ("per_principal", "per_call")

@@ -13,7 +13,7 @@ from longshore.gateway.wire import server_requests
 from longshore.shared.crypto.sealed_tokens import Sealer
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, producer
 from tests.fixtures.modern import Modern
-from tests.fixtures.stateless_upstream import DONE, stateless
+from tests.fixtures.modern_upstream import DONE, stateless
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result
 
 _CAN: dict[str, Any] = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}}}

@@ -12,7 +12,7 @@ from aiohttp import ClientResponse, web
 from longshore.shared.messaging.pubsub import RESOURCES, Event, EventListener
 from longshore.shared.records import FileRecord
 from longshore.shared.state.quota import FileLimits
-from tests.fixtures.changing import Stream, listening, without_sessions
+from tests.fixtures.change_streams import Stream, listening, without_sessions
 from tests.fixtures.gateway import Backing, backing, connected, entry, gateway, producer
 from tests.fixtures.modern import Modern
 from tests.fixtures.storage import RedisServer, State, artifact_record, opened_state, upload_record

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 import aiohttp
 import pytest
 
-from tests.fixtures.changing import SUBSCRIPTION, TOLD, WITHIN_S, Changing, Stream, without_sessions
+from tests.fixtures.change_streams import SUBSCRIPTION, TOLD, WITHIN_S, Changing, Stream, without_sessions
 from tests.fixtures.gateway import Backing, Client, connected, entry, gateway
 from tests.fixtures.upstreams import ScriptedUpstream
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tests.fixtures.collector import over_http
 from tests.fixtures.gateway import INIT, Answer, Backing, Client, connected, consumer, entry, producer
-from tests.fixtures.stateless_upstream import DONE, PREFIX, VERSION, completes, stateless
+from tests.fixtures.modern_upstream import DONE, PREFIX, VERSION, completes, stateless
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, stream, writes
 
 

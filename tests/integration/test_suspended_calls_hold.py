@@ -18,7 +18,7 @@ from longshore.shared.state.sessions import Caller
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, gateway, producer
 from tests.fixtures.leaks import at_rest, left_behind
 from tests.fixtures.modern import Modern
-from tests.fixtures.questions import ADA, FORM, PATIENCE_S, Asked, Tool, call, said
+from tests.fixtures.server_requests import ADA, FORM, PATIENCE_S, Asked, Tool, call, said
 from tests.fixtures.upstreams import ScriptedUpstream, Seen
 
 

@@ -16,7 +16,7 @@ from tests.fixtures.gateway import Client as Wire
 from tests.fixtures.modern import Modern
 from tests.fixtures.node import PLAYWRIGHT, everything
 from tests.fixtures.processes import REPOSITORY, run
-from tests.fixtures.questions import ADA, FORM, Asked, Tool, call, said
+from tests.fixtures.server_requests import ADA, FORM, Asked, Tool, call, said
 from tests.fixtures.upstreams import scripted
 
 _MODERN = "2026-07-28"

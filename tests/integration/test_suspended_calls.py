@@ -14,7 +14,19 @@ from longshore.shared.config import Config
 from longshore.shared.ids import new_id
 from tests.fixtures.gateway import Backing, Client, entry, gateway, producer
 from tests.fixtures.modern import Modern
-from tests.fixtures.questions import ADA, CAPABILITIES, FORM, PATIENCE_S, ROOTS, SAMPLE, Asked, Tool, call, event, said
+from tests.fixtures.server_requests import (
+    ADA,
+    CAPABILITIES,
+    FORM,
+    PATIENCE_S,
+    ROOTS,
+    SAMPLE,
+    Asked,
+    Tool,
+    call,
+    event,
+    said,
+)
 from tests.fixtures.upstreams import ScriptedUpstream, Seen
 
 _SAMPLED = {"role": "assistant", "content": {"type": "text", "text": "hm"}, "model": "m"}

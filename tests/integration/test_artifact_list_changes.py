@@ -12,7 +12,7 @@ from longshore.shared.messaging.pubsub import RESOURCES, Event, Publisher
 from longshore.shared.redis.address import parse_redis_url
 from longshore.shared.redis.connection import RedisLink
 from longshore.shared.tasks import Tasks
-from tests.fixtures.changing import (
+from tests.fixtures.change_streams import (
     PREFIX,
     SUBSCRIPTION,
     WITHIN_S,

@@ -13,7 +13,7 @@ from redis import Redis
 from longshore.shared.keys import Keys
 from tests.e2e import wire
 from tests.e2e.stack import Gateway, Stack, server, stack
-from tests.fixtures.changing import VERSION, WITHIN_S, Stream, listening
+from tests.fixtures.change_streams import VERSION, WITHIN_S, Stream, listening
 from tests.fixtures.everything_server import Era, everything_server
 
 _WATCHED = "test://watched-resource"

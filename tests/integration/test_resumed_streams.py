@@ -11,7 +11,7 @@ import pytest
 from longshore.shared.ids import new_id
 from tests.fixtures.gateway import Backing, connected, entry
 from tests.fixtures.modern import Modern
-from tests.fixtures.questions import ADA, CAPABILITIES, FORM, Asked, call, said
+from tests.fixtures.server_requests import ADA, CAPABILITIES, FORM, Asked, call, said
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result
 
 _PROGRESS = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 1, "progress": 1}}

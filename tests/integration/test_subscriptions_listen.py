@@ -16,7 +16,7 @@ from longshore.gateway.app import public_runner
 from longshore.gateway.mcp.subscriptions.feeds import FEEDS
 from longshore.shared.clock import monotonic_s
 from longshore.shared.metrics import Metrics
-from tests.fixtures.changing import PREFIX, SUBSCRIPTION, VERSION, Changing, Stream, listening, with_sessions
+from tests.fixtures.change_streams import PREFIX, SUBSCRIPTION, VERSION, Changing, Stream, listening, with_sessions
 from tests.fixtures.gateway import ACCEPT, Backing, Client, connected, entry, gateway, producer
 from tests.fixtures.leaks import holdings, left_behind
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, stream

@@ -22,7 +22,7 @@ from longshore.shared.state.expiry import Expiry
 from longshore.shared.state.sessions import Caller
 from tests.fixtures.gateway import Backing, Client, entry, producer
 from tests.fixtures.leaks import Holdings, at_rest, left_behind
-from tests.fixtures.stateless_upstream import DONE, PREFIX, asks, stateless
+from tests.fixtures.modern_upstream import DONE, PREFIX, asks, stateless
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, stream
 
 _ALL = {"elicitation": {"form": {}, "url": {}}, "sampling": {"tools": {}}, "roots": {"listChanged": True}}
