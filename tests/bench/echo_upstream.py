@@ -1,7 +1,7 @@
 """The upstream of the benches: as little server as MCP allows, so that what is measured is what stands before it.
 
 `python -m tests.bench.echo_upstream PORT [modern]`. It answers `initialize`, `tools/list` and `tools/call`; the tool
-`large` answers with 1 MiB; a GET opens a stream on which nothing is ever said. With `modern` it speaks the stateless
+`large` answers with 1 MiB; a GET opens a stream on which nothing is ever said. With `modern` it speaks the modern
 revision instead. It trusts its callers to send whole messages with a Content-Length.
 """
 

@@ -1,4 +1,4 @@
-"""The HTTP requests of the benches, whole, as a session-era client sends them."""
+"""The HTTP requests of the benches, whole, as a legacy client sends them."""
 
 import asyncio
 import re
@@ -50,7 +50,7 @@ def call(way: Way, port: int, session: bytes, *, tool: bytes = b"say") -> bytes:
 
 
 def modern_call(way: Way, port: int) -> bytes:
-    """The same call in the stateless revision: no session, but headers that mirror the body."""
+    """The same call in the modern revision: no session, but headers that mirror the body."""
     head, _, body = _post(way, port, (_CALL % b"say").replace(b'"_meta":{', _META)).partition(b"\r\n\r\n")
     head = head.replace(b"MCP-Protocol-Version: 2025-11-25", b"MCP-Protocol-Version: 2026-07-28")
     return head + b"\r\nMcp-Method: tools/call\r\nMcp-Name: say\r\n\r\n" + body

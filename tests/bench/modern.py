@@ -1,4 +1,4 @@
-"""What a call of the stateless revision costs the gateway, before an upstream of the same, beside one of a session."""
+"""What a call of the modern revision costs the gateway, before an upstream of the same, beside one of a session."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ from tests.bench.stand import Way
 from tests.bench.variants import Variant, variants
 
 _CONNECTIONS = 32
-_SESSION, _MODERN = Variant("with sessions"), Variant("stateless", upstream=("modern",))
+_SESSION, _MODERN = Variant("with sessions"), Variant("modern", upstream=("modern",))
 
 
 async def measure(*, rounds: int, seconds: float) -> Report:

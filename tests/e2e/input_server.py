@@ -1,4 +1,4 @@
-"""What a server of the stateless revision asks in the middle of things: a form, a page, the model and the roots."""
+"""What a server of the modern revision asks in the middle of things: a form, a page, the model and the roots."""
 
 from pathlib import Path
 from typing import Annotated

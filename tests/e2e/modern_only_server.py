@@ -1,4 +1,4 @@
-"""An upstream of the stateless revision alone, made with the official SDK.
+"""An upstream of the modern revision alone, made with the official SDK.
 
 Usage: python -m tests.e2e.modern_only_server PORT
 """
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.e2e import input_server
 
 _VERSION = "2026-07-28"
-server = MCPServer("stateless", instructions="Ask for the tide.")
+server = MCPServer("modern-only", instructions="Ask for the tide.")
 
 
 @server.tool()

@@ -1,4 +1,4 @@
-"""A session-era client that keeps each answer as it came, and answers whatever a server asks of it."""
+"""A legacy client that keeps each answer as it came, and answers whatever a server asks of it."""
 
 import asyncio
 import re

@@ -61,7 +61,7 @@ async def test_every_scenario_that_passes_directly_passes_through_longshore(
     assert _outcomes(through) == _outcomes(direct)
 
 
-async def test_every_scenario_of_the_stateless_revision_passes_directly_and_through_longshore(tmp_path: Path) -> None:
+async def test_every_scenario_of_the_modern_revision_passes_directly_and_through_longshore(tmp_path: Path) -> None:
     """But for tasks, an extension that the server has not: there both find the same, check by check."""
     selection = ("--requirements", "2026-07-28")
     async with (
@@ -89,14 +89,14 @@ _TASKS = {
 @pytest.mark.parametrize(
     ("era", "requirements", "scenarios", "without_meaning"),
     [
-        ("session", "2026-07-28", 50, _TASKS | {
+        ("legacy", "2026-07-28", 50, _TASKS | {
             # The suite looks for keys that the server chose: one that asks by requests has none to choose.
             "input-required-result-basic-elicitation", "input-required-result-ignore-extra-params",
             "input-required-result-multiple-input-requests",
         }),
-        ("stateless", "2025-11-25", 33, {"server-sse-polling"}),
+        ("modern", "2025-11-25", 33, {"server-sse-polling"}),
     ],
-    ids=["a server with sessions, the stateless suite", "a server without sessions, the suite of sessions"],
+    ids=["a legacy server, the modern suite", "a modern server, the legacy suite"],
 )
 async def test_every_scenario_that_has_a_meaning_across_eras_passes(
     tmp_path: Path, era: Era, requirements: str, scenarios: int, without_meaning: set[str]

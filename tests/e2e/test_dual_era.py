@@ -30,7 +30,7 @@ async def upstream(tmp_path: Path) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("mode", ["auto", _MODERN])
-async def test_a_client_speaks_the_stateless_revision_through(tmp_path: Path, upstream: str, mode: str) -> None:
+async def test_a_client_speaks_the_modern_revision_through(tmp_path: Path, upstream: str, mode: str) -> None:
     """As it does directly, the tools and what the server says of itself included."""
     async with (
         one_of_each(tmp_path, [server("harbour", upstream)]) as (_, gateway),

@@ -29,7 +29,7 @@ _CLIENTS: dict[str, tuple[_Argv, _Argv]] = {
     "typescript 2, legacy": ((PLAYWRIGHT[0], _NODE / "features2.mjs"), ("legacy",)),
     "typescript 1": ((PLAYWRIGHT[0], _NODE / "features1.mjs"), ()),
 }
-_SERVERS: tuple[Era, ...] = ("session", "stateless", "dual")
+_SERVERS: tuple[Era, ...] = ("legacy", "modern", "dual")
 FEATURES = (
     "tools", "progress", "resources", "subscription", "prompts", "elicitation", "sampling", "cancellation",
     "list-changed",
@@ -85,8 +85,8 @@ def test_a_feature_works_whatever_the_eras(reports: _Reports, client: str, era: 
 
 
 @pytest.mark.parametrize("client", _CLIENTS)
-def test_a_client_that_can_speaks_the_stateless_revision(reports: _Reports, client: str) -> None:
-    """With every server, those of the session era included."""
-    spoken = {era: reports[client, era].get("stateless") for era in _SERVERS}
+def test_a_client_that_can_speaks_the_modern_revision(reports: _Reports, client: str) -> None:
+    """With every server, those of the legacy revisions included."""
+    spoken = {era: reports[client, era].get("modern") for era in _SERVERS}
 
     assert spoken == dict.fromkeys(_SERVERS, "auto" in client or "pinned" in client)

@@ -1,4 +1,4 @@
-"""A server with every feature of the session era is the same server when longshore is in front of it."""
+"""A server with every feature of the legacy revisions is the same server when longshore is in front of it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -44,7 +44,7 @@ async def test_the_current_sdk_sees_the_same_server(
 ) -> None:
     direct, through = [await _visit_with_current_sdk(url, mode) for url in direct_and_through]
 
-    if mode == "auto":           # which finds the stateless revision at longshore, whose tasks are another extension
+    if mode == "auto":           # which finds the modern revision at longshore, whose tasks are another extension
         assert (direct.pop("version"), through.pop("version")) == ("2025-11-25", "2026-07-28")
         assert direct["capabilities"].pop("tasks")
         assert not through["capabilities"].pop("tasks")

@@ -1,4 +1,4 @@
-"""Official clients with sessions, asked by a server of the stateless revision, through two gateways in turn.
+"""Official clients with sessions, asked by a server of the modern revision, through two gateways in turn.
 
 Each answer goes to another gateway than the one where the call waits.
 """

@@ -1,4 +1,4 @@
-"""Clients of the stateless revision that a session-based server asks something, through two gateways in turn."""
+"""Clients of the modern revision that a legacy server asks something, through two gateways in turn."""
 
 import asyncio
 from pathlib import Path

@@ -17,7 +17,7 @@ from tests.fixtures.processes import free_port, run, until_listening
 
 @pytest.fixture
 async def upstream(tmp_path: Path) -> AsyncIterator[str]:
-    """The address of a server that speaks the stateless revision alone."""
+    """The address of a server that speaks the modern revision alone."""
     port = free_port()
     with run([sys.executable, "-m", "tests.e2e.modern_only_server", str(port)], folder=tmp_path) as process:
         await until_listening(process, port)
@@ -46,7 +46,7 @@ async def test_the_official_client_has_a_session_with_it(tmp_path: Path, upstrea
 
     assert version == wire.VERSION
     assert info is not None
-    assert (info.name, instructions) == ("stateless", "Ask for the tide.")
+    assert (info.name, instructions) == ("modern-only", "Ask for the tide.")
     assert tools == ["tide", "read", "greet", "survey", "log_in", "write_down"]
     [block] = result.content
     assert isinstance(block, TextContent)

@@ -31,10 +31,10 @@ async def _two_gateways(folder: Path, era: Era) -> AsyncIterator[tuple[Stack, Ga
 
 
 async def test_who_listens_goes_on_when_the_gateway_that_did_so_for_all_is_killed(tmp_path: Path) -> None:
-    """Another one takes the session-based server's stream over, says that something may have been missed, and hands on
+    """Another one takes the legacy server's stream over, says that something may have been missed, and hands on
     what the server tells from then on."""
     async with (
-        _two_gateways(tmp_path, "session") as (made, first, second),
+        _two_gateways(tmp_path, "legacy") as (made, first, second),
         aiohttp.ClientSession() as http,
         listening(http, first.mount("fixture"), toolsListChanged=True) as dies,
     ):
@@ -67,7 +67,7 @@ def _holders(made: Stack) -> set[bytes]:
 
 async def test_a_sessions_stream_goes_on_at_another_gateway(tmp_path: Path) -> None:
     """With what the session had subscribed to at the one that was killed."""
-    async with _two_gateways(tmp_path, "stateless") as (_, first, second), aiohttp.ClientSession() as http:
+    async with _two_gateways(tmp_path, "modern") as (_, first, second), aiohttp.ClientSession() as http:
         session = await wire.open_session(http, first.mount("fixture"))
         headers = {**session.headers, "Accept": "text/event-stream"}
         told: list[list[str]] = []

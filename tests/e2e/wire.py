@@ -1,4 +1,4 @@
-"""An MCP client of the session era that shows every byte of what it got, one HTTP request at a time."""
+"""An MCP client of the legacy revisions that shows every byte of what it got, one HTTP request at a time."""
 
 from typing import Any
 

@@ -155,13 +155,13 @@ async def test_a_stream_at_one_gateway_gets_a_capture_at_another_and_its_expiry(
     assert kept["_meta"]["artifact"]["filename"] == "a.txt"
 
 
-@pytest.mark.parametrize("upstream_era", ["session", "stateless", "stateless without a stream"])
+@pytest.mark.parametrize("upstream_era", ["legacy", "modern", "modern without a stream"])
 async def test_a_modern_subscriber_is_notified_of_a_capture(
     shared_backing: Backing, upstream: ScriptedUpstream, upstream_era: str
 ) -> None:
-    if upstream_era != "session":
+    if upstream_era != "legacy":
         without_sessions(upstream)
-    if upstream_era == "stateless without a stream":
+    if upstream_era == "modern without a stream":
         upstream.behaviours["subscriptions/listen"] = _no_such_method
     upstream.behaviours["tools/call"] = writes(b"for whoever listens")
     async with connected(shared_backing.config(entry(upstream.url, producer("write"))), initialize=False) as client:
@@ -198,11 +198,11 @@ async def test_a_servers_acknowledgement_comes_first_and_lists_longshores_notifi
     assert other["params"]["notifications"] == {"x/own": 1}
 
 
-@pytest.mark.parametrize("upstream_era", ["session", "stateless"])
+@pytest.mark.parametrize("upstream_era", ["legacy", "modern"])
 async def test_a_session_whose_server_has_no_stream_is_notified_of_a_capture(
     shared_backing: Backing, upstream: ScriptedUpstream, upstream_era: str
 ) -> None:
-    if upstream_era == "stateless":
+    if upstream_era == "modern":
         without_sessions(upstream).capabilities = {"tools": {}}
     upstream.behaviours["tools/call"] = writes(b"for whoever listens")
     async with (

@@ -29,7 +29,7 @@ def _links(upstream: ScriptedUpstream, *blocks: dict[str, Any]) -> None:
     upstream.behaviours |= {"tools/call": behave, "resources/read": read}
 
 
-def _speaks_the_stateless_revision(upstream: ScriptedUpstream) -> None:
+def _speaks_the_modern_revision(upstream: ScriptedUpstream) -> None:
     async def refuses(seen: Seen) -> Reply:
         error = {"code": -32022, "message": "Unsupported protocol version", "data": {"supported": [_VERSION]}}
         return web.json_response({"jsonrpc": "2.0", "id": seen.message["id"], "error": error}, status=400)
@@ -54,7 +54,7 @@ async def test_a_linked_resource_becomes_an_artifact(
 ) -> None:
     _links(upstream, {"type": "text", "text": "see"}, _LINK)
     if upstream_era == "modern":
-        _speaks_the_stateless_revision(upstream)
+        _speaks_the_modern_revision(upstream)
     config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator=_EMBEDDED)))
     async with connected(config, initialize=client_era == "legacy") as client:
         asks = client.result if client_era == "legacy" else Modern(client).result

@@ -1,4 +1,4 @@
-"""Cancelled calls of sessions in front of a server of the stateless revision: wherever the cancellation comes in, and
+"""Cancelled calls of sessions in front of a server of the modern revision: wherever the cancellation comes in, and
 whenever."""
 
 import asyncio

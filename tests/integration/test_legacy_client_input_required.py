@@ -22,7 +22,7 @@ from longshore.shared.state.expiry import Expiry
 from longshore.shared.state.sessions import Caller
 from tests.fixtures.gateway import Backing, Client, entry, producer
 from tests.fixtures.leaks import Holdings, at_rest, left_behind
-from tests.fixtures.modern_upstream import DONE, PREFIX, asks, stateless
+from tests.fixtures.modern_upstream import DONE, PREFIX, asks, modern_upstream
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, stream
 
 _ALL = {"elicitation": {"form": {}, "url": {}}, "sampling": {"tools": {}}, "roots": {"listChanged": True}}
@@ -41,7 +41,7 @@ _CALL = {"name": "echo", "arguments": {"region": "x"}, "_meta": {"progressToken"
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[ScriptedUpstream]:
-    async with stateless() as running:
+    async with modern_upstream() as running:
         yield running
 
 

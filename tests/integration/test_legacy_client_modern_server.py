@@ -10,14 +10,14 @@ from aiohttp import web
 
 from tests.fixtures.collector import over_http
 from tests.fixtures.gateway import INIT, Answer, Backing, Client, connected, consumer, entry, producer
-from tests.fixtures.modern_upstream import DONE, PREFIX, VERSION, completes, stateless
+from tests.fixtures.modern_upstream import DONE, PREFIX, VERSION, completes, modern_upstream
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result, stream, writes
 
 
 @pytest.fixture
 async def modern_only() -> AsyncIterator[ScriptedUpstream]:
     """Server that refuses `initialize`."""
-    async with stateless() as upstream:
+    async with modern_upstream() as upstream:
         yield upstream
 
 
@@ -141,14 +141,14 @@ async def test_a_client_without_session_id_continues_the_scope_of_its_principal_
     own = shared_backing.own_keys("begun-without-initialize")
     config = shared_backing.config(entry(modern_only.url), core=_AUTH, state_persistence=own)
     async with connected(config, initialize=False) as client:
-        stateless = await client.request("tools/call", {"name": "echo", "_meta": meta}, {**head, **_TOKEN})
+        modern = await client.request("tools/call", {"name": "echo", "_meta": meta}, {**head, **_TOKEN})
         initialized = await client.request("initialize", INIT, _TOKEN)
         pong = await client.request("ping", None, _TOKEN)
         called = await client.request("tools/call", {"name": "echo"}, _TOKEN)
         async with client.http.get(client.base + client.mount, headers={"Accept": "*/*", **_TOKEN}) as stream:
             stands = stream.status
 
-    assert stateless.message["result"] == DONE
+    assert modern.message["result"] == DONE
     assert (initialized.status, pong.message["result"]) == (200, {})
     assert called.message["result"] == {"content": DONE["content"]}
     assert stands == 200

@@ -1,4 +1,4 @@
-"""Sessions in front of a server of the stateless revision alone: their streams and subscriptions, by one listener."""
+"""Sessions in front of a server of the modern revision alone: their streams and subscriptions, by one listener."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -24,7 +24,7 @@ def _stands(client: Client, base: str = "") -> AbstractAsyncContextManager[aioht
 
 
 async def test_a_sessions_stream_tells_what_the_server_tells(shared_backing: Backing, changing: Changing) -> None:
-    """As the session era has it, whichever gateway a subscription reaches."""
+    """As the legacy revisions has it, whichever gateway a subscription reaches."""
     config = shared_backing.config(entry(changing.upstream.url))
     async with connected(config, initialize=False) as client, gateway(config) as second:
         opened = await client.initialize()

@@ -89,7 +89,7 @@ async def test_a_body_over_the_limit_is_413_before_it_is_read(
         ),
     ],
 )
-async def test_a_message_of_the_stateless_revision_that_lacks_what_it_needs_goes_nowhere(
+async def test_a_message_of_the_modern_revision_that_lacks_what_it_needs_goes_nowhere(
     shared_backing: Backing, upstream: ScriptedUpstream, message: dict[str, object], header: str | None
 ) -> None:
     async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:

@@ -1,4 +1,4 @@
-"""Requests of the stateless revision that are wrong: each is refused as the revision says, and reaches no server."""
+"""Requests of the modern revision that are wrong: each is refused as the revision says, and reaches no server."""
 
 from typing import Any
 

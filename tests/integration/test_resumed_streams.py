@@ -1,4 +1,4 @@
-"""Streams of session-era servers that end before their response, in front of clients that do not resume them."""
+"""Streams of legacy servers that end before their response, in front of clients that do not resume them."""
 
 import asyncio
 from collections.abc import Callable

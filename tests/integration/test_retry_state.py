@@ -13,7 +13,7 @@ from longshore.gateway.wire import server_requests
 from longshore.shared.crypto.sealed_tokens import Sealer
 from tests.fixtures.gateway import Backing, Client, connected, consumer, entry, producer
 from tests.fixtures.modern import Modern
-from tests.fixtures.modern_upstream import DONE, stateless
+from tests.fixtures.modern_upstream import DONE, modern_upstream
 from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result
 
 _CAN: dict[str, Any] = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}}}
@@ -46,7 +46,7 @@ class Binding:
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[ScriptedUpstream]:
-    async with stateless() as running:
+    async with modern_upstream() as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""`subscriptions/listen` in front of a session-era server: its stream and subscriptions, for all who listen."""
+"""`subscriptions/listen` in front of a legacy server: its stream and subscriptions, for all who listen."""
 
 import asyncio
 import socket

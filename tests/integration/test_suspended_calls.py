@@ -1,4 +1,4 @@
-"""Clients of the stateless revision that a server of the session era asks something in mid-call."""
+"""Clients of the modern revision that a server of the legacy revisions asks something in mid-call."""
 
 import asyncio
 import contextlib

@@ -19,7 +19,7 @@ heard = Heard()
 
 @asynccontextmanager
 async def opened(url, mode):
-    """A client, and whether it speaks the stateless revision."""
+    """A client, and whether it speaks the modern revision."""
     if GENERATION == 1:
         async with connected(url, heard) as (session, _):
             yield session, False
@@ -34,24 +34,24 @@ async def opened(url, mode):
 
 async def main(url, mode):
     report = {}
-    async with opened(url, mode) as (client, is_stateless):
-        report["stateless"] = is_stateless
+    async with opened(url, mode) as (client, is_modern):
+        report["modern"] = is_modern
         for name, use in FEATURES.items():
             try:
                 with anyio.fail_after(20):
-                    report[name] = await use(client, is_stateless)
+                    report[name] = await use(client, is_modern)
             except Exception as err:  # noqa: BLE001  (it is reported)
                 report[name] = repr(err)[:300]
     sys.stdout.buffer.write(pydantic_core.to_json(report) + b"\n")
 
 
-async def tools(client, is_stateless):
+async def tools(client, is_modern):
     listed = [tool.name for tool in (await client.list_tools()).tools]
     said = await text(client, "test_simple_text")
     return "test_simple_text" in listed and said.startswith("This is a simple text")
 
 
-async def progress(client, is_stateless):
+async def progress(client, is_modern):
     steps = []
 
     async def progressed(step, total, message):
@@ -61,29 +61,29 @@ async def progress(client, is_stateless):
     return steps == [0, 50, 100] or steps
 
 
-async def resources(client, is_stateless):
+async def resources(client, is_modern):
     listed = [str(entry.uri) for entry in (await client.list_resources()).resources]
     read = (await client.read_resource("test://static-text")).contents[0].text
     return "test://static-text" in listed and read.startswith("This is the content")
 
 
-async def prompts(client, is_stateless):
+async def prompts(client, is_modern):
     listed = [prompt.name for prompt in (await client.list_prompts()).prompts]
     said = await client.get_prompt("test_prompt_with_arguments", {"arg1": "a", "arg2": "b"})
     return "test_simple_prompt" in listed and "arg1='a'" in said.messages[0].content.text
 
 
-async def elicitation(client, is_stateless):
+async def elicitation(client, is_modern):
     said = await text(client, "test_elicitation", {"message": "who?"})
     return said == "Elicitation completed: action=decline, content=None" or said
 
 
-async def sampling(client, is_stateless):
+async def sampling(client, is_modern):
     said = await text(client, "test_sampling", {"prompt": "name a port"})
     return said == "LLM response: sampled: name a port" or said
 
 
-async def cancellation(client, is_stateless):
+async def cancellation(client, is_modern):
     """Leaves the call at its first progress, and asks the server until it knows."""
     mark = uuid.uuid4().hex
     with anyio.CancelScope() as scope:
@@ -102,18 +102,18 @@ async def cancellation(client, is_stateless):
     return True
 
 
-async def subscription(client, is_stateless):
-    return await told(client, is_stateless, "test_announcements", WATCHED, resource_subscriptions=[WATCHED])
+async def subscription(client, is_modern):
+    return await told(client, is_modern, "test_announcements", WATCHED, resource_subscriptions=[WATCHED])
 
 
-async def list_changed(client, is_stateless):
+async def list_changed(client, is_modern):
     method = "notifications/tools/list_changed"
-    return await told(client, is_stateless, "test_trigger_tool_change", method, tools_list_changed=True)
+    return await told(client, is_modern, "test_trigger_tool_change", method, tools_list_changed=True)
 
 
-async def told(client, is_stateless, tool, change, **wanted):
+async def told(client, is_modern, tool, change, **wanted):
     """Whether the client hears of a change that `tool` makes. A stream that opens late misses one: it is made again."""
-    if is_stateless:
+    if is_modern:
         async with client.listen(**wanted) as subscription, anyio.create_task_group() as group:
             group.start_soon(_until_told, client, tool, lambda: False)
             async for _ in subscription:

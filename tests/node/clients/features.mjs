@@ -5,7 +5,7 @@ const TOOLS_CHANGED = 'notifications/tools/list_changed';
 
 /** Uses each feature once. Reports as one line of JSON which work, or what went wrong. */
 export async function use(client) {
-  const report = { stateless: client.isStateless };
+  const report = { modern: client.isModern };
   for (const [name, feature] of Object.entries(FEATURES)) {
     report[name] = await withinS(20, feature(client)).catch((error) => String(error?.message ?? error).slice(0, 300));
   }

@@ -7,7 +7,7 @@ import { connect } from './session.mjs';
 
 const { client, heard } = await connect(process.argv[2]);
 await use({
-  isStateless: false,
+  isModern: false,
   changes: heard.changes,
   tool: (name, args = {}, options = {}) =>
     client.request({ method: 'tools/call', params: { name, arguments: args } }, CallToolResultSchema, options),

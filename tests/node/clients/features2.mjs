@@ -21,14 +21,14 @@ const transport = new StreamableHTTPClientTransport(new URL(url));
 client.onerror = () => {}; // what fails is reported by the call that it fails for
 await client.connect(transport);
 
-const isStateless = client.getNegotiatedProtocolVersion() === '2026-07-28';
+const isModern = client.getNegotiatedProtocolVersion() === '2026-07-28';
 await use({
-  isStateless,
+  isModern,
   changes,
   tool: (name, args = {}, options = {}) => client.callTool({ name, arguments: args }, options),
-  subscribe: (uri) => (isStateless ? client.listen({ resourceSubscriptions: [uri] }) : client.subscribeResource({ uri })),
+  subscribe: (uri) => (isModern ? client.listen({ resourceSubscriptions: [uri] }) : client.subscribeResource({ uri })),
   watchTools: async () => {
-    if (isStateless) await client.listen({ toolsListChanged: true });
+    if (isModern) await client.listen({ toolsListChanged: true });
   },
   listTools: () => client.listTools(),
   listResources: () => client.listResources(),
