@@ -18,7 +18,8 @@ from redis.exceptions import RedisError
 from longshore.shared.errors import StoreDown
 from longshore.shared.keys import Keys
 from longshore.shared.metrics import WorkerMetrics
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Script
 from longshore.shared.state.workers import CLAIM_MS
 from longshore.storage_worker.arq_pool import decode, encode
 
@@ -38,7 +39,7 @@ class ArqWorker(Worker):
     """Runs jobs until `stop`. `wake` may be called at any time, any number of times."""
 
     def __init__(  # noqa: PLR0913  (its parts; arq's constructor takes thirty)
-        self, functions: Sequence[Function], *, pool: ArqRedis, scripts: Scripts, keys: Keys, worker_id: str,
+        self, functions: Sequence[Function], *, pool: ArqRedis, link: RedisLink, keys: Keys, worker_id: str,
         metrics: WorkerMetrics, max_jobs: int = 16,
     ) -> None:
         super().__init__(
@@ -47,7 +48,7 @@ class ArqWorker(Worker):
             job_serializer=encode, job_deserializer=decode, log_results=False,
         )
         self.worker_id = worker_id
-        self._scripts = scripts
+        self._link = link
         self._keys = keys
         self._metrics = metrics
         self._wake_event = asyncio.Event()
@@ -99,7 +100,7 @@ class ArqWorker(Worker):
         if free <= 0:
             return _MAX_SLEEP_S  # the first job that ends calls `wake`
         # A slot that becomes free during the script is not in `free`, but the end of its job has set the wake event.
-        next_due_ms, *claimed = await self._scripts.run(
+        next_due_ms, *claimed = await self._link.run(
             _CLAIM, [self._keys.queue()], [self.worker_id, free, CLAIM_MS, self._keys.job_claims]
         )
         for job_id, waited_ms in zip(claimed[::2], claimed[1::2], strict=True):
@@ -149,7 +150,7 @@ class ArqWorker(Worker):
         pushed = (result or b"") if dot else b""
         for attempt in range(_FINISH_TRIES):
             try:
-                is_ours = await self._scripts.run(
+                is_ours = await self._link.run(
                     _FINISH,
                     [
                         keys.queue(), keys.job(job_id), keys.job_result(job_id), keys.job_claim(job_id),

@@ -22,7 +22,6 @@ from longshore.shared.process_metrics import ProcessMetrics
 from longshore.shared.process_sampler import sample_process
 from longshore.shared.redis.address import RedisAddress, configured_address
 from longshore.shared.redis.connection import RedisLink
-from longshore.shared.redis.scripts import Scripts
 from longshore.shared.redis.subscription import Subscription
 from longshore.shared.state.due import DueIndex
 from longshore.shared.state.expiry import ExpiryStore
@@ -96,20 +95,19 @@ async def running_worker(
         link = RedisLink(address, tasks)
         stack.push_async_callback(link.close)
         await link.require_suitable()
-        scripts = Scripts(link)
-        stores = await _stores(config, scripts, link, keys, stack)
+        stores = await _stores(config, link, keys, stack)
         runner = JobRunner(stores, metrics, traces)
-        reconciliation = ReconciliationStore(scripts, link, keys, FileLimits.of(config))
+        reconciliation = ReconciliationStore(link, keys, FileLimits.of(config))
         reconcile = runner.function(reconcile_with(reconciliation, Attribution.of(config)))
-        worker = _worker(scripts, keys, address, [*_functions(runner), reconcile], metrics)
-        workers = Workers(scripts, link, keys)
+        worker = _worker(link, keys, address, [*_functions(runner), reconcile], metrics)
+        workers = Workers(link, keys)
         stack.push_async_callback(_deregister, workers, worker.worker_id)
-        periodic = PeriodicJobs(scripts, keys)
+        periodic = PeriodicJobs(link, keys)
         trigger = ReconcileTrigger(config.state_persistence.reconciliation.mode, reconciliation, periodic)
         heartbeat = Heartbeat(worker, workers, periodic, metrics, _periodic_jobs(config), trigger)
         _ = tasks.start(heartbeat.run(), name="heartbeat")
         if process_metrics is not None:
-            tasks.spawn(sample_process(TotalsStore(scripts, keys), process_metrics), name="process sampler")
+            tasks.spawn(sample_process(TotalsStore(link, keys), process_metrics), name="process sampler")
         subscription = Subscription(
             address, [keys.worker_channel()], tasks, on_message=lambda _: worker.wake(), on_ready=worker.wake
         )
@@ -120,15 +118,15 @@ async def running_worker(
         yield worker
 
 
-async def _stores(config: Config, scripts: Scripts, link: RedisLink, keys: Keys, stack: AsyncExitStack) -> Stores:
+async def _stores(config: Config, link: RedisLink, keys: Keys, stack: AsyncExitStack) -> Stores:
     storage = config.storage
     blobs = Blobs(Path(storage.root), dir_mode=storage.dir_mode, file_mode=storage.file_mode)
     stack.callback(blobs.close)
     await blobs.create_folders()
     limits = SessionLimits.of(config.sessions)
     return Stores(
-        blobs=blobs, files=FileStore(scripts, link, keys, FileLimits.of(config)), due=DueIndex(scripts, keys),
-        expiry=ExpiryStore(scripts, link, keys, limits), policy=CleanupPolicy.of(config),
+        blobs=blobs, files=FileStore(link, keys, FileLimits.of(config)), due=DueIndex(link, keys),
+        expiry=ExpiryStore(link, keys, limits), policy=CleanupPolicy.of(config),
     )
 
 
@@ -140,10 +138,10 @@ def _functions(runner: JobRunner) -> list[Function]:
 
 
 def _worker(
-    scripts: Scripts, keys: Keys, address: RedisAddress, functions: Sequence[Function], metrics: WorkerMetrics
+    link: RedisLink, keys: Keys, address: RedisAddress, functions: Sequence[Function], metrics: WorkerMetrics
 ) -> ArqWorker:
     return ArqWorker(
-        functions, pool=arq_pool(address, keys.queue()), scripts=scripts, keys=keys, worker_id=new_id(), metrics=metrics
+        functions, pool=arq_pool(address, keys.queue()), link=link, keys=keys, worker_id=new_id(), metrics=metrics
     )
 
 

@@ -31,7 +31,6 @@ from longshore.shared.messaging.mailboxes import Mailboxes
 from longshore.shared.messaging.message_stream import MessageStream
 from longshore.shared.messaging.pubsub import CANCELLED, LISTS_CHANGED, Event, EventListener, Publisher
 from longshore.shared.redis.address import configured_address
-from longshore.shared.redis.scripts import Scripts
 from longshore.shared.state.feeds import FeedStore
 
 
@@ -42,7 +41,7 @@ async def messaging(app: web.Application) -> AsyncIterator[None]:
     publisher = app[PUBLISHER] = Publisher(link, keys)
     listener = app[EVENT_LISTENER] = EventListener(address, keys, tasks, on_broadcast=partial(_on_broadcast, app))
     app[SESSION_ENDS] = SessionEndWatcher(listener, app[SESSIONS], tasks)
-    store = app[FEED_STORE] = FeedStore(Scripts(link), link, keys, new_id())
+    store = app[FEED_STORE] = FeedStore(link, keys, new_id())
     feeds = app[FEEDS] = Feeds(store, listener, publisher, tasks)
     tasks.spawn(feeds.run_heartbeat(), name="feed_heartbeat")
     yield

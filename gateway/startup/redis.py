@@ -33,7 +33,6 @@ from longshore.shared.keys import Keys
 from longshore.shared.process_sampler import sample_process
 from longshore.shared.redis.address import configured_address
 from longshore.shared.redis.connection import RedisLink
-from longshore.shared.redis.scripts import Scripts
 from longshore.shared.state.eras import EraStore
 from longshore.shared.state.expiry import ExpiryStore
 from longshore.shared.state.files import FileStore
@@ -64,7 +63,7 @@ async def redis_link(app: web.Application) -> AsyncIterator[None]:
 async def rate_limits(app: web.Application) -> AsyncIterator[None]:
     """Limits of requests, and of failed authentication attempts."""
     limits, link = app[CONFIG].limits, app[REDIS]
-    store = LimitStore(Scripts(link), link, app[KEYS])
+    store = LimitStore(link, app[KEYS])
     limiter = app[RATE_LIMITER] = RateLimiter(limits, store)
     if limiter.is_on:
         app[TASKS].spawn(limiter.renew_slots(), name="renew_slots")
@@ -75,21 +74,21 @@ async def rate_limits(app: web.Application) -> AsyncIterator[None]:
 async def redis_stores(app: web.Application) -> AsyncIterator[None]:
     """Typed stores of sessions, files and uploads, with the leases on what calls in flight use."""
     config, tasks, link, keys = app[CONFIG], app[TASKS], app[REDIS], app[KEYS]
-    scripts, session_limits, file_limits = Scripts(link), SessionLimits.of(config.sessions), FileLimits.of(config)
-    app[SESSIONS] = SessionStore(scripts, link, keys, session_limits)
-    app[EXPIRY] = ExpiryStore(scripts, link, keys, session_limits)
-    app[RENEWALS] = RenewalStore(scripts, keys)
+    session_limits, file_limits = SessionLimits.of(config.sessions), FileLimits.of(config)
+    app[SESSIONS] = SessionStore(link, keys, session_limits)
+    app[EXPIRY] = ExpiryStore(link, keys, session_limits)
+    app[RENEWALS] = RenewalStore(link, keys)
     app[ERA_CACHE] = EraCache(EraStore(link, keys))
-    app[FILES] = FileStore(scripts, link, keys, file_limits)
-    app[RESERVATIONS] = ReservationStore(scripts, link, keys, file_limits)
+    app[FILES] = FileStore(link, keys, file_limits)
+    app[RESERVATIONS] = ReservationStore(link, keys, file_limits)
     leases = app[LEASES] = Leases(app[SESSIONS], app[FILES])
     tasks.spawn(leases.renew_periodically(), name="renew_leases")
-    grants = app[GRANTS] = GrantStore(scripts, keys)
+    grants = app[GRANTS] = GrantStore(link, keys)
     waits = app[UPLOAD_WAITS] = UploadWatcher(configured_address(config), keys, grants, tasks)
     ttl_s = max(config.storage.orphan_sweeper_grace_seconds, MIN_GRACE_S)  # then the sweeper unlinks the bytes
-    app[RESUMABLE] = ResumableStore(scripts, link, keys, ttl_ms=ttl_s * 1000)
+    app[RESUMABLE] = ResumableStore(link, keys, ttl_ms=ttl_s * 1000)
     app[SIGNER] = Signer(await signing_secrets(app))
-    tasks.spawn(sample_process(TotalsStore(scripts, keys), app[PROCESS_METRICS]), name="sample_process")
+    tasks.spawn(sample_process(TotalsStore(link, keys), app[PROCESS_METRICS]), name="sample_process")
     yield
     await waits.close()
 
@@ -97,9 +96,8 @@ async def redis_stores(app: web.Application) -> AsyncIterator[None]:
 async def job_queue(app: web.Application) -> AsyncIterator[None]:
     """Queue of jobs for storage workers, and the list of workers that are alive."""
     link, keys = app[REDIS], app[KEYS]
-    scripts = Scripts(link)
-    app[WORKERS] = Workers(scripts, link, keys)
-    queue = app[QUEUE] = Queue(scripts, link, keys, new_id(), app[TASKS], on_enqueued=app[METRICS].job_enqueued)
+    app[WORKERS] = Workers(link, keys)
+    queue = app[QUEUE] = Queue(link, keys, new_id(), app[TASKS], on_enqueued=app[METRICS].job_enqueued)
     queue.subscribe(configured_address(app[CONFIG]))
     yield
     await queue.close()

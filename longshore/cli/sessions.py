@@ -34,11 +34,11 @@ class _Operator:
     """Operations of the commands on one open store."""
 
     def __init__(self, store: Store, config: Config) -> None:
-        self.inspector = Inspector(store.scripts, store.link, store.keys)
-        self.workers = Workers(store.scripts, store.link, store.keys)
+        self.inspector = Inspector(store.link, store.keys)
+        self.workers = Workers(store.link, store.keys)
         limits = SessionLimits.of(config.sessions)
-        self._sessions = SessionStore(store.scripts, store.link, store.keys, limits)
-        self._queue = Queue(store.scripts, store.link, store.keys, new_id(), store.tasks)
+        self._sessions = SessionStore(store.link, store.keys, limits)
+        self._queue = Queue(store.link, store.keys, new_id(), store.tasks)
 
     async def view(self, session_id: str) -> SessionView:
         """Read one session. Raises NotFound."""

@@ -11,7 +11,6 @@ from longshore.shared.config import Config
 from longshore.shared.keys import Keys
 from longshore.shared.redis.address import RedisAddress, UnsuitableRedis, configured_address
 from longshore.shared.redis.connection import RedisLink
-from longshore.shared.redis.scripts import Scripts
 from longshore.shared.tasks import Tasks
 
 
@@ -20,7 +19,6 @@ class Store:
     """Redis connection of one command."""
 
     link: RedisLink
-    scripts: Scripts
     keys: Keys
     tasks: Tasks
 
@@ -39,7 +37,7 @@ async def open_store_at(address: RedisAddress, config: Config) -> AsyncIterator[
     link = RedisLink(address, tasks)
     try:
         await link.require_suitable()
-        yield Store(link, Scripts(link), Keys(config.state_persistence.redis.key_base), tasks)
+        yield Store(link, Keys(config.state_persistence.redis.key_base), tasks)
     finally:
         await link.close()
         await tasks.close()

@@ -13,7 +13,7 @@ from longshore.shared.keys import Keys
 from longshore.shared.messaging.wakeups import Wakeups, await_wakeup
 from longshore.shared.redis.address import RedisAddress
 from longshore.shared.redis.connection import RedisLink
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.scripts import Script
 from longshore.shared.tasks import Tasks
 
 _OPEN = Script("open_mailbox")
@@ -42,7 +42,6 @@ class Mailboxes:
     """Open mailboxes of this process. It subscribes to Redis at the first use; `close` ends that."""
 
     def __init__(self, address: RedisAddress, link: RedisLink, keys: Keys, tasks: Tasks) -> None:
-        self._scripts = Scripts(link)
         self._link = link
         self._keys = keys
         self._process = new_id()
@@ -60,7 +59,7 @@ class Mailboxes:
         key = self._keys.mailbox(owner, box_id)
         async with self._wakeups.register(box_id) as arrived:
             try:
-                await self._scripts.run(_OPEN, [key], [self._process, ttl_ms])
+                await self._link.run(_OPEN, [key], [self._process, ttl_ms])
                 yield Mailbox(box_id, self._link, key, arrived)
             finally:
                 self._link.send_nowait("DEL", key)
@@ -68,7 +67,7 @@ class Mailboxes:
     async def deliver(self, owner: str, box_id: str, message: bytes) -> bool:
         """Deliver a message; False if the mailbox is closed or has a message already. Raises StoreDown."""
         key = self._keys.mailbox(owner, box_id)
-        return bool(await self._scripts.run(_DELIVER, [key], [message, self._keys.mailbox_channel(""), box_id]))
+        return bool(await self._link.run(_DELIVER, [key], [message, self._keys.mailbox_channel(""), box_id]))
 
     async def close(self) -> None:
         """End the subscription."""

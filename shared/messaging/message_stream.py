@@ -11,7 +11,7 @@ from longshore.shared.errors import CallLost, StoreDown
 from longshore.shared.keys import Keys
 from longshore.shared.messaging.mailboxes import Mailbox
 from longshore.shared.redis.connection import Arg, RedisLink
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.scripts import Script
 from longshore.shared.tasks import Tasks
 
 _PUSH = Script("push_frame")
@@ -34,7 +34,6 @@ class MessageStream:
 
     def __init__(self, link: RedisLink, keys: Keys, tasks: Tasks, process: str) -> None:
         self.process = process           # id of this gateway
-        self._scripts = Scripts(link)
         self._link = link
         self._keys = keys
         self._tasks = tasks
@@ -64,7 +63,7 @@ class MessageStream:
     async def _send_frame(self, keys: list[str], args: list[Arg]) -> bool:
         until_s = monotonic_s() + _SEND_TIMEOUT_S
         while monotonic_s() < until_s:
-            if (pushed := await self._scripts.run(_PUSH, keys, args)) != 0:
+            if (pushed := await self._link.run(_PUSH, keys, args)) != 0:
                 return bool(pushed == 1)
             await asyncio.sleep(_RETRY_EVERY_S)     # nothing is published when frames are taken
         return False
@@ -76,7 +75,7 @@ class MessageStream:
         """Return the receiver of what `process` sends to a mailbox of this gateway."""
         names = self._keys
         keys = [names.mailbox(owner, box.id), names.stream_frames(box.id), names.call_gateway_alive(process)]
-        return MessageReceiver(self._scripts, keys, box, poll_every_s, max_silence_s)
+        return MessageReceiver(self._link, keys, box, poll_every_s, max_silence_s)
 
     def close(self) -> None:
         """Stop the heartbeat: this gateway holds no calls any more."""
@@ -98,9 +97,9 @@ class MessageReceiver:
     """Receiver of the messages of one sender."""
 
     def __init__(
-        self, scripts: Scripts, keys: list[str], box: Mailbox, poll_every_s: float, max_silence_s: float
+        self, link: RedisLink, keys: list[str], box: Mailbox, poll_every_s: float, max_silence_s: float
     ) -> None:
-        self._scripts = scripts
+        self._link = link
         self._keys = keys
         self._box = box
         self._poll_every_s = poll_every_s
@@ -129,7 +128,7 @@ class MessageReceiver:
     async def _take_frames(self) -> bool:
         """Take the frames that have arrived; return True if the sender's heartbeat is current."""
         while True:
-            is_alive, *frames = await self._scripts.run(_TAKE, self._keys, [_FRAMES_PER_TAKE, _TTL_MS])
+            is_alive, *frames = await self._link.run(_TAKE, self._keys, [_FRAMES_PER_TAKE, _TTL_MS])
             for frame in frames:
                 self._silent_s = 0.0
                 self._parts.append(frame[1:])

@@ -7,15 +7,18 @@ run) and is reopened in the background, to the master that Sentinel names by the
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
 
+from longshore.shared import tracing
 from longshore.shared.errors import StoreDown
 from longshore.shared.redis.address import RedisAddress, UnsuitableRedis, login
 from longshore.shared.redis.connect import BACKOFF, CONNECT_S, resolve_address
 from longshore.shared.redis.pipeline import Arg, Pipeline, RedisReplyError, Reply
 from longshore.shared.redis.requirements import unsuitable_reply, unsuitable_server, untrusted_certificate
+from longshore.shared.redis.scripts import Script
 from longshore.shared.tasks import Tasks
 
 __all__ = ["Arg", "RedisLink", "RedisReplyError", "Reply"]
@@ -69,6 +72,19 @@ class RedisLink:
             if str(err).startswith("READONLY"):
                 pipeline.close()  # a demoted master: its name or Sentinel leads to the new one
             raise StoreDown("Redis takes no writes now; try again shortly") from err
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Reply:
+        """Run a script: one round trip, two if the server does not know it. After NOSCRIPT repeating is safe.
+
+        Raises StoreDown. RedisReplyError means a bug in the script.
+        """
+        with tracing.child(f"redis {script.name}", "client"):
+            try:
+                return await self.call("EVALSHA", script.sha, len(keys), *keys, *args)
+            except RedisReplyError as err:
+                if not str(err).startswith("NOSCRIPT"):
+                    raise RedisReplyError(f"{script.name}: {err}") from err
+            return await self.call("EVAL", script.source, len(keys), *keys, *args)
 
     def send_nowait(self, *args: Arg) -> None:
         """Send one command without waiting for its reply. Lost silently when there is no connection."""

@@ -5,7 +5,8 @@ from typing import Literal
 
 from longshore.shared.keys import Keys
 from longshore.shared.records import FileRecord, known_file
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Script
 
 _BATCH = Script("list_due")
 _NEXT = Script("scan_files")
@@ -26,14 +27,14 @@ class DueItem:
 class DueIndex:
     """Typed access to the indexes. One round trip per method; may raise StoreDown."""
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
-        self._scripts = scripts
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
+        self._link = link
         self._keys = keys
 
     async def batch(self, limit: int) -> list[DueItem]:
         """Return what is due by Redis' clock: at most `limit` items of each index, the oldest first."""
         keys = self._keys
-        members = await self._scripts.run(_BATCH, [keys.due(), keys.upload_ends(), keys.artifact_ends()], [limit])
+        members = await self._link.run(_BATCH, [keys.due(), keys.upload_ends(), keys.artifact_ends()], [limit])
         return [parse_member(member.decode()) for member in members]
 
     async def next_files(self, kind: FileKind, about: int) -> list[FileRecord]:
@@ -43,7 +44,7 @@ class DueIndex:
         """
         keys = self._keys
         ends = keys.upload_ends() if kind == "u" else keys.artifact_ends()
-        found = await self._scripts.run(_NEXT, [ends, keys.scan_cursor(kind)], [about, keys.files("")])
+        found = await self._link.run(_NEXT, [ends, keys.scan_cursor(kind)], [about, keys.files("")])
         return [record for data in found if (record := known_file(data)) is not None]
 
 

@@ -8,7 +8,7 @@ import msgspec
 from longshore.shared.keys import Keys
 from longshore.shared.messaging.pubsub import ENDED, Event, Publisher
 from longshore.shared.redis.connection import RedisLink
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.scripts import Script
 from longshore.shared.state.sessions import SessionLimits
 
 _EXPIRE = Script("expire_session")
@@ -45,8 +45,7 @@ class UpstreamSession:
 class ExpiryStore:
     """Typed access to the expiry scripts. One round trip per method; every one may raise StoreDown."""
 
-    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, limits: SessionLimits) -> None:
-        self._scripts = scripts
+    def __init__(self, link: RedisLink, keys: Keys, limits: SessionLimits) -> None:
         self._link = link
         self._keys = keys
         self._limits = limits
@@ -58,7 +57,7 @@ class ExpiryStore:
         An event ends streams and calls at gateways that could not renew their leases.
         """
         keys, limits = self._keys, self._limits
-        done, server = await self._scripts.run(
+        done, server = await self._link.run(
             _EXPIRE,
             [
                 keys.session(session_id), keys.leases(session_id), keys.streams(session_id), keys.files(session_id),
@@ -75,7 +74,7 @@ class ExpiryStore:
     async def remove_tombstone(self, session_id: str) -> bool:
         """Remove an expired session that is due; its files are then to be unlinked. Safe to repeat."""
         keys = self._keys
-        removed = await self._scripts.run(
+        removed = await self._link.run(
             _REMOVE_TOMBSTONE,
             [
                 keys.session(session_id), keys.files(session_id), keys.used_bytes(session_id), keys.used_total(),

@@ -9,7 +9,7 @@ from longshore.shared.errors import SessionGone, TooMany
 from longshore.shared.keys import Keys
 from longshore.shared.messaging.pubsub import Event, encode_event
 from longshore.shared.redis.connection import RedisLink
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.scripts import Script
 
 SUBSCRIPTIONS_CHANGED = "wanted"            # the subscriptions of some gateway or of the session
 VACANT = "vacant"            # no gateway holds the upstream's stream
@@ -69,8 +69,7 @@ _decode_uris = msgspec.msgpack.Decoder(list[str]).decode
 class FeedStore:
     """Typed access to the scripts of feeds, for one gateway. One round trip per method. All raise StoreDown."""
 
-    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, gateway: str) -> None:
-        self._scripts = scripts
+    def __init__(self, link: RedisLink, keys: Keys, gateway: str) -> None:
         self._link = link
         self._keys = keys
         self.gateway = gateway
@@ -90,7 +89,7 @@ class FeedStore:
 
     async def claim(self, scope: str) -> FeedClaim:
         """Claim the feed of `scope`, or keep it for another minute, with its subscriptions."""
-        taken, holder, subscribed = await self._scripts.run(
+        taken, holder, subscribed = await self._link.run(
             _CLAIM, [self._keys.feed(scope), self._keys.feed_subscriptions(scope)],
             [self.gateway, self._keys.gateway_alive(""), _FEED_TTL_MS],
         )
@@ -98,18 +97,18 @@ class FeedStore:
 
     async def release(self, scope: str) -> None:
         """Release the feed and remove this gateway's subscriptions. A gateway with subscriptions claims it at once."""
-        await self._scripts.run(
+        await self._link.run(
             _RELEASE, [self._keys.feed(scope), self._keys.feed_subscriptions(scope)],
             [self.gateway, self._keys.events_channel(scope), encode_event(Event(VACANT, scope))],
         )
 
     async def save_upstream_subscriptions(self, scope: str, subscribed: bytes) -> None:
         """Save what is subscribed to upstream, for the next holder."""
-        await self._scripts.run(_SAVE_UPSTREAM, [self._keys.feed(scope)], [self.gateway, subscribed])
+        await self._link.run(_SAVE_UPSTREAM, [self._keys.feed(scope)], [self.gateway, subscribed])
 
     async def set_subscriptions(self, scope: str, revision: int, uris: list[str]) -> None:
         """Set the subscriptions of the clients at this gateway."""
-        await self._scripts.run(
+        await self._link.run(
             _SET, [self._keys.feed_subscriptions(scope)],
             [
                 self.gateway, _encode(_GatewaySubscriptions(revision, uris)), self._keys.events_channel(scope),
@@ -119,7 +118,7 @@ class FeedStore:
 
     async def subscriptions(self, scope: str) -> Subscriptions:
         """Return the union of all subscriptions in `scope`."""
-        watched, changes, *rest = await self._scripts.run(
+        watched, changes, *rest = await self._link.run(
             _READ, [self._keys.feed_subscriptions(scope), self._keys.session(scope)],
             [self._keys.gateway_alive(""), self.gateway, _FEED_TTL_MS],
         )
@@ -137,7 +136,7 @@ class FeedStore:
         Returns the number of changes so far, and whether a gateway holds the session's feed: it then publishes
         APPLIED with this number.
         """
-        changes, *rest = await self._scripts.run(
+        changes, *rest = await self._link.run(
             _WATCH, [self._keys.session(session_id), self._keys.feed(session_id)],
             [
                 uri, int(watch), _MAX_WATCHED, self._keys.gateway_alive(""), self._keys.events_channel(session_id),

@@ -8,7 +8,7 @@ from longshore.shared.keys import Keys
 from longshore.shared.messaging.debounced_notices import ArtifactListNotifier
 from longshore.shared.records import ArtifactRecord, FileRecord, decode_file, encode
 from longshore.shared.redis.connection import RedisLink, Reply
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.scripts import Script
 from longshore.shared.state.quota import NO_LIMITS, FileLimits
 
 _ALLOCATE = Script("reserve_artifact_id")
@@ -56,8 +56,7 @@ class FileStore:
     A scope is a session id. A caller of one scope never sees files of another.
     """
 
-    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, limits: FileLimits = NO_LIMITS) -> None:
-        self._scripts = scripts
+    def __init__(self, link: RedisLink, keys: Keys, limits: FileLimits = NO_LIMITS) -> None:
         self._link = link
         self._keys = keys
         self._limits = limits
@@ -68,7 +67,7 @@ class FileStore:
 
         It stays invisible, and is removed after the grace time unless committed.
         """
-        reserved = await self._scripts.run(
+        reserved = await self._link.run(
             _ALLOCATE, [self._keys.session(scope), self._keys.due()], [scope, artifact_id, grace_ms, 0]
         )
         if not reserved:
@@ -76,7 +75,7 @@ class FileStore:
 
     async def renew_pending(self, scope: str, artifact_id: str, *, grace_ms: int) -> None:
         """Restart the grace time of a reserved id whose tool still runs; does nothing for any other id."""
-        await self._scripts.run(
+        await self._link.run(
             _ALLOCATE, [self._keys.session(scope), self._keys.due()], [scope, artifact_id, grace_ms, 1]
         )
 
@@ -91,7 +90,7 @@ class FileStore:
         committed and dropped since.
         """
         keys, limits = self._keys, self._limits
-        status, *rest = await self._scripts.run(
+        status, *rest = await self._link.run(
             _COMMIT,
             [
                 keys.session(scope), keys.files(scope), keys.used_bytes(scope), keys.used_total(), keys.due(),
@@ -147,7 +146,7 @@ class FileStore:
         if not ids:
             return []
         keys = self._keys
-        missing, *found = await self._scripts.run(
+        missing, *found = await self._link.run(
             _USE,
             [keys.files(scope), keys.upload_ends(), keys.artifact_ends(), keys.files_in_use(scope)],
             [scope, *ttls, lease, self._limits.lease_ms, *ids],
@@ -160,7 +159,7 @@ class FileStore:
         """Renew the hold of a running call on its files."""
         if ids:
             members = [f"{file_id}:{lease}" for file_id in ids]
-            await self._scripts.run(_RENEW, [self._keys.files_in_use(scope)], [self._limits.lease_ms, *members])
+            await self._link.run(_RENEW, [self._keys.files_in_use(scope)], [self._limits.lease_ms, *members])
 
     def release_uses(self, scope: str, lease: str, ids: Sequence[str]) -> None:
         """Release the hold of a call on its files. Does not wait; safe to repeat."""
@@ -170,7 +169,7 @@ class FileStore:
     async def list_artifacts(self, scope: str) -> list[ArtifactRecord]:
         """Return the scope's artifacts, oldest first, without restarting their times."""
         keys = self._keys
-        found = await self._scripts.run(
+        found = await self._link.run(
             _LIST, [keys.files(scope), keys.artifact_ends(), keys.files_in_use(scope)], [scope]
         )
         records = [record for record in _decoded(found) if isinstance(record, ArtifactRecord)]
@@ -182,7 +181,7 @@ class FileStore:
         With `only_due` only if it has expired and no call uses it.
         """
         keys = self._keys
-        dropped = await self._scripts.run(
+        dropped = await self._link.run(
             _DROP,
             [
                 keys.files(scope), keys.used_bytes(scope), keys.used_total(), keys.upload_ends(),
@@ -197,12 +196,12 @@ class FileStore:
     async def drop_pending(self, scope: str, artifact_id: str, *, only_due: bool = False) -> bool:
         """Remove a reserved artifact id, with `only_due` only past its grace time; False if there was none."""
         return bool(
-            await self._scripts.run(_DROP_PENDING, [self._keys.due()], [scope, artifact_id, int(only_due)])
+            await self._link.run(_DROP_PENDING, [self._keys.due()], [scope, artifact_id, int(only_due)])
         )
 
     async def which_exist(self, scope: str, ids: Sequence[str]) -> list[bool]:
         """Return of each id whether a file, expired or not, or a reserved artifact has it."""
-        known = await self._scripts.run(_KNOWN, [self._keys.files(scope), self._keys.due()], [scope, *ids])
+        known = await self._link.run(_KNOWN, [self._keys.files(scope), self._keys.due()], [scope, *ids])
         return [flag == 1 for flag in known]
 
     async def used_bytes(self, scope: str) -> UsedBytes:

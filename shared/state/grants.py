@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from longshore.shared.errors import Forbidden
 from longshore.shared.keys import Keys
-from longshore.shared.redis.connection import Arg
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.connection import Arg, RedisLink
+from longshore.shared.redis.scripts import Script
 
 _CLAIM = Script("claim_grant")
 _SPEND = Script("spend_grant")
@@ -29,8 +29,8 @@ class LinkUse:
 class GrantStore:
     """Typed access to the state of one-time upload links. An unused link has no key."""
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
-        self._scripts = scripts
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
+        self._link = link
         self._keys = keys
 
     async def claim(self, nonce: str, *, scope: str, server: str, ttl_ms: int, batch: bool = False) -> None:
@@ -40,10 +40,10 @@ class GrantStore:
         """
         keys = [self._keys.grant(nonce), self._keys.session(scope)]
         args: list[Arg] = [server, ttl_ms + _REMEMBER_MS, scope, _MAX_BATCH if batch else 0]
-        (status,) = await self._scripts.run(_CLAIM, keys, args)
+        (status,) = await self._link.run(_CLAIM, keys, args)
         if status > 1:
             _ = await self.link_use(nonce)      # releases uploads of the batch that have lapsed
-            (status,) = await self._scripts.run(_CLAIM, keys, args)
+            (status,) = await self._link.run(_CLAIM, keys, args)
         if status == 1:
             raise Forbidden("the session that this upload link was made for has ended; ask for a new link")
         if status == 2:
@@ -53,7 +53,7 @@ class GrantStore:
 
     async def spend(self, nonce: str, file_ids: Sequence[str] = ()) -> None:
         """Save the files of a transfer and wake their waiters. Closes a link for one request. Safe to repeat."""
-        await self._scripts.run(_SPEND, [self._keys.grant(nonce)], [self._keys.upload_link_channel(), nonce, *file_ids])
+        await self._link.run(_SPEND, [self._keys.grant(nonce)], [self._keys.upload_link_channel(), nonce, *file_ids])
 
     async def release(self, nonce: str, *, capability: str = "") -> None:
         """Reopen the link after a transfer that failed and left nothing, once for each transfer of a batch.
@@ -61,18 +61,18 @@ class GrantStore:
         Safe to repeat with the `capability` of a resumable upload.
         """
         args = [self._keys.upload_link_channel(), nonce, capability]
-        await self._scripts.run(_RELEASE, [self._keys.grant(nonce)], args)
+        await self._link.run(_RELEASE, [self._keys.grant(nonce)], args)
 
     async def keep_place(self, nonce: str, capability: str) -> None:
         """Keep the place of a resumable upload in its batch until `release`, even if the upload lapses.
 
         Called when its file is about to become visible.
         """
-        await self._scripts.run(_KEEP_PLACE, [self._keys.grant(nonce)], [capability])
+        await self._link.run(_KEEP_PLACE, [self._keys.grant(nonce)], [capability])
 
     async def link_use(self, nonce: str) -> LinkUse:
         """Return the state of the link, kept for an hour past its end. Lapsed resumable uploads do not count."""
-        state, scope, files, still_open = await self._scripts.run(
+        state, scope, files, still_open = await self._link.run(
             _LINK_USE, [self._keys.grant(nonce)], [self._keys.resumable("")]
         )
         if state is None:

@@ -8,7 +8,7 @@ import msgspec
 from longshore.shared.keys import Keys
 from longshore.shared.records import FileRecord, decode_file
 from longshore.shared.redis.connection import RedisLink
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.scripts import Script
 
 _SNAPSHOT = Script("session_snapshot")
 _PAGE = Script("list_sessions")
@@ -37,15 +37,14 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
 class Inspector:
     """Typed access to the read-only scripts. May raise StoreDown."""
 
-    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys) -> None:
-        self._scripts = scripts
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
         self._link = link
         self._keys = keys
 
     async def session(self, session_id: str) -> SessionView | None:
         """Return one session in any state; None when it is unknown."""
         keys = self._keys
-        found = await self._scripts.run(
+        found = await self._link.run(
             _SNAPSHOT,
             [
                 keys.session(session_id), keys.leases(session_id), keys.streams(session_id), keys.files(session_id),
@@ -73,7 +72,7 @@ class Inspector:
         """Yield the sessions that are live now, oldest first. One that ends meanwhile may be missing."""
         now_ms = await self.now_ms()
         last: tuple[bytes | str, bytes | str] = ("", "")
-        while page := await self._scripts.run(_PAGE, [self._keys.sessions()], [*last, _PAGE_SIZE]):
+        while page := await self._link.run(_PAGE, [self._keys.sessions()], [*last, _PAGE_SIZE]):
             ids = [name.decode() for name in page[::2]]
             for view in await asyncio.gather(*map(self.session, ids)):
                 if view is not None and view.state == "live" and view.created_ms <= now_ms:

@@ -8,7 +8,7 @@ from longshore.shared.config import Limit
 from longshore.shared.errors import RateLimited
 from longshore.shared.keys import Keys
 from longshore.shared.redis.connection import RedisLink
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.scripts import Script
 
 _ADMIT = Script("admit_request")
 _CHARGE = Script("charge_transfer")
@@ -42,8 +42,7 @@ class Subject:
 class LimitStore:
     """Typed access to the scripts of limits. One round trip per method, for any number of subjects."""
 
-    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys) -> None:
-        self._scripts = scripts
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
         self._link = link
         self._keys = keys
 
@@ -54,7 +53,7 @@ class LimitStore:
             for name in (self._keys.limit_usage(subject.digest), self._keys.request_slots(subject.digest, kind))
         ]
         numbers = [number for subject in subjects for number in subject.arguments(kind)]
-        full, *rest = await self._scripts.run(_ADMIT, names, [slot, _LEASE_MS, *numbers])
+        full, *rest = await self._link.run(_ADMIT, names, [slot, _LEASE_MS, *numbers])
         if full:
             wait_ms, which = rest
             message = _MESSAGES[full].format(whom=subjects[which - 1].phrase, kind=kind)
@@ -62,7 +61,7 @@ class LimitStore:
 
     async def charge(self, subjects: Sequence[Subject], size_bytes: int) -> None:
         """Charge transferred bytes. Raises StoreDown."""
-        await self._scripts.run(
+        await self._link.run(
             _CHARGE, [self._keys.limit_usage(subject.digest) for subject in subjects],
             [size_bytes, *(subject.limit.bytes_per_hour or 0 for subject in subjects)],
         )
@@ -70,7 +69,7 @@ class LimitStore:
     async def renew(self, subjects: Sequence[Subject], *, kind: Kind, slot: str) -> None:
         """Renew a slot that is still in use. Raises StoreDown."""
         names = [self._keys.request_slots(subject.digest, kind) for subject in subjects]
-        await self._scripts.run(_RENEW, names, [slot, _LEASE_MS])
+        await self._link.run(_RENEW, names, [slot, _LEASE_MS])
 
     def release(self, subjects: Sequence[Subject], *, kind: Kind, slot: str) -> None:
         """Release a slot. Does not wait, so that a cancelled request releases too."""

@@ -3,7 +3,8 @@
 from longshore.shared.clock import now_ms
 from longshore.shared.jobs import Payload
 from longshore.shared.keys import Keys
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Script
 from longshore.shared.state.queue import envelope, job_name
 
 _ENQUEUE_PERIODIC = Script("enqueue_periodic")
@@ -12,8 +13,8 @@ _ENQUEUE_PERIODIC = Script("enqueue_periodic")
 class PeriodicJobs:
     """Typed access to the script that enqueues periodic jobs."""
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
-        self._scripts = scripts
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
+        self._link = link
         self._keys = keys
 
     async def enqueue(self, payload: Payload, *, interval_ms: int) -> int:
@@ -23,7 +24,7 @@ class PeriodicJobs:
         """
         keys, name = self._keys, job_name(payload)
         job_id = keys.periodic_job_id(name)
-        _, left_ms = await self._scripts.run(
+        _, left_ms = await self._link.run(
             _ENQUEUE_PERIODIC,
             [keys.periodic_interval(name), keys.job(job_id), keys.queue()],
             [job_id, envelope(payload, now_ms()), interval_ms, max(interval_ms, 60_000), keys.worker_channel()],

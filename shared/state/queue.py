@@ -20,7 +20,7 @@ from longshore.shared.jobs import JobRefused, Outcome, Payload
 from longshore.shared.keys import Keys
 from longshore.shared.redis.address import RedisAddress
 from longshore.shared.redis.connection import RedisLink
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.scripts import Script
 from longshore.shared.redis.subscription import Subscription
 from longshore.shared.tasks import Tasks
 
@@ -66,10 +66,9 @@ class Queue:
     """
 
     def __init__(
-        self, scripts: Scripts, link: RedisLink, keys: Keys, gateway_id: str, tasks: Tasks, *,
+        self, link: RedisLink, keys: Keys, gateway_id: str, tasks: Tasks, *,
         on_enqueued: Callable[[str], None] | None = None,
     ) -> None:
-        self._scripts = scripts
         self._link = link
         self._keys = keys
         self._gateway_id = gateway_id
@@ -121,7 +120,7 @@ class Queue:
         with tracing.child(f"enqueue {job_name(payload)}", "producer") as span:
             if span is not None:
                 payload = msgspec.structs.replace(payload, traceparent=span.traceparent)
-            enqueued = await self._scripts.run(
+            enqueued = await self._link.run(
                 _ENQUEUE,
                 [keys.job(job_id), keys.job_result(job_id), keys.queue()],
                 [job_id, envelope(payload, now_ms()), defer_ms, expires_ms, keys.worker_channel()],
@@ -158,7 +157,7 @@ class Queue:
     async def _withdraw(self, job_id: str) -> None:
         keys = self._keys
         try:
-            status, *rest = await self._scripts.run(
+            status, *rest = await self._link.run(
                 _WITHDRAW,
                 [
                     keys.queue(), keys.job(job_id), keys.job_result(job_id), keys.job_claim(job_id),

@@ -9,7 +9,7 @@ from longshore.shared.errors import Unavailable
 from longshore.shared.keys import Keys
 from longshore.shared.records import ArtifactRecord, FileRecord, Record, encode
 from longshore.shared.redis.connection import RedisLink
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.scripts import Script
 from longshore.shared.state.quota import NO_LIMITS, FileLimits
 from longshore.shared.version import OWN_INFO
 
@@ -62,8 +62,7 @@ async def last_pass(link: RedisLink, keys: Keys) -> Reconciled | None:
 class ReconciliationStore:
     """Typed access to reconciliation. One round trip per method; every one may raise StoreDown."""
 
-    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, limits: FileLimits = NO_LIMITS) -> None:
-        self._scripts = scripts
+    def __init__(self, link: RedisLink, keys: Keys, limits: FileLimits = NO_LIMITS) -> None:
         self._link = link
         self._keys = keys
         self._limits = limits
@@ -90,7 +89,7 @@ class ReconciliationStore:
         restored records; None when the session has ended or belongs to another server.
         """
         keys = self._keys
-        taken, *restored = await self._scripts.run(
+        taken, *restored = await self._link.run(
             _RESTORE,
             [
                 keys.session(scope), keys.files(scope), keys.used_bytes(scope), keys.used_total(), keys.due(),

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from longshore.shared.errors import SessionGone
 from longshore.shared.keys import Keys
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Script
 
 _REPLACE = Script("replace_upstream")
 _RELEASE = Script("release_renewal")
@@ -45,8 +46,8 @@ class NewUpstreamSession:
 class RenewalStore:
     """Typed access to the scripts that let one gateway at a time renew a session's upstream side."""
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
-        self._scripts = scripts
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
+        self._link = link
         self._keys = keys
 
     async def acquire(self, session_id: str, *, lost: str, token: str, lock_ttl_ms: int) -> Instruction:
@@ -65,11 +66,11 @@ class RenewalStore:
 
     async def release(self, session_id: str, token: str) -> None:
         """Release the right without a new session, so that another gateway may try at once."""
-        await self._scripts.run(_RELEASE, [self._keys.renewal_lock(session_id)], [token])
+        await self._link.run(_RELEASE, [self._keys.renewal_lock(session_id)], [token])
 
     async def _run(self, session_id: str, args: list[str | int]) -> Instruction:
         keys = [self._keys.session(session_id), self._keys.renewal_lock(session_id)]
-        status, *rest = await self._scripts.run(_REPLACE, keys, args)
+        status, *rest = await self._link.run(_REPLACE, keys, args)
         if status == 0:
             return OpenNew(init_params=rest[0] or b"{}", protocol=rest[1].decode())
         if status == 2:

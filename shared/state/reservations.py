@@ -4,7 +4,7 @@ from longshore.shared.errors import OverQuota
 from longshore.shared.ids import new_id
 from longshore.shared.keys import Keys
 from longshore.shared.redis.connection import RedisLink
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.scripts import Script
 from longshore.shared.state.quota import FileLimits
 
 _RESERVE = Script("reserve_bytes")
@@ -18,8 +18,7 @@ class ReservationStore:
     that charges their bytes, so that they count once.
     """
 
-    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, limits: FileLimits) -> None:
-        self._scripts = scripts
+    def __init__(self, link: RedisLink, keys: Keys, limits: FileLimits) -> None:
         self._link = link
         self._keys = keys
         self._limits = limits
@@ -41,7 +40,7 @@ class ReservationStore:
         """
         keys, limits = self._keys, self._limits
         name = f"{new_id()}:{size_bytes}"
-        status, *why = await self._scripts.run(
+        status, *why = await self._link.run(
             _RESERVE,
             [
                 *self._sets(scope), keys.used_total(), keys.files(scope), keys.files_in_use(scope), keys.upload_ends(),
@@ -59,7 +58,7 @@ class ReservationStore:
 
     async def renew(self, scope: str, name: str) -> None:
         """Renew the reservation of a running upload. Raises StoreDown."""
-        await self._scripts.run(_RENEW, self._sets(scope), [name, self._limits.lease_ms])
+        await self._link.run(_RENEW, self._sets(scope), [name, self._limits.lease_ms])
 
     def release(self, scope: str, name: str) -> None:
         """Release a reservation. Does not wait, so that a cancelled upload releases too. Safe to repeat."""

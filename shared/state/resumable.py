@@ -8,7 +8,7 @@ from longshore.shared.errors import NotFound, OffsetConflict, SessionGone, Unava
 from longshore.shared.keys import Keys
 from longshore.shared.records import Record, encode
 from longshore.shared.redis.connection import Arg, RedisLink
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.scripts import Script
 
 _CREATE = Script("create_resumable")
 _ACQUIRE = Script("acquire_resumable")
@@ -49,8 +49,7 @@ class Progress:
 class ResumableStore:
     """Typed access to resumable uploads by capability: 32 random characters that authorize a request."""
 
-    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, *, ttl_ms: int) -> None:
-        self._scripts = scripts
+    def __init__(self, link: RedisLink, keys: Keys, *, ttl_ms: int) -> None:
         self._link = link
         self._keys = keys
         self.ttl_ms = ttl_ms     # after the last byte
@@ -59,7 +58,7 @@ class ResumableStore:
         """Save a new upload, also with its upload link. Its file in staging exists already."""
         keys = [self._keys.resumable(capability), self._keys.grant(upload.nonce)]
         args: list[Arg] = [encode(upload), self.ttl_ms, capability if upload.nonce else "", upload.file_id]
-        await self._scripts.run(_CREATE, keys, args)
+        await self._link.run(_CREATE, keys, args)
 
     async def get(self, capability: str) -> Progress:
         """Return the state of the upload. Raises NotFound."""
@@ -76,7 +75,7 @@ class ResumableStore:
         Raises NotFound, OffsetConflict, UploadBusy; with an offset also SessionGone.
         """
         args: list[Arg] = [writer, -1 if offset is None else offset, lease_ms, self._keys.session_prefix]
-        status, *rest = await self._scripts.run(_ACQUIRE, [self._keys.resumable(capability)], args)
+        status, *rest = await self._link.run(_ACQUIRE, [self._keys.resumable(capability)], args)
         if status == 0:
             raise NotFound(_GONE)
         if status == 1:
@@ -98,7 +97,7 @@ class ResumableStore:
         """
         keys = [self._keys.resumable(capability), self._keys.reserved_total()]
         args: list[Arg] = [writer, offset, lease_ms, self.ttl_ms, int(is_done), self._keys.reserved("")]
-        (noted,) = await self._scripts.run(_ADVANCE, keys, args)
+        (noted,) = await self._link.run(_ADVANCE, keys, args)
         if not noted:
             raise UploadBusy("another request has taken this upload over, or it was terminated")
 

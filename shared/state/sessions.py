@@ -8,7 +8,7 @@ from longshore.shared.errors import SessionConflict, SessionGone, TooMany
 from longshore.shared.keys import Keys
 from longshore.shared.messaging.pubsub import ENDED, Event, Publisher
 from longshore.shared.redis.connection import RedisLink
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.scripts import Script
 
 _CREATE = Script("create_session")
 _OPEN = Script("open_call")
@@ -82,8 +82,7 @@ class SessionLimits:
 class SessionStore:
     """Typed access to the session scripts. One round trip per method."""
 
-    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys, limits: SessionLimits) -> None:
-        self._scripts = scripts
+    def __init__(self, link: RedisLink, keys: Keys, limits: SessionLimits) -> None:
         self._link = link
         self._keys = keys
         self._limits = limits
@@ -92,7 +91,7 @@ class SessionStore:
     async def create(self, start: SessionStart) -> None:
         """Create a live session. Raises TooMany at the limit of live sessions."""
         keys, limits = self._keys, self._limits
-        created, live = await self._scripts.run(
+        created, live = await self._link.run(
             _CREATE,
             [keys.session(start.session_id), keys.sessions(), keys.due(), keys.latest_session(start.callers_scope)],
             [
@@ -109,7 +108,7 @@ class SessionStore:
         False when there was none within an hour. Raises TooMany. Safe to repeat.
         """
         keys = self._keys
-        done = await self._scripts.run(
+        done = await self._link.run(
             _ADOPT,
             [keys.session(caller.session_id), keys.latest_session(caller.session_id), keys.sessions(), keys.due()],
             [caller.session_id, caller.server, caller.principal, keys.session_prefix, self._limits.max_active],
@@ -124,7 +123,7 @@ class SessionStore:
         Its upstream session is opened when a call needs it, with `init_params`.
         """
         keys = self._keys
-        done = await self._scripts.run(
+        done = await self._link.run(
             _CREATE_SCOPE, [keys.session(caller.session_id), keys.sessions()],
             [caller.session_id, caller.server, caller.principal, flags, init_params, self._limits.max_active],
         )
@@ -138,7 +137,7 @@ class SessionStore:
         Raises SessionGone, SessionConflict, or TooMany at the limit of calls in flight.
         """
         keys, limits = self._keys, self._limits
-        status, *rest = await self._scripts.run(
+        status, *rest = await self._link.run(
             _OPEN,
             [keys.session(caller.session_id), keys.leases(caller.session_id), keys.due(), keys.sessions()],
             [
@@ -159,15 +158,15 @@ class SessionStore:
 
     async def count_list_change(self, session_id: str) -> None:
         """Count a list-changed notification, which makes the cached lists stale at every gateway."""
-        await self._scripts.run(_LISTS_CHANGED, [self._keys.session(session_id)], [])
+        await self._link.run(_LISTS_CHANGED, [self._keys.session(session_id)], [])
 
     async def set_log_level(self, session_id: str, level: str) -> None:
         """Save the log level that the session has set. Does nothing for a session that is not live."""
-        await self._scripts.run(_SET_LOG_LEVEL, [self._keys.session(session_id)], ["log_level", level])
+        await self._link.run(_SET_LOG_LEVEL, [self._keys.session(session_id)], ["log_level", level])
 
     async def set_upstream_level(self, session_id: str, upstream_id: str, level: str) -> None:
         """Save the log level of the upstream's own session. Does nothing for a session that is not live."""
-        await self._scripts.run(
+        await self._link.run(
             _SET_LOG_LEVEL, [self._keys.session(session_id)], ["upstream_level", f"{level} {upstream_id}"]
         )
 
@@ -184,7 +183,7 @@ class SessionStore:
 
     async def renew_call(self, session_id: str, lease: str) -> None:
         """Renew the lease of a running call."""
-        await self._scripts.run(_RENEW, [self._keys.leases(session_id)], [lease, self._limits.lease_ms, "XX"])
+        await self._link.run(_RENEW, [self._keys.leases(session_id)], [lease, self._limits.lease_ms, "XX"])
 
     async def is_live(self, session_id: str) -> bool:
         """Return True if the session is live: neither ended nor expired. Raises StoreDown."""
@@ -196,7 +195,7 @@ class SessionStore:
 
     async def renew_stream(self, session_id: str, lease: str) -> None:
         """Take or renew the lease of an open stream, which keeps the session from idle expiry."""
-        await self._scripts.run(_RENEW, [self._keys.streams(session_id)], [lease, self._limits.lease_ms, "CH"])
+        await self._link.run(_RENEW, [self._keys.streams(session_id)], [lease, self._limits.lease_ms, "CH"])
 
     def release_stream(self, session_id: str, lease: str) -> None:
         """Release the lease of a closed stream. Does not wait; safe to repeat."""
@@ -216,7 +215,7 @@ class SessionStore:
         caller's.
         """
         keys, session = self._keys, caller.session_id
-        status, *rest = await self._scripts.run(
+        status, *rest = await self._link.run(
             _END,
             [
                 keys.session(session), keys.leases(session), keys.files(session), keys.used_bytes(session),

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from longshore.shared.keys import Keys
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.connection import RedisLink
+from longshore.shared.redis.scripts import Script
 
 _TOTALS = Script("totals")
 
@@ -24,14 +25,14 @@ class Totals:
 class TotalsStore:
     """Typed access to the script that counts. One round trip, at a cost that does not grow with the totals."""
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
-        self._scripts = scripts
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
+        self._link = link
         self._keys = keys
 
     async def read(self) -> Totals:
         """Return the current totals. Raises StoreDown."""
         keys = self._keys
-        counts = await self._scripts.run(
+        counts = await self._link.run(
             _TOTALS,
             [
                 keys.sessions(), keys.upload_ends(), keys.artifact_ends(), keys.used_total(), keys.queue(),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from longshore.shared.keys import Keys
 from longshore.shared.redis.connection import RedisLink
-from longshore.shared.redis.scripts import Script, Scripts
+from longshore.shared.redis.scripts import Script
 
 _HEARTBEAT = Script("worker_heartbeat")
 _LIVE = Script("count_workers")
@@ -26,15 +26,14 @@ class HeartbeatReply:
 class Workers:
     """Typed access to the heartbeats. One round trip per method. All raise StoreDown."""
 
-    def __init__(self, scripts: Scripts, link: RedisLink, keys: Keys) -> None:
-        self._scripts = scripts
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
         self._link = link
         self._keys = keys
 
     async def heartbeat(self, worker_id: str, running: Sequence[str] = ()) -> HeartbeatReply:
         """Renew the heartbeat of `worker_id` and its claims on the jobs it runs."""
         keys = self._keys
-        queued, lost = await self._scripts.run(
+        queued, lost = await self._link.run(
             _HEARTBEAT,
             [keys.workers(), keys.queue()],
             [worker_id, _TTL_MS, CLAIM_MS, keys.job_claims, *running],
@@ -47,4 +46,4 @@ class Workers:
 
     async def count_live(self) -> int:
         """Return the number of live workers."""
-        return int(await self._scripts.run(_LIVE, [self._keys.workers()], []))
+        return int(await self._link.run(_LIVE, [self._keys.workers()], []))

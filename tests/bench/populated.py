@@ -37,7 +37,7 @@ async def populated(stack: AsyncExitStack, folder: Path, size: int) -> Populated
     """Create `size` sessions as gateways and workers do, with their (empty) files below `folder`."""
     server = stack.enter_context(redis_server())
     world = await stack.enter_async_context(opened_world(server.address, folder / str(size)))
-    sessions = SessionStore(world.state.scripts, world.state.link, world.state.keys, LIMITS)
+    sessions = SessionStore(world.state.link, world.state.keys, LIMITS)
     before = await used_memory(world)
     callers: list[Caller] = []
     while len(callers) < size:

@@ -315,8 +315,8 @@ async def opened_crowd(address: RedisAddress, root: Path) -> AsyncIterator[Crowd
     async with opened_world(address, root, FILES) as world:
         state = world.state
         await state.link.call("FLUSHALL")
-        expiry = ExpiryStore(state.scripts, state.link, state.keys, SESSIONS)
+        expiry = ExpiryStore(state.link, state.keys, SESSIONS)
         stores = dataclasses.replace(world.stores, expiry=expiry)
-        sessions = SessionStore(state.scripts, state.link, state.keys, SESSIONS)
-        reservations = ReservationStore(state.scripts, state.link, state.keys, FILES)
+        sessions = SessionStore(state.link, state.keys, SESSIONS)
+        reservations = ReservationStore(state.link, state.keys, FILES)
         yield Crowd(dataclasses.replace(world, stores=stores), sessions, reservations)

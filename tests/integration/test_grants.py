@@ -21,7 +21,7 @@ async def other(server: RedisServer) -> AsyncIterator[State]:
 
 
 def _store(state: State) -> GrantStore:
-    return GrantStore(state.scripts, state.keys)
+    return GrantStore(state.link, state.keys)
 
 
 async def _claim(store: GrantStore, nonce: str, scope: str, *, server: str = "s1") -> None:
@@ -156,7 +156,7 @@ async def _begun(state: State, nonce: str, scope: str) -> tuple[str, str]:
     upload = ResumableUpload(
         file_id=file_id, scope=scope, server="s1", name="a", media_type="", size_bytes=3, nonce=nonce
     )
-    await ResumableStore(state.scripts, state.link, state.keys, ttl_ms=_TTL_MS).create(capability, upload)
+    await ResumableStore(state.link, state.keys, ttl_ms=_TTL_MS).create(capability, upload)
     return capability, file_id
 
 

@@ -11,7 +11,7 @@ _HOUR_MS = 3_600_000
 async def test_an_artifact_that_a_call_may_write_is_reserved_as_long_as_the_call_runs(state: State) -> None:
     """However long that is: a call may wait for its client between times."""
     scope, artifact_id, lease = await state.open_session(), new_id(), new_id()
-    leases = Leases(SessionStore(state.scripts, state.link, state.keys, SessionLimits()), state.files)
+    leases = Leases(SessionStore(state.link, state.keys, SessionLimits()), state.files)
     member = f"p:{scope}:{artifact_id}"
     leases.acquire(scope, lease)
 

@@ -207,7 +207,7 @@ async def test_a_redis_with_a_password_serves_both_sides(own_server: RedisServer
 
 async def test_jobs_are_counted_by_name_as_they_are_enqueued(state: State) -> None:
     counted: list[str] = []
-    queue = Queue(state.scripts, state.link, state.keys, "gateway", state.tasks, on_enqueued=counted.append)
+    queue = Queue(state.link, state.keys, "gateway", state.tasks, on_enqueued=counted.append)
 
     for _ in range(2):
         await queue.enqueue(RemoveScope(scope="s"), job_id="the-one")

@@ -15,7 +15,7 @@ CLAIM, FINISH = Script("claim_jobs"), Script("finish_job")
 
 
 async def _claim(state: State, worker: str, most: int, claim_ms: int = CLAIM_MS) -> list[bytes]:
-    _, *claimed = await state.scripts.run(CLAIM, [state.keys.queue()], [worker, most, claim_ms, state.keys.job_claims])
+    _, *claimed = await state.link.run(CLAIM, [state.keys.queue()], [worker, most, claim_ms, state.keys.job_claims])
     return list(claimed[::2])
 
 
@@ -24,7 +24,7 @@ async def _finish(state: State, worker: str, job_id: str, result: bytes) -> bool
     named = [
         keys.queue(), keys.job(job_id), keys.job_result(job_id), keys.job_claim(job_id), keys.job_tries(job_id)
     ]
-    return bool(await state.scripts.run(FINISH, named, [worker, job_id, -1, result, 60_000, "nobody"]))
+    return bool(await state.link.run(FINISH, named, [worker, job_id, -1, result, 60_000, "nobody"]))
 
 
 async def test_racing_workers_claim_each_job_once(state: State) -> None:

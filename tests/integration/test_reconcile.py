@@ -101,7 +101,7 @@ async def _world(server: RedisServer, root: Path) -> AsyncIterator[World]:
         await state.link.call("FLUSHALL")
         policy = CleanupPolicy.of(config)
         stores = Stores(blobs=blobs, files=state.files, due=state.due, expiry=state.expiry, policy=policy)
-        store = ReconciliationStore(state.scripts, state.link, state.keys, FileLimits.of(config))
+        store = ReconciliationStore(state.link, state.keys, FileLimits.of(config))
         yield World(state, stores, store, root, Attribution.of(config))
 
 
@@ -370,7 +370,7 @@ async def test_a_restored_session_is_the_operator_s_to_end(world: World) -> None
     world.upload(scope)
     await world.reconcile()
     state = world.state
-    sessions = SessionStore(state.scripts, state.link, state.keys, SessionLimits())
+    sessions = SessionStore(state.link, state.keys, SessionLimits())
 
     ended = await sessions.end(Caller(scope, "s1", ""), reason="the operator ended it")
 

@@ -25,7 +25,7 @@ def world(server: RedisServer, tmp_path: Path) -> Opened:
 
 
 def _store(world: World, limits: FileLimits) -> ReservationStore:
-    return ReservationStore(world.state.scripts, world.state.link, world.state.keys, limits)
+    return ReservationStore(world.state.link, world.state.keys, limits)
 
 
 async def _fits(store: ReservationStore, scope: str, size_bytes: int) -> bool:

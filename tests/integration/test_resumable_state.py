@@ -33,7 +33,7 @@ async def scope(states: list[State]) -> str:
 
 
 def _store(state: State) -> ResumableStore:
-    return ResumableStore(state.scripts, state.link, state.keys, ttl_ms=60_000)
+    return ResumableStore(state.link, state.keys, ttl_ms=60_000)
 
 
 async def _begun(store: ResumableStore, scope: str, reservation: str = "") -> str:
@@ -117,7 +117,7 @@ async def test_the_reservation_of_an_upload_lasts_as_long_as_the_upload(
     stores: list[ResumableStore], states: list[State], scope: str
 ) -> None:
     """New bytes renew both; a short reservation beside it shortens nothing."""
-    room = ReservationStore(states[0].scripts, states[0].link, states[0].keys, FileLimits(session_bytes=1000))
+    room = ReservationStore(states[0].link, states[0].keys, FileLimits(session_bytes=1000))
     name = await room.reserve(scope, 100, ttl_ms=20_000)
     capability = await _begun(stores[0], scope, name)
     await stores[0].acquire(capability, writer="w", offset=0, lease_ms=_FOR_MS)

@@ -16,7 +16,6 @@ from longshore.shared.keys import Keys
 from longshore.shared.records import UploadRecord
 from longshore.shared.redis.address import parse_redis_url
 from longshore.shared.redis.connection import RedisLink
-from longshore.shared.redis.scripts import Scripts
 from longshore.shared.state.files import FileStore
 from longshore.shared.state.inspect import Inspector
 from longshore.shared.state.sessions import SessionLimits, SessionStart, SessionStore
@@ -94,9 +93,9 @@ async def test_an_unknown_session_is_reported(tmp_path: Path, words: Sequence[st
     assert error.startswith("no session of this id is known")
 
 
-async def _state(url: str, tasks: Tasks) -> tuple[RedisLink, Keys, Scripts]:
+async def _state(url: str, tasks: Tasks) -> tuple[RedisLink, Keys]:
     link = RedisLink(parse_redis_url(url), tasks)
-    return link, Keys("longshore"), Scripts(link)
+    return link, Keys("longshore")
 
 
 def _start(number: int) -> SessionStart:
@@ -117,12 +116,12 @@ async def test_purge_ends_a_few_hundred_sessions_and_needs_a_confirmation(tmp_pa
     """Live and expired ones, over several pages, with the records, leases and bytes of their files."""
     with private_redis() as url:
         tasks = Tasks()
-        link, keys, scripts = await _state(url, tasks)
-        sessions = SessionStore(scripts, link, keys, SessionLimits())
+        link, keys = await _state(url, tasks)
+        sessions = SessionStore(link, keys, SessionLimits())
         at = ("--config", str(config_of(tmp_path, url)))
         for number in range(250):
             await sessions.create(_start(number))
-            await FileStore(scripts, link, keys).commit(
+            await FileStore(link, keys).commit(
                 _start(number).session_id, [_record(_start(number).session_id, number)]
             )
         for number in range(0, 250, 5):  # as expiry leaves them
@@ -154,14 +153,14 @@ async def test_purge_ends_a_few_hundred_sessions_and_needs_a_confirmation(tmp_pa
 async def test_pages_continue_after_sessions_that_end_meanwhile_and_started_in_the_same_millisecond() -> None:
     with private_redis() as url:
         tasks = Tasks()
-        link, keys, scripts = await _state(url, tasks)
-        sessions = SessionStore(scripts, link, keys, SessionLimits())
+        link, keys = await _state(url, tasks)
+        sessions = SessionStore(link, keys, SessionLimits())
         for number in range(230):
             await sessions.create(_start(number))
             await link.call("ZADD", keys.sessions(), 1_000 + number // 100, _start(number).session_id)
         seen = []
 
-        async for view in Inspector(scripts, link, keys).live():
+        async for view in Inspector(link, keys).live():
             seen.append(view.session_id)
             await link.call("ZREM", keys.sessions(), view.session_id)
 
@@ -173,10 +172,10 @@ async def test_pages_continue_after_sessions_that_end_meanwhile_and_started_in_t
 async def test_control_characters_in_names_do_not_reach_the_terminal(tmp_path: Path) -> None:
     with private_redis() as url:
         tasks = Tasks()
-        link, keys, scripts = await _state(url, tasks)
+        link, keys = await _state(url, tasks)
         scope = _start(1).session_id
-        await SessionStore(scripts, link, keys, SessionLimits()).create(_start(1))
-        await FileStore(scripts, link, keys).commit(scope, [_record(scope, 1)])
+        await SessionStore(link, keys, SessionLimits()).create(_start(1))
+        await FileStore(link, keys).commit(scope, [_record(scope, 1)])
         await link.close()
         await tasks.close()
 
@@ -212,8 +211,8 @@ async def test_the_private_redis_of_a_running_up_is_found_by_its_folder() -> Non
         with run(server_command(BUNDLED_REDIS, state=state, socket=socket, persist=False), folder=folder):
             await wait_until_ready(socket, timeout_s=10)
             tasks = Tasks()
-            link, keys, scripts = await _state(redis_url(socket), tasks)
-            await SessionStore(scripts, link, keys, SessionLimits()).create(_start(1))
+            link, keys = await _state(redis_url(socket), tasks)
+            await SessionStore(link, keys, SessionLimits()).create(_start(1))
             await link.close()
             await tasks.close()
 

@@ -21,7 +21,7 @@ async def other(server: RedisServer) -> AsyncIterator[State]:
 
 
 def _store(state: State, limits: SessionLimits | None = None) -> SessionStore:
-    return SessionStore(state.scripts, state.link, state.keys, limits or SessionLimits())
+    return SessionStore(state.link, state.keys, limits or SessionLimits())
 
 
 def _start(session_id: str | None = None, *, principal: str = "me") -> SessionStart:

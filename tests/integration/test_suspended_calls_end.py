@@ -24,7 +24,6 @@ from longshore.shared.messaging.mailboxes import Mailboxes
 from longshore.shared.messaging.message_stream import MessageReceiver, MessageStream
 from longshore.shared.messaging.pubsub import EventListener
 from longshore.shared.redis.connection import RedisLink
-from longshore.shared.redis.scripts import Scripts
 from longshore.shared.state.sessions import Caller, SessionLimits, SessionStore
 from longshore.shared.tasks import Tasks
 from tests.fixtures.storage import RedisServer
@@ -52,7 +51,7 @@ async def _process(server: RedisServer, name: str) -> AsyncIterator[Process]:
     boxes, message_stream = Mailboxes(server.address, link, _KEYS, tasks), MessageStream(link, _KEYS, tasks, name)
     await link.call("HSET", _KEYS.session("scope"), "state", "live")
     events = EventListener(server.address, _KEYS, tasks, on_broadcast=lambda _: None)
-    ends = SessionEndWatcher(events, SessionStore(Scripts(link), link, _KEYS, SessionLimits()), tasks)
+    ends = SessionEndWatcher(events, SessionStore(link, _KEYS, SessionLimits()), tasks)
     calls = SuspendedCalls(boxes, message_stream, _SEALER, ends, tasks, Sessions(input_wait_seconds=600))
     yield Process(boxes, message_stream, calls)
     await calls.close()

@@ -17,7 +17,7 @@ _PATIENCE_S = 30.0
 
 
 def _gateways(state: State, *names: str) -> list[FeedStore]:
-    return [FeedStore(state.scripts, state.link, state.keys, name) for name in names]
+    return [FeedStore(state.link, state.keys, name) for name in names]
 
 
 async def _live(state: State, *gateways: FeedStore) -> None:

@@ -67,7 +67,7 @@ def killed_in_time(test: Callable[..., Coroutine[None, None, None]]) -> Callable
 async def _world(server: RedisServer, tmp_path: Path) -> AsyncIterator[World]:
     async with opened_world(server.address, tmp_path / "root") as world:
         # Workers reconcile a storage with a Redis that knows nothing of it: then there would be no orphans.
-        reconciliation = ReconciliationStore(world.state.scripts, world.state.link, world.state.keys, NO_LIMITS)
+        reconciliation = ReconciliationStore(world.state.link, world.state.keys, NO_LIMITS)
         await reconciliation.save(Reconciled(begun_ms=1, finished_ms=1))
         yield world
 
