@@ -1,12 +1,12 @@
 """Edge middleware: gives each request its context and principal, turns errors into answers, logs and counts once."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from longshore.gateway.appkeys import CONFIG
 from longshore.gateway.auth.authenticator import AUTHENTICATOR
@@ -27,7 +27,6 @@ from longshore.shared.state.limits import Kind
 
 log = structlog.get_logger(__name__)
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ORIGINS = web.AppKey("origins", Origins)
 _encode = msgspec.json.Encoder().encode
 # Route groups that are public, or whose handlers authenticate by themselves.

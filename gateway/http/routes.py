@@ -1,9 +1,9 @@
 """Routes of the public port: the handler of each path, and its group in logs and metrics."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from longshore.gateway.auth.protected_resource import WELL_KNOWN
 from longshore.gateway.http import health
@@ -16,7 +16,6 @@ from longshore.gateway.mounts import Mount
 from longshore.gateway.request_context import GROUPS, MCP_GROUP, Group
 from longshore.shared.config import Config
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 
