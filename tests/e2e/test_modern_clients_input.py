@@ -16,7 +16,7 @@ from tests.fixtures.gateway import Client as Wire
 from tests.fixtures.modern import Modern
 from tests.fixtures.node import PLAYWRIGHT, everything
 from tests.fixtures.processes import REPOSITORY, run
-from tests.fixtures.server_requests import ADA, FORM, Asked, Tool, call, said
+from tests.fixtures.server_requests import ADA, FORM, InputRequired, Tool, call, received
 from tests.fixtures.upstreams import scripted
 
 _MODERN = "2026-07-28"
@@ -98,16 +98,16 @@ async def test_a_call_whose_gateway_is_killed_between_the_rounds_says_so_and_wor
             doomed, other = await asyncio.gather(made.start_gateway(), made.start_gateway())
             there, here = (Modern(Wire(http, one.base, "/mcp/asking")) for one in (doomed, other))
 
-            first = Asked.by(await call(there, workspace="w"))
-            second = Asked.by(await call(here, first.answers(ADA), workspace="w"))
+            first = InputRequired.of(await call(there, workspace="w"))
+            second = InputRequired.of(await call(here, first.answers(ADA), workspace="w"))
             doomed.process.kill()
             lost = await call(here, second.answers(ADA), workspace="w")
-            await tool.until_left()
+            await tool.wait_ended()
 
-            again = Asked.by(await call(here, workspace="w"))
-            once_more = Asked.by(await call(here, again.answers(ADA), workspace="w"))
+            again = InputRequired.of(await call(here, workspace="w"))
+            once_more = InputRequired.of(await call(here, again.answers(ADA), workspace="w"))
             ended = await call(here, once_more.answers(ADA), workspace="w")
 
     assert (lost.status, lost.message["error"]["code"], lost.reason) == (200, -32603, "call_lost")
     assert "again" in lost.message["error"]["message"]
-    assert said(ended) == [ADA, ADA]
+    assert received(ended) == [ADA, ADA]

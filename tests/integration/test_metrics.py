@@ -8,7 +8,7 @@ from aiohttp import web
 from longshore.shared.metrics import Metrics
 from tests.fixtures.measured import Measured, measured, total
 from tests.fixtures.modern import Modern
-from tests.fixtures.server_requests import ADA, FORM, Asked, Tool, call
+from tests.fixtures.server_requests import ADA, FORM, InputRequired, Tool, call
 from tests.fixtures.upstreams import Reply, Seen
 
 _FILES = {"server_id": "files"}
@@ -113,7 +113,7 @@ async def test_a_call_is_counted_while_it_waits_for_its_client(tmp_path: Path) -
     async with measured(tmp_path) as world:
         Tool(world.upstream, [[FORM]])
         client = Modern(world.client)
-        asked = Asked.by(await call(client, workspace="w"))
+        asked = InputRequired.of(await call(client, workspace="w"))
         during = total(world.gateway, "longshore_calls_waiting")
         await call(client, asked.answers(ADA), workspace="w")
 

@@ -11,7 +11,7 @@ import pytest
 from longshore.shared.ids import new_id
 from tests.fixtures.gateway import Backing, connected, entry
 from tests.fixtures.modern import Modern
-from tests.fixtures.server_requests import ADA, CAPABILITIES, FORM, Asked, call, said
+from tests.fixtures.server_requests import ADA, CAPABILITIES, FORM, InputRequired, call, received
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, result
 
 _PROGRESS = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 1, "progress": 1}}
@@ -85,7 +85,7 @@ async def test_a_call_goes_on_where_its_stream_ended(
         answer = await call(Modern(client), workspace=new_id(), meta={CAPABILITIES: {}, "progressToken": 1})
 
     assert polled.asked_again == ["e1", "e2"]
-    assert said(answer) == [{"refused": -32601}]
+    assert received(answer) == [{"refused": -32601}]
     assert answer.body.count(b"notifications/progress") == 1
     assert b"half" not in answer.body
 
@@ -96,11 +96,11 @@ async def test_a_call_that_waits_for_its_client_outlives_its_stream(
     polled = _Polled(upstream, breaks=True)
     workspace = new_id()
     async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
-        asked = Asked.by(await call(Modern(client), workspace=workspace, meta={"progressToken": 1}))
+        asked = InputRequired.of(await call(Modern(client), workspace=workspace, meta={"progressToken": 1}))
         ended = await call(Modern(client), asked.answers(ADA), workspace=workspace)
 
     assert polled.asked_again == ["e1", "e2"]
-    assert said(ended) in ([ADA], [])    # the server says the end as soon as it is asked, answered or not
+    assert received(ended) in ([ADA], [])    # the server says the end as soon as it is asked, answered or not
 
 
 async def test_a_stream_that_is_not_free_yet_is_asked_for_again(
@@ -112,7 +112,7 @@ async def test_a_stream_that_is_not_free_yet_is_asked_for_again(
         answer = await call(Modern(client), workspace=new_id(), meta={CAPABILITIES: {}, "progressToken": 1})
 
     assert polled.asked_again == ["e1"]
-    assert said(answer) == []
+    assert received(answer) == []
 
 
 async def _without_ids(seen: Seen) -> aiohttp.web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Files of calls that take several rounds, in front of a server that holds its state against the arguments it saw."""
+"""Files of calls with input requests between modern clients and servers, whose state is bound to the arguments."""
 
 import asyncio
 import base64
@@ -25,7 +25,7 @@ _DATA = "data:text/plain;base64," + base64.b64encode(b"high").decode()
 
 
 class Binding:
-    """Asks once, and goes on only with its own state and the same path; then it writes there, or reads."""
+    """Tool that requires input once; the retry must have its state and the same path, which it then writes or reads."""
 
     def __init__(self, upstream: ScriptedUpstream, *, has_state: bool = True) -> None:
         self.paths: list[str] = []
@@ -58,7 +58,7 @@ async def client(shared_backing: Backing, upstream: ScriptedUpstream) -> AsyncIt
 
 
 async def _call(client: Client, tool: str, path: str, more: dict[str, Any], workspace: str = "rounds") -> Any:
-    """The result of one request, or its error."""
+    """Send one request; return its result or error."""
     params = {"name": tool, "arguments": {"path": path}, **more}
     headers = {"X-Longshore-Workspace": workspace}
     message = (await Modern(client).request("tools/call", params, meta=_CAN, headers=headers)).message
@@ -66,10 +66,10 @@ async def _call(client: Client, tool: str, path: str, more: dict[str, Any], work
 
 
 @pytest.mark.parametrize("has_state", [True, False])
-async def test_a_tool_that_asks_before_it_writes_gets_the_same_path_again(
+async def test_a_retry_gets_the_same_path(
     client: Client, upstream: ScriptedUpstream, has_state: bool
 ) -> None:
-    """And the server its own state, or none; the file becomes an artifact."""
+    """The server gets its own state, or none; the file becomes an artifact."""
     tool = Binding(upstream, has_state=has_state)
 
     asked = await _call(client, "write", "out.txt", {})
@@ -84,7 +84,7 @@ async def test_a_tool_that_asks_before_it_writes_gets_the_same_path_again(
     assert read["contents"][0]["text"] == "written"
 
 
-async def test_a_file_within_the_call_is_stored_once(client: Client, upstream: ScriptedUpstream) -> None:
+async def test_an_inline_file_is_stored_once(client: Client, upstream: ScriptedUpstream) -> None:
     tool = Binding(upstream)
 
     asked = await _call(client, "read", _DATA, {})
@@ -96,10 +96,10 @@ async def test_a_file_within_the_call_is_stored_once(client: Client, upstream: S
     assert Path(tool.paths[0]).read_bytes() == b"high"
 
 
-async def test_a_state_is_good_for_its_caller_and_its_request_until_the_call_ends(
+async def test_a_request_state_is_valid_for_its_caller_and_its_request_until_the_call_ends(
     client: Client, upstream: ScriptedUpstream
 ) -> None:
-    """Forged, another workspace's, with other arguments, of another tool, after the end: refused, and not sent on."""
+    """Forged, of another workspace, arguments or tool, or after the end, it is refused and not forwarded."""
     tool = Binding(upstream)
     asked = await _call(client, "write", "out.txt", {})
     state = asked["requestState"]
@@ -127,10 +127,10 @@ async def test_a_state_is_good_for_its_caller_and_its_request_until_the_call_end
     ([1, None, None, 2**52, "x" * 22, 0, [], True], True), ([1, None, None, 1, "x" * 22, 0, [], True], False),
     ([2, None, None, 2**52, "x" * 22, 0, [], True], False), ([1, None, None], False),
 ])
-async def test_a_state_that_is_old_or_of_another_version_is_refused(
+async def test_an_expired_state_and_one_of_another_version_are_refused(
     shared_backing: Backing, upstream: ScriptedUpstream, content: list[Any], is_taken: bool
 ) -> None:
-    """Though it was sealed with the right key, for this caller and this request."""
+    """It was sealed with the right key, for this caller and this request."""
     tool = Binding(upstream)
     auth = {"auth": {"signing_secret": _SECRET}}
     config = shared_backing.config(entry(upstream.url, consumer("read"), producer("write")), core=auth)
@@ -147,10 +147,10 @@ async def test_a_state_that_is_old_or_of_another_version_is_refused(
     assert is_taken or answer["data"]["reason"] == "invalid_request_state"
 
 
-async def test_what_carries_nothing_keeps_the_servers_state_as_it_is(
+async def test_a_call_without_files_keeps_the_state_of_the_server(
     client: Client, upstream: ScriptedUpstream
 ) -> None:
-    """A path without a handle stays what it is."""
+    """A path that is no handle is not changed."""
     tool = Binding(upstream)
 
     asked = await _call(client, "read", "/own/path", {})
