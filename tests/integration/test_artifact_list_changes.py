@@ -1,4 +1,4 @@
-"""Longshore's own resources come and go: whoever listens learns of it, whatever its upstream tells of."""
+"""Notifications of longshore's own resources (artifacts) to subscribers, whatever their upstream notifies of."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,20 +30,20 @@ _RESOURCES = "notifications/resources/list_changed"
 
 
 @asynccontextmanager
-async def _told_until(backing: Backing, key_base: str) -> AsyncIterator[None]:
-    """Say again and again, of every scope, that its resources changed: who listens from some moment on has it then."""
+async def _publishing(backing: Backing, key_base: str) -> AsyncIterator[None]:
+    """Publish again and again, for every scope, that its resources changed, while the block runs."""
     tasks = Tasks()
     link = RedisLink(parse_redis_url(backing.redis_url), tasks)
-    news = Publisher(link, Keys(key_base))
+    publisher = Publisher(link, Keys(key_base))
 
-    async def tell() -> None:
+    async def publish() -> None:
         while True:
             channels = await link.call("PUBSUB", "CHANNELS", f"{key_base}:news:*")
             for channel in channels:
-                await news.publish(Event(RESOURCES, channel.decode().rpartition(":")[2]))
+                await publisher.publish(Event(RESOURCES, channel.decode().rpartition(":")[2]))
             await asyncio.sleep(0.05)
 
-    tasks.spawn(tell(), name="tell")
+    tasks.spawn(publish(), name="publish")
     try:
         yield
     finally:
@@ -52,10 +52,10 @@ async def _told_until(backing: Backing, key_base: str) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("kind", ["of its own", "of none", "that has no such method", "with sessions"])
-async def test_a_listener_is_told_beside_what_its_server_tells(
+async def test_a_subscriber_gets_changes_of_artifacts_whatever_its_server_supports(
     shared_backing: Backing, upstream: ScriptedUpstream, kind: str
 ) -> None:
-    """Acknowledged first, under its own id, from another gateway."""
+    """The acknowledgement comes first; the change is published by another gateway."""
     changing: Changing = with_sessions(upstream) if kind == "with sessions" else without_sessions(upstream)
     if kind == "that has no such method":
         upstream.behaviours["subscriptions/listen"] = changing.refuse
@@ -68,22 +68,22 @@ async def test_a_listener_is_told_beside_what_its_server_tells(
     )
     async with (
         connected(config, initialize=False) as client, gateway(config) as second,
-        listening(client.http, second + client.mount, "mine", resourcesListChanged=True) as listener,
+        listening(client.http, second + client.mount, "mine", resourcesListChanged=True) as subscriber,
     ):
-        acknowledged = await listener.message()
-        async with _told_until(shared_backing, base):
-            told = await listener.message()
+        acknowledged = await subscriber.message()
+        async with _publishing(shared_backing, base):
+            received = await subscriber.message()
 
     assert acknowledged["params"] == {
         "_meta": {SUBSCRIPTION: "mine"}, "notifications": {"resourcesListChanged": True},
     }
-    assert told == {"jsonrpc": "2.0", "method": _RESOURCES, "params": {"_meta": {SUBSCRIPTION: "mine"}}}
+    assert received == {"jsonrpc": "2.0", "method": _RESOURCES, "params": {"_meta": {SUBSCRIPTION: "mine"}}}
 
 
-async def test_a_session_is_told_though_its_server_has_no_stream(
+async def test_a_legacy_client_gets_changes_of_artifacts_though_its_server_has_no_stream(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """Which without artifacts is said to the client as before."""
+    """On a mount without artifacts the GET is refused."""
     config = shared_backing.config(
         entry(upstream.url, producer("write")), entry(upstream.url) | {"id": "plain", "mount_path": "/mcp/plain"},
         state_persistence={"type": "redis", "redis": {"url": shared_backing.redis_url, "key_base": "own-session"}},
@@ -92,20 +92,22 @@ async def test_a_session_is_told_though_its_server_has_no_stream(
         headers = {**client.headers(), "Accept": "text/event-stream"}
         async with (
             client.http.get(client.base + client.mount, headers=headers) as response,
-            _told_until(shared_backing, "own-session"),
+            _publishing(shared_backing, "own-session"),
         ):
-            told = await Stream(response).message()
+            received = await Stream(response).message()
         client.mount = "/mcp/plain"
         await client.initialize()
         headers = {**client.headers(), "Accept": "text/event-stream"}
         async with client.http.get(client.base + client.mount, headers=headers) as response:
             plain = response.status
 
-    assert told == {"jsonrpc": "2.0", "method": _RESOURCES}
+    assert received == {"jsonrpc": "2.0", "method": _RESOURCES}
     assert plain == 405
 
 
-async def test_nobody_is_told_who_did_not_ask(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_subscriber_gets_no_changes_of_artifacts_unless_subscribed(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
     changing = without_sessions(upstream)
     config = shared_backing.config(
         entry(upstream.url, producer("write")),
@@ -113,24 +115,24 @@ async def test_nobody_is_told_who_did_not_ask(shared_backing: Backing, upstream:
     )
     async with (
         connected(config, initialize=False) as client,
-        listening(client.http, client.base + client.mount, 1, toolsListChanged=True) as listener,
+        listening(client.http, client.base + client.mount, 1, toolsListChanged=True) as subscriber,
         listening(client.http, client.base + client.mount, 2, resourcesListChanged=True) as other,
-        _told_until(shared_backing, "own-unasked"),
+        _publishing(shared_backing, "own-unasked"),
     ):
-        acknowledged = await listener.message()
+        acknowledged = await subscriber.message()
         await other.methods(2)
-        await changing.say("tools/list_changed")
+        await changing.notify("tools/list_changed")
         async with asyncio.timeout(WITHIN_S):
-            told = await listener.message()
+            received = await subscriber.message()
 
     assert acknowledged["params"]["notifications"] == {"toolsListChanged": True}
-    assert told["method"] == "notifications/tools/list_changed"
+    assert received["method"] == "notifications/tools/list_changed"
 
 
-async def test_a_listener_that_can_be_asked_listens_in_the_session_of_its_calls_and_in_its_own_scope(
+async def test_a_client_with_input_capabilities_subscribes_in_the_session_of_its_calls_and_in_its_scope(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """The server has a session for clients that take its questions, the files are of all clients of the principal."""
+    """The upstream session is of clients with its capabilities, the files are of all clients of the principal."""
     changing = with_sessions(upstream)
     config = shared_backing.config(
         entry(upstream.url, producer("write")),
@@ -144,13 +146,13 @@ async def test_a_listener_that_can_be_asked_listens_in_the_session_of_its_calls_
         async with listening(
             client.http, client.base + client.mount, 1, declared, resourcesListChanged=True,
             resourceSubscriptions=["sea://chart"],
-        ) as listener:
-            await listener.message()
+        ) as subscriber:
+            await subscriber.message()
             subscribed = changing.subscribed
-            await changing.say("resources/updated", uri="sea://chart")
-            updated = await listener.methods(1)
-            async with _told_until(shared_backing, "own-asked"):
-                told = await listener.methods(1)
+            await changing.notify("resources/updated", uri="sea://chart")
+            updated = await subscriber.methods(1)
+            async with _publishing(shared_backing, "own-asked"):
+                received = await subscriber.methods(1)
 
     assert subscribed == {session: {"sea://chart"}}
-    assert (updated, told) == (["resources/updated"], ["resources/list_changed"])
+    assert (updated, received) == (["resources/updated"], ["resources/list_changed"])

@@ -50,7 +50,7 @@ class Open:
     """Call whose response is a stream, read message by message."""
 
     response: aiohttp.ClientResponse
-    said: list[dict[str, Any]] = field(default_factory=list)
+    received: list[dict[str, Any]] = field(default_factory=list)
 
     async def next(self) -> dict[str, Any]:
         """Read the next message."""
@@ -61,9 +61,9 @@ class Open:
             async for line in self.response.content:
                 if line.startswith(b"data: {"):
                     message = msgspec.json.decode(line.removeprefix(b"data: "))
-                    self.said.append(message)
+                    self.received.append(message)
                     return message
-        raise AssertionError(f"the stream ended after {self.said}")
+        raise AssertionError(f"the stream ended after {self.received}")
 
 
 @dataclass
@@ -74,9 +74,9 @@ class Pair:
     other: Client
     apps: list[web.Application]
 
-    async def reply(self, client: Client, asked: dict[str, Any], value: dict[str, Any]) -> int:
+    async def reply(self, client: Client, sent: dict[str, Any], value: dict[str, Any]) -> int:
         """Respond to the server request at `client`'s gateway; returns the HTTP status."""
-        return (await client.post({"jsonrpc": "2.0", "id": asked["id"], "result": value})).status
+        return (await client.post({"jsonrpc": "2.0", "id": sent["id"], "result": value})).status
 
     @asynccontextmanager
     async def calling(self, method: str = "tools/call", params: dict[str, Any] = _CALL) -> AsyncIterator[Open]:
@@ -125,7 +125,7 @@ def _meta(seen: Seen, key: str) -> Any:
     ("prompts/get", {"name": "ask"}, {"resultType": "complete", "messages": []}),
     ("resources/read", {"uri": "sea://chart"}, {"resultType": "complete", "contents": []}),
 ])
-async def test_questions_become_requests_whose_answers_come_in_at_any_gateway(
+async def test_input_requests_become_server_requests_whose_responses_any_gateway_accepts(
     shared_backing: Backing, upstream: ScriptedUpstream, method: str, params: dict[str, Any], then: dict[str, Any]
 ) -> None:
     """Several requests at once, in two rounds; the server gets its state and keys back, under another id each time."""
@@ -135,16 +135,16 @@ async def test_questions_become_requests_whose_answers_come_in_at_any_gateway(
         "elicitation/create": _ACCEPTED, "sampling/createMessage": sampled, "roots/list": {"roots": []},
     }
     async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling(method, params) as call:
-        asked = [await call.next() for _ in range(3)]
-        statuses = [await clients.reply(clients.other, one, answers[one["method"]]) for one in reversed(asked)]
+        sent = [await call.next() for _ in range(3)]
+        statuses = [await clients.reply(clients.other, one, answers[one["method"]]) for one in reversed(sent)]
         later = await call.next()
         await clients.reply(clients.one, later, {"action": "decline"})
         answer = await call.next()
 
     assert statuses == [202] * 3
-    assert [one["method"] for one in asked] == ["elicitation/create", "sampling/createMessage", "roots/list"]
-    assert asked[0]["params"] == _FORM["params"]
-    assert len({one["id"] for one in [*asked, later]}) == 4
+    assert [one["method"] for one in sent] == ["elicitation/create", "sampling/createMessage", "roots/list"]
+    assert sent[0]["params"] == _FORM["params"]
+    assert len({one["id"] for one in [*sent, later]}) == 4
     assert answer == {"jsonrpc": "2.0", "id": "call", "result": {k: v for k, v in then.items() if k != "resultType"}}
     first, second, third = upstream.calls(method)
     assert "requestState" not in first.params
@@ -188,7 +188,7 @@ async def test_a_file_written_after_an_input_request_becomes_an_artifact(
     assert read["contents"][0]["text"] == "written"
 
 
-async def test_progress_passes_before_and_between_questions(
+async def test_progress_passes_before_and_between_input_requests(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     """They arrive on the stream of the call; a forbidden server request is dropped."""
@@ -203,16 +203,16 @@ async def test_progress_passes_before_and_between_questions(
 
     upstream.behaviours["tools/call"] = works
     async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling() as call:
-        began, asked = await call.next(), await call.next()
-        await clients.reply(clients.other, asked, _ACCEPTED)
-        went_on, answer = await call.next(), await call.next()
+        first, sent = await call.next(), await call.next()
+        await clients.reply(clients.other, sent, _ACCEPTED)
+        second, answer = await call.next(), await call.next()
 
-    assert [began["params"]["progress"], went_on["params"]["progress"]] == [1, 2]
-    assert asked["method"] == "elicitation/create"
+    assert [first["params"]["progress"], second["params"]["progress"]] == [1, 2]
+    assert sent["method"] == "elicitation/create"
     assert answer["result"] == {"content": DONE["content"]}
 
 
-@pytest.mark.parametrize(("version", "capabilities", "told"), [
+@pytest.mark.parametrize(("version", "capabilities", "expected"), [
     ("2025-11-25", {}, {}),
     ("2025-11-25", {"elicitation": {}, "tasks": {"list": {}}}, {"elicitation": {"form": {}}}),
     ("2025-11-25", {"elicitation": {"url": {}}}, {"elicitation": {"url": {}}}),
@@ -225,14 +225,14 @@ async def test_progress_passes_before_and_between_questions(
 ])
 async def test_the_server_gets_the_capabilities_of_the_client(
     shared_backing: Backing, upstream: ScriptedUpstream, version: str, capabilities: dict[str, Any],
-    told: dict[str, Any],
+    expected: dict[str, Any],
 ) -> None:
     """Only those that the client's revision defines and longshore can pass on."""
     config = shared_backing.config(entry(upstream.url))
     async with pair(config, capabilities, version=version) as clients, clients.calling() as call:
         await call.next()
 
-    assert _meta(upstream.last("tools/call"), "clientCapabilities") == told
+    assert _meta(upstream.last("tools/call"), "clientCapabilities") == expected
 
 
 async def test_a_client_without_a_stream_declares_no_input_capabilities(
@@ -267,7 +267,7 @@ async def test_a_client_without_a_stream_gets_one_message_where_the_server_strea
     ({**_SAMPLE, "params": {"tools": []}}, {"sampling": {}}, "sampling.tools"),
     (_ROOTS, {"elicitation": {}}, "roots"),
 ])
-async def test_a_client_that_accepts_no_input_requests_gets_an_error_that_names_what_it_lacks(
+async def test_a_client_without_the_capability_gets_an_error_that_names_it(
     shared_backing: Backing, upstream: ScriptedUpstream, wants: dict[str, Any], has: dict[str, Any], name: str
 ) -> None:
     """As a tool result, and as an error for other methods; the client gets no input request."""
@@ -307,7 +307,7 @@ async def test_a_missing_capability_error_of_the_server_is_converted(
     assert of_prompt["error"]["data"] == {"requiredCapabilities": {"sampling": {}}}
 
 
-async def test_a_url_has_an_id_and_an_end_in_the_session_era(
+async def test_a_url_elicitation_gets_an_id_and_a_completion_notification(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     """A user who accepted gets the completion notification; one who declined does not."""
@@ -354,7 +354,7 @@ async def test_unsolicited_responses_are_dropped(
     assert not [seen for seen in upstream.seen if "method" not in seen.message]
 
 
-async def test_input_that_a_session_client_makes_up_does_not_reach_the_server(
+async def test_input_responses_made_up_by_a_legacy_client_are_removed(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     """Legacy revisions have neither field."""
@@ -365,12 +365,14 @@ async def test_input_that_a_session_client_makes_up_does_not_reach_the_server(
     assert not {"requestState", "inputResponses"} & upstream.last("tools/call").params.keys()
 
 
-async def test_a_client_that_refuses_ends_the_call(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_an_error_response_of_the_client_ends_the_call(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
     upstream.behaviours["tools/call"] = asks({"a": _SAMPLE})
     async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling() as call:
-        asked = await call.next()
+        sent = await call.next()
         error = {"code": -1, "message": "User rejected sampling request"}
-        await clients.other.post({"jsonrpc": "2.0", "id": asked["id"], "error": error})
+        await clients.other.post({"jsonrpc": "2.0", "id": sent["id"], "error": error})
         answer = await call.next()
 
     assert answer["result"]["isError"] is True
@@ -378,7 +380,7 @@ async def test_a_client_that_refuses_ends_the_call(shared_backing: Backing, upst
     assert len(upstream.calls("tools/call")) == 1
 
 
-async def test_there_is_an_end_to_rounds(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_the_number_of_rounds_is_limited(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     upstream.behaviours["tools/call"] = asks(*[{"a": _ROOTS}] * 40)
     async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling() as call:
         while "method" in (message := await call.next()):
@@ -406,7 +408,7 @@ async def test_a_result_without_input_requests_is_retried(
     {"inputRequests": {"a": {"method": "tasks/get"}}}, {"inputRequests": {"a": {**_FORM, "params": 1}}},
     {"inputRequests": {str(number): _ROOTS for number in range(17)}},
 ])
-async def test_questions_that_nobody_could_answer_are_the_servers_fault(
+async def test_malformed_input_requests_are_an_upstream_error(
     shared_backing: Backing, upstream: ScriptedUpstream, wanted: dict[str, Any]
 ) -> None:
     async def wants(seen: Seen) -> Reply:
@@ -419,17 +421,17 @@ async def test_questions_that_nobody_could_answer_are_the_servers_fault(
     assert answer["error"]["data"]["reason"] == "upstream_unavailable"
 
 
-async def test_a_question_that_is_not_answered_in_time_is_withdrawn(
+async def test_a_request_without_response_in_time_is_cancelled(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     """The timeout of the call is paused meanwhile."""
     upstream.behaviours["tools/call"] = asks({"a": _FORM})
     config = shared_backing.config(entry(upstream.url), sessions={"input_wait_seconds": 1})
     async with pair(config) as clients, clients.calling() as call:
-        asked, withdrawn, answer = await call.next(), await call.next(), await call.next()
+        sent, cancelled, answer = await call.next(), await call.next(), await call.next()
 
-    assert withdrawn["method"] == "notifications/cancelled"
-    assert withdrawn["params"]["requestId"] == asked["id"]
+    assert cancelled["method"] == "notifications/cancelled"
+    assert cancelled["params"]["requestId"] == sent["id"]
     assert answer["result"]["_meta"]["longshore/reason"] == "input_missing"
 
 
@@ -460,24 +462,23 @@ async def _counted(clients: Pair, backing: Backing) -> _Counts:
 
 
 @pytest.mark.parametrize("where", ["one", "other"])
-async def test_a_call_that_is_cancelled_while_it_waits_leaves_nothing(
+async def test_a_call_cancelled_while_it_waits_releases_everything(
     fresh_backing: Backing, upstream: ScriptedUpstream, where: str
 ) -> None:
-    """At either gateway: no tasks, leases, streams or keys. The input request is cancelled, and the server gets no
-    retry."""
+    """It is cancelled at either gateway; the request to the client is cancelled, and the server gets no retry."""
     upstream.behaviours["tools/call"] = asks({"a": _FORM})
     async with pair(fresh_backing.config(entry(upstream.url))) as clients:
         counts = await _counted(clients, fresh_backing)
         async with clients.calling() as call:
-            asked = await call.next()
+            sent = await call.next()
             params = {"requestId": "call", "reason": "enough"}
             client: Client = getattr(clients, where)
             await client.post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
-            withdrawn, answer = await call.next(), await call.next()
-        late = await clients.reply(clients.other, asked, _ACCEPTED)
+            cancelled, answer = await call.next(), await call.next()
+        late = await clients.reply(clients.other, sent, _ACCEPTED)
         left = await counts.left()
 
-    assert withdrawn["params"]["requestId"] == asked["id"]
+    assert cancelled["params"]["requestId"] == sent["id"]
     assert answer["error"]["data"]["reason"] == "cancelled"
     assert late == 202
     assert len(upstream.calls("tools/call")) == 3
@@ -501,23 +502,23 @@ async def test_a_call_may_be_cancelled_at_all_gateways_at_once(
     assert answer["error"]["data"]["reason"] == "cancelled"
 
 
-@pytest.mark.parametrize("way", ["one", "other", "operator", "expiry"])
-async def test_a_call_that_waits_ends_with_its_session_and_leaves_nothing(
-    fresh_backing: Backing, upstream: ScriptedUpstream, way: str
+@pytest.mark.parametrize("where", ["one", "other", "operator", "expiry"])
+async def test_a_waiting_call_ends_with_its_session_and_releases_everything(
+    fresh_backing: Backing, upstream: ScriptedUpstream, where: str
 ) -> None:
-    """At either gateway, and also if a process without clients ends the session."""
+    """The session ends at either gateway, or by a process without clients."""
     upstream.behaviours["tools/call"] = asks({"a": _FORM})
     config = fresh_backing.config(entry(upstream.url), sessions={"idle_ttl_seconds": 1})
     async with pair(config) as clients:
         counts = await _counted(clients, fresh_backing)
         async with clients.calling() as call:
-            asked = await call.next()
-            await _end_session(clients, fresh_backing, way)
-            withdrawn, answer = await call.next(), await call.next()
-        late = await clients.reply(clients.other, asked, _ACCEPTED)
+            sent = await call.next()
+            await _end_session(clients, fresh_backing, where)
+            cancelled, answer = await call.next(), await call.next()
+        late = await clients.reply(clients.other, sent, _ACCEPTED)
         left = await counts.left()
 
-    assert withdrawn["params"]["requestId"] == asked["id"]
+    assert cancelled["params"]["requestId"] == sent["id"]
     assert answer["id"] == "call"
     assert answer["error"]["data"]["reason"] == "session_not_found"
     assert late in (202, 404)
@@ -525,23 +526,23 @@ async def test_a_call_that_waits_ends_with_its_session_and_leaves_nothing(
     assert left == []
 
 
-async def _end_session(clients: Pair, backing: Backing, way: str) -> None:
+async def _end_session(clients: Pair, backing: Backing, where: str) -> None:
     session_id, app = clients.one.session_id, clients.apps[1]
     assert session_id is not None
-    if way == "operator":
+    if where == "operator":
         await app[SESSIONS].end(Caller(session_id, "files", principal=""), reason="an operator ended it")
-    elif way == "expiry":                # as it does when the gateway of the call could not renew its lease
+    elif where == "expiry":                # as where the gateway of the call could not renew its lease
         with Redis.from_url(backing.redis_url) as redis:
             redis.delete(f"longshore:leases:{session_id}")
         async with asyncio.timeout(20):
             while (await app[EXPIRY].expire(session_id)).outcome is Expiry.KEPT:
                 await asyncio.sleep(0.05)
     else:
-        client: Client = getattr(clients, way)
+        client: Client = getattr(clients, where)
         assert await client.delete() == 204
 
 
-async def test_a_call_whose_session_ended_before_it_began_to_wait_does_not_wait(
+async def test_a_call_whose_session_ended_before_the_input_request_does_not_wait(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     """The session ends while the server works, before anything waits for its end."""
@@ -567,34 +568,34 @@ async def test_a_call_whose_session_ended_before_it_began_to_wait_does_not_wait(
 
         async with asyncio.timeout(30):
             status, answer = await asyncio.gather(ended(), called())
-            told: list[str] = []
-            async with clients.apps[0][SESSION_ENDS].watch(clients.one.session_id or "", lambda: told.append("ended")):
+            ends: list[str] = []
+            async with clients.apps[0][SESSION_ENDS].watch(clients.one.session_id or "", lambda: ends.append("ended")):
                 pass
 
-    assert told == ["ended"]
+    assert ends == ["ended"]
     assert status == 204
     assert answer["error"]["data"]["reason"] == "session_not_found"
     assert len(upstream.calls("tools/call")) == 1
 
 
-async def test_a_client_that_leaves_during_an_input_request_leaves_nothing(
+async def test_a_client_that_disconnects_during_an_input_request_leaves_nothing(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     upstream.behaviours["tools/call"] = asks({"a": _FORM, "b": _ROOTS})
     async with pair(fresh_backing.config(entry(upstream.url))) as clients:
         counts = await _counted(clients, fresh_backing)
         async with clients.calling() as call:
-            asked = await call.next()
+            sent = await call.next()
             call.response.close()
         left = await counts.left()
-        late = await clients.reply(clients.other, asked, _ACCEPTED)
+        late = await clients.reply(clients.other, sent, _ACCEPTED)
 
     assert left == []
     assert late == 202
     assert len(upstream.calls("tools/call")) == 3
 
 
-async def test_a_call_holds_its_place_in_the_session_while_it_waits(
+async def test_a_waiting_call_counts_as_in_flight(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     """Its lease lasts until the response; with a limit of one, only then another call may start."""
@@ -602,9 +603,9 @@ async def test_a_call_holds_its_place_in_the_session_while_it_waits(
     config = fresh_backing.config(entry(upstream.url), sessions={"max_in_flight_per_session": 1})
     async with pair(config) as clients:
         async with clients.calling() as call:
-            asked = await call.next()
+            sent = await call.next()
             refused = await clients.other.request("tools/list")
-            await clients.reply(clients.other, asked, _ACCEPTED)
+            await clients.reply(clients.other, sent, _ACCEPTED)
             await call.next()
         async with clients.calling() as call:
             again = await call.next()
@@ -613,16 +614,18 @@ async def test_a_call_holds_its_place_in_the_session_while_it_waits(
     assert again["method"] == "elicitation/create"
 
 
-async def test_of_one_principals_calls_only_so_many_wait(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_the_waiting_calls_of_a_principal_are_limited(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
     """One more is refused; after a retry its slot is free."""
     upstream.behaviours["tools/call"] = asks({"a": _FORM})
     config = shared_backing.config(entry(upstream.url), sessions={"max_waiting_calls_per_principal": 1})
     async with pair(config) as clients:
         async with clients.calling() as call:
-            asked = await call.next()
+            sent = await call.next()
             async with clients.calling() as second:
                 refused = await second.next()
-            await clients.reply(clients.other, asked, _ACCEPTED)
+            await clients.reply(clients.other, sent, _ACCEPTED)
             await call.next()
         async with clients.calling() as third:
             again = await third.next()
@@ -631,17 +634,17 @@ async def test_of_one_principals_calls_only_so_many_wait(shared_backing: Backing
     assert again["method"] == "elicitation/create"
 
 
-async def test_of_two_answers_at_two_gateways_at_once_one_counts(
+async def test_one_of_two_responses_at_two_gateways_is_accepted(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     upstream.behaviours["tools/call"] = asks({"a": _FORM})
     async with pair(shared_backing.config(entry(upstream.url))) as clients, clients.calling() as call:
-        asked = await call.next()
+        sent = await call.next()
         both = [
             {"action": "accept", "content": {"name": name}} for name in ("Ada", "Eve")
         ]
         await asyncio.gather(
-            clients.reply(clients.one, asked, both[0]), clients.reply(clients.other, asked, both[1])
+            clients.reply(clients.one, sent, both[0]), clients.reply(clients.other, sent, both[1])
         )
         await call.next()
 
@@ -662,8 +665,8 @@ async def test_input_requests_of_a_batch_member_are_sent_on_the_stream_of_the_ba
         address = clients.one.base + clients.one.mount
         async with clients.one.http.post(address, data=msgspec.json.encode(batch), headers=head) as response:
             call = Open(response)
-            for asked in [await call.next(), await call.next()]:
-                await clients.reply(clients.other, asked, {"roots": []})
+            for sent in [await call.next(), await call.next()]:
+                await clients.reply(clients.other, sent, {"roots": []})
             answers = [await call.next(), await call.next()]
         as_array = await clients.one.post(msgspec.json.encode(batch), {**head, "Accept": "application/json"})
 

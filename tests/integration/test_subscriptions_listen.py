@@ -1,4 +1,4 @@
-"""`subscriptions/listen` in front of a legacy server: its stream and subscriptions, for all who listen."""
+"""`subscriptions/listen` of modern clients over a legacy server: one stream and one set of subscriptions for all."""
 
 import asyncio
 import socket
@@ -22,7 +22,7 @@ from tests.fixtures.leaks import holdings, left_behind
 from tests.fixtures.upstreams import ScriptedUpstream, Seen, stream
 
 _ALL: dict[str, Any] = {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
-_WITHIN_S = 20
+_TIMEOUT_S = 20
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def changing(upstream: ScriptedUpstream) -> Changing:
 
 
 def _key_base(backing: Backing, name: str) -> dict[str, object]:
-    """A scope of the test's own: with auth off all clients here are one principal."""
+    """Configure a scope of the test's own: without authentication all clients are one principal."""
     return {"type": "redis", "redis": {"url": backing.redis_url, "key_base": name}}
 
 
 @pytest.mark.requirement("subscriptions.acknowledged", "subscriptions.id")
-async def test_a_listener_is_told_what_it_asked_for(shared_backing: Backing, changing: Changing) -> None:
-    """Acknowledgement first, everything under its id, nothing that it did not ask for."""
+async def test_a_subscriber_gets_the_changes_that_it_subscribed_to(shared_backing: Backing, changing: Changing) -> None:
+    """The acknowledgement comes first, and everything has its subscription id."""
     config = shared_backing.config(
         entry(changing.upstream.url), state_persistence=_key_base(shared_backing, "asked")
     )
@@ -45,14 +45,14 @@ async def test_a_listener_is_told_what_it_asked_for(shared_backing: Backing, cha
         url = client.base + client.mount
         async with listening(
             client.http, url, "listen-7", toolsListChanged=True, resourceSubscriptions=["sea://chart"]
-        ) as listener:
-            acknowledged = await listener.message()
-            await changing.say("message", level="info", data="no")
-            await changing.say("prompts/list_changed")
-            await changing.say("tools/list_changed")
-            await changing.say("resources/updated", uri="sea://other")
-            await changing.say("resources/updated", uri="sea://chart", _meta={"x/own": 1})
-            told = [await listener.message() for _ in range(2)]
+        ) as subscriber:
+            acknowledged = await subscriber.message()
+            await changing.notify("message", level="info", data="no")
+            await changing.notify("prompts/list_changed")
+            await changing.notify("tools/list_changed")
+            await changing.notify("resources/updated", uri="sea://other")
+            await changing.notify("resources/updated", uri="sea://chart", _meta={"x/own": 1})
+            received = [await subscriber.message() for _ in range(2)]
             subscribed = changing.watched
 
     meta = {SUBSCRIPTION: "listen-7"}
@@ -62,7 +62,7 @@ async def test_a_listener_is_told_what_it_asked_for(shared_backing: Backing, cha
             "toolsListChanged": True, "resourceSubscriptions": ["sea://chart"],
         }},
     }
-    assert told == [
+    assert received == [
         {"jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": {"_meta": meta}},
         {"jsonrpc": "2.0", "method": "notifications/resources/updated",
          "params": {"uri": "sea://chart", "_meta": {"x/own": 1, **meta}}},
@@ -70,10 +70,10 @@ async def test_a_listener_is_told_what_it_asked_for(shared_backing: Backing, cha
     assert subscribed == {"sea://chart"}
 
 
-async def test_a_server_that_tells_of_nothing_is_acknowledged_as_such(
+async def test_a_server_without_change_notifications_is_acknowledged_with_an_empty_filter(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """But for longshore's own resources, where it has any."""
+    """Longshore's own resources are in the filter where the mount has any."""
     config = shared_backing.config(
         entry(upstream.url), entry(upstream.url, producer("write")) | {"id": "own", "mount_path": "/mcp/own"}
     )
@@ -87,10 +87,10 @@ async def test_a_server_that_tells_of_nothing_is_acknowledged_as_such(
     assert ours["params"]["notifications"] == {"resourcesListChanged": True}
 
 
-async def test_hundreds_of_listeners_at_two_gateways_cost_the_server_one_stream(
+async def test_hundreds_of_subscribers_at_two_gateways_share_one_upstream_stream(
     shared_backing: Backing, changing: Changing
 ) -> None:
-    """And the last to leave ends it, and the subscriptions with it."""
+    """The end of the last one closes it and its subscriptions."""
     config = shared_backing.config(
         entry(changing.upstream.url), state_persistence=_key_base(shared_backing, "hundreds")
     )
@@ -103,27 +103,27 @@ async def test_hundreds_of_listeners_at_two_gateways_cost_the_server_one_stream(
                 listening(http, base + "/mcp/files", number, toolsListChanged=True, resourceSubscriptions=uris)
             )
 
-        listeners = await asyncio.gather(*(listen(number) for number in range(200)))
-        await asyncio.gather(*(listener.message() for listener in listeners))
-        await changing.say("tools/list_changed")
-        await changing.say("resources/updated", uri="sea://3")
-        told = await asyncio.gather(*(
-            listener.methods(2 if number % 5 == 3 else 1) for number, listener in enumerate(listeners)
+        subscribers = await asyncio.gather(*(listen(number) for number in range(200)))
+        await asyncio.gather(*(subscriber.message() for subscriber in subscribers))
+        await changing.notify("tools/list_changed")
+        await changing.notify("resources/updated", uri="sea://3")
+        received = await asyncio.gather(*(
+            subscriber.methods(2 if number % 5 == 3 else 1) for number, subscriber in enumerate(subscribers)
         ))
         await changing.until(1)
         subscribed = changing.watched
         await open_streams.aclose()
         await changing.until(0)
-        async with asyncio.timeout(_WITHIN_S):
+        async with asyncio.timeout(_TIMEOUT_S):
             while changing.watched:
                 await asyncio.sleep(0.01)
 
     assert subscribed == {"sea://all", *(f"sea://{number}" for number in range(5))}
-    assert told[3] == ["tools/list_changed", "resources/updated"]
-    assert told[4] == ["tools/list_changed"]
+    assert received[3] == ["tools/list_changed", "resources/updated"]
+    assert received[4] == ["tools/list_changed"]
 
 
-async def test_what_only_one_listener_wanted_is_unsubscribed_when_it_leaves(
+async def test_a_resource_without_subscribers_is_unsubscribed(
     shared_backing: Backing, changing: Changing
 ) -> None:
     config = shared_backing.config(entry(changing.upstream.url), state_persistence=_key_base(shared_backing, "leaves"))
@@ -134,50 +134,50 @@ async def test_what_only_one_listener_wanted_is_unsubscribed_when_it_leaves(
             async with listening(client.http, second + client.mount, resourceSubscriptions=["a://2", "a://3"]) as goes:
                 await goes.message()
                 together = changing.watched
-            async with asyncio.timeout(_WITHIN_S):
+            async with asyncio.timeout(_TIMEOUT_S):
                 while changing.watched != {"a://1", "a://2"}:
                     await asyncio.sleep(0.01)
-            await changing.say("resources/updated", uri="a://2")
-            told = await stays.methods(1)
+            await changing.notify("resources/updated", uri="a://2")
+            received = await stays.methods(1)
 
     assert together == {"a://1", "a://2", "a://3"}
-    assert told == ["resources/updated"]
+    assert received == ["resources/updated"]
 
 
-async def test_a_stream_that_the_server_ends_is_opened_again_and_listeners_learn_that_they_may_have_missed_something(
+async def test_a_stream_that_the_server_ends_is_opened_again_and_subscribers_are_resynchronised(
     shared_backing: Backing, changing: Changing
 ) -> None:
     config = shared_backing.config(entry(changing.upstream.url), state_persistence=_key_base(shared_backing, "again"))
     async with (
         connected(config, initialize=False) as client,
-        listening(client.http, client.base + client.mount, toolsListChanged=True) as listener,
+        listening(client.http, client.base + client.mount, toolsListChanged=True) as subscriber,
     ):
-        await listener.message()
+        await subscriber.message()
         changing.end()
-        missed = await listener.methods(1)
+        missed = await subscriber.methods(1)
         await changing.until(1)
-        await changing.say("tools/list_changed")
-        told = await listener.methods(1)
+        await changing.notify("tools/list_changed")
+        received = await subscriber.methods(1)
 
-    assert missed == told == ["tools/list_changed"]
+    assert missed == received == ["tools/list_changed"]
     assert changing.opened == 2
 
 
-async def test_a_change_told_within_an_answer_reaches_those_who_listen(
+async def test_a_change_notification_within_a_response_reaches_subscribers(
     shared_backing: Backing, changing: Changing
 ) -> None:
-    async def tells(seen: Seen) -> aiohttp.web.StreamResponse:
+    async def notify_first(seen: Seen) -> aiohttp.web.StreamResponse:
         return await stream(
             seen, b'data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n\n',
             b'data: {"jsonrpc":"2.0","id":"%s","result":{"content":[]}}\n\n' % seen.message["id"].encode(),
         )
 
-    changing.upstream.behaviours["tools/call"] = tells
+    changing.upstream.behaviours["tools/call"] = notify_first
     config = shared_backing.config(entry(changing.upstream.url), state_persistence=_key_base(shared_backing, "within"))
     async with connected(config, initialize=False) as client:
         url = client.base + client.mount
-        async with listening(client.http, url, toolsListChanged=True) as listener:
-            await listener.message()
+        async with listening(client.http, url, toolsListChanged=True) as subscriber:
+            await subscriber.message()
             meta = {f"{PREFIX}protocolVersion": VERSION, f"{PREFIX}clientCapabilities": {}}
             message = {
                 "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "echo", "_meta": meta},
@@ -185,54 +185,54 @@ async def test_a_change_told_within_an_answer_reaches_those_who_listen(
             head = {**ACCEPT, "MCP-Protocol-Version": VERSION, "Mcp-Method": "tools/call", "Mcp-Name": "echo"}
             async with client.http.post(url, json=message, headers=head) as answer:
                 called = await answer.read()
-            told = await listener.methods(1)
+            received = await subscriber.methods(1)
 
-    assert told == ["tools/list_changed"]
+    assert received == ["tools/list_changed"]
     assert b"list_changed" not in called
 
 
-async def test_a_session_of_a_call_is_not_listened_in(shared_backing: Backing, changing: Changing) -> None:
+async def test_a_session_per_call_has_no_change_stream(shared_backing: Backing, changing: Changing) -> None:
     config = shared_backing.config(entry(changing.upstream.url, sessionless_clients="per_call"))
     async with (
         connected(config, initialize=False) as client,
-        listening(client.http, client.base + client.mount, **_ALL) as listener,
+        listening(client.http, client.base + client.mount, **_ALL) as subscriber,
     ):
         opened = len(changing.upstream.calls("initialize"))
-        acknowledged = await listener.message()
+        acknowledged = await subscriber.message()
 
     assert acknowledged["params"]["notifications"] == {}
     assert changing.opened == 0
-    assert opened <= 1           # the probe's
+    assert opened <= 1           # by the era probe
 
 
-async def test_a_listener_that_takes_nothing_is_ended_with_a_reason_and_holds_up_nobody(
+async def test_a_slow_subscriber_gets_an_error_and_delays_no_other(
     shared_backing: Backing, changing: Changing
 ) -> None:
-    """It has the error on its stream, after what went out before, once it reads again."""
+    """The error is on its stream, after the messages sent before."""
     key_base = _key_base(shared_backing, "slow")
     config = shared_backing.config(entry(changing.upstream.url), state_persistence=key_base)
-    uris = [f"sea://all/{number}/{'x' * 8000}" for number in range(900)]    # parts of what it subscribed to
-    told = []
+    uris = [f"sea://all/{number}/{'x' * 8000}" for number in range(900)]    # within the resource that it subscribed to
+    received = []
     async with connected(config, initialize=False) as client, _unread(client) as slow:
         url = client.base + client.mount
         async with listening(client.http, url, "quick", toolsListChanged=True) as quick:
             await quick.message()
             slow.send("sea://all")
             acknowledged = await slow.read_until(b"acknowledged")
-            for _ in range(3):               # far more than sockets and queues take
+            for _ in range(3):               # far more than sockets and queues hold
                 for uri in uris:
-                    await changing.say("resources/updated", uri=uri)
-                await changing.say("tools/list_changed")
-                told += await quick.methods(1)
+                    await changing.notify("resources/updated", uri=uri)
+                await changing.notify("tools/list_changed")
+                received += await quick.methods(1)
             last = await slow.read_until(b"slow_listener")
 
     assert acknowledged.startswith(b"HTTP/1.1 200")
-    assert told == ["tools/list_changed"] * 3
+    assert received == ["tools/list_changed"] * 3
     assert b'"id":"slow","error"' in last
 
 
 class _Unread:
-    """A client that reads when it is told to, on a socket that takes little."""
+    """Client with a small receive buffer that reads only when the test reads."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> None:
         self._reader = reader
@@ -253,9 +253,9 @@ class _Unread:
         self._writer.write(f"POST {self._path} HTTP/1.1\r\n{head}\r\n".encode() + body)
 
     async def read_until(self, wanted: bytes) -> bytes:
-        """All until this has come, or the last of it where it is much."""
+        """Read until `wanted` has come; return the last of it."""
         seen = b""
-        async with asyncio.timeout(_WITHIN_S):
+        async with asyncio.timeout(_TIMEOUT_S):
             while wanted not in seen:
                 chunk = await self._reader.read(65_536)
                 assert chunk, seen[-200:]
@@ -277,25 +277,26 @@ async def _unread(client: Client) -> AsyncIterator[_Unread]:
             writer.close()
 
 
-async def test_listeners_that_come_and_go_leave_nothing(fresh_backing: Backing, changing: Changing) -> None:
-    """Neither when they end in good order nor when they break off before anything was said to them."""
+async def test_subscribers_leave_nothing_behind(fresh_backing: Backing, changing: Changing) -> None:
+    """Some disconnect after the acknowledgement, others before it."""
     runner = public_runner(fresh_backing.config(entry(changing.upstream.url)), Metrics())
     await runner.setup()
     await TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/mcp/files"
 
-    async def come_and_go(number: int, patience_s: float) -> None:
+    async def subscribe_and_leave(number: int, patience_s: float) -> None:
         uris = [f"sea://{number}"]
         async with aiohttp.ClientSession() as http:
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience_s), listening(http, url, number, resourceSubscriptions=uris) as one:
                     await one.message()
 
-    await come_and_go(0, _WITHIN_S)
+    await subscribe_and_leave(0, _TIMEOUT_S)
     before = holdings(runner.app, fresh_backing.redis_url)
-    await asyncio.gather(*(come_and_go(number, _WITHIN_S if number % 2 else number / 500) for number in range(60)))
+    patience_s = [_TIMEOUT_S if number % 2 else number / 500 for number in range(60)]
+    await asyncio.gather(*(subscribe_and_leave(number, timeout_s) for number, timeout_s in enumerate(patience_s)))
     left = await left_behind(runner.app, fresh_backing.redis_url, before)
-    async with asyncio.timeout(_WITHIN_S):
+    async with asyncio.timeout(_TIMEOUT_S):
         while runner.app[FEEDS].count or changing.watched:
             await asyncio.sleep(0.01)
     with Redis.from_url(fresh_backing.redis_url) as redis:
@@ -306,10 +307,10 @@ async def test_listeners_that_come_and_go_leave_nothing(fresh_backing: Backing, 
     assert kept == []
 
 
-async def test_a_listener_whose_gateway_drains_is_ended_in_good_order_and_the_others_go_on(
+async def test_a_stream_ends_with_its_result_when_its_gateway_drains_and_others_continue(
     shared_backing: Backing, changing: Changing
 ) -> None:
-    """Another gateway has the server's stream at once, and says that something may have been missed meanwhile."""
+    """Another gateway opens the upstream's stream at once, and its subscribers are resynchronised."""
     key_base = _key_base(shared_backing, "drains")
     config = shared_backing.config(entry(changing.upstream.url), state_persistence=key_base)
     runner = public_runner(config, Metrics())
@@ -326,18 +327,18 @@ async def test_a_listener_whose_gateway_drains_is_ended_in_good_order_and_the_ot
             _, last = await asyncio.gather(runner.cleanup(), goes.message())
             missed = await stays.methods(1)
             await changing.until(1)
-            await changing.say("tools/list_changed")
-            told = await stays.methods(1)
+            await changing.notify("tools/list_changed")
+            received = await stays.methods(1)
 
     assert last["result"]["resultType"] == "complete"
     assert (last["id"], last["result"]["_meta"][SUBSCRIPTION]) == ("goes", "goes")
-    assert missed == told == ["tools/list_changed"]
+    assert missed == received == ["tools/list_changed"]
 
 
-async def test_a_server_whose_stream_ends_at_once_is_not_asked_again_and_again(
+async def test_a_stream_that_ends_at_once_is_opened_again_with_back_off(
     shared_backing: Backing, changing: Changing
 ) -> None:
-    """Each time later than the time before; the listener stays, and is told."""
+    """The subscriber's stream stays open, and it is resynchronised each time."""
 
     async def ends(request: Request) -> StreamResponse:
         changing.opened += 1
@@ -347,23 +348,23 @@ async def test_a_server_whose_stream_ends_at_once_is_not_asked_again_and_again(
 
     changing.upstream.on_get = ends
     config = shared_backing.config(entry(changing.upstream.url), state_persistence=_key_base(shared_backing, "at-once"))
-    began_s = monotonic_s()
+    started_s = monotonic_s()
     async with (
         connected(config, initialize=False) as client,
-        listening(client.http, client.base + client.mount, toolsListChanged=True) as listener,
+        listening(client.http, client.base + client.mount, toolsListChanged=True) as subscriber,
     ):
-        await listener.message()
-        await listener.methods(3)
-        took_s = monotonic_s() - began_s
+        await subscriber.message()
+        await subscriber.methods(3)
+        took_s = monotonic_s() - started_s
 
     assert took_s > 0.1 + 0.5 + 1.0
 
 
 @pytest.mark.parametrize("trouble", ["refuses", "hangs up", "has lost the session"])
-async def test_a_resource_that_cannot_be_subscribed_to_costs_the_others_nothing(
+async def test_a_failing_subscription_does_not_affect_others(
     shared_backing: Backing, changing: Changing, trouble: str
 ) -> None:
-    """A session that was lost is opened again, with all that is wanted."""
+    """A lost session is opened again, with all subscriptions."""
     bad: list[str] = []
 
     async def subscribe(seen: Seen) -> dict[str, Any] | StreamResponse:
@@ -386,14 +387,14 @@ async def test_a_resource_that_cannot_be_subscribed_to_costs_the_others_nothing(
     )
     async with connected(config, initialize=False) as client:
         url, uris = client.base + client.mount, ["sea://bad", "sea://good"]
-        async with listening(client.http, url, resourceSubscriptions=uris) as listener:
-            await listener.message()
+        async with listening(client.http, url, resourceSubscriptions=uris) as subscriber:
+            await subscriber.message()
             if trouble == "has lost the session":
-                async with asyncio.timeout(_WITHIN_S):
+                async with asyncio.timeout(_TIMEOUT_S):
                     while changing.opened < 2 or not {"sea://bad", "sea://good"} <= changing.watched:
                         await asyncio.sleep(0.01)
-                await listener.methods(2)    # of both, since something may have been missed
-            await changing.say("resources/updated", uri="sea://good")
-            told = await listener.message()
+                await subscriber.methods(2)    # of both: changes may have been missed
+            await changing.notify("resources/updated", uri="sea://good")
+            received = await subscriber.message()
 
-    assert told["params"]["uri"] == "sea://good"
+    assert received["params"]["uri"] == "sea://good"

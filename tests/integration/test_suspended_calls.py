@@ -117,7 +117,7 @@ async def test_a_request_that_was_not_answered_is_returned_again(
     workspace = new_id()
 
     required = InputRequired.of(await call(first, workspace=workspace))
-    foreign = {"inputResponses": {"nobody required": {}}, "requestState": required.state}
+    foreign = {"inputResponses": {"of no request": {}}, "requestState": required.state}
     still = InputRequired.of(await call(second, foreign, workspace=workspace))
     rest = InputRequired.of(await call(second, still.answers(ADA), workspace=workspace))
     ended = await call(first, rest.answers(_SAMPLED), workspace=workspace)

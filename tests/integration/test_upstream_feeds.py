@@ -1,4 +1,4 @@
-"""Feeds in Redis: one gateway holds the upstream's stream, and the subscriptions of all gateways add up."""
+"""Feeds in Redis: one gateway holds the upstream's stream, with the subscriptions of all."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -20,27 +20,27 @@ def _gateways(state: State, *names: str) -> list[FeedStore]:
     return [FeedStore(state.link, state.keys, name) for name in names]
 
 
-async def _live(state: State, *gateways: FeedStore) -> None:
-    """Keep the heartbeats current, however slow the test is."""
+async def _start_heartbeats(state: State, *gateways: FeedStore) -> None:
+    """Send heartbeats that do not expire."""
     for gateway in gateways:
         await gateway.heartbeat([])
         await state.link.call("PERSIST", state.keys.gateway_alive(gateway.gateway))
 
 
-async def _dies(state: State, gateway: FeedStore) -> None:
+async def _stop_heartbeat(state: State, gateway: FeedStore) -> None:
     await state.link.call("DEL", state.keys.gateway_alive(gateway.gateway))
 
 
-async def test_of_many_gateways_one_claims_the_feed_until_it_dies(state: State) -> None:
-    """Then another gateway claims it and continues with the saved subscriptions."""
+async def test_one_of_many_gateways_holds_the_claim_until_its_heartbeat_stops(state: State) -> None:
+    """Then one of the others gets it, with the saved upstream subscriptions."""
     scope, gateways = await state.open_session(), _gateways(state, *(f"race-{number}" for number in range(20)))
-    await _live(state, *gateways)
+    await _start_heartbeats(state, *gateways)
 
     first = await asyncio.gather(*(gateway.claim(scope) for gateway in gateways))
     [holder] = [gateway for gateway, claim in zip(gateways, first, strict=True) if claim.is_held]
-    await holder.save_upstream_subscriptions(scope, b"noted")
+    await holder.save_upstream_subscriptions(scope, b"saved")
     again = await asyncio.gather(*(gateway.claim(scope) for gateway in gateways))
-    await _dies(state, holder)
+    await _stop_heartbeat(state, holder)
     others = [gateway for gateway in gateways if gateway is not holder]
     after = await asyncio.gather(*(gateway.claim(scope) for gateway in others))
     late = await holder.claim(scope)
@@ -48,29 +48,29 @@ async def test_of_many_gateways_one_claims_the_feed_until_it_dies(state: State) 
     assert [claim.is_held for claim in again] == [claim.is_held for claim in first]
     assert {claim.holder for claim in first} == {"", holder.gateway}
     [taken] = [claim for claim in after if claim.is_held]
-    assert (taken.holder, taken.upstream_subscriptions) == (holder.gateway, b"noted")
+    assert (taken.holder, taken.upstream_subscriptions) == (holder.gateway, b"saved")
     assert not late.is_held
 
 
-async def test_a_gateway_is_alive_while_its_heartbeat_is_current(state: State) -> None:
+async def test_a_gateway_without_heartbeat_is_found_dead(state: State) -> None:
     one, other = _gateways(state, "beat-1", "beat-2")
-    await _live(state, other)
+    await _start_heartbeats(state, other)
     alive = await one.heartbeat([other.gateway])
-    await _dies(state, other)
+    await _stop_heartbeat(state, other)
 
     assert alive == []
     assert await one.heartbeat([other.gateway]) == [other.gateway]
 
 
-async def test_subscriptions_of_live_gateways_and_the_session_add_up(state: State) -> None:
-    """Subscriptions of dead gateways are removed."""
+async def test_subscriptions_of_live_gateways_and_of_the_session_are_united(state: State) -> None:
+    """Those of a dead gateway are dropped."""
     scope, (one, other) = await state.open_session(), _gateways(state, "want-1", "want-2")
-    await _live(state, one, other)
+    await _start_heartbeats(state, one, other)
     await asyncio.gather(one.set_subscriptions(scope, 3, ["a", "b"]), other.set_subscriptions(scope, 5, ["b", "c"]))
     await one.watch(scope, "w", watch=True)
 
     together = await one.subscriptions(scope)
-    await _dies(state, other)
+    await _stop_heartbeat(state, other)
     alone = await one.subscriptions(scope)
 
     assert together.uris == {"a", "b", "c", "w"}
@@ -82,10 +82,10 @@ async def test_subscriptions_of_live_gateways_and_the_session_add_up(state: Stat
     assert not together.is_only_of("want-1")
 
 
-async def test_a_session_subscribes_to_each_resource_once_up_to_the_limit(state: State) -> None:
-    """For any number of concurrent requests."""
+async def test_resource_subscriptions_of_a_session_are_counted_once_and_limited(state: State) -> None:
+    """Many arrive at once."""
     scope, [gateway] = await state.open_session(), _gateways(state, "watch")
-    await _live(state, gateway)
+    await _start_heartbeats(state, gateway)
     uris = [f"sea://{number % 100}" for number in range(300)]
 
     await asyncio.gather(*(gateway.watch(scope, uri, watch=True) for uri in uris))
@@ -108,25 +108,25 @@ async def test_a_session_subscribes_to_each_resource_once_up_to_the_limit(state:
     assert changes == 100 + 99 + 999 + 1
 
 
-async def test_the_last_gateway_that_releases_a_feed_leaves_nothing(state: State) -> None:
-    """An earlier one leaves the feed and its subscriptions to the others."""
+async def test_the_last_release_removes_the_feed(state: State) -> None:
+    """A release before it passes the claim and the saved subscriptions to the others."""
     scope, (one, other) = await state.open_session(), _gateways(state, "leave-1", "leave-2")
-    await _live(state, one, other)
+    await _start_heartbeats(state, one, other)
     await asyncio.gather(one.set_subscriptions(scope, 1, ["a"]), other.set_subscriptions(scope, 1, ["b"]))
     await one.claim(scope)
-    await one.save_upstream_subscriptions(scope, b"noted")
-    await other.save_upstream_subscriptions(scope, b"not the holder's to say")
+    await one.save_upstream_subscriptions(scope, b"saved")
+    await other.save_upstream_subscriptions(scope, b"not of the holder")
 
     await one.release(scope)
     taken = await other.claim(scope)
     await other.release(scope)
 
-    assert (taken.is_held, taken.holder, taken.upstream_subscriptions) == (True, "-", b"noted")
+    assert (taken.is_held, taken.holder, taken.upstream_subscriptions) == (True, "-", b"saved")
     assert await state.link.call("EXISTS", state.keys.feed(scope), state.keys.feed_subscriptions(scope)) == 0
 
 
-async def test_subscriptions_last_while_a_gateway_claims_the_feed(state: State) -> None:
-    """Also while the upstream is down and no gateway reads them."""
+async def test_a_claim_renews_the_subscriptions(state: State) -> None:
+    """While the upstream is down, only claims are made."""
     scope, [one] = await state.open_session(), _gateways(state, "lasts")
     await one.set_subscriptions(scope, 1, ["a"])
     await state.link.call("PEXPIRE", state.keys.feed_subscriptions(scope), 20_000)
@@ -136,7 +136,7 @@ async def test_subscriptions_last_while_a_gateway_claims_the_feed(state: State) 
     assert await state.link.call("PTTL", state.keys.feed_subscriptions(scope)) > 40_000
 
 
-async def test_subscriptions_are_set_again_after_redis_may_have_lost_them(state: State) -> None:
+async def test_subscriptions_are_saved_again_after_a_resync(state: State) -> None:
     scope, [one] = await state.open_session(), _gateways(state, "again")
     feed = Feed(scope, one, Publisher(state.link, state.keys))
     feed.subscribers[Subscriber(ChangeFilter(frozenset(), frozenset({"a"})))] = _no_stream
@@ -149,8 +149,8 @@ async def test_subscriptions_are_set_again_after_redis_may_have_lost_them(state:
     assert (await one.subscriptions(scope)).uris == {"a"}
 
 
-async def test_subscriptions_that_could_not_be_set_are_set_later() -> None:
-    """Once Redis is back."""
+async def test_subscriptions_that_could_not_be_saved_are_saved_later() -> None:
+    """Redis is down and comes back."""
     with redis_server() as lost:
         async with opened_state(lost.address) as state:
             scope, [one] = await state.open_session(), _gateways(state, "later")
@@ -162,13 +162,13 @@ async def test_subscriptions_that_could_not_be_set_are_set_later() -> None:
             lost.start()
 
             async with asyncio.timeout(_PATIENCE_S):
-                while not await _is_said(feed):
+                while not await _is_saved(feed):
                     await asyncio.sleep(0.01)
 
             assert (await one.subscriptions(scope)).uris == {"a"}
 
 
-async def _is_said(feed: Feed) -> bool:
+async def _is_saved(feed: Feed) -> bool:
     try:
         await feed.save_subscriptions()
     except StoreDown:
@@ -177,4 +177,4 @@ async def _is_said(feed: Feed) -> bool:
 
 
 def _no_stream(owner: FeedOwner) -> AbstractAsyncContextManager[Source]:
-    raise AssertionError("nobody opens it here")
+    raise AssertionError("no stream is opened in this test")
