@@ -6,7 +6,14 @@ from contextlib import AbstractAsyncContextManager
 import aiohttp
 import pytest
 
-from tests.fixtures.change_streams import CHANGE_CAPABILITIES, SUBSCRIPTION, WITHIN_S, Changing, Stream, without_sessions
+from tests.fixtures.change_streams import (
+    CHANGE_CAPABILITIES,
+    SUBSCRIPTION,
+    WITHIN_S,
+    Changing,
+    Stream,
+    without_sessions,
+)
 from tests.fixtures.gateway import Backing, Client, connected, entry, gateway
 from tests.fixtures.upstreams import ScriptedUpstream
 
