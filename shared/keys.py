@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Keys:
-    """Names under one key base."""
+    """Names under one key base. A method with an empty id returns the prefix, for scripts that build the name."""
 
     base: str
 
@@ -18,11 +18,6 @@ class Keys:
         Written by gateways on `initialize`, ended by DELETE or expiry; then a tombstone with a TTL.
         """
         return f"{self.base}:session:{session_id}"
-
-    @property
-    def session_prefix(self) -> str:
-        """Prefix of `session` keys, for scripts that read the id from Redis."""
-        return f"{self.base}:session:"
 
     def latest_session(self, scope: str) -> str:
         """String, id of the caller's latest initialized session. TTL an hour. Written on `initialize`."""
@@ -217,12 +212,7 @@ class Keys:
 
     def job_claim(self, job_id: str) -> str:
         """String, id of the worker that runs the job. TTL a few seconds, renewed by that worker."""
-        return f"{self.job_claims}{job_id}"
-
-    @property
-    def job_claims(self) -> str:
-        """Prefix of `job_claim` keys, for scripts that build the names."""
-        return "arq:in-progress:"
+        return f"arq:in-progress:{job_id}"
 
     def job_tries(self, job_id: str) -> str:
         """Integer, number of starts of the job. TTL a day. Written by arq."""

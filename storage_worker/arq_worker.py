@@ -101,7 +101,7 @@ class ArqWorker(Worker):
             return _MAX_SLEEP_S  # the first job that ends calls `wake`
         # A slot that becomes free during the script is not in `free`, but the end of its job has set the wake event.
         next_due_ms, *claimed = await self._link.run(
-            _CLAIM, [self._keys.queue()], [self.worker_id, free, CLAIM_MS, self._keys.job_claims]
+            _CLAIM, [self._keys.queue()], [self.worker_id, free, CLAIM_MS, self._keys.job_claim("")]
         )
         for job_id, waited_ms in zip(claimed[::2], claimed[1::2], strict=True):
             self._metrics.job_wait_seconds.observe(waited_ms / 1000)

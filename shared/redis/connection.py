@@ -142,7 +142,8 @@ class RedisLink:
             self._unsuitable = untrusted_certificate(err) if isinstance(err, OSError) else None
         if self._unsuitable is not None:
             self._tried.set()
-        log.warning("redis_connect_failed", error=type(err).__name__, unsuitable=_message(self._unsuitable))
+        reason = None if self._unsuitable is None else str(self._unsuitable)
+        log.warning("redis_connect_failed", error=type(err).__name__, unsuitable=reason)
 
     async def _connect(self, pipeline: Pipeline, *, attempt: int) -> None:
         address = await resolve_address(self._address, attempt=attempt)
@@ -214,7 +215,3 @@ async def _check_master(pipeline: Pipeline) -> None:
 def _log_lost(reply: asyncio.Future[Reply]) -> None:
     if not reply.cancelled() and (failure := reply.exception()) is not None:
         log.info("redis_command_lost", error=type(failure).__name__)
-
-
-def _message(reason: UnsuitableRedis | None) -> str | None:
-    return None if reason is None else str(reason)

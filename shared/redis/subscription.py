@@ -45,10 +45,7 @@ class Subscription:
 
     async def await_ready(self, timeout_s: float) -> bool:
         """Wait until all channels are confirmed; False at the timeout."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._ready.wait()
-        return self._ready.is_set()
+        return await _is_set(self._ready, timeout_s)
 
     def add(self, channel: str) -> None:
         """Subscribe to another channel."""
@@ -65,11 +62,7 @@ class Subscription:
 
     async def await_channel(self, channel: str, timeout_s: float) -> bool:
         """Wait until `channel`, which was added, is confirmed; False at the timeout."""
-        confirmed = self._channels[channel]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await confirmed.wait()
-        return confirmed.is_set()
+        return await _is_set(self._channels[channel], timeout_s)
 
     async def close(self) -> None:
         """Close the connection and stop reopening it."""
@@ -162,3 +155,10 @@ class Subscription:
         if self._unconfirmed == 0 and not self._ready.is_set():
             self._ready.set()
             self._on_ready()
+
+
+async def _is_set(event: asyncio.Event, timeout_s: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    return event.is_set()

@@ -74,7 +74,7 @@ class ResumableStore:
 
         Raises NotFound, OffsetConflict, UploadBusy; with an offset also SessionGone.
         """
-        args: list[Arg] = [writer, -1 if offset is None else offset, lease_ms, self._keys.session_prefix]
+        args: list[Arg] = [writer, -1 if offset is None else offset, lease_ms, self._keys.session("")]
         status, *rest = await self._link.run(_ACQUIRE, [self._keys.resumable(capability)], args)
         if status == 0:
             raise NotFound(_GONE)

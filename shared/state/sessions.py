@@ -111,7 +111,7 @@ class SessionStore:
         done = await self._link.run(
             _ADOPT,
             [keys.session(caller.session_id), keys.latest_session(caller.session_id), keys.sessions(), keys.due()],
-            [caller.session_id, caller.server, caller.principal, keys.session_prefix, self._limits.max_active],
+            [caller.session_id, caller.server, caller.principal, keys.session(""), self._limits.max_active],
         )
         if done == 2:
             raise TooMany("no more sessions can be active; end one or try again later")

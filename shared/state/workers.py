@@ -36,7 +36,7 @@ class Workers:
         queued, lost = await self._link.run(
             _HEARTBEAT,
             [keys.workers(), keys.queue()],
-            [worker_id, _TTL_MS, CLAIM_MS, keys.job_claims, *running],
+            [worker_id, _TTL_MS, CLAIM_MS, keys.job_claim(""), *running],
         )
         return HeartbeatReply(queued=queued, lost=lost)
 

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -96,7 +96,7 @@ class Blobs:
 
     async def which_exist(self, paths: Sequence[Parts]) -> list[bool]:
         """Return for each path, in order, if there is a regular file, as `exists` does."""
-        return await self.run(_are_there, self.folders, paths)
+        return await self.run(_which_exist, self.folders, paths)
 
     async def make_folder(self, parts: Parts) -> int:
         """Create a folder and its parents; return its change time in ns by the volume's clock. Safe to repeat."""
@@ -131,24 +131,24 @@ class Blobs:
 
     async def run(self, work: Callable[..., R], *args: object) -> R:
         """Run blocking `work` in one of the threads and convert its OSError. Cancelling does not stop the thread."""
-        loop = asyncio.get_running_loop()
-        self._running += 1
-        try:
-            return await loop.run_in_executor(self._pool, partial(work, *args))
-        except OSError as err:
-            raise error_of_os(err) from err
-        finally:
-            self._running -= 1
+        with self._operation():
+            return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args))
 
     async def run_to_end(self, work: Callable[..., R], *args: object) -> R:
         """Run as `run` does, but cancelling waits for the thread, so that its descriptors can be closed afterwards."""
-        running = asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args))
+        with self._operation():
+            running = asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args))
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                await asyncio.wait([running])
+                raise
+
+    @contextlib.contextmanager
+    def _operation(self) -> Iterator[None]:
         self._running += 1
         try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])
-            raise
+            yield
         except OSError as err:
             raise error_of_os(err) from err
         finally:
@@ -195,11 +195,11 @@ def _sha256(folders: Folders, paths: Sequence[Parts]) -> str:
     return digest.hexdigest()
 
 
-def _are_there(folders: Folders, paths: Sequence[Parts]) -> list[bool]:
-    return [_is_there(folders, parts) for parts in paths]
+def _which_exist(folders: Folders, paths: Sequence[Parts]) -> list[bool]:
+    return [_exists(folders, parts) for parts in paths]
 
 
-def _is_there(folders: Folders, parts: Parts) -> bool:
+def _exists(folders: Folders, parts: Parts) -> bool:
     try:
         os.close(folders.open_file(parts))
     except FileNotFoundError:

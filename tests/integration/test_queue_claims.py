@@ -15,7 +15,7 @@ CLAIM, FINISH = Script("claim_jobs"), Script("finish_job")
 
 
 async def _claim(state: State, worker: str, most: int, claim_ms: int = CLAIM_MS) -> list[bytes]:
-    _, *claimed = await state.link.run(CLAIM, [state.keys.queue()], [worker, most, claim_ms, state.keys.job_claims])
+    _, *claimed = await state.link.run(CLAIM, [state.keys.queue()], [worker, most, claim_ms, state.keys.job_claim("")])
     return list(claimed[::2])
 
 
