@@ -18,7 +18,7 @@ from longshore.shared.state.renewal import RenewalStore
 from longshore.shared.state.reservations import ReservationStore
 from longshore.shared.state.resumable import ResumableStore
 from longshore.shared.state.sessions import SessionStore
-from longshore.shared.state.upload_waits import UploadWatcher
+from longshore.shared.state.upload_watcher import UploadWatcher
 from longshore.shared.state.workers import Workers
 from longshore.shared.storage.blobs import Blobs
 from longshore.shared.tasks import Tasks

@@ -46,7 +46,7 @@ from longshore.shared.state.resumable import ResumableStore
 from longshore.shared.state.secrets import signing_secret
 from longshore.shared.state.sessions import SessionLimits, SessionStore
 from longshore.shared.state.totals import TotalsStore
-from longshore.shared.state.upload_waits import UploadWatcher
+from longshore.shared.state.upload_watcher import UploadWatcher
 from longshore.shared.state.workers import Workers
 
 

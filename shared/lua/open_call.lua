@@ -15,8 +15,8 @@ local found = redis.call('HMGET', KEYS[1], 'state', 'server', 'principal', 'upst
   'touched', 'lists')
 local state = found[1]
 if not state or found[2] ~= ARGV[2] then return {1} end
-local is_nobodys = state == 'expired' and found[3] == ''
-if found[3] ~= ARGV[3] and not is_nobodys then
+local has_no_principal = state == 'expired' and found[3] == ''
+if found[3] ~= ARGV[3] and not has_no_principal then
   if state == 'ended' then return {1} end
   return {3}
 end

@@ -158,7 +158,7 @@ class Crowd:
             self.records.append(record)
 
     async def read(self, number: int, _size: int) -> None:
-        """Whoever uses a file finds it, unless it is dropped in the same moment."""
+        """Read a file, which exists unless it is dropped in the same moment."""
         if self.records:
             record = self.records[number % len(self.records)]
             assert await self.world.state.files.use(record.scope, [record.id]) == [record]
@@ -267,7 +267,7 @@ class Crowd:
         assert running <= SESSIONS.max_in_flight
 
     async def finish(self) -> None:
-        """When all is over and time has passed, nothing is left but what is recorded, and then nothing at all."""
+        """Let all times pass: then only recorded files are left, and at last nothing."""
         while self.broken:
             await self._one("retry", 0, 0)
         await self.sweep()

@@ -1,4 +1,4 @@
-"""What running calls hold, renewed while they run."""
+"""Leases of running calls, renewed while the calls run."""
 
 from longshore.gateway.mcp.sessions.leases import Leases
 from longshore.shared.ids import new_id

@@ -34,7 +34,7 @@ class Talkative:
 
 
 async def _heard(client: Client, level: str, workspace: str) -> list[str]:
-    """What one call of a caller brings that wants to hear this level; "" for none."""
+    """Return the log messages of one call that requests this level; "" for none."""
     meta: dict[str, Any] = {f"{_PREFIX}protocolVersion": _VERSION, f"{_PREFIX}clientCapabilities": {}}
     if level:
         meta[f"{_PREFIX}logLevel"] = level

@@ -1,4 +1,4 @@
-"""What gateways and workers count: the thing is done, and its family moves."""
+"""Metrics of gateways and workers: an action changes its family."""
 
 import asyncio
 from pathlib import Path

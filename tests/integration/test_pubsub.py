@@ -76,7 +76,7 @@ async def test_each_standing_stream_of_a_session_gets_the_change_of_longshores_r
 
 
 async def test_clients_learn_that_artifacts_come_and_go(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
-    """Where they are resources: no other capability of the upstream changes."""
+    """If they are resources; no other capability of the upstream changes."""
     upstream.capabilities = {"tools": {}, "resources": {"subscribe": True}}
     async with connected(shared_backing.config(entry(upstream.url, producer("write")))) as client:
         exposing = (await client.initialize())["capabilities"]

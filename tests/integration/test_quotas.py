@@ -35,7 +35,7 @@ async def _one_by_one(world: World, records: Sequence[FileRecord]) -> None:
 
 
 async def _left(world: World, records: Sequence[FileRecord]) -> list[int]:
-    """Which of `records` are there still, by their position."""
+    """Return the positions of the `records` that still exist."""
     known = [await world.state.files.which_exist(record.scope, [record.id]) for record in records]
     return [n for n, (there,) in enumerate(known) if there]
 

@@ -31,7 +31,7 @@ def _lost(backing: Backing) -> Iterator[Redis]:
 
 
 async def _reconciled(client: Client) -> dict[str, object]:
-    """What /healthz says once the pass is over."""
+    """Return the response of /healthz once the pass is over."""
     async with asyncio.timeout(20):
         while True:
             async with client.http.get(f"{client.base}/healthz") as answer:

@@ -1,4 +1,4 @@
-"""What calls ask of Redis, as Redis' own monitor shows it. What a script does inside is not a round trip."""
+"""Round trips of calls to Redis, counted by Redis' own monitor. Commands inside a script do not count."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
