@@ -1,4 +1,4 @@
-"""Files out: captured from tools, read back as resources and over HTTP."""
+"""Artifacts: files captured from tools, read as resources and downloaded over HTTP."""
 
 import asyncio
 import base64
@@ -18,7 +18,7 @@ _PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4000
 _DOWNLOADS = {"allow_artifacts_download": True}
 
 
-def _says(text: str = "done", **fields: Any) -> Behaviour:
+def _returns(text: str = "done", **fields: Any) -> Behaviour:
     async def behave(seen: Seen) -> Reply:
         return result(seen, {"content": [{"type": "text", "text": text}], **fields})
 
@@ -38,8 +38,8 @@ async def test_an_injected_path_becomes_an_artifact(shared_backing: Backing, ups
     upstream.behaviours["tools/call"] = writes(_PNG)
     config = shared_backing.config(entry(upstream.url, producer("write")), core=_DOWNLOADS)
     async with connected(config) as client:
-        said = await client.call("write", {"path": "/home/me/shot one.png", "width": 3})
-        artifact = said["_meta"]["artifact"]
+        returned = await client.call("write", {"path": "/home/me/shot one.png", "width": 3})
+        artifact = returned["_meta"]["artifact"]
         read = await client.result("resources/read", {"uri": artifact["artifact_uri"]})
         listed = (await client.result("resources/list"))["resources"]
         async with client.http.get(artifact["download_url"]) as answer:
@@ -52,10 +52,10 @@ async def test_an_injected_path_becomes_an_artifact(shared_backing: Backing, ups
         "artifact_id": artifact_id, "filename": "shot one.png", "mime_type": "image/png", "size_bytes": len(_PNG),
         "expose_as_resource": True, "download_url": artifact["download_url"],
     }
-    blocks = {block["type"]: block for block in said["content"]}
-    assert said["content"][0] == {"type": "text", "text": "written"}
+    blocks = {block["type"]: block for block in returned["content"]}
+    assert returned["content"][0] == {"type": "text", "text": "written"}
     assert blocks["resource_link"]["uri"] == artifact["artifact_uri"]
-    assert artifact["download_url"] in said["content"][-1]["text"]
+    assert artifact["download_url"] in returned["content"][-1]["text"]
     assert base64.b64decode(read["contents"][0]["blob"]) == _PNG
     assert [entry["uri"] for entry in listed] == [artifact["artifact_uri"]]
     assert downloaded == _PNG
@@ -64,7 +64,7 @@ async def test_an_injected_path_becomes_an_artifact(shared_backing: Backing, ups
     assert upstream.last("tools/call").params["arguments"]["width"] == 3
 
 
-async def test_a_name_is_made_up_where_the_client_gives_none(
+async def test_an_artifact_gets_a_name_where_the_client_gives_none(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     upstream.behaviours["tools/call"] = writes(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
@@ -99,14 +99,14 @@ async def test_a_located_file_is_copied_and_stays(
     locator = locators[mode]
     upstream.behaviours["tools/call"] = _then(
         lambda: made.write_bytes(_PNG),
-        _says(f"saved as <{made}>, [open]({made}) \"{made}\"", structuredContent={"saved": {"files": [str(made)]}}),
+        _returns(f"saved as <{made}>, [open]({made}) \"{made}\"", structuredContent={"saved": {"files": [str(made)]}}),
     )
     config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator=locator)))
     async with connected(config) as client:
-        said = await client.call("write")
+        returned = await client.call("write")
 
-    assert said["_meta"]["artifact"]["filename"] == made.name
-    assert said["_meta"]["artifact"]["size_bytes"] == len(_PNG)
+    assert returned["_meta"]["artifact"]["filename"] == made.name
+    assert returned["_meta"]["artifact"]["size_bytes"] == len(_PNG)
     assert made.read_bytes() == _PNG
 
 
@@ -116,13 +116,13 @@ async def test_a_path_anywhere_in_structured_content_is_found_after_the_locators
     made = shared_backing.root / "tool-output" / "elsewhere.png"
     made.parent.mkdir(parents=True, exist_ok=True)
     where = {"a": [1, {"url": "https://example.org/x.png"}], "b": {"deep": [made.as_uri()]}}
-    upstream.behaviours["tools/call"] = _then(lambda: made.write_bytes(_PNG), _says(structuredContent=where))
+    upstream.behaviours["tools/call"] = _then(lambda: made.write_bytes(_PNG), _returns(structuredContent=where))
     locator = {"mode": "structured", "output_path_key": "missing"}
     config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator=locator)))
     async with connected(config) as client:
-        said = await client.call("write")
+        returned = await client.call("write")
 
-    assert said["_meta"]["artifact"]["filename"] == made.name
+    assert returned["_meta"]["artifact"]["filename"] == made.name
 
 
 async def test_a_path_of_our_layout_is_found_where_the_upstream_mounts_it_elsewhere(
@@ -138,9 +138,9 @@ async def test_a_path_of_our_layout_is_found_where_the_upstream_mounts_it_elsewh
     locator = {"mode": "structured", "output_path_key": "saved"}
     config = shared_backing.config(entry(upstream.url, producer("write", output_locator=locator)))
     async with connected(config) as client:
-        said = await client.call("write", {"path": "asked.png"})
+        returned = await client.call("write", {"path": "asked.png"})
 
-    assert (said["_meta"]["artifact"]["filename"], said["_meta"]["artifact"]["size_bytes"]) == (
+    assert (returned["_meta"]["artifact"]["filename"], returned["_meta"]["artifact"]["size_bytes"]) == (
         "renamed.png", len(_PNG)
     )
 
@@ -161,11 +161,11 @@ async def test_embedded_bytes_become_an_artifact(
     upstream.behaviours["tools/call"] = embeds
     adapter = producer("write", None, output_locator={"mode": "embedded"})
     async with connected(shared_backing.config(entry(upstream.url, adapter))) as client:
-        said = await client.call("write")
-        artifact = said["_meta"]["artifact"]
+        returned = await client.call("write")
+        artifact = returned["_meta"]["artifact"]
         read = await client.result("resources/read", {"uri": artifact["artifact_uri"]})
 
-    assert said["content"][:2] == [{"type": "text", "text": "here"}, block]
+    assert returned["content"][:2] == [{"type": "text", "text": "here"}, block]
     assert (artifact["mime_type"], artifact["filename"][-4:]) == ("image/png", ".png")
     assert base64.b64decode(read["contents"][0]["blob"]) == _PNG
 
@@ -186,7 +186,7 @@ async def test_raw_output_adds_the_bytes_by_type(shared_backing: Backing, upstre
 
 
 def _hostile(backing: Backing, kind: str) -> Path:
-    """A place inside or outside the storage root that no tool of this session may hand out. Safe to repeat."""
+    """Make a file inside or outside the storage root that no tool of this session may pass on. Safe to repeat."""
     root, outside = backing.root, backing.folder / "outside.txt"
     outside.write_text("secret")
     folder = {
@@ -228,24 +228,24 @@ def _linked(link: Path, target: Path) -> Path:
         "fifo", "dots", "missing",
     ],
 )
-async def test_a_tool_cannot_hand_out_what_is_not_its_own(fresh_backing: Backing, kind: str) -> None:
+async def test_a_tool_cannot_pass_on_files_of_others(fresh_backing: Backing, kind: str) -> None:
     async with scripted("write") as upstream:
         place = await asyncio.to_thread(_hostile, fresh_backing, kind)
         # Made during the call, so that its age is no reason to refuse it.
         upstream.behaviours["tools/call"] = _then(
             lambda: _hostile(fresh_backing, kind),
-            _says("saved", structuredContent={"path": str(place)}),
+            _returns("saved", structuredContent={"path": str(place)}),
         )
         locator = {"mode": "structured", "output_path_key": "path"}
         config = fresh_backing.config(entry(upstream.url, producer("write", None, output_locator=locator)))
         async with connected(config) as client:
             async with asyncio.timeout(10):
-                said = await client.call("write")
+                returned = await client.call("write")
             listed = (await client.result("resources/list"))["resources"]
 
-    assert said["isError"] is True, said
-    assert "captured" in said["content"][0]["text"]
-    assert str(fresh_backing.folder) not in said["content"][0]["text"]
+    assert returned["isError"] is True, returned
+    assert "captured" in returned["content"][0]["text"]
+    assert str(fresh_backing.folder) not in returned["content"][0]["text"]
     assert listed == []
     assert not [name for name in fresh_backing.stored() if client.session_id in name]
 
@@ -257,12 +257,12 @@ async def test_a_file_older_than_the_call_is_not_its_output(
     old.parent.mkdir(exist_ok=True)
     old.write_text("from before")
     await asyncio.sleep(0.05)     # file systems tell times in steps of some milliseconds
-    upstream.behaviours["tools/call"] = _says(f"saved to {old}")
+    upstream.behaviours["tools/call"] = _returns(f"saved to {old}")
     adapter = producer("write", None, output_locator={"mode": "regex"})
     async with connected(fresh_backing.config(entry(upstream.url, adapter))) as client:
-        said = await client.call("write")
+        returned = await client.call("write")
 
-    assert said["isError"] is True
+    assert returned["isError"] is True
     assert old.exists()
 
 
@@ -277,13 +277,13 @@ async def test_an_injected_path_that_was_swapped_for_a_link_is_refused(
     upstream.behaviours["tools/call"] = swaps
     adapter = producer("write", output_locator={"mode": "regex"})
     async with connected(fresh_backing.config(entry(upstream.url, adapter))) as client:
-        said = await client.call("write")
+        returned = await client.call("write")
         async with asyncio.timeout(20):
             while fresh_backing.stored():
                 await asyncio.sleep(0.02)
 
-    assert said["isError"] is True
-    assert "root:" not in str(said)
+    assert returned["isError"] is True
+    assert "root:" not in str(returned)
 
 
 async def test_a_file_swapped_for_a_link_later_is_not_served(
@@ -308,43 +308,43 @@ def _swap(path: Path) -> None:
     path.symlink_to("/etc/passwd")
 
 
-async def test_mode_none_without_a_file_leaves_the_result_alone(
+async def test_mode_none_without_a_file_does_not_change_the_result(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    upstream.behaviours["tools/call"] = _says("nothing written", vendor={"a": 1})
+    upstream.behaviours["tools/call"] = _returns("nothing written", vendor={"a": 1})
     async with connected(fresh_backing.config(entry(upstream.url, producer("write")))) as client:
-        said = await client.call("write", {"path": "a.txt"})
+        returned = await client.call("write", {"path": "a.txt"})
         async with asyncio.timeout(20):
             while (fresh_backing.root / "artifacts" / "sessions" / client.session_id).exists():
                 await asyncio.sleep(0.02)
 
-    assert said == {"content": [{"type": "text", "text": "nothing written"}], "vendor": {"a": 1}}
+    assert returned == {"content": [{"type": "text", "text": "nothing written"}], "vendor": {"a": 1}}
 
 
 async def test_a_tool_that_fails_keeps_its_own_error(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
-    upstream.behaviours["tools/call"] = _says("the disk is on fire", isError=True)
+    upstream.behaviours["tools/call"] = _returns("the disk is on fire", isError=True)
     adapter = producer("write", output_locator={"mode": "regex"})
     async with connected(shared_backing.config(entry(upstream.url, adapter))) as client:
-        said = await client.call("write", {"path": "a.txt"})
+        returned = await client.call("write", {"path": "a.txt"})
 
-    assert said == {"content": [{"type": "text", "text": "the disk is on fire"}], "isError": True}
+    assert returned == {"content": [{"type": "text", "text": "the disk is on fire"}], "isError": True}
 
 
-async def test_persist_false_injects_the_path_and_keeps_nothing(
+async def test_persist_false_injects_the_path_and_stores_nothing(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     upstream.behaviours["tools/call"] = writes(b"kept by nobody")
     async with connected(shared_backing.config(entry(upstream.url, producer("write", persist=False)))) as client:
-        said = await client.call("write", {"path": "a.txt"})
-        listed = (await client.result("resources/list"))["resources"] if "_meta" in said else []
+        returned = await client.call("write", {"path": "a.txt"})
+        listed = (await client.result("resources/list"))["resources"] if "_meta" in returned else []
 
     path = Path(upstream.last("tools/call").params["arguments"]["path"])
-    assert "_meta" not in said
+    assert "_meta" not in returned
     assert listed == []
     assert path.is_relative_to(shared_backing.root)
 
 
-async def test_a_tool_may_both_take_and_make_files(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_tool_may_have_file_arguments_and_outputs(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async def copies(seen: Seen) -> Reply:
         arguments = seen.params["arguments"]
         await asyncio.to_thread(_copy, arguments["from"], arguments["path"])
@@ -373,12 +373,12 @@ async def test_revisions_without_resource_links_get_none(shared_backing: Backing
         old = {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "old", "version": "1"}}
         answer = await client.request("initialize", old)
         client.session_id = answer.headers["Mcp-Session-Id"]
-        said = await client.call("write", {"path": "a.txt"})
+        returned = await client.call("write", {"path": "a.txt"})
 
-    assert [block["type"] for block in said["content"]] == ["text", "text"]
+    assert [block["type"] for block in returned["content"]] == ["text", "text"]
 
 
-async def test_downloads_answer_ranges_conditions_and_heads(
+async def test_downloads_support_ranges_conditions_and_head(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     upstream.behaviours["tools/call"] = writes(b"0123456789")
@@ -440,7 +440,7 @@ async def test_artifacts_of_another_session_cannot_be_read(
 
 
 @pytest.mark.requirement("tools.capability", "resources.capability")
-async def test_our_resources_follow_the_upstreams_on_its_last_page(
+async def test_artifacts_follow_the_resources_of_the_upstream_on_its_last_page(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async def pages(seen: Seen) -> Reply:
@@ -487,7 +487,9 @@ async def test_the_workflow_document_can_be_read(shared_backing: Backing, upstre
     assert "`read`: argument `path`" in document["text"]
 
 
-async def test_a_server_without_adapters_is_left_alone(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_the_lists_of_a_server_without_adapters_are_not_changed(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
     async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
         shown = await client.initialize()
         tools = await client.request("tools/list")
@@ -498,7 +500,7 @@ async def test_a_server_without_adapters_is_left_alone(shared_backing: Backing, 
 
 
 @pytest.mark.parametrize("has_own", [True, False])
-async def test_the_template_of_artifacts_follows_the_upstreams(
+async def test_the_template_of_artifacts_follows_those_of_the_upstream(
     shared_backing: Backing, upstream: ScriptedUpstream, has_own: bool
 ) -> None:
     async def templates(seen: Seen) -> Reply:

@@ -1,4 +1,4 @@
-"""What tools may hand out by mistake or by malice, and what their callers are told of it."""
+"""Outputs that tools name by mistake or malice: refused, with a reason for the client."""
 
 import asyncio
 import os
@@ -92,7 +92,7 @@ _BAD: dict[str, Make] = {
 
 @pytest.fixture(scope="module")
 def open_backing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backing]:
-    """A worker that may take files from a folder of the tools' own, and from one that holds no plain files."""
+    """Start a worker with two allowed roots: a folder of the tools, and one without plain files."""
     folder = tmp_path_factory.mktemp("open")
     roots = [str(folder / "elsewhere"), "/dev"]
     policy = {"artifact_locator_policy": "allow_configured_roots", "artifact_locator_allowed_roots": roots}
@@ -126,17 +126,17 @@ def _does(
 
 async def _is_refused(client: Client, root: Path) -> None:
     async with asyncio.timeout(20):
-        said = await client.call("write", {"path": "asked.txt"})
+        returned = await client.call("write", {"path": "asked.txt"})
     listed = (await client.result("resources/list"))["resources"]
     async with asyncio.timeout(10):
         while any(client.session_id in name for name in files_below(root)):    # given up beside the answer
             await asyncio.sleep(0.01)
 
-    text = said["content"][0]["text"]
-    assert said["isError"] is True, said
-    assert said["_meta"]["longshore/reason"] == "artifact_missing"
-    assert _SECRET not in str(said)
-    assert "root:" not in str(said)
+    text = returned["content"][0]["text"]
+    assert returned["isError"] is True, returned
+    assert returned["_meta"]["longshore/reason"] == "artifact_missing"
+    assert _SECRET not in str(returned)
+    assert "root:" not in str(returned)
     assert str(root.parent) not in text
     assert listed == []
 
@@ -146,7 +146,7 @@ async def _is_refused(client: Client, root: Path) -> None:
     # A plain neighbour of the injected path is the tool's own to give.
     [(kind, where) for kind in _BAD for where in (True, False) if not (where and kind == "a link to a neighbour")],
 )
-async def test_a_tool_s_caller_is_told_why_and_nothing_is_left(
+async def test_a_refused_output_gives_its_reason_and_leaves_nothing(
     shared_backing: Backing, client: Client, upstream: ScriptedUpstream, kind: str, at_injected: bool
 ) -> None:
     _does(upstream, shared_backing.folder, _BAD[kind], at_injected=at_injected)
@@ -155,7 +155,7 @@ async def test_a_tool_s_caller_is_told_why_and_nothing_is_left(
 
 
 @pytest.mark.parametrize("kind", ["a link outside", "a linked folder", "a folder", "a pipe", "a device", "missing"])
-async def test_roots_that_are_allowed_open_plain_files_alone(open_backing: Backing, kind: str) -> None:
+async def test_only_plain_files_are_taken_from_allowed_roots(open_backing: Backing, kind: str) -> None:
     async with scripted("write") as upstream:
         adapter = producer("write", None, output_locator=_STRUCTURED)
         async with connected(open_backing.config(entry(upstream.url, adapter))) as client:
@@ -163,7 +163,7 @@ async def test_roots_that_are_allowed_open_plain_files_alone(open_backing: Backi
             await _is_refused(client, open_backing.root)
 
 
-async def test_a_file_in_an_allowed_root_is_taken_and_stays(open_backing: Backing) -> None:
+async def test_a_file_in_an_allowed_root_is_copied(open_backing: Backing) -> None:
     made = open_backing.folder / "elsewhere" / "made.txt"
     made.parent.mkdir(exist_ok=True)
 
@@ -175,9 +175,9 @@ async def test_a_file_in_an_allowed_root_is_taken_and_stays(open_backing: Backin
         upstream.behaviours["tools/call"] = behave
         adapter = producer("write", None, output_locator=_STRUCTURED)
         async with connected(open_backing.config(entry(upstream.url, adapter))) as client:
-            said = await client.call("write")
+            returned = await client.call("write")
 
-    assert said["_meta"]["artifact"]["filename"] == "made.txt"
+    assert returned["_meta"]["artifact"]["filename"] == "made.txt"
     assert made.read_text() == "made"
 
 
@@ -196,7 +196,7 @@ async def test_an_empty_file_is_an_artifact(
 
 @contextmanager
 def _swapping(place: Path, target: Path) -> Iterator[None]:
-    """Keep exchanging what lies at `place`, a plain file or folder, with a link to `target`."""
+    """Keep swapping the file or folder at `place` with a link to `target`."""
     aside = target.parent / "aside"      # on the same volume
     aside.mkdir()
     link, other = aside / "link", aside / "other"
@@ -227,10 +227,10 @@ async def world(server: RedisServer, tmp_path: Path) -> AsyncIterator[CaptureWor
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])
-async def test_a_path_that_changes_between_check_and_open_leads_nowhere_else(
+async def test_a_path_swapped_between_check_and_open_is_refused(
     world: CaptureWorld, tmp_path: Path, what: str
 ) -> None:
-    """A hundred looks while somebody exchanges the file, or the folder around it, for a link that leads outside."""
+    """A hundred captures while the file, or its folder, is swapped with a link that leads outside."""
     outside, inside = tmp_path / "outside", world.root / "out"
     for folder, text in ((outside, _SECRET), (inside, "mine")):
         folder.mkdir()
@@ -250,7 +250,7 @@ async def test_a_path_that_changes_between_check_and_open_leads_nowhere_else(
     assert len(files_below(world.root)) == len(await world.state.files.list_artifacts(world.scope)) == kept
 
 
-async def test_an_injected_path_that_changes_meanwhile_leads_nowhere_else(world: CaptureWorld, tmp_path: Path) -> None:
+async def test_an_injected_path_swapped_during_the_call_is_refused(world: CaptureWorld, tmp_path: Path) -> None:
     for number in range(20):
         call = replace(world, artifact_id=new_id())
         (secret := tmp_path / f"{number}" / "secret.txt").parent.mkdir()

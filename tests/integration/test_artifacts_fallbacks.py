@@ -1,4 +1,4 @@
-"""Files that a tool left somewhere else than where its adapter expects them."""
+"""Outputs that are not where the adapter of the tool expects them."""
 
 import asyncio
 import base64
@@ -25,7 +25,7 @@ def _answers(upstream: ScriptedUpstream, *blocks: dict[str, Any], write_as: str 
 
 
 @pytest.mark.parametrize("locator", [{"mode": "regex"}, {"mode": "structured", "output_path_key": "saved"}])
-async def test_embedded_bytes_are_captured_where_no_path_leads_to_a_file(
+async def test_embedded_bytes_are_captured_where_no_path_names_a_file(
     shared_backing: Backing, upstream: ScriptedUpstream, locator: dict[str, Any]
 ) -> None:
     _answers(upstream, {"type": "text", "text": "saved as /nowhere/at/all.png"}, _IMAGE)
@@ -50,21 +50,21 @@ async def test_a_file_at_the_injected_path_comes_before_embedded_bytes(
             assert (artifact["filename"], artifact["size_bytes"]) == ("asked.gif", 18)
 
 
-async def test_embedded_bytes_stay_in_the_result_alone_where_the_adapter_locates_nothing(
+async def test_embedded_bytes_are_not_captured_in_mode_none(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     _answers(upstream, _IMAGE)
     async with connected(shared_backing.config(entry(upstream.url, producer("write")))) as client:
-        said = await client.call("write", {"path": "asked.png"})
+        returned = await client.call("write", {"path": "asked.png"})
 
-    assert said == {"content": [_IMAGE]}
+    assert returned == {"content": [_IMAGE]}
 
 
 @pytest.mark.parametrize("locator", [{"mode": "none"}, {"mode": "regex"}])
 @pytest.mark.parametrize(
     ("asked", "wrote"), [("shot", "shot.gif"), ("shot.png", "shot.gif"), ("shot.png", "page-1.gif")]
 )
-async def test_one_file_beside_the_injected_path_is_the_tools(
+async def test_one_file_beside_the_injected_path_is_captured(
     shared_backing: Backing, upstream: ScriptedUpstream, locator: dict[str, Any], asked: str, wrote: str
 ) -> None:
     _answers(upstream, {"type": "text", "text": "done"}, write_as=wrote)
@@ -77,7 +77,7 @@ async def test_one_file_beside_the_injected_path_is_the_tools(
     assert content["uri"] == artifact["artifact_uri"]
 
 
-async def test_all_files_beside_the_injected_path_are_the_tools(
+async def test_all_files_beside_the_injected_path_are_captured(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async def behave(seen: Seen) -> Reply:
@@ -89,12 +89,12 @@ async def test_all_files_beside_the_injected_path_are_the_tools(
     upstream.behaviours["tools/call"] = behave
     config = shared_backing.config(entry(upstream.url, producer("write", output_locator={"mode": "regex"})))
     async with connected(config) as client:
-        said = await client.call("write", {"path": "asked.png"})
+        returned = await client.call("write", {"path": "asked.png"})
 
-    assert [artifact["filename"] for artifact in said["_meta"]["artifacts"]] == ["one.gif", "two.gif"]
+    assert [artifact["filename"] for artifact in returned["_meta"]["artifacts"]] == ["one.gif", "two.gif"]
 
 
-async def test_a_link_beside_the_injected_path_is_no_file(
+async def test_a_link_beside_the_injected_path_is_not_captured(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async def behave(seen: Seen) -> Reply:
@@ -104,9 +104,9 @@ async def test_a_link_beside_the_injected_path_is_no_file(
 
     upstream.behaviours["tools/call"] = behave
     async with connected(shared_backing.config(entry(upstream.url, producer("write")))) as client:
-        said = await client.call("write", {"path": "asked.txt"})
+        returned = await client.call("write", {"path": "asked.txt"})
 
-    assert said == {"content": []}
+    assert returned == {"content": []}
 
 
 async def test_broken_base64_is_an_error_where_embedded_bytes_are_expected(
@@ -115,7 +115,7 @@ async def test_broken_base64_is_an_error_where_embedded_bytes_are_expected(
     _answers(upstream, {**_IMAGE, "data": "not base64"})
     config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator={"mode": "embedded"})))
     async with connected(config) as client:
-        said = await client.call("write")
+        returned = await client.call("write")
 
-    assert said["isError"] is True
-    assert "base64" in said["content"][0]["text"]
+    assert returned["isError"] is True
+    assert "base64" in returned["content"][0]["text"]

@@ -1,4 +1,4 @@
-"""Resources that a tool links to, read from its server and kept, for both eras of server and client."""
+"""Resources that a tool result links to: read from the server and captured, in both eras of server and client."""
 
 import base64
 from collections.abc import Awaitable, Callable
@@ -41,8 +41,8 @@ def _speaks_the_modern_revision(upstream: ScriptedUpstream) -> None:
         })
 
     async def lists(seen: Seen) -> Reply:
-        said = {"resultType": "complete", "tools": [tool("write")], "ttlMs": 60000, "cacheScope": "public"}
-        return result(seen, said)
+        returned = {"resultType": "complete", "tools": [tool("write")], "ttlMs": 60000, "cacheScope": "public"}
+        return result(seen, returned)
 
     upstream.behaviours |= {"initialize": refuses, "server/discover": discovers, "tools/list": lists}
 
@@ -58,11 +58,11 @@ async def test_a_linked_resource_becomes_an_artifact(
     config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator=_EMBEDDED)))
     async with connected(config, initialize=client_era == "legacy") as client:
         asks = client.result if client_era == "legacy" else Modern(client).result
-        said = await asks("tools/call", {"name": "write", "arguments": {}})
-        (content,) = (await asks("resources/read", {"uri": said["_meta"]["artifact"]["artifact_uri"]}))["contents"]
+        returned = await asks("tools/call", {"name": "write", "arguments": {}})
+        (content,) = (await asks("resources/read", {"uri": returned["_meta"]["artifact"]["artifact_uri"]}))["contents"]
 
-    artifact, asked = said["_meta"]["artifact"], upstream.last("resources/read")
-    assert said["content"][1] == _LINK
+    artifact, asked = returned["_meta"]["artifact"], upstream.last("resources/read")
+    assert returned["content"][1] == _LINK
     assert base64.b64decode(content["blob"]) == _PDF
     assert (artifact["filename"], artifact["mime_type"]) == ("report.pdf", "application/pdf")
     assert asked.params["uri"] == _LINK["uri"]
@@ -82,9 +82,9 @@ async def test_links_and_embedded_files_are_kept_in_their_order_each_link_once(
     _links(upstream, _LINK, image, _LINK, {**_LINK, "uri": "memo://made/other.pdf", "name": "other"})
     config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator=_EMBEDDED)))
     async with connected(config) as client:
-        said = await client.call("write")
+        returned = await client.call("write")
 
-    names = [artifact["filename"] for artifact in said["_meta"]["artifacts"]]
+    names = [artifact["filename"] for artifact in returned["_meta"]["artifacts"]]
     assert names == ["report.pdf", "write-2.gif", "other.pdf"]
     assert len(upstream.calls("resources/read")) == 2
 
@@ -99,8 +99,8 @@ async def test_a_resource_that_comes_on_a_stream_is_kept(shared_backing: Backing
     upstream.behaviours["resources/read"] = streams
     config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator=_EMBEDDED)))
     async with connected(config) as client:
-        said = await client.call("write")
-        read = await client.result("resources/read", {"uri": said["_meta"]["artifact"]["artifact_uri"]})
+        returned = await client.call("write")
+        read = await client.result("resources/read", {"uri": returned["_meta"]["artifact"]["artifact_uri"]})
 
     (content,) = read["contents"]
     assert content["text"] == "streamed"
@@ -145,30 +145,30 @@ async def test_a_resource_that_cannot_be_read_is_reported_and_leaves_nothing(
     upstream.behaviours["resources/read"] = reads
     config = fresh_backing.config(entry(upstream.url, producer("write", None, output_locator=_EMBEDDED)))
     async with connected(config) as client:
-        said = await client.call("write")
+        returned = await client.call("write")
         listed = (await client.result("resources/list"))["resources"]
 
-    assert said["isError"] is True
-    assert said["_meta"]["longshore/reason"] == "artifact_missing"
+    assert returned["isError"] is True
+    assert returned["_meta"]["longshore/reason"] == "artifact_missing"
     assert listed == []
     assert fresh_backing.stored() == []
 
 
-async def test_what_is_embedded_is_kept_beside_a_link_that_leads_nowhere(
+async def test_embedded_files_are_captured_beside_a_link_that_cannot_be_read(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     _links(upstream, _LINK, {"type": "resource", "resource": {"uri": "memo://x/a.txt", "text": "here"}})
     upstream.behaviours["resources/read"] = _no_such
     config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator=_EMBEDDED)))
     async with connected(config) as client:
-        said = await client.call("write")
+        returned = await client.call("write")
 
-    assert [artifact["filename"] for artifact in said["_meta"]["artifacts"]] == ["a.txt"]
-    assert len(said["_meta"]["artifact_refusals"]) == 1
+    assert [artifact["filename"] for artifact in returned["_meta"]["artifacts"]] == ["a.txt"]
+    assert len(returned["_meta"]["artifact_refusals"]) == 1
 
 
 @pytest.mark.parametrize("locator", [{"mode": "none"}, {"mode": "regex"}])
-async def test_links_are_read_in_the_mode_embedded_alone(
+async def test_links_are_read_in_mode_embedded_only(
     shared_backing: Backing, upstream: ScriptedUpstream, locator: dict[str, Any]
 ) -> None:
     _links(upstream, _LINK)
@@ -179,7 +179,7 @@ async def test_links_are_read_in_the_mode_embedded_alone(
     assert upstream.calls("resources/read") == []
 
 
-async def test_a_session_that_was_lost_meanwhile_is_renewed(
+async def test_a_session_lost_before_the_read_is_renewed(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     _links(upstream, _LINK)
@@ -192,13 +192,13 @@ async def test_a_session_that_was_lost_meanwhile_is_renewed(
     upstream.behaviours["resources/read"] = forgetful
     config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator=_EMBEDDED)))
     async with connected(config) as client:
-        said = await client.call("write")
+        returned = await client.call("write")
 
-    assert said["_meta"]["artifact"]["size_bytes"] == len(_PDF)
+    assert returned["_meta"]["artifact"]["size_bytes"] == len(_PDF)
 
 
 @pytest.mark.parametrize("are_there", [True, False])
-async def test_a_result_cannot_have_any_number_of_links_read(
+async def test_the_number_of_links_read_is_limited(
     shared_backing: Backing, upstream: ScriptedUpstream, *, are_there: bool
 ) -> None:
     """Unreadable links count too."""
@@ -212,7 +212,7 @@ async def test_a_result_cannot_have_any_number_of_links_read(
         upstream.behaviours["resources/read"] = refuses
     config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator=_EMBEDDED)))
     async with connected(config) as client:
-        said = await client.call("write")
+        returned = await client.call("write")
 
-    assert said["_meta"]["artifact"]["mime_type"] == "image/gif"
+    assert returned["_meta"]["artifact"]["mime_type"] == "image/gif"
     assert len(upstream.calls("resources/read")) == (19 if are_there else 20)

@@ -1,4 +1,4 @@
-"""Several files out of one call, as its client is told of them."""
+"""Several artifacts of one call, and their description in its result."""
 
 import asyncio
 import base64
@@ -19,20 +19,20 @@ def _image(content: bytes = _PNG) -> dict[str, Any]:
     return {"type": "image", "data": base64.b64encode(content).decode(), "mimeType": "image/png"}
 
 
-def _answers(upstream: ScriptedUpstream, folder: Path, written: dict[str, bytes], **said: Any) -> None:
+def _answers(upstream: ScriptedUpstream, folder: Path, written: dict[str, bytes], **returned: Any) -> None:
     async def behave(seen: Seen) -> Reply:
         for name, content in written.items():
             await asyncio.to_thread((folder / name).write_bytes, content)
-        return result(seen, {"content": [], **said})
+        return result(seen, {"content": [], **returned})
 
     folder.mkdir(parents=True, exist_ok=True)
     upstream.behaviours["tools/call"] = behave
 
 
-async def _read(client: Client, said: dict[str, Any]) -> list[bytes]:
-    """The bytes of every artifact of a result, in its order."""
+async def _read(client: Client, returned: dict[str, Any]) -> list[bytes]:
+    """Read the bytes of every artifact of a result, in its order."""
     found = []
-    for artifact in said["_meta"]["artifacts"]:
+    for artifact in returned["_meta"]["artifacts"]:
         (content,) = (await client.result("resources/read", {"uri": artifact["artifact_uri"]}))["contents"]
         found.append(content["text"].encode() if "text" in content else base64.b64decode(content["blob"]))
     return found
@@ -51,27 +51,28 @@ async def test_each_file_that_a_tool_names_is_an_artifact_with_its_links(
         entry(upstream.url, producer("write", None, output_locator=locator)), core=_DOWNLOADS
     )
     async with connected(config) as client:
-        said = await client.call("write")
-        read = await _read(client, said)
+        returned = await client.call("write")
+        read = await _read(client, returned)
         listed = (await client.result("resources/list"))["resources"]
-        async with client.http.get(said["_meta"]["artifacts"][1]["download_url"]) as answer:
+        async with client.http.get(returned["_meta"]["artifacts"][1]["download_url"]) as answer:
             downloaded = await answer.read()
 
-    artifacts = said["_meta"]["artifacts"]
+    artifacts = returned["_meta"]["artifacts"]
     assert read == list(files.values())
     assert downloaded == b"plain"
-    assert said["_meta"]["artifact"] == artifacts[0]
+    assert returned["_meta"]["artifact"] == artifacts[0]
     assert [artifact["filename"] for artifact in artifacts] == list(files)
-    assert said["content"][0] == text
-    assert [block["type"] for block in said["content"][1:]] == ["resource_link", "text"] * 2
-    assert [artifact["download_url"] in said["content"][2 + 2 * n]["text"] for n, artifact in enumerate(artifacts)] == [
+    assert returned["content"][0] == text
+    assert [block["type"] for block in returned["content"][1:]] == ["resource_link", "text"] * 2
+    texts = [block["text"] for block in returned["content"][2::2]]
+    assert [artifact["download_url"] in text for artifact, text in zip(artifacts, texts, strict=False)] == [
         True, True
     ]
-    assert "artifact_refusals" not in said["_meta"]
+    assert "artifact_refusals" not in returned["_meta"]
     assert {entry["uri"] for entry in listed} == {artifact["artifact_uri"] for artifact in artifacts}
 
 
-async def test_a_file_that_was_promised_and_is_not_there_is_told_beside_the_others(
+async def test_a_missing_file_is_reported_beside_the_others(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     folder = shared_backing.root / "tool-output" / "partly"
@@ -79,17 +80,17 @@ async def test_a_file_that_was_promised_and_is_not_there_is_told_beside_the_othe
     _answers(upstream, folder, {"there.txt": b"there"}, structuredContent=saved)
     config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator=_STRUCTURED)))
     async with connected(config) as client:
-        said = await client.call("write")
-        read = await _read(client, said)
+        returned = await client.call("write")
+        read = await _read(client, returned)
 
-    (refusal,) = said["_meta"]["artifact_refusals"]
+    (refusal,) = returned["_meta"]["artifact_refusals"]
     assert read == [b"there"]
-    assert "isError" not in said
+    assert "isError" not in returned
     assert "outside the storage" in refusal
-    assert said["content"][-1] == {"type": "text", "text": f"Of this call's files 1 was kept; not kept: {refusal}"}
+    assert returned["content"][-1] == {"type": "text", "text": f"Of this call's files 1 was kept; not kept: {refusal}"}
 
 
-async def test_the_file_at_the_injected_path_comes_before_what_is_named_and_what_is_embedded_stays_where_it_is(
+async def test_the_injected_path_comes_before_named_files_and_embedded_ones_are_not_captured(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     made = shared_backing.root / "tool-output" / "trace.zip"
@@ -104,14 +105,14 @@ async def test_the_file_at_the_injected_path_comes_before_what_is_named_and_what
     upstream.behaviours["tools/call"] = behave
     config = shared_backing.config(entry(upstream.url, producer("write", output_locator=_STRUCTURED)))
     async with connected(config) as client:
-        said = await client.call("write", {"path": "asked.txt"})
-        read = await _read(client, said)
+        returned = await client.call("write", {"path": "asked.txt"})
+        read = await _read(client, returned)
 
     assert read == [b"asked.txt", b"trace.zip", b"beside.txt"]
-    assert said["content"][0] == _image()
+    assert returned["content"][0] == _image()
 
 
-async def test_each_embedded_block_is_an_artifact_and_a_broken_one_is_told(
+async def test_each_embedded_block_is_an_artifact_and_a_broken_one_is_reported(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async def behave(seen: Seen) -> Reply:
@@ -121,19 +122,20 @@ async def test_each_embedded_block_is_an_artifact_and_a_broken_one_is_told(
     upstream.behaviours["tools/call"] = behave
     config = shared_backing.config(entry(upstream.url, producer("write", None, output_locator={"mode": "embedded"})))
     async with connected(config) as client:
-        said = await client.call("write")
-        read = await _read(client, said)
+        returned = await client.call("write")
+        read = await _read(client, returned)
 
     assert read == [_PNG, b"page", _PNG + b"2"]
-    assert [artifact["filename"] for artifact in said["_meta"]["artifacts"]] == ["write.png", "page.txt", "write-3.png"]
-    assert len(said["_meta"]["artifact_refusals"]) == 1
-    assert "base64" in said["_meta"]["artifact_refusals"][0]
-    assert [block["type"] for block in said["content"]] == ["image", "image", "resource", "image"] + [
+    names = [artifact["filename"] for artifact in returned["_meta"]["artifacts"]]
+    assert names == ["write.png", "page.txt", "write-3.png"]
+    assert len(returned["_meta"]["artifact_refusals"]) == 1
+    assert "base64" in returned["_meta"]["artifact_refusals"][0]
+    assert [block["type"] for block in returned["content"]] == ["image", "image", "resource", "image"] + [
         "resource_link"
     ] * 3 + ["text"]
 
 
-async def test_embedded_blocks_that_spill_over_are_kept_once(
+async def test_embedded_blocks_that_spill_over_are_stored_once(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     images = [_image(_PNG + bytes([n])) for n in range(3)]
@@ -145,16 +147,16 @@ async def test_embedded_blocks_that_spill_over_are_kept_once(
     upstream.behaviours["tools/call"] = behave
     adapter = producer("write", None, output_locator={"mode": "embedded"})
     async with connected(shared_backing.config(entry(upstream.url, adapter, spill_over_bytes=10_000))) as client:
-        said = await client.call("write")
-        read = await _read(client, said)
+        returned = await client.call("write")
+        read = await _read(client, returned)
         listed = (await client.result("resources/list"))["resources"]
 
     assert read == [*(_PNG + bytes([n]) for n in range(3)), b"x" * 20_000]
-    assert len(listed) == len(said["_meta"]["artifacts"]) == 4
-    assert said["_meta"]["artifact"] == said["_meta"]["artifacts"][0]
+    assert len(listed) == len(returned["_meta"]["artifacts"]) == 4
+    assert returned["_meta"]["artifact"] == returned["_meta"]["artifacts"][0]
 
 
-async def test_raw_output_of_several_files_has_a_bound_together(
+async def test_raw_output_of_several_files_is_limited_together(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     folder = shared_backing.root / "tool-output" / "raw"
@@ -162,8 +164,8 @@ async def test_raw_output_of_several_files_has_a_bound_together(
     _answers(upstream, folder, files, structuredContent={"saved": [{"path": str(folder / name)} for name in files]})
     adapter = producer("write", None, output_locator=_STRUCTURED, allow_raw_output=True)
     async with connected(shared_backing.config(entry(upstream.url, adapter))) as client:
-        said = await client.call("write")
+        returned = await client.call("write")
 
-    texts = [block["text"] for block in said["content"] if block["type"] == "text"]
+    texts = [block["text"] for block in returned["content"] if block["type"] == "text"]
     assert [(len(text), text[0]) for text in texts] == [(12_000_000, "a"), (1, "c")]
-    assert len(said["_meta"]["artifacts"]) == 3
+    assert len(returned["_meta"]["artifacts"]) == 3

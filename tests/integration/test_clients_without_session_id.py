@@ -12,7 +12,7 @@ _HEADER = {"X-Mcp-Adapter-Auth-Token": "a-token-of-the-tests"}
 
 
 async def _initialize(client: Client) -> None:
-    """As such a client does it: nothing is kept of the answer's head."""
+    """Send `initialize` and ignore the headers of the response."""
     assert (await client.request("initialize", INIT, _HEADER)).status == 200
     assert (await client.post({"jsonrpc": "2.0", "method": "notifications/initialized"}, _HEADER)).status == 202
 
@@ -80,7 +80,7 @@ async def test_a_client_with_a_session_keeps_it_beside_one_without(
         assert (await client.request("tools/call", {"name": "echo"}, _HEADER)).status == 200
 
 
-async def test_without_any_initialize_the_client_is_told_to_send_one(
+async def test_without_any_initialize_the_error_asks_for_one(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     config = shared_backing.config(
@@ -96,7 +96,7 @@ async def test_without_any_initialize_the_client_is_told_to_send_one(
 
 
 async def test_principals_never_share_a_scope(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
-    """With auth off the address is the principal."""
+    """Without authentication the address is the principal."""
     config = shared_backing.config(entry(upstream.url, consumer("read")), core={"trusted_proxies": ["127.0.0.1"]})
     async with connected(config, initialize=False) as client:
         scopes = []

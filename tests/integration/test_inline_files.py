@@ -1,4 +1,4 @@
-"""Small files within the call, files passed from one tool to the next, and their descriptions in the tool list."""
+"""Inline files (`data:` URIs), files passed from tool to tool, and the descriptions of file arguments."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ _PNG_URI = "data:image/png;name=a%20shot.png;base64," + base64.b64encode(_PNG).d
 
 
 def _reads(upstream: ScriptedUpstream) -> None:
-    """The tool returns the contents of each path in its arguments."""
+    """Let the tool return the contents of each path in its arguments."""
 
     async def behave(seen: Seen) -> Reply:
         given = seen.params["arguments"]["path"]
@@ -28,9 +28,9 @@ async def test_data_uris_reach_the_tool_as_files(shared_backing: Backing, upstre
     _reads(upstream)
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
         handle = await client.upload_one("b.txt", b"uploaded")
-        said = await client.call("read", {"path": [_PNG_URI, handle, "data:,Hello%2C%20World"]})
+        returned = await client.call("read", {"path": [_PNG_URI, handle, "data:,Hello%2C%20World"]})
 
-    assert said["structuredContent"]["read"] == [
+    assert returned["structuredContent"]["read"] == [
         {"name": "a shot.png", "sha256": hashlib.sha256(_PNG).hexdigest()},
         {"name": "b.txt", "sha256": hashlib.sha256(b"uploaded").hexdigest()},
         {"name": "file", "sha256": hashlib.sha256(b"Hello, World").hexdigest()},
@@ -41,24 +41,24 @@ async def test_a_large_data_uri_is_refused_with_advice(shared_backing: Backing, 
     limit = {"data_uri_max_bytes": len(_PNG) - 1}
     config = shared_backing.config(entry(upstream.url, consumer("read")), uploads=limit)
     async with connected(config) as client:
-        said = await client.call("read", {"path": _PNG_URI})
+        returned = await client.call("read", {"path": _PNG_URI})
 
-    assert said["isError"] is True
-    assert "files_get_upload_url" in said["content"][0]["text"]
+    assert returned["isError"] is True
+    assert "files_get_upload_url" in returned["content"][0]["text"]
     assert not upstream.calls("tools/call")
 
 
-async def test_broken_data_uris_are_the_callers_to_correct(
+async def test_broken_data_uris_are_tool_errors(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
         broken = [await client.call("read", {"path": uri}) for uri in ("data:;base64,%%%", "data:nothing", "DATA:")]
 
-    assert [said["isError"] for said in broken] == [True, True, True]
+    assert [returned["isError"] for returned in broken] == [True, True, True]
     assert not upstream.calls("tools/call")
 
 
-async def test_a_data_uri_may_state_its_digest_and_must_where_each_upload_must(
+async def test_the_digest_of_a_data_uri_is_checked_and_required_if_configured(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     _reads(upstream)
@@ -73,13 +73,13 @@ async def test_a_data_uri_may_state_its_digest_and_must_where_each_upload_must(
         refused.append(await client.call("read", {"path": other}))
 
     assert good["structuredContent"]["read"] == [{"name": "a shot.png", "sha256": digest}]
-    assert [said["isError"] for said in refused] == [True] * 5
+    assert [returned["isError"] for returned in refused] == [True] * 5
     assert "needs its digest" in refused[0]["content"][0]["text"]
     assert len(upstream.calls("tools/call")) == 1
     assert not (shared_backing.root / "uploads" / "sessions" / client.session_id).exists()
 
 
-async def test_none_of_a_call_is_kept_when_one_is_broken(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_no_file_is_stored_where_one_is_broken(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     config = shared_backing.config(entry(upstream.url, consumer("read")))
     async with connected(config) as client:
         await client.call("read", {"path": [_PNG_URI, "data:;base64,%%%"]})
@@ -87,7 +87,7 @@ async def test_none_of_a_call_is_kept_when_one_is_broken(shared_backing: Backing
     assert not (shared_backing.root / "uploads" / "sessions" / client.session_id).exists()
 
 
-async def test_a_file_that_one_tool_made_goes_into_the_next(
+async def test_an_artifact_of_one_tool_is_an_argument_of_the_next(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async def behave(seen: Seen) -> Reply:
@@ -100,9 +100,9 @@ async def test_a_file_that_one_tool_made_goes_into_the_next(
     upstream.behaviours["tools/call"] = behave
     async with connected(shared_backing.config(entry(upstream.url, producer("write"), consumer("read")))) as client:
         made = (await client.call("write", {"path": "shot.png"}))["_meta"]["artifact"]["artifact_uri"]
-        said = await client.call("read", {"path": made})
+        returned = await client.call("read", {"path": made})
 
-    assert said["content"][0]["text"] == hashlib.sha256(_PNG).hexdigest()
+    assert returned["content"][0]["text"] == hashlib.sha256(_PNG).hexdigest()
 
 
 _TOOL: dict[str, Any] = {
@@ -122,7 +122,7 @@ _TOOL: dict[str, Any] = {
 }
 
 
-async def test_the_tool_list_describes_what_to_pass(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_the_tool_list_describes_file_arguments(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     upstream.tools = [_TOOL, {"name": "plain", "inputSchema": {"type": "object"}}]
     async with connected(shared_backing.config(entry(upstream.url, consumer("read", "files.path")))) as client:
         read, plain = (await client.result("tools/list"))["tools"][:2]

@@ -8,8 +8,8 @@ from tests.fixtures.storage import State
 _HOUR_MS = 3_600_000
 
 
-async def test_an_artifact_that_a_call_may_write_is_reserved_as_long_as_the_call_runs(state: State) -> None:
-    """However long that is: a call may wait for its client between times."""
+async def test_the_reservation_of_an_artifact_is_renewed_while_its_call_runs(state: State) -> None:
+    """A call may wait for its client, so that its length has no limit."""
     scope, artifact_id, lease = await state.open_session(), new_id(), new_id()
     leases = Leases(SessionStore(state.link, state.keys, SessionLimits()), state.files)
     member = f"p:{scope}:{artifact_id}"

@@ -48,13 +48,13 @@ async def test_a_call_passes_to_a_server_of_the_same_revision_as_it_is(
     shared_backing: Backing, modern_upstream: ScriptedUpstream
 ) -> None:
     async with connected(shared_backing.config(entry(modern_upstream.url)), initialize=False) as client:
-        said = await Modern(client).result(
+        returned = await Modern(client).result(
             "tools/call", {"name": "größe"}, meta={"traceparent": "00-1-2-01"},
             headers={"Mcp-Name": "=?base64?Z3LDtsOfZQ==?=", "Mcp-Param-Region": "eu", "X-Longshore-Workspace": "blue"},
         )
 
     seen = modern_upstream.last("tools/call")
-    assert said["content"][0]["text"] == "done"
+    assert returned["content"][0]["text"] == "done"
     assert seen.message["params"]["_meta"]["traceparent"] == "00-1-2-01"
     assert seen.message["id"] == 1
     named = {name: value for name, value in seen.request.headers.items() if name.lower().startswith(("mcp-", "x-"))}
@@ -79,7 +79,7 @@ async def test_the_mcp_name_of_an_unknown_method_is_passed_on_unchanged(
     assert modern_upstream.last("harbours/get").request.headers["Mcp-Name"] == "Brest"
 
 
-async def test_a_workspace_named_in_the_message_stays_here(
+async def test_a_workspace_named_in_the_message_is_not_forwarded(
     shared_backing: Backing, modern_upstream: ScriptedUpstream
 ) -> None:
     async with connected(shared_backing.config(entry(modern_upstream.url)), initialize=False) as client:
@@ -95,7 +95,7 @@ async def test_a_workspace_named_in_the_message_stays_here(
 
 
 @pytest.mark.parametrize("era", ["modern", "legacy"])
-async def test_files_travel_in_both_directions_and_stay_in_their_workspace(
+async def test_files_pass_in_both_directions_within_their_workspace(
     shared_backing: Backing, upstream: ScriptedUpstream, era: str
 ) -> None:
     upstream.behaviours |= {"tools/call": writes(b"kept"), "tools/list": _lists}
@@ -278,7 +278,7 @@ async def test_a_server_request_during_a_call_is_refused_and_the_call_continues(
 
 
 @pytest.mark.requirement("modern.disconnect")
-async def test_a_client_that_leaves_cancels_its_call(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_client_that_disconnects_cancels_its_call(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async def works(seen: Seen) -> Any:
         await asyncio.Event().wait()
 
@@ -333,7 +333,7 @@ async def test_an_error_that_comes_first_on_a_stream_sets_the_http_status(
 async def test_the_head_of_a_silent_stream_is_sent(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """So that proxies between client and gateway see that the call is alive."""
+    """Proxies between client and gateway see that the call is alive."""
     has_begun = asyncio.Event()
 
     async def waits(seen: Seen) -> Any:
@@ -383,7 +383,7 @@ async def test_a_call_is_retried_with_input_and_its_file_is_captured_then(
 
 
 @pytest.mark.parametrize("verb", ["GET", "DELETE"])
-async def test_the_revision_has_no_other_verbs(
+async def test_get_and_delete_are_refused(
     shared_backing: Backing, upstream: ScriptedUpstream, verb: str
 ) -> None:
     async with connected(shared_backing.config(entry(upstream.url)), initialize=False) as client:
@@ -392,7 +392,7 @@ async def test_the_revision_has_no_other_verbs(
             assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
 
-async def test_every_page_of_a_list_that_ends_with_ours_is_the_callers_own(
+async def test_every_page_of_a_list_with_artifacts_is_private(
     shared_backing: Backing, modern_upstream: ScriptedUpstream
 ) -> None:
     async def pages(seen: Seen) -> dict[str, Any]:
@@ -415,7 +415,7 @@ async def test_every_page_of_a_list_that_ends_with_ours_is_the_callers_own(
 
 
 @pytest.mark.requirement("modern.json-or-sse")
-async def test_a_stream_of_changes_passes_as_it_comes(
+async def test_a_change_stream_passes_unchanged(
     shared_backing: Backing, modern_upstream: ScriptedUpstream
 ) -> None:
     event = b'data: {"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{}}\n\n'
@@ -430,7 +430,7 @@ async def test_a_stream_of_changes_passes_as_it_comes(
     assert answer.body == event
 
 
-async def test_a_stream_of_changes_ends_with_its_result_when_the_gateway_drains(
+async def test_a_change_stream_ends_with_its_result_when_the_gateway_drains(
     shared_backing: Backing, modern_upstream: ScriptedUpstream
 ) -> None:
     async def stands(seen: Seen) -> Any:

@@ -37,8 +37,8 @@ async def _client(
     async def behave(seen: Seen) -> Reply:
         given = seen.params["arguments"]["path"]
         paths = [Path(text) for text in (given if isinstance(given, list) else [given])]
-        said = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in paths]
-        return result(seen, {"content": [{"type": "text", "text": text} for text in said]})
+        returned = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in paths]
+        return result(seen, {"content": [{"type": "text", "text": text} for text in returned]})
 
     upstream.behaviours["tools/call"] = behave
     server = entry(upstream.url, *(adapters or [consumer("read")]))
@@ -73,7 +73,7 @@ async def test_a_file_by_url_reaches_the_tool(
     assert host.asked[0].raw_path == "/a.bin?sig=a%2Fb+c%20d"
 
 
-async def test_nothing_of_the_caller_goes_to_the_file_host(
+async def test_no_header_of_the_caller_is_sent_to_the_file_host(
     shared_backing: Backing, upstream: ScriptedUpstream, host: FileHost
 ) -> None:
     host.pages["/b"] = whole(b"b", headers={"Set-Cookie": "a=b; Path=/"})
@@ -85,15 +85,15 @@ async def test_nothing_of_the_caller_goes_to_the_file_host(
     assert sent == [{"host", "accept", "accept-encoding", "user-agent", "connection"}] * 2
 
 
-async def test_redirects_are_followed_where_they_may_lead(
+async def test_redirects_to_public_addresses_are_followed(
     shared_backing: Backing, upstream: ScriptedUpstream, host: FileHost
 ) -> None:
     host.addresses["other.test"] = ["127.0.0.1"]
     host.pages |= {"/1": redirect("/2"), "/2": redirect(host.url("/a.bin"))}
     async with _client(shared_backing, upstream, host.guard()) as client:
-        said = await client.call("read", {"path": _file(host.url("/1"), file_name="x")})
+        returned = await client.call("read", {"path": _file(host.url("/1"), file_name="x")})
 
-    assert _said(said) == [f"x {_SHA256}"]
+    assert _said(returned) == [f"x {_SHA256}"]
 
 
 _Pages = Callable[[FileHost], str]
@@ -153,16 +153,16 @@ _REFUSED: list[tuple[str, _Pages, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("url", "said"), [pytest.param(url, said, id=name) for name, url, said in _REFUSED])
-async def test_other_files_are_refused_and_nothing_is_left(
-    shared_backing: Backing, upstream: ScriptedUpstream, host: FileHost, url: _Pages, said: str
+@pytest.mark.parametrize(("url", "returned"), [pytest.param(url, text, id=name) for name, url, text in _REFUSED])
+async def test_other_urls_are_refused_and_nothing_is_left(
+    shared_backing: Backing, upstream: ScriptedUpstream, host: FileHost, url: _Pages, returned: str
 ) -> None:
     async with _client(shared_backing, upstream, host.guard()) as client:
         answer = await client.call("read", {"path": _file(url(host))})
 
     assert answer["isError"] is True
     (text,) = _said(answer)
-    assert said in text
+    assert returned in text
     assert not any(secret in text for secret in ("127.0.0", "10.0.0.1", "169.254", "fe80", ".test"))
     assert not upstream.calls("tools/call")
     assert not [path for path in shared_backing.stored() if client.session_id in path or path.startswith("staging/")]
@@ -179,7 +179,7 @@ async def test_a_server_that_stops_sending_times_out(
     assert not [path for path in shared_backing.stored() if path.startswith("staging/")]
 
 
-async def test_a_name_that_leads_elsewhere_by_the_time_of_the_connection_is_refused(
+async def test_a_name_rebound_before_the_connection_is_refused(
     shared_backing: Backing, upstream: ScriptedUpstream, host: FileHost
 ) -> None:
     asked: list[str] = []
@@ -195,7 +195,7 @@ async def test_a_name_that_leads_elsewhere_by_the_time_of_the_connection_is_refu
     assert (len(asked), host.asked) == (2, [])
 
 
-async def test_as_shipped_no_address_of_this_machine_is_reached(
+async def test_by_default_no_local_address_is_reached(
     shared_backing: Backing, upstream: ScriptedUpstream, host: FileHost
 ) -> None:
     assert FetchPolicy().is_allowed is is_public
@@ -207,7 +207,7 @@ async def test_as_shipped_no_address_of_this_machine_is_reached(
     assert host.asked == []
 
 
-async def test_one_file_that_cannot_be_had_leaves_none_of_the_call(
+async def test_no_file_is_stored_where_one_cannot_be_fetched(
     shared_backing: Backing, upstream: ScriptedUpstream, host: FileHost
 ) -> None:
     host.pages["/x"] = whole(b"", status=404)
@@ -217,12 +217,12 @@ async def test_one_file_that_cannot_be_had_leaves_none_of_the_call(
         many = await client.call("read", {"path": [_file(host.url("/a.bin"))] * 21})
         malformed = await client.call("read", {"path": {"download_url": 7}})
 
-    assert [said["isError"] for said in (answer, many, malformed)] == [True] * 3
+    assert [returned["isError"] for returned in (answer, many, malformed)] == [True] * 3
     assert not [path for path in shared_backing.stored() if client.session_id in path or path.startswith("staging/")]
     assert len(host.asked) == 2
 
 
-async def test_tools_say_which_arguments_are_files(
+async def test_the_tool_list_marks_file_arguments(
     shared_backing: Backing, upstream: ScriptedUpstream, host: FileHost
 ) -> None:
     plain, mirrored = {"type": "string", "title": "Path"}, {"type": "string", "x-mcp-header": "path"}
@@ -250,7 +250,7 @@ async def test_tools_say_which_arguments_are_files(
     assert other == upstream.tools[1]
 
 
-async def test_without_the_key_such_values_are_the_tools_own(
+async def test_without_the_key_file_objects_are_passed_to_the_tool(
     shared_backing: Backing, upstream: ScriptedUpstream, host: FileHost
 ) -> None:
     given = _file(host.url("/a.bin"))
@@ -263,7 +263,7 @@ async def test_without_the_key_such_values_are_the_tools_own(
     assert host.asked == []
 
 
-async def test_what_is_fetched_counts_as_sent_by_the_caller(
+async def test_fetched_files_count_against_the_rate_limit_of_the_caller(
     fresh_backing: Backing, upstream: ScriptedUpstream, host: FileHost
 ) -> None:
     limits = {"per_principal": {"bytes_per_hour": 1000}}

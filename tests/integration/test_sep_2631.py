@@ -1,4 +1,4 @@
-"""File transfer of SEP-2631: announced and sent, listed and fetched; each refusal has machine-readable data."""
+"""File transfer of SEP-2631: files announced and uploaded, listed and fetched; refusals have machine-readable data."""
 
 import asyncio
 import hashlib
@@ -29,12 +29,12 @@ def _config(backing: Backing, upstream: ScriptedUpstream, **sections: dict[str, 
 
 
 def _reads(upstream: ScriptedUpstream) -> None:
-    """The tool returns the digest of the file at the path in its arguments."""
+    """Let the tool return the digest of the file at the path in its arguments."""
 
     async def behave(seen: Seen) -> Reply:
         path = Path(seen.params["arguments"]["path"])
-        said = f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-        return result(seen, {"content": [{"type": "text", "text": said}]})
+        returned = f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+        return result(seen, {"content": [{"type": "text", "text": returned}]})
 
     upstream.behaviours["tools/call"] = behave
 
@@ -42,16 +42,16 @@ def _reads(upstream: ScriptedUpstream) -> None:
 async def test_an_announced_file_reaches_the_tool(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     _reads(upstream)
     async with connected(_config(shared_backing, upstream)) as client:
-        told = await client.result("files/authorizeUpload", facts_of(_CONTENT, "a b.txt"))
-        before = await client.call("read", {"path": told["file"]["uri"]})
-        answer = await send(client, told["upload"], _CONTENT)
-        said = await client.call("read", {"path": told["file"]["uri"]})
+        received = await client.result("files/authorizeUpload", facts_of(_CONTENT, "a b.txt"))
+        before = await client.call("read", {"path": received["file"]["uri"]})
+        answer = await send(client, received["upload"], _CONTENT)
+        returned = await client.call("read", {"path": received["file"]["uri"]})
 
-    assert told["file"] == {"uri": told["file"]["uri"], **facts_of(_CONTENT, "a b.txt")}
-    assert told["upload"].keys() == {"transport", "method", "url", "expiresAt"}
+    assert received["file"] == {"uri": received["file"]["uri"], **facts_of(_CONTENT, "a b.txt")}
+    assert received["upload"].keys() == {"transport", "method", "url", "expiresAt"}
     assert before["isError"] is True
     assert (answer.status, answer.message["upload"]["sha256"]) == (200, _SHA256)
-    assert said["content"][0]["text"] == f"a b.txt {_SHA256}"
+    assert returned["content"][0]["text"] == f"a b.txt {_SHA256}"
 
 
 async def test_a_file_may_be_sent_and_fetched_through_another_gateway(
@@ -59,26 +59,28 @@ async def test_a_file_may_be_sent_and_fetched_through_another_gateway(
 ) -> None:
     config = _config(shared_backing, upstream)
     async with connected(config) as client, gateway(config) as other:
-        told = await client.result("files/authorizeUpload", facts_of(_CONTENT))
-        told["upload"]["url"] = told["upload"]["url"].replace(client.base, other)
-        answer = await send(client, told["upload"], _CONTENT)
-        again = await client.result("files/authorizeDownload", {"uri": told["file"]["uri"]})
+        received = await client.result("files/authorizeUpload", facts_of(_CONTENT))
+        received["upload"]["url"] = received["upload"]["url"].replace(client.base, other)
+        answer = await send(client, received["upload"], _CONTENT)
+        again = await client.result("files/authorizeDownload", {"uri": received["file"]["uri"]})
         async with client.http.get(again["download"]["url"].replace(client.base, other)) as download:
             content = await download.read()
 
     assert (answer.status, content) == (200, _CONTENT)
 
 
-async def test_nothing_need_be_known_of_a_file_beforehand(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_file_may_be_announced_without_size_and_digest(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
     _reads(upstream)
     async with connected(_config(shared_backing, upstream)) as client:
-        told = await client.result("files/authorizeUpload")
-        answer = await send(client, told["upload"], _CONTENT)
-        said = await client.call("read", {"path": told["file"]["uri"]})
+        received = await client.result("files/authorizeUpload")
+        answer = await send(client, received["upload"], _CONTENT)
+        returned = await client.call("read", {"path": received["file"]["uri"]})
 
-    assert told["file"].keys() == {"uri"}
+    assert received["file"].keys() == {"uri"}
     assert answer.status == 200
-    assert said["content"][0]["text"] == f"file {_SHA256}"
+    assert returned["content"][0]["text"] == f"file {_SHA256}"
 
 
 async def test_modern_clients_have_the_methods_too(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
@@ -86,18 +88,18 @@ async def test_modern_clients_have_the_methods_too(shared_backing: Backing, upst
     async with connected(_config(shared_backing, upstream), initialize=False) as client:
         modern = Modern(client)
         offered = (await modern.result("server/discover"))["capabilities"]["files"]
-        told = await modern.result("files/authorizeUpload", facts_of(_CONTENT))
-        answer = await send(client, told["upload"], _CONTENT)
-        said = await modern.result("tools/call", {"name": "read", "arguments": {"path": told["file"]["uri"]}})
-        given = await modern.result("files/authorizeDownload", {"uri": told["file"]["uri"]})
+        received = await modern.result("files/authorizeUpload", facts_of(_CONTENT))
+        answer = await send(client, received["upload"], _CONTENT)
+        returned = await modern.result("tools/call", {"name": "read", "arguments": {"path": received["file"]["uri"]}})
+        given = await modern.result("files/authorizeDownload", {"uri": received["file"]["uri"]})
 
     assert offered == {"upload": True, "download": True, "transports": ["https"]}
     assert answer.status == 200
-    assert said["content"][0]["text"] == f"a.txt {_SHA256}"
+    assert returned["content"][0]["text"] == f"a.txt {_SHA256}"
     assert given["file"]["digest"] == digest_of(_CONTENT)
 
 
-async def test_the_capability_is_there_exactly_where_the_feature_is(
+async def test_the_capability_is_declared_exactly_where_the_feature_is_on(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async with connected(_config(shared_backing, upstream), initialize=False) as client:
@@ -115,7 +117,7 @@ async def test_the_capability_is_there_exactly_where_the_feature_is(
     assert "x-mcp-file" not in str(tools)
 
 
-async def test_schemas_of_file_arguments_say_so(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_schemas_mark_file_arguments(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     properties = {"path": {"type": "string"}, "paths": {"type": "array", "items": {"type": "string"}}}
     upstream.tools = [{"name": "read", "inputSchema": {"type": "object", "properties": properties}}]
     server = entry(upstream.url, consumer("read"), consumer("read", "paths"))
@@ -145,7 +147,7 @@ _REFUSED_FACTS: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
 ]
 
 
-async def test_files_that_cannot_be_taken_are_refused_when_they_are_announced(
+async def test_files_that_cannot_be_accepted_are_refused_when_they_are_announced(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async with connected(_config(shared_backing, upstream)) as client:
@@ -178,7 +180,7 @@ async def _chunked(content: bytes) -> AsyncIterator[bytes]:
         yield content[start:start + 65_536]
 
 
-async def test_other_bytes_than_announced_are_refused_and_the_link_stays_good(
+async def test_other_bytes_than_announced_are_refused_and_the_link_stays_valid(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     other = _CONTENT[:-1] + b"x"
@@ -188,11 +190,11 @@ async def test_other_bytes_than_announced_are_refused_and_the_link_stays_good(
         (lambda: _CONTENT + b"x", "sizeMismatch"), (lambda: _chunked(_CONTENT * 3), "sizeMismatch"),
     ]
     async with connected(_config(fresh_backing, upstream)) as client:
-        told = await client.result("files/authorizeUpload", facts_of(_CONTENT))
-        refused = [await send(client, told["upload"], body()) for body, _ in bodies]
+        received = await client.result("files/authorizeUpload", facts_of(_CONTENT))
+        refused = [await send(client, received["upload"], body()) for body, _ in bodies]
         left = fresh_backing.stored()
-        good = await send(client, told["upload"], _CONTENT)
-        again = await send(client, told["upload"], _CONTENT)
+        good = await send(client, received["upload"], _CONTENT)
+        again = await send(client, received["upload"], _CONTENT)
 
     assert [answer.status for answer in refused] == [400] * len(bodies)
     assert [answer.message["data"]["reason"] for answer in refused] == [why for _, why in bodies]
@@ -207,17 +209,17 @@ async def test_a_file_of_unknown_size_may_not_pass_the_limit(
 ) -> None:
     config = _config(fresh_backing, upstream, uploads={"max_file_bytes": 100_000})
     async with connected(config) as client:
-        told = await client.result("files/authorizeUpload", {"name": "a"})
-        refused = [await send(client, told["upload"], body) for body in (_CONTENT, _chunked(_CONTENT))]
+        received = await client.result("files/authorizeUpload", {"name": "a"})
+        refused = [await send(client, received["upload"], body) for body in (_CONTENT, _chunked(_CONTENT))]
 
     assert [(answer.status, answer.reason) for answer in refused] == [(413, "too_large")] * 2
     assert [path for path in fresh_backing.stored() if path.startswith(("uploads/", "staging/"))] == []
 
 
-async def test_one_of_many_transfers_of_a_file_is_taken(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_one_of_many_uploads_of_a_file_is_accepted(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(_config(shared_backing, upstream)) as client:
-        told = await client.result("files/authorizeUpload", facts_of(_CONTENT))
-        answers = await asyncio.gather(*(send(client, told["upload"], _chunked(_CONTENT)) for _ in range(8)))
+        received = await client.result("files/authorizeUpload", facts_of(_CONTENT))
+        answers = await asyncio.gather(*(send(client, received["upload"], _chunked(_CONTENT)) for _ in range(8)))
 
     assert sorted(answer.status for answer in answers) == [200] + [403] * 7
 
@@ -225,7 +227,7 @@ async def test_one_of_many_transfers_of_a_file_is_taken(shared_backing: Backing,
 @pytest.mark.parametrize("facts", [
     facts_of(b"", "𝄞" * 255, "text/" + "x" * 64 + "; charset=" + "y" * 176), {"size": 0},
 ])
-async def test_the_longest_names_and_the_smallest_files_work(
+async def test_long_names_and_empty_files_are_accepted(
     shared_backing: Backing, upstream: ScriptedUpstream, facts: dict[str, Any]
 ) -> None:
     async with connected(_config(shared_backing, upstream)) as client:
@@ -241,7 +243,7 @@ def _changed(url: str, **query: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(found)))
 
 
-async def test_links_that_are_not_this_file_s_are_refused(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_links_of_other_files_are_refused(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async with connected(_config(shared_backing, upstream)) as client:
         descriptor = (await client.result("files/authorizeUpload", facts_of(_CONTENT)))["upload"]
         url, signer = descriptor["url"], Signer(["s" * 32])
@@ -346,13 +348,15 @@ async def test_a_modern_client_declares_it_in_each_request(
     async with connected(_config(shared_backing, upstream), initialize=False) as client:
         modern = Modern(client)
         meta = {"io.modelcontextprotocol/clientCapabilities": FETCHES}
-        said = [await modern.result("tools/call", call, meta=meta), await modern.result("tools/call", call)]
+        returned = [await modern.result("tools/call", call, meta=meta), await modern.result("tools/call", call)]
 
-    kinds = [{block["type"] for block in answer["content"]} - {"text"} for answer in said]
+    kinds = [{block["type"] for block in answer["content"]} - {"text"} for answer in returned]
     assert kinds == [{"file"}, {"resource_link"}]
 
 
-async def test_no_file_travels_over_an_open_line(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_files_are_refused_over_unencrypted_connections(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
     config = _config(shared_backing, upstream, core={"allowed_hosts": ["files.example", "127.0.0.1"]})
     tools = [{"name": "read", "inputSchema": {"type": "object", "properties": {"path": {"type": "string"}}}}]
     upstream.tools = tools
@@ -368,25 +372,25 @@ async def test_no_file_travels_over_an_open_line(shared_backing: Backing, upstre
     assert listed["x-mcp-file"]["transferModes"] == ["inline"]
 
 
-async def test_a_file_of_one_workspace_is_none_of_another_s(
+async def test_a_file_is_not_found_in_another_workspace(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     _reads(upstream)
     async with connected(_config(shared_backing, upstream), initialize=False) as client:
         modern = Modern(client)
         here, there = ({"X-Longshore-Workspace": name} for name in ("here", "there"))
-        told = await modern.result("files/authorizeUpload", facts_of(_CONTENT), headers=here)
-        answer = await send(client, told["upload"], _CONTENT)
-        call = {"name": "read", "arguments": {"path": told["file"]["uri"]}}
-        said = [await modern.result("tools/call", call, headers=place) for place in (here, there)]
-        asked = await modern.request("files/authorizeDownload", {"uri": told["file"]["uri"]}, headers=there)
+        received = await modern.result("files/authorizeUpload", facts_of(_CONTENT), headers=here)
+        answer = await send(client, received["upload"], _CONTENT)
+        call = {"name": "read", "arguments": {"path": received["file"]["uri"]}}
+        returned = [await modern.result("tools/call", call, headers=place) for place in (here, there)]
+        asked = await modern.request("files/authorizeDownload", {"uri": received["file"]["uri"]}, headers=there)
 
     assert answer.status == 200
-    assert [answer.get("isError", False) for answer in said] == [False, True]
+    assert [answer.get("isError", False) for answer in returned] == [False, True]
     assert asked.message["error"]["data"]["reason"] == "fileNotFound"
 
 
-async def test_a_transfer_that_broke_off_may_be_made_again(
+async def test_an_interrupted_upload_may_be_repeated(
     fresh_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     begun = asyncio.Event()
@@ -397,13 +401,13 @@ async def test_a_transfer_that_broke_off_may_be_made_again(
         await asyncio.Event().wait()
 
     async with connected(_config(fresh_backing, upstream)) as client:
-        told = await client.result("files/authorizeUpload", facts_of(_CONTENT))
-        transfer = asyncio.gather(send(client, told["upload"], stalls()), return_exceptions=True)
+        received = await client.result("files/authorizeUpload", facts_of(_CONTENT))
+        transfer = asyncio.gather(send(client, received["upload"], stalls()), return_exceptions=True)
         await begun.wait()
         transfer.cancel()
         await asyncio.gather(transfer, return_exceptions=True)
         async with asyncio.timeout(20):
-            while (again := await send(client, told["upload"], _CONTENT)).status == 403:   # given back a moment later
+            while (again := await send(client, received["upload"], _CONTENT)).status == 403:   # until it is released
                 await asyncio.sleep(0.01)
 
     assert again.status == 200

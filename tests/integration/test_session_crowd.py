@@ -1,4 +1,4 @@
-"""Random interleavings of all that happens to sessions and files, against a real Redis and a real folder."""
+"""Random interleavings of all operations on sessions and files, against a real Redis and a real folder."""
 
 import asyncio
 import shutil
@@ -62,8 +62,8 @@ class Crowded(RuleBasedStateMachine):
 @pytest.mark.parametrize(
     "examples, steps", [(80, 20), pytest.param(800, 40, marks=pytest.mark.slow)], ids=["short", "long"]
 )
-def test_nothing_is_ever_half_done(examples: int, steps: int) -> None:
-    """Bytes counted are bytes recorded are bytes on disk, no limit is passed, no file that a call uses goes."""
+def test_invariants_hold_after_each_step(examples: int, steps: int) -> None:
+    """Counted, recorded and stored bytes agree, no limit is exceeded, and no file in use is removed."""
     profile = settings(
         max_examples=examples, stateful_step_count=steps, deadline=None, database=None,
         suppress_health_check=list(HealthCheck), phases=[Phase.generate],  # a race does not shrink

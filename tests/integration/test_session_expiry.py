@@ -1,4 +1,4 @@
-"""Sessions that rest, come back, lose their upstream side, and end: as a client meets it."""
+"""Expiry, revival and end of sessions, and renewal of lost upstream sessions, as clients see them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +17,7 @@ from tests.fixtures.upstreams import Reply, ScriptedUpstream, Seen, result, stre
 async def _client(
     folder: Any, upstream: ScriptedUpstream, *, cleanup_s: int = 1, **sessions: Any
 ) -> AsyncIterator[tuple[Client, Backing]]:
-    """A client of a gateway and a worker that clean up every second with these `sessions` settings."""
+    """Connect a client to a gateway and a worker that clean up every second, with these `sessions` settings."""
     sections = {"sessions": sessions, "core": {"cleanup_interval_seconds": cleanup_s}, "uploads": {"ttl_seconds": 60}}
     with backing(folder, **sections) as made:
         config = made.config(entry(upstream.url, consumer("read")), **sections)
@@ -31,24 +31,24 @@ async def _until(happened: Callable[[], object], within_s: float = 20) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_an_idle_session_comes_back_with_its_files(tmp_path: Any, upstream: ScriptedUpstream) -> None:
-    """Its upstream session was ended meanwhile; a new one is opened with the client's own parameters."""
+async def test_an_expired_session_is_revived_with_its_files(tmp_path: Any, upstream: ScriptedUpstream) -> None:
+    """Its upstream session has ended; a new one is opened with the client's own parameters."""
     async with _client(tmp_path, upstream, idle_ttl_seconds=1) as (client, made):
         handle = await client.upload_one("a.txt", b"kept")
         first = upstream.last("tools/list").request.headers["Mcp-Session-Id"]
         await _until(lambda: first in upstream.deleted)
 
-        said = await client.call("read", {"path": handle})
+        returned = await client.call("read", {"path": handle})
 
         last = upstream.last("tools/call").request.headers["Mcp-Session-Id"]
-        assert said["content"][0]["text"] == "done"
+        assert returned["content"][0]["text"] == "done"
         assert upstream.last("tools/call").params["arguments"]["path"].startswith(str(made.root))
         assert last != first
         assert upstream.last("initialize").params == INIT
         assert upstream.last("notifications/initialized").request.headers["Mcp-Session-Id"] == last
 
 
-async def test_without_revival_an_idle_session_is_gone_with_its_files(
+async def test_without_revival_an_idle_session_ends_with_its_files(
     tmp_path: Any, upstream: ScriptedUpstream
 ) -> None:
     async with _client(tmp_path, upstream, idle_ttl_seconds=1, allow_revival=False) as (client, made):
@@ -62,7 +62,7 @@ async def test_without_revival_an_idle_session_is_gone_with_its_files(
 
 
 @pytest.mark.requirement("legacy.session-ended")
-async def test_a_tombstone_ends(tmp_path: Any, upstream: ScriptedUpstream) -> None:
+async def test_a_tombstone_expires(tmp_path: Any, upstream: ScriptedUpstream) -> None:
     async with _client(tmp_path, upstream, idle_ttl_seconds=1, tombstone_ttl_seconds=1) as (client, made):
         await client.upload_one("a.txt", b"gone")
         await _until(lambda: not made.stored())
@@ -104,7 +104,7 @@ async def test_a_running_call_and_an_open_stream_keep_a_session_alive(
 
 
 async def _another_expires(client: Client, upstream: ScriptedUpstream) -> None:
-    """A session that begins now has expired: one that is as old, and was idle too, would have."""
+    """Wait until a session that starts now has expired, as one that is as old and idle too would have."""
     other = Client(client.http, client.base, client.mount)
     await other.initialize()
     theirs = f"upstream-{upstream.opened}"
@@ -151,10 +151,10 @@ async def test_more_calls_than_allowed_are_429_and_others_are_never_refused(
     assert [answer.status for answer in (pinged, notified, answered, later)] == [200, 202, 202, 200]
 
 
-async def test_a_lost_upstream_session_is_opened_again_by_one_gateway_alone(
+async def test_a_lost_upstream_session_is_renewed_by_one_gateway(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """Twenty calls over two gateways meet the loss at once: one handshake, and every call is answered once."""
+    """Twenty calls over two gateways find it lost at once: one handshake, and one response to each call."""
     alive: set[str] = set()
 
     async def remember(seen: Seen) -> Reply:
@@ -175,10 +175,10 @@ async def test_a_lost_upstream_session_is_opened_again_by_one_gateway_alone(
         alive.clear()
         other = Client(client.http, second, client.mount, client.session_id, last_id=1000)
 
-        said = await asyncio.gather(*(member.call("echo") for _ in range(10) for member in (client, other)))
+        returned = await asyncio.gather(*(member.call("echo") for _ in range(10) for member in (client, other)))
 
     assert len(upstream.calls("initialize")) == handshakes + 1
-    assert len({answer["content"][0]["text"] for answer in said}) == 20
+    assert len({answer["content"][0]["text"] for answer in returned}) == 20
     assert upstream.last("initialize").params == INIT
 
 
@@ -214,19 +214,19 @@ async def test_a_failed_call_is_never_repeated(shared_backing: Backing, upstream
     assert len(upstream.calls("tools/call")) == 1
 
 
-async def test_a_call_that_failed_is_not_made_again_because_of_its_words(
+async def test_a_failed_call_is_not_retried_because_of_its_text(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     words = "the SMTP session closed before the receipt was sent"
-    said = {"content": [{"type": "text", "text": words}], "isError": True}
+    returned = {"content": [{"type": "text", "text": words}], "isError": True}
 
     async def fails(seen: Seen) -> Reply:
-        return result(seen, said)
+        return result(seen, returned)
 
     upstream.behaviours["tools/call"] = fails
     async with connected(shared_backing.config(entry(upstream.url))) as client:
         handshakes = len(upstream.calls("initialize"))
-        assert await client.call("echo") == said
+        assert await client.call("echo") == returned
 
     assert len(upstream.calls("tools/call")) == 1
     assert len(upstream.calls("initialize")) == handshakes
@@ -236,7 +236,7 @@ async def test_a_call_that_failed_is_not_made_again_because_of_its_words(
 async def test_a_server_that_refuses_an_unknown_session_with_400_gets_a_new_one(
     shared_backing: Backing, upstream: ScriptedUpstream, body: str
 ) -> None:
-    """As the official server-everything does after a restart."""
+    """The official server-everything does so after a restart."""
     sessions: list[str] = []
 
     async def restarted(seen: Seen) -> Reply:
@@ -252,7 +252,7 @@ async def test_a_server_that_refuses_an_unknown_session_with_400_gets_a_new_one(
     assert len(sessions) == len(set(sessions)) == 2
 
 
-async def test_a_400_about_something_else_is_the_answer(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_a_400_for_another_reason_is_relayed(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async def refuses(_: Seen) -> Reply:
         return web.json_response({"error": "the argument is too long"}, status=400)
 
@@ -264,7 +264,7 @@ async def test_a_400_about_something_else_is_the_answer(shared_backing: Backing,
 
 
 @pytest.mark.parametrize("status", [400, 404, 501])
-async def test_a_server_that_takes_post_alone_keeps_its_session_when_it_refuses_a_get(
+async def test_a_refused_get_does_not_renew_the_session_of_a_server_without_standing_stream(
     shared_backing: Backing, upstream: ScriptedUpstream, status: int
 ) -> None:
     async def refuses(_: web.Request) -> web.StreamResponse:
@@ -280,7 +280,7 @@ async def test_a_server_that_takes_post_alone_keeps_its_session_when_it_refuses_
     assert len(upstream.calls("initialize")) == handshakes
 
 
-async def test_a_get_that_is_refused_for_its_session_renews_it(
+async def test_a_get_refused_for_its_session_renews_the_session(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     sessions: list[str] = []
@@ -305,7 +305,7 @@ async def test_a_get_that_is_refused_for_its_session_renews_it(
 
 
 @pytest.mark.parametrize("streams", [False, True])
-async def test_a_tool_error_that_tells_of_a_lost_session_is_retried_where_the_server_is_configured_so(
+async def test_a_tool_error_about_a_lost_session_is_retried_where_configured(
     shared_backing: Backing, upstream: ScriptedUpstream, streams: bool
 ) -> None:
     lost: list[str] = []
@@ -321,19 +321,19 @@ async def test_a_tool_error_that_tells_of_a_lost_session_is_retried_where_the_se
     server = entry(upstream.url)
     server["upstream"]["lost_session_tool_errors"] = True
     async with connected(shared_backing.config(server)) as client:
-        said = await client.call("echo")
+        returned = await client.call("echo")
         async with asyncio.timeout(20):
             while lost[0] not in upstream.deleted:
                 await asyncio.sleep(0.01)
 
-    assert said == {"content": [{"type": "text", "text": "done"}], "isError": False}
+    assert returned == {"content": [{"type": "text", "text": "done"}], "isError": False}
     assert len(upstream.calls("tools/call")) == 2
 
 
-async def test_a_slow_tool_on_a_stream_is_answered_as_it_comes(
+async def test_the_stream_of_a_slow_tool_is_not_delayed(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    """Looking for a lost session must not hold back what a tool at work says."""
+    """The check for a lost session does not wait for the result."""
     go_on = asyncio.Event()
 
     async def slow(seen: Seen) -> Reply:

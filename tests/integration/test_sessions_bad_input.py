@@ -1,4 +1,4 @@
-"""What clients may say of sessions and files, and what is refused: each with its status, its reason and no trace."""
+"""Invalid session ids, handles and names of clients: refused with a status and a reason, or stored safely."""
 
 from urllib.parse import quote
 
@@ -36,7 +36,7 @@ _PATHS = ["../up", "a/b", "a\\b", "..", "/etc/passwd", "C:\\x", "ü" * 5000]
 
 
 @pytest.mark.parametrize("session_id", _SESSION_IDS, ids=range(len(_SESSION_IDS)))
-async def test_a_session_id_that_a_client_makes_up_begins_nothing(
+async def test_a_session_id_made_up_by_a_client_is_unknown(
     shared_backing: Backing, upstream: ScriptedUpstream, session_id: str
 ) -> None:
     async with (
@@ -65,7 +65,7 @@ async def _upload(http: aiohttp.ClientSession, url: str, headers: dict[str, str]
 
 
 @pytest.mark.requirement("tools.inputs")
-async def test_handles_that_lead_nowhere_never_reach_the_tool(
+async def test_handles_of_no_file_never_reach_the_tool(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
@@ -77,8 +77,10 @@ async def test_handles_that_lead_nowhere_never_reach_the_tool(
     assert upstream.calls("tools/call") == []
 
 
-async def test_a_foreign_scheme_is_the_tool_s_own(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
-    """Neither ours to resolve nor to refuse: the tool gets what the client said."""
+async def test_a_uri_of_another_scheme_is_passed_to_the_tool(
+    shared_backing: Backing, upstream: ScriptedUpstream
+) -> None:
+    """Longshore neither resolves nor refuses it."""
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:
         for said in ("https://example.org/a", "s3://bucket/key", "uploads://sessions/x/y", "C:\\file", _LONG):
             await client.call("read", {"path": said})
@@ -87,7 +89,7 @@ async def test_a_foreign_scheme_is_the_tool_s_own(shared_backing: Backing, upstr
 
 
 @pytest.mark.requirement("resources.uris")
-async def test_uris_that_name_no_artifact_are_refused(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_uris_of_no_artifact_are_refused(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     config = shared_backing.config(entry(upstream.url, producer("write", expose_as_resource=True)))
     async with connected(config) as client:
         for uri in _URIS:
@@ -98,7 +100,7 @@ async def test_uris_that_name_no_artifact_are_refused(shared_backing: Backing, u
 
 
 @pytest.mark.parametrize("name", _NAMES, ids=range(len(_NAMES)))
-async def test_names_that_play_tricks_are_stored_harmlessly(
+async def test_hostile_names_are_stored_safely(
     shared_backing: Backing, upstream: ScriptedUpstream, name: str
 ) -> None:
     upstream.behaviours["tools/call"] = writes(b"text\n")
@@ -119,7 +121,7 @@ async def test_names_that_play_tricks_are_stored_harmlessly(
 
 
 @pytest.mark.parametrize("name", _PATHS, ids=range(len(_PATHS)))
-async def test_names_that_are_paths_or_endless_are_refused(
+async def test_names_that_are_paths_or_too_long_are_refused(
     shared_backing: Backing, upstream: ScriptedUpstream, name: str
 ) -> None:
     async with connected(shared_backing.config(entry(upstream.url, consumer("read")))) as client:

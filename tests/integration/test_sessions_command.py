@@ -1,4 +1,4 @@
-"""`longshore sessions` as an operator runs it, beside a real gateway and worker."""
+"""Command `longshore sessions`, beside a real gateway and worker."""
 
 import asyncio
 import re

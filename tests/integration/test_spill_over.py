@@ -18,7 +18,7 @@ _SPILLS = {"spill_over_bytes": 50_000}
 _DOWNLOADS = {"allow_artifacts_download": True}
 
 
-def _says(upstream: ScriptedUpstream, *blocks: dict[str, Any], **more: Any) -> None:
+def _returns(upstream: ScriptedUpstream, *blocks: dict[str, Any], **more: Any) -> None:
     async def behave(seen: Seen) -> Reply:
         return result(seen, {"content": list(blocks), **more})
 
@@ -34,12 +34,12 @@ async def test_large_blocks_become_artifacts_and_small_ones_stay(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     small = {"type": "text", "text": "small", "annotations": {"priority": 1}}
-    _says(upstream, small, {"type": "text", "text": _TEXT}, _IMAGE, structuredContent={"n": 1}, _meta={"own": 2})
+    _returns(upstream, small, {"type": "text", "text": _TEXT}, _IMAGE, structuredContent={"n": 1}, _meta={"own": 2})
     config = shared_backing.config(entry(upstream.url), artifacts=_SPILLS, core=_DOWNLOADS)
     async with connected(config) as client:
         answer = await client.request("tools/call", {"name": "any", "arguments": {}})
-        said = answer.message["result"]
-        kept = said["_meta"]["artifacts"]
+        returned = answer.message["result"]
+        kept = returned["_meta"]["artifacts"]
         read = [await _read(client, artifact["artifact_uri"]) for artifact in kept]
         listed = (await client.result("resources/list"))["resources"]
         async with client.http.get(kept[1]["download_url"]) as download:
@@ -48,63 +48,67 @@ async def test_large_blocks_become_artifacts_and_small_ones_stay(
     assert len(answer.body) < 10_000
     assert read == [_TEXT.encode(), _PNG]
     assert downloaded == _PNG
-    assert said["content"][0] == small
-    assert said["content"][1]["text"].startswith("line 0 „eins“\nline 1")
-    assert kept[0]["artifact_uri"] in said["content"][1]["text"]
-    assert [block["type"] for block in said["content"]] == ["text", "text", "resource_link", "text", "resource_link"]
+    assert returned["content"][0] == small
+    assert returned["content"][1]["text"].startswith("line 0 „eins“\nline 1")
+    assert kept[0]["artifact_uri"] in returned["content"][1]["text"]
+    types = [block["type"] for block in returned["content"]]
+    assert types == ["text", "text", "resource_link", "text", "resource_link"]
     assert [artifact["mime_type"] for artifact in kept] == ["text/plain", "image/png"]
-    assert said["_meta"]["artifact"] == kept[0]
-    assert (said["_meta"]["own"], said["structuredContent"]) == (2, {"n": 1})
+    assert returned["_meta"]["artifact"] == kept[0]
+    assert (returned["_meta"]["own"], returned["structuredContent"]) == (2, {"n": 1})
     assert {entry["uri"] for entry in listed} == {artifact["artifact_uri"] for artifact in kept}
 
 
-async def test_a_stream_is_spared_too(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_spill_over_applies_to_event_streams(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async def behave(seen: Seen) -> Reply:
-        said = msgspec.json.encode(result(seen, {"content": [{"type": "text", "text": _TEXT}]}))
-        return await stream(seen, b"data: " + said + b"\n\n")
+        returned = msgspec.json.encode(result(seen, {"content": [{"type": "text", "text": _TEXT}]}))
+        return await stream(seen, b"data: " + returned + b"\n\n")
 
     upstream.behaviours["tools/call"] = behave
     async with connected(shared_backing.config(entry(upstream.url, **_SPILLS))) as client:
-        said = await client.call("any")
-        read = await _read(client, said["_meta"]["artifact"]["artifact_uri"])
+        returned = await client.call("any")
+        read = await _read(client, returned["_meta"]["artifact"]["artifact_uri"])
 
     assert read == _TEXT.encode()
 
 
 @pytest.mark.parametrize("off", [None, 0])
-async def test_a_server_may_be_left_out(shared_backing: Backing, upstream: ScriptedUpstream, off: int | None) -> None:
-    _says(upstream, {"type": "text", "text": _TEXT})
+async def test_spill_over_can_be_disabled_for_a_server(
+    shared_backing: Backing, upstream: ScriptedUpstream, off: int | None
+) -> None:
+    _returns(upstream, {"type": "text", "text": _TEXT})
     for_all = {} if off is None else _SPILLS
     config = shared_backing.config(entry(upstream.url, spill_over_bytes=off), artifacts=for_all)
     async with connected(config) as client:
-        said = await client.call("any")
+        returned = await client.call("any")
 
-    assert said == {"content": [{"type": "text", "text": _TEXT}]}
+    assert returned == {"content": [{"type": "text", "text": _TEXT}]}
 
 
-async def test_what_an_adapter_has_captured_is_not_kept_twice(
+async def test_captured_artifacts_are_not_stored_twice(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    _says(upstream, _IMAGE)
+    _returns(upstream, _IMAGE)
     adapter = producer("shoot", None, output_locator={"mode": "embedded"})
     async with connected(shared_backing.config(entry(upstream.url, adapter, **_SPILLS))) as client:
-        said = await client.call("shoot")
+        returned = await client.call("shoot")
         listed = (await client.result("resources/list"))["resources"]
 
-    artifact = said["_meta"]["artifact"]
+    artifact = returned["_meta"]["artifact"]
     assert [entry["uri"] for entry in listed] == [artifact["artifact_uri"]]
-    assert [block["type"] for block in said["content"]] == ["text", "resource_link"]
-    assert said["_meta"]["artifacts"] == [artifact]
+    assert [block["type"] for block in returned["content"]] == ["text", "resource_link"]
+    assert returned["_meta"]["artifacts"] == [artifact]
 
 
-async def test_a_block_without_room_stays_as_it_is(tmp_path: Path, upstream: ScriptedUpstream) -> None:
-    _says(upstream, {"type": "text", "text": _TEXT}, {"type": "image", "mimeType": "image/png", "data": "%" * 60_000})
+async def test_a_block_above_the_quota_stays(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    image = {"type": "image", "mimeType": "image/png", "data": "%" * 60_000}
+    _returns(upstream, {"type": "text", "text": _TEXT}, image)
     quota = {"max_total_session_size": 100_000}
     with backing(tmp_path, sessions=quota) as small:
         async with connected(small.config(entry(upstream.url, **_SPILLS), sessions=quota)) as client:
-            said = await client.call("any")
+            returned = await client.call("any")
 
-    assert said["content"] == [
+    assert returned["content"] == [
         {"type": "text", "text": _TEXT}, {"type": "image", "mimeType": "image/png", "data": "%" * 60_000}
     ]
 
@@ -121,38 +125,38 @@ async def test_structured_content_without_schema_becomes_an_artifact(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     _with_schema(upstream, None)
-    _says(upstream, {"type": "text", "text": "small"}, structuredContent={"rows": _ROWS})
+    _returns(upstream, {"type": "text", "text": "small"}, structuredContent={"rows": _ROWS})
     async with connected(shared_backing.config(entry(upstream.url, **_SPILLS))) as client:
         answer = await client.request("tools/call", {"name": "any", "arguments": {}})
-        said = answer.message["result"]
-        read = await _read(client, said["structuredContent"]["artifact_uri"])
+        returned = answer.message["result"]
+        read = await _read(client, returned["structuredContent"]["artifact_uri"])
 
     assert len(answer.body) < 5_000
     assert msgspec.json.decode(read) == {"rows": _ROWS}
-    assert said["structuredContent"] == said["_meta"]["artifact"]
-    assert (said["structuredContent"]["mime_type"], said["structuredContent"]["filename"]) == (
+    assert returned["structuredContent"] == returned["_meta"]["artifact"]
+    assert (returned["structuredContent"]["mime_type"], returned["structuredContent"]["filename"]) == (
         "application/json", "any.json"
     )
-    assert [block["type"] for block in said["content"]] == ["text", "resource_link"]
+    assert [block["type"] for block in returned["content"]] == ["text", "resource_link"]
 
 
 @pytest.mark.requirement("tools.output-schema")
-async def test_long_texts_of_structured_content_give_way_and_the_schema_holds(
+async def test_long_texts_of_structured_content_are_replaced_within_the_schema(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
     _with_schema(upstream, _OPEN)
-    _says(upstream, {"type": "text", "text": _TEXT}, structuredContent={"result": _TEXT})
+    _returns(upstream, {"type": "text", "text": _TEXT}, structuredContent={"result": _TEXT})
     async with connected(shared_backing.config(entry(upstream.url, **_SPILLS))) as client:
         answer = await client.request("tools/call", {"name": "any", "arguments": {}})
-        said = answer.message["result"]
-        read = await _read(client, said["_meta"]["artifact"]["artifact_uri"])
+        returned = answer.message["result"]
+        read = await _read(client, returned["_meta"]["artifact"]["artifact_uri"])
 
     assert len(answer.body) < 10_000
     assert read == _TEXT.encode()
-    assert len(said["_meta"]["artifacts"]) == 1
-    assert said["structuredContent"] == {"result": said["content"][0]["text"]}
-    assert said["structuredContent"]["result"].startswith("line 0 „eins“\nline 1")
-    jsonschema.validate(said["structuredContent"], _OPEN)
+    assert len(returned["_meta"]["artifacts"]) == 1
+    assert returned["structuredContent"] == {"result": returned["content"][0]["text"]}
+    assert returned["structuredContent"]["result"].startswith("line 0 „eins“\nline 1")
+    jsonschema.validate(returned["structuredContent"], _OPEN)
 
 
 @pytest.mark.requirement("tools.output-schema")
@@ -160,64 +164,64 @@ async def test_long_texts_of_structured_content_give_way_and_the_schema_holds(
     "schema",
     [{"type": "object", "properties": {"rows": {"type": "array"}}}, {"type": "object", "maxProperties": 3}],
 )
-async def test_structured_content_stays_as_its_schema_promises_it(
+async def test_structured_content_stays_where_the_schema_admits_no_other(
     shared_backing: Backing, upstream: ScriptedUpstream, schema: dict[str, Any]
 ) -> None:
     _with_schema(upstream, schema)
-    _says(upstream, structuredContent={"rows": _ROWS})
+    _returns(upstream, structuredContent={"rows": _ROWS})
     async with connected(shared_backing.config(entry(upstream.url, **_SPILLS))) as client:
-        said = await client.call("any")
+        returned = await client.call("any")
 
-    assert said == {"content": [], "structuredContent": {"rows": _ROWS}}
+    assert returned == {"content": [], "structuredContent": {"rows": _ROWS}}
 
 
-async def test_structured_content_of_a_tool_that_is_not_listed_stays(
+async def test_structured_content_of_an_unlisted_tool_stays(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    _says(upstream, structuredContent={"rows": _ROWS})
+    _returns(upstream, structuredContent={"rows": _ROWS})
     async with connected(shared_backing.config(entry(upstream.url, **_SPILLS))) as client:
-        said = await client.call("another")
+        returned = await client.call("another")
 
-    assert said["structuredContent"] == {"rows": _ROWS}
+    assert returned["structuredContent"] == {"rows": _ROWS}
 
 
-async def test_what_is_no_tool_result_stays_as_it_is(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
+async def test_other_results_are_not_changed(shared_backing: Backing, upstream: ScriptedUpstream) -> None:
     async def behave(seen: Seen) -> Reply:
         return result(seen, {"content": {"no": "list"}, "structuredContent": {"rows": _ROWS}})
 
     _with_schema(upstream, None)
     upstream.behaviours["tools/call"] = behave
     async with connected(shared_backing.config(entry(upstream.url, **_SPILLS))) as client:
-        said = await client.call("any")
+        returned = await client.call("any")
 
-    assert said == {"content": {"no": "list"}, "structuredContent": {"rows": _ROWS}}
+    assert returned == {"content": {"no": "list"}, "structuredContent": {"rows": _ROWS}}
 
 
-async def test_what_is_kept_of_a_call_does_not_give_way_to_what_comes_after_it(
+async def test_artifacts_of_a_call_are_not_evicted_by_later_ones_of_the_same_call(
     tmp_path: Path, upstream: ScriptedUpstream
 ) -> None:
     """Parts that do not fit into the quota stay in the result; artifacts of earlier calls are evicted."""
     texts = [{"type": "text", "text": f"{n}" * 60_000} for n in range(4)]
-    _says(upstream, _IMAGE, *texts)
+    _returns(upstream, _IMAGE, *texts)
     few = {"artifacts": {"max_per_session": 3}}
     adapter = producer("shoot", None, output_locator={"mode": "embedded"})
     with backing(tmp_path, **few) as made:
         async with connected(made.config(entry(upstream.url, adapter, **_SPILLS), **few)) as client:
             await client.call("shoot")
-            said = await client.call("shoot")
-            kept = said["_meta"]["artifacts"]
+            returned = await client.call("shoot")
+            kept = returned["_meta"]["artifacts"]
             read = [await _read(client, artifact["artifact_uri"]) for artifact in kept]
 
     assert read == [_PNG, b"0" * 60_000, b"1" * 60_000]
-    assert [block for block in said["content"] if block in texts] == texts[2:]
+    assert [block for block in returned["content"] if block in texts] == texts[2:]
 
 
-async def test_of_a_result_in_very_many_parts_some_are_kept(
+async def test_the_number_of_artifacts_of_one_result_is_limited(
     shared_backing: Backing, upstream: ScriptedUpstream
 ) -> None:
-    _says(upstream, *({"type": "text", "text": f"{n:04}" * 10} for n in range(120)))
+    _returns(upstream, *({"type": "text", "text": f"{n:04}" * 10} for n in range(120)))
     async with connected(shared_backing.config(entry(upstream.url, spill_over_bytes=30))) as client:
-        said = await client.call("any")
+        returned = await client.call("any")
 
-    assert len(said["_meta"]["artifacts"]) == 100
-    assert said["content"][-1] == {"type": "text", "text": "0119" * 10}
+    assert len(returned["_meta"]["artifacts"]) == 100
+    assert returned["content"][-1] == {"type": "text", "text": "0119" * 10}
