@@ -65,9 +65,7 @@ async def test_each_file_that_a_tool_names_is_an_artifact_with_its_links(
     assert returned["content"][0] == text
     assert [block["type"] for block in returned["content"][1:]] == ["resource_link", "text"] * 2
     texts = [block["text"] for block in returned["content"][2::2]]
-    assert [artifact["download_url"] in text for artifact, text in zip(artifacts, texts, strict=False)] == [
-        True, True
-    ]
+    assert [artifact["download_url"] in text for artifact, text in zip(artifacts, texts, strict=True)] == [True, True]
     assert "artifact_refusals" not in returned["_meta"]
     assert {entry["uri"] for entry in listed} == {artifact["artifact_uri"] for artifact in artifacts}
 
