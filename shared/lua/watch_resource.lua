@@ -1,4 +1,4 @@
--- Subscribe a session to a resource, or unsubscribe it, and publish an event to the holder of its feed.
+-- Subscribe a session to a resource, or unsubscribe it, and publish an event to the owner of its feed.
 -- KEYS[1]  hash, the session (keys.session)
 -- KEYS[2]  hash, the feed (keys.feed)
 -- ARGV     URI, watch 0|1, max resources, prefix of the heartbeats of gateways (keys.gateway_alive),

@@ -28,7 +28,7 @@ _MAX_WATCHED = 1_000        # resources of one session
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """Subscriptions that the holder of the stream has put into effect upstream."""
+    """Subscriptions that the owner of the stream has put into effect upstream."""
 
     gateways: dict[str, int]     # revision of each gateway's subscriptions
     session: int                 # number of changes of the session's own subscriptions
@@ -44,8 +44,8 @@ class FeedClaim:
     """Result of claiming a feed."""
 
     is_held: bool
-    holder: str              # current or previous holder; "-" for one that has released it, "" for none
-    upstream_subscriptions: bytes    # as the previous holder has saved them, b"" for none
+    owner: str               # current or previous owner; "-" for one that has released it, "" for none
+    upstream_subscriptions: bytes    # as the previous owner has saved them, b"" for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +79,21 @@ class FeedStore:
         """Return a number for the current subscriptions, above all before it."""
         return next(self._revisions)
 
-    async def heartbeat(self, holders: list[str]) -> list[str]:
-        """Renew this gateway's heartbeat for five seconds; return those of `holders` whose heartbeat has lapsed."""
+    async def heartbeat(self, owners: list[str]) -> list[str]:
+        """Renew this gateway's heartbeat for five seconds; return those of `owners` whose heartbeat has lapsed."""
         await self._link.call("SET", self._keys.gateway_alive(self.gateway), "1", "PX", _HEARTBEAT_TTL_MS)
-        if not holders:
+        if not owners:
             return []
-        found = await self._link.call("MGET", *(self._keys.gateway_alive(holder) for holder in holders))
-        return [holder for holder, alive in zip(holders, found, strict=True) if alive is None]
+        found = await self._link.call("MGET", *(self._keys.gateway_alive(owner) for owner in owners))
+        return [owner for owner, alive in zip(owners, found, strict=True) if alive is None]
 
     async def claim(self, scope: str) -> FeedClaim:
         """Claim the feed of `scope`, or keep it for another minute, with its subscriptions."""
-        taken, holder, subscribed = await self._link.run(
+        taken, owner, subscribed = await self._link.run(
             _CLAIM, [self._keys.feed(scope), self._keys.feed_subscriptions(scope)],
             [self.gateway, self._keys.gateway_alive(""), _FEED_TTL_MS],
         )
-        return FeedClaim(taken == 1, holder.decode(), subscribed)
+        return FeedClaim(taken == 1, owner.decode(), subscribed)
 
     async def release(self, scope: str) -> None:
         """Release the feed and remove this gateway's subscriptions. A gateway with subscriptions claims it at once."""
@@ -103,7 +103,7 @@ class FeedStore:
         )
 
     async def save_upstream_subscriptions(self, scope: str, subscribed: bytes) -> None:
-        """Save what is subscribed to upstream, for the next holder."""
+        """Save what is subscribed to upstream, for the next owner."""
         await self._link.run(_SAVE_UPSTREAM, [self._keys.feed(scope)], [self.gateway, subscribed])
 
     async def set_subscriptions(self, scope: str, revision: int, uris: list[str]) -> None:

@@ -23,7 +23,7 @@ _PATIENCE_S = 30.0
 @dataclass
 class Process:
     boxes: Mailboxes
-    parcels: MessageStream
+    message_stream: MessageStream
 
 
 @asynccontextmanager
@@ -32,7 +32,7 @@ async def process(server: RedisServer, name: str) -> AsyncIterator[Process]:
     link = RedisLink(server.address, tasks)
     made = Process(Mailboxes(server.address, link, _KEYS, tasks), MessageStream(link, _KEYS, tasks, name))
     yield made
-    made.parcels.close()
+    made.message_stream.close()
     await made.boxes.close()
     await tasks.close()
     await link.close()
@@ -49,12 +49,12 @@ async def test_messages_of_any_length_arrive_whole_and_in_order(server: RedisSer
     """Longer than all frames that fit into Redis, so that the sender has to wait."""
     sent = [b"", b"short", bytes(range(256)) * 48_000, b"last"]
     async with process(server, "sender") as sender, process(server, "listener") as listener:
-        await sender.parcels.start_heartbeat()
+        await sender.message_stream.start_heartbeat()
         async with listener.boxes.open("scope", ttl_ms=60_000) as box:
-            incoming = listener.parcels.receiver("scope", box, "sender")
+            incoming = listener.message_stream.receiver("scope", box, "sender")
 
             async def push() -> list[bool]:
-                return [await sender.parcels.send("scope", box.id, message) for message in sent]
+                return [await sender.message_stream.send("scope", box.id, message) for message in sent]
 
             pushed, *came = await asyncio.gather(push(), *[_in_turn(incoming, len(sent))])
 
@@ -89,15 +89,15 @@ async def test_racing_senders_never_exceed_the_bound(server: RedisServer) -> Non
 
 async def _five(sender: Process, box_id: str) -> None:
     for _ in range(5):
-        await sender.parcels.send("scope", box_id, b"x")
+        await sender.message_stream.send("scope", box_id, b"x")
 
 
 async def test_a_sender_learns_that_the_receiver_is_gone(server: RedisServer) -> None:
     async with process(server, "sender") as sender, process(server, "listener") as listener:
         async with listener.boxes.open("scope", ttl_ms=60_000) as box:
-            heard = await sender.parcels.send("scope", box.id, b"x")
+            heard = await sender.message_stream.send("scope", box.id, b"x")
         async with asyncio.timeout(_PATIENCE_S):     # nobody waits for its mailbox to be gone
-            while await sender.parcels.send("scope", box.id, b"x"):
+            while await sender.message_stream.send("scope", box.id, b"x"):
                 await asyncio.sleep(0.01)
 
     assert heard
@@ -105,15 +105,15 @@ async def test_a_sender_learns_that_the_receiver_is_gone(server: RedisServer) ->
 
 async def test_a_receiver_gets_the_last_messages_of_a_sender_that_died(server: RedisServer) -> None:
     async with process(server, "listener") as listener, listener.boxes.open("scope", ttl_ms=60_000) as box:
-        incoming = listener.parcels.receiver("scope", box, "sender")
+        incoming = listener.message_stream.receiver("scope", box, "sender")
         async with process(server, "sender") as sender:
-            await sender.parcels.start_heartbeat()
-            alive = await listener.parcels.is_alive("sender")
+            await sender.message_stream.start_heartbeat()
+            alive = await listener.message_stream.is_alive("sender")
             quiet = await incoming.next()
-            await sender.parcels.send("scope", box.id, b"farewell")
+            await sender.message_stream.send("scope", box.id, b"farewell")
         said = await _next(incoming)
         with pytest.raises(CallLost):
             await _next(incoming)
-        dead = await listener.parcels.is_alive("sender")
+        dead = await listener.message_stream.is_alive("sender")
 
     assert (alive, quiet, said, dead) == (True, None, b"farewell", False)

@@ -37,18 +37,18 @@ async def test_one_of_many_gateways_holds_the_claim_until_its_heartbeat_stops(st
     await _start_heartbeats(state, *gateways)
 
     first = await asyncio.gather(*(gateway.claim(scope) for gateway in gateways))
-    [holder] = [gateway for gateway, claim in zip(gateways, first, strict=True) if claim.is_held]
-    await holder.save_upstream_subscriptions(scope, b"saved")
+    [owner] = [gateway for gateway, claim in zip(gateways, first, strict=True) if claim.is_held]
+    await owner.save_upstream_subscriptions(scope, b"saved")
     again = await asyncio.gather(*(gateway.claim(scope) for gateway in gateways))
-    await _stop_heartbeat(state, holder)
-    others = [gateway for gateway in gateways if gateway is not holder]
+    await _stop_heartbeat(state, owner)
+    others = [gateway for gateway in gateways if gateway is not owner]
     after = await asyncio.gather(*(gateway.claim(scope) for gateway in others))
-    late = await holder.claim(scope)
+    late = await owner.claim(scope)
 
     assert [claim.is_held for claim in again] == [claim.is_held for claim in first]
-    assert {claim.holder for claim in first} == {"", holder.gateway}
+    assert {claim.owner for claim in first} == {"", owner.gateway}
     [taken] = [claim for claim in after if claim.is_held]
-    assert (taken.holder, taken.upstream_subscriptions) == (holder.gateway, b"saved")
+    assert (taken.owner, taken.upstream_subscriptions) == (owner.gateway, b"saved")
     assert not late.is_held
 
 
@@ -115,13 +115,13 @@ async def test_the_last_release_removes_the_feed(state: State) -> None:
     await asyncio.gather(one.set_subscriptions(scope, 1, ["a"]), other.set_subscriptions(scope, 1, ["b"]))
     await one.claim(scope)
     await one.save_upstream_subscriptions(scope, b"saved")
-    await other.save_upstream_subscriptions(scope, b"not of the holder")
+    await other.save_upstream_subscriptions(scope, b"not of the owner")
 
     await one.release(scope)
     taken = await other.claim(scope)
     await other.release(scope)
 
-    assert (taken.is_held, taken.holder, taken.upstream_subscriptions) == (True, "-", b"saved")
+    assert (taken.is_held, taken.owner, taken.upstream_subscriptions) == (True, "-", b"saved")
     assert await state.link.call("EXISTS", state.keys.feed(scope), state.keys.feed_subscriptions(scope)) == 0
 
 

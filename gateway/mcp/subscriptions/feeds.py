@@ -89,7 +89,7 @@ class Feeds:
             self._events.unsubscribe(feed.scope, feed.on_event)
 
     async def run_heartbeat(self) -> None:
-        """Send this gateway's heartbeat while it has feeds, and check those of the holders, until cancelled."""
+        """Send this gateway's heartbeat while it has feeds, and check those of the owners, until cancelled."""
         while True:
             await asyncio.sleep(_HEARTBEAT_EVERY_S)
             if self._feeds:
@@ -97,12 +97,12 @@ class Feeds:
                     await self._send_heartbeat()
 
     async def _send_heartbeat(self) -> None:
-        holders = sorted({feed.holder for feed in self._feeds.values() if feed.holder})
+        owners = sorted({feed.owner for feed in self._feeds.values() if feed.owner})
         was_expired = monotonic_s() - self._heartbeat_s > _EXPIRED_S
-        dead = set(await self._store.heartbeat(holders))
+        dead = set(await self._store.heartbeat(owners))
         self._heartbeat_s = monotonic_s()
         for feed in list(self._feeds.values()):
-            if was_expired or feed.holder in dead:
+            if was_expired or feed.owner in dead:
                 feed.needs_check.set()
 
     async def close(self) -> None:

@@ -30,7 +30,7 @@ _applied = msgspec.msgpack.Decoder(Applied)
 
 @dataclass(frozen=True, slots=True)
 class FeedOwner:
-    """Feed that an upstream's stream is opened for."""
+    """Owner of a feed, as the source that it opens sees it."""
 
     saved_subscriptions: bytes           # as `Source.subscribe` returned them last, b"" for none
     on_closed: Callable[[], None]        # called when the stream is closed
@@ -55,9 +55,9 @@ class Feed:
 
     def __init__(self, scope: str, store: FeedStore, publisher: Publisher) -> None:
         self.scope = scope
-        self.holder = ""                     # the other gateway that holds the upstream's stream, "" for none or us
+        self.owner = ""                      # the other gateway that holds the upstream's stream, "" for none or us
         self.subscribers: dict[Subscriber, Opener | None] = {}
-        self.needs_check = asyncio.Event()   # the holder or the subscriptions may have changed
+        self.needs_check = asyncio.Event()   # the owner or the subscriptions may have changed
         self.task: asyncio.Task[None] | None = None      # of `run`
         self._store = store
         self._publisher = publisher
@@ -134,9 +134,9 @@ class Feed:
             try:
                 await self.save_subscriptions()
                 claim = await self._store.claim(self.scope)
-                self.holder = "" if claim.is_held else claim.holder
+                self.owner = "" if claim.is_held else claim.owner
                 if claim.is_held:
-                    is_takeover = claim.holder not in ("", self._store.gateway)
+                    is_takeover = claim.owner not in ("", self._store.gateway)
                     await self._hold(claim.upstream_subscriptions, is_reopened=is_takeover)
                     continue
             except StoreDown:
