@@ -86,10 +86,10 @@ async def _call(made: Deployment) -> _Call:
 _KINDS: dict[str, Callable[[Deployment], Awaitable[_Call]]] = {"beside": _beside, "embedded": _embedded}
 
 
-async def _run(made: Deployment, call: _Call) -> Outcome | LongshoreError:
+async def _run(made: Deployment, call: _Call, timeout_s: float = 60) -> Outcome | LongshoreError:
     async with opened_queue(made.world.state) as queue:
         try:
-            return await queue.run(call.order, timeout_s=60)
+            return await queue.run(call.order, timeout_s=timeout_s)
         except LongshoreError as err:
             return err
 
@@ -120,14 +120,14 @@ async def _steps(made: Deployment, kind: str) -> list[Step]:
 
 
 async def _broken_at(
-    made: Deployment, kind: str, step: Step, breaks: Callable[[], Awaitable[None]]
+    made: Deployment, kind: str, step: Step, breaks: Callable[[], Awaitable[None]], timeout_s: float = 60
 ) -> tuple[_Call, Outcome | LongshoreError] | None:
     """A call whose capture is interrupted at this step; None if it never got there."""
     name, nth, is_after = step
     call = await _KINDS[kind](made)
     stop = made.steps["worker"].stop_at(name, nth, is_after=is_after)
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(_run(made, call))
+        running = group.create_task(_run(made, call, timeout_s))
         reached = group.create_task(stop.reached.wait())
         await asyncio.wait([running, reached], return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait([reached], timeout=_AFTERWARDS_S)
@@ -158,7 +158,8 @@ async def test_another_worker_finishes_a_capture_that_was_killed_at_any_step(mad
 
 @pytest.mark.parametrize("kind", _KINDS)
 async def test_redis_that_is_killed_at_any_step_leaves_all_or_nothing(made: Deployment, kind: str) -> None:
-    broken = [await _broken_at(made, kind, step, made.replace_redis) for step in await _steps(made, kind)]
+    """A caller whose outcome was lost with what Redis had not written yet learns so in the end."""
+    broken = [await _broken_at(made, kind, step, made.replace_redis, 15) for step in await _steps(made, kind)]
 
     for call, outcome in (found for found in broken if found is not None):
         assert await _is_there(made, call) or not isinstance(outcome, ArtifactDone)
