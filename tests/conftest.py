@@ -20,7 +20,7 @@ settings.load_profile("any machine")
 
 @pytest.fixture(scope="session", autouse=True)
 def _secrets_are_learnt() -> Iterator[None]:
-    """What tests and configurations hold as credentials is looked for in all that comes out."""
+    """Credentials of tests and configurations are searched for in all output."""
     with watching_requests():
         yield
 

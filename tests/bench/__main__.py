@@ -24,7 +24,7 @@ _HELP = f"some of {', '.join(_NAMES)}; without any, all but {', '.join(_RARE)}"
 
 
 class Bench(Protocol):
-    """What each bench module offers."""
+    """Interface of a bench module."""
 
     async def measure(self, *, rounds: int, seconds: float) -> Report:
         """Run it: `rounds` repetitions, each of `seconds`."""

@@ -1,4 +1,4 @@
-"""What every client does first: initialize, initialized, tools/list."""
+"""Handshake of every client: initialize, initialized, tools/list."""
 
 from functools import partial
 

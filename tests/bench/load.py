@@ -18,7 +18,7 @@ from tests.fixtures.processes import REPOSITORY
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run sends to one port on this host.
+    """Requests of one run to one port on this host.
 
     `requests` are whole HTTP requests, taken in turn. With `chained` they belong together: each connection
     sends one after the other and puts the session id of the first answer where `SESSION` stands.
@@ -32,7 +32,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. `failures` counts answers that are not 2xx and broken connections."""
+    """Outcome of a run. `failures` counts answers that are not 2xx and broken connections."""
 
     requests: int
     seconds: float

@@ -1,4 +1,4 @@
-"""What a call of the modern revision costs the gateway, before an upstream of the same, beside one of a session."""
+"""Cost of a modern call in front of a modern upstream, beside a call of a legacy session."""
 
 from functools import partial
 

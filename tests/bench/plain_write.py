@@ -1,4 +1,4 @@
-"""What a disk and a digest take by themselves: `python -m tests.bench.plain_write SOURCE FOLDER COUNT`.
+"""Time that a disk and a digest take by themselves: `python -m tests.bench.plain_write SOURCE FOLDER COUNT`.
 
 Writes COUNT copies at once, one thread for each, hashes them, fsyncs them, and prints the seconds from the first
 byte to the last fsync. The copies stay, as files that are uploaded do: blocks that a file has just given back take the

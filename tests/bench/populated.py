@@ -24,7 +24,7 @@ _INIT_PARAMS = (
 
 @dataclass(frozen=True)
 class Populated:
-    """What a bench measures at."""
+    """State that a bench measures at."""
 
     server: RedisServer
     world: World

@@ -1,4 +1,4 @@
-"""What capturing adds to a call, and reading 1 MiB as a resource beside the server that answers with it itself."""
+"""Cost of a captured file to a call, and of 1 MiB read as a resource, beside a server that answers with it itself."""
 
 import asyncio
 import base64

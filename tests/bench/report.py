@@ -1,4 +1,4 @@
-"""What a bench found, as a table for people and as numbers for programs. Pure."""
+"""Findings of a bench, as a table for people and as numbers for programs. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

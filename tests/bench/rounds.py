@@ -68,7 +68,7 @@ async def _sample(way: Way, loads: list[Load]) -> Sample:
 
 
 def noise(*groups: dict[str, Samples]) -> str:
-    """What else kept the machine busy: how far to trust the numbers."""
+    """Other load of the machine: how far to trust the numbers."""
     foreign = middle([sample.foreign for samples in groups for way in samples.values() for sample in way.of])
     return f"processes that have nothing to do with the bench took {foreign:.2f} of {cpu.CORES} cores meanwhile"
 

@@ -1,4 +1,4 @@
-"""What sessions cost as they become many: opening a call, cleaning up, calls meanwhile, and Redis' memory."""
+"""Cost of many sessions: opening a call, cleaning up, calls meanwhile, and Redis' memory."""
 
 import asyncio
 import gc

@@ -60,7 +60,7 @@ async def measure(*, rounds: int, seconds: float) -> Report:
 
 
 async def _took_s(load: Load) -> list[float]:
-    """How long each call took."""
+    """Duration of each call."""
     loop = asyncio.get_running_loop()
     loaders: list[Loader] = []
     for n in range(load.connections):

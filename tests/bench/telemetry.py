@@ -1,4 +1,4 @@
-"""What metrics, logs and traces cost the gateway a call, exported to a collector on this host."""
+"""Cost of metrics, logs and traces per call, exported to a collector on this host."""
 
 from functools import partial
 from typing import Any

@@ -16,7 +16,7 @@ _Found = TypeVar("_Found")
 
 
 async def at_once(calls: Sequence[Callable[[], _Found]]) -> list[_Found]:
-    """What the calls return, each in a thread of its own from the start."""
+    """Results of the calls, each in a thread of its own from the start."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(len(calls)) as pool:
         return await asyncio.gather(*(loop.run_in_executor(pool, call) for call in calls))
@@ -39,7 +39,7 @@ def put(url: str, source: Path) -> None:
 
 
 def get(url: str) -> int:
-    """How many bytes came. Raises RuntimeError when they are not those that were promised."""
+    """Number of bytes that came. Raises RuntimeError when they are not those that were promised."""
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=_PATIENCE_S) as connection:
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path

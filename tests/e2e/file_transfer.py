@@ -13,13 +13,13 @@ from pydantic import ConfigDict
 
 
 class _Facts(RequestParams):
-    """Whatever the request says."""
+    """Parameters of a request, as they are."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class _Answer(Result):
-    """Whatever the server answers."""
+    """Result of a request, as it is."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -50,7 +50,7 @@ async def sent(client: Client, path: Path, content: bytes) -> str:
 
 
 async def fetched(client: Client, uri: str) -> tuple[dict[str, Any], bytes]:
-    """What the server says of a file, and its bytes."""
+    """Description of a file by the server, and its bytes."""
     told = await client.session.send_request(_Download(params=_Facts(uri=uri)), _Answer)  # type: ignore[call-arg]
     file, descriptor = _extra(told, "file"), _extra(told, "download")
     async with aiohttp.ClientSession() as http, http.request(descriptor["method"], descriptor["url"]) as answer:

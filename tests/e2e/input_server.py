@@ -1,4 +1,4 @@
-"""What a server of the modern revision asks in the middle of things: a form, a page, the model and the roots."""
+"""Input requests of a modern server in mid-call: a form, a page, the model and the roots."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 
 class Name(BaseModel):
-    """What the form asks for."""
+    """Fields of the form."""
 
     name: str
 

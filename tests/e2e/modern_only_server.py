@@ -25,7 +25,7 @@ async def tide(harbour: str, context: Context) -> str:
 
 @server.tool()
 def read(path: str) -> str:
-    """What is in a file."""
+    """Content of a file."""
     with open(path, encoding="utf-8") as file:
         return file.read()
 

@@ -141,7 +141,7 @@ class RawClient:
         return Answer(response.status, response.content_type, tuple([event async for event in self._events(response)]))
 
     async def _events(self, response: aiohttp.ClientResponse) -> AsyncIterator[Event]:
-        """What the stream carries until it ends. Requests in it are answered; pings come when they like."""
+        """Messages of the stream until it ends. Requests in it are answered; pings come when they like."""
         buffer = b""
         async for chunk in response.content.iter_any():
             *whole, buffer = _EVENT_END.split(buffer + chunk)

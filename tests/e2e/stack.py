@@ -29,7 +29,7 @@ class Gateway:
 
 @dataclass
 class Stack:
-    """What processes of one deployment share; `start_*` adds one more, all end with the block."""
+    """Shared parts of the processes of one deployment; `start_*` adds one more, all end with the block."""
 
     folder: Path
     config: Path

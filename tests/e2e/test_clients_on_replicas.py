@@ -70,7 +70,7 @@ def _port(gateway: Gateway) -> int:
 
 
 async def _report(client: str, script: str, arguments: Sequence[str | Path], folder: Path) -> dict[str, Any]:
-    """What a client's script says at its end."""
+    """Report of a client's script."""
     if client in _PYTHONS:
         argv: list[str | Path] = [_PYTHONS[client], "-W", "ignore", _PYTHON_CLIENTS / f"{script}.py"]
     else:

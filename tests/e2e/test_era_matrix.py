@@ -40,7 +40,7 @@ _Reports = dict[tuple[str, str], dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> _Reports:
-    """What each client said of each server."""
+    """Reports of each client on each server."""
     return asyncio.run(_all(tmp_path_factory.mktemp("matrix")))
 
 

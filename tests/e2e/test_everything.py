@@ -65,7 +65,7 @@ async def test_the_previous_sdk_sees_the_same_server(direct_and_through: tuple[s
 
 
 async def test_ids_and_unknown_methods_pass_unchanged(direct_and_through: tuple[str, str]) -> None:
-    """Whatever a client chooses as an id comes back; what the upstream does not know stays its own -32601."""
+    """Any id that a client chooses comes back; a method that the upstream does not know stays its own -32601."""
     answers: list[list[dict[str, Any]]] = []
     async with aiohttp.ClientSession() as http:
         for url in direct_and_through:

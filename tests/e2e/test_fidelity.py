@@ -146,7 +146,7 @@ async def _started_playwright(folder: Path) -> AsyncIterator[str]:
 
 @dataclass(frozen=True)
 class Tour:
-    """What to do at one server, and how many events its standing stream brings before that and in all."""
+    """Visit of one server, and how many events its standing stream brings before that and in all."""
 
     start: Callable[[Path], AbstractAsyncContextManager[str]]
     steps: Steps
@@ -216,7 +216,7 @@ async def _visit(url: str, tour: Tour, version: str) -> Visit:
 
 
 async def _task(client: RawClient, answer: Answer) -> list[Answer]:
-    """When the step became a task: how it goes, how it is cancelled, and what has become of it."""
+    """Course of a step that became a task, its cancellation, and its outcome."""
     if "task" not in answer.response["result"]:
         return []
     task = {"taskId": answer.response["result"]["task"]["taskId"]}

@@ -1,4 +1,4 @@
-"""What JSON decoders lose or reorder arrives as it was sent: numbers, escapes, order, repeated and unknown keys."""
+"""JSON that decoders lose or reorder arrives as it was sent: numbers, escapes, order, repeated and unknown keys."""
 
 from collections.abc import AsyncIterator, Iterator
 

@@ -43,7 +43,7 @@ def _text(result: Any) -> str:
 
 
 async def _by_python(url: str) -> dict[str, Any]:
-    """What the official Python client is told by tools that ask it something."""
+    """Answers of tools that ask the official Python client for input."""
     async with Client(
         url, mode="auto", elicitation_callback=_elicited, sampling_callback=_sampled, list_roots_callback=_rooted,
     ) as client:

@@ -79,7 +79,7 @@ async def test_every_family_is_moved_by_what_it_counts(tmp_path: Path) -> None:
 
 
 def _moved() -> Iterator[str]:
-    """What returns something once the family has moved."""
+    """Check that returns something once the family has moved."""
     for group in (GatewayMetrics, WorkerMetrics, ProcessMetrics):
         for family in families(group(CollectorRegistry())):
             (described,) = family.describe()

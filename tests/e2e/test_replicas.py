@@ -49,7 +49,7 @@ async def test_two_gateways_serve_one_session_in_turn(deployment: Stack) -> None
 
 
 async def test_killing_a_gateway_between_two_calls_goes_unnoticed(deployment: Stack) -> None:
-    """What the first gateway's calls left in the upstream session is there for the second one's."""
+    """State of the upstream session that the first gateway's calls left is there for the second one's."""
     first, second = await _pair(deployment)
     data = f"data:text/plain;base64,{base64.b64encode(b'the manifest').decode()}"
     async with aiohttp.ClientSession() as http:

@@ -33,7 +33,7 @@ class Journey:
     path: Path
 
     async def ticket(self) -> dict[str, Any]:
-        """What the helper tool says."""
+        """Result of the helper tool."""
         found = (await self.call("files_get_upload_url")).structured_content
         assert found is not None
         return dict(found)
@@ -46,7 +46,7 @@ class Journey:
 
 
 def text(result: CallToolResult) -> str:
-    """What a result says."""
+    """Text of a result."""
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
@@ -84,7 +84,7 @@ async def page_cut(journey: Journey) -> str:
 
 
 async def _page(journey: Journey, how: str) -> str:
-    """What the page shows in the end, which is what the model is told too."""
+    """Text that the page shows in the end, which the model is told too."""
     ticket, folder = await journey.ticket(), journey.path.parent
     argv: list[str | Path] = [
         *UPLOAD_PAGE, chromium(), ticket["page_url"], journey.path, how, folder / f"{how}.png"
@@ -146,7 +146,7 @@ async def announced(journey: Journey) -> str:
 
 
 async def tool_to_tool(journey: Journey) -> str:
-    """What one tool made of a file is what the next one takes."""
+    """The file that one tool made is the one that the next one takes."""
     made = await journey.call("copy", source=await curl_put(journey))
     assert made.meta is not None
     uri: str = made.meta["artifact"]["artifact_uri"]

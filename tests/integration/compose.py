@@ -23,7 +23,7 @@ _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?:(?P<how>:[-+])(?P<word>[^}]*)
 
 @dataclass(frozen=True)
 class Service:
-    """What one service of longshore's own runs."""
+    """Command of one service of longshore's own."""
 
     command: Sequence[str]
     environment: Mapping[str, str]

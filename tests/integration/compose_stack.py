@@ -23,7 +23,7 @@ class Replica:
 
 @dataclass
 class ComposeStack:
-    """What the services share. Only hosts, ports and folders differ from what the file says."""
+    """Shared parts of the services. Only hosts, ports and folders differ from what the file says."""
 
     folder: Path
     shared: dict[str, str]

@@ -67,7 +67,7 @@ class Call:
 
 @dataclass
 class Crowd:
-    """What clients know of, by the order in which they came to know it: operations name things by number."""
+    """Files and sessions in the order in which clients learned of them: operations name things by number."""
 
     world: World
     sessions: SessionStore

@@ -98,7 +98,7 @@ async def test_a_client_does_not_notice_that_its_gateway_is_killed(balanced: Bal
 
 
 async def test_gateways_join_and_leave_by_dns_alone(balanced: Balanced) -> None:
-    """What `--scale gateway=N` changes in DNS is all that the balancer needs."""
+    """The balancer needs no more than the change of `--scale gateway=N` in DNS."""
     leaving = await balanced.add(_FIRST)
     async with aiohttp.ClientSession() as http:
         async with Client(balanced.mount) as client:

@@ -1,4 +1,4 @@
-"""What passes between client and upstream: bytes as they are, streams as they come, failures with a reason."""
+"""Messages between client and upstream: bytes as they are, streams as they come, failures with a reason."""
 
 import asyncio
 

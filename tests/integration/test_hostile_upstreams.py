@@ -238,7 +238,7 @@ async def test_a_line_without_end_is_given_up_at_64_mib(patient: Client, upstrea
 async def test_broken_messages_pass_as_they_came_where_nothing_is_added(
     client: Client, upstream: ScriptedUpstream, body: bytes
 ) -> None:
-    """Whether they are of use is the client's to say: invalid UTF-8, foreign ids, no object, nothing."""
+    """Messages that only the client can judge: invalid UTF-8, foreign ids, no object, nothing."""
 
     async def broken(seen: Seen) -> Reply:
         return web.Response(body=body, content_type="application/json")

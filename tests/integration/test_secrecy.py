@@ -27,7 +27,7 @@ def _known() -> None:
 
 
 def found() -> list[str]:
-    """Where secrets were found by now."""
+    """Places where secrets were found so far."""
     return [leak.rpartition(" in ")[2] for leak in WATCH.take()]
 
 

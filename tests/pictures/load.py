@@ -55,7 +55,7 @@ async def _file_out(client: Client) -> None:
 
 
 async def _wrong(client: Client, turn: int) -> None:
-    """What callers get wrong, one thing a turn."""
+    """Mistakes of callers, one per turn."""
     if turn % 3 == 0:
         await client.post(b"{not json")
     elif turn % 3 == 1:

@@ -1,4 +1,4 @@
-"""Whom a request came from, when proxies and liars stand in between."""
+"""Address of a request's client behind trusted and lying proxies."""
 
 from ipaddress import ip_network
 

@@ -112,7 +112,7 @@ async def list_changed(client, is_modern):
 
 
 async def told(client, is_modern, tool, change, **wanted):
-    """Whether the client hears of a change that `tool` makes. A stream that opens late misses one: it is made again."""
+    """True if the client receives a change that `tool` makes; again where a stream opened too late for it."""
     if is_modern:
         async with client.listen(**wanted) as subscription, anyio.create_task_group() as group:
             group.start_soon(_until_told, client, tool, lambda: False)

@@ -26,7 +26,7 @@ ROOT = {"uri": "file:///harbour", "name": "harbour"}
 
 
 class Heard:
-    """What the server said by itself, in its order, and what went wrong below the SDK."""
+    """Notifications of the server in their order, and errors below the SDK."""
 
     def __init__(self):
         self.logs = []
