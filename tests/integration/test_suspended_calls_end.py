@@ -160,7 +160,7 @@ async def test_a_second_cancellation_does_not_fail_while_the_first_ends_the_wait
     async def wait_for_client() -> None:
         async with asyncio.timeout(None) as timeout:
             waits.append(legacy_client.InputTimeout(timeout))
-            cancellations.begin("session", 1, waits[0])
+            cancellations.register("session", 1, waits[0])
             cancellations.cancel("session", 1)
             asyncio.get_running_loop().call_soon(cancel_again)
             await asyncio.Event().wait()

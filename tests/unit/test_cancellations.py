@@ -21,7 +21,7 @@ def test_a_call_that_runs_is_ended_whatever_gateway_was_told() -> None:
     """1 and "1" are two calls, and so are those of two sessions."""
     cancellations, calls = Cancellations(), {key: _Call() for key in (("a", 1), ("a", "1"), ("b", 1))}
     for (session, number), call in calls.items():
-        cancellations.begin(session, number, call)
+        cancellations.register(session, number, call)
 
     cancellations.on_event(word_of("a", 1))
 
@@ -35,9 +35,9 @@ def test_a_call_that_comes_after_its_cancellation_does_not_begin() -> None:
     cancellations.on_event(word_of("a", "x"))
 
     with pytest.raises(Cancelled):
-        cancellations.begin("a", "x", _Call())
-    cancellations.begin("a", "x", _Call())       # only once
-    cancellations.begin("b", "x", _Call())
+        cancellations.register("a", "x", _Call())
+    cancellations.register("a", "x", _Call())       # only once
+    cancellations.register("b", "x", _Call())
 
 
 def test_no_session_has_many_remembered() -> None:
@@ -51,11 +51,11 @@ def test_no_session_has_many_remembered() -> None:
     begun = 0
     for number in range(100):
         try:
-            cancellations.begin("a", number, _Call())
+            cancellations.register("a", number, _Call())
             begun += 1
         except Cancelled:
             pass
 
     assert begun == 100 - 32
     with pytest.raises(Cancelled):
-        cancellations.begin("b", 1, _Call())
+        cancellations.register("b", 1, _Call())

@@ -79,7 +79,7 @@ def present(exchange: Exchange, record: ArtifactRecord, raw: bytes | None = None
     return results.Presentation(
         uri=handles.artifact_uri(config.artifacts.uri_scheme, record),
         download_url=(
-            signed_urls.download_url(exchange.request, record) if config.core.allow_artifacts_download else None
+            signed_urls.download_url(exchange.request, record).text if config.core.allow_artifacts_download else None
         ),
         is_resource=exchange.mount.adapters.exposes_artifacts and record.expose,
         has_links=exchange.route.has_links(exchange),

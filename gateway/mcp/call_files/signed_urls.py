@@ -48,12 +48,7 @@ def announced_url(request: web.Request, caller: Caller, file: AnnouncedUpload, *
     return _signed(request, path, link)
 
 
-def download_url(request: web.Request, record: ArtifactRecord) -> str:
-    """Build the text of `download_link` for an artifact."""
-    return download_link(request, record).text
-
-
-def download_link(request: web.Request, record: FileRecord) -> SignedUrl:
+def download_url(request: web.Request, record: FileRecord) -> SignedUrl:
     """Build a signed download URL of one file, valid for as long as the file is kept unused."""
     config = request.app[CONFIG]
     kept_s = config.artifacts.ttl_seconds if isinstance(record, ArtifactRecord) else config.uploads.ttl_seconds

@@ -43,14 +43,14 @@ class Cancellations:
         self._cancelled: set[_Key] = set()
         self._early: OrderedDict[_Key, float] = OrderedDict()    # of calls that are not here, and until when
 
-    def begin(self, session_id: str, message_id: MessageId, running: Running) -> None:
+    def register(self, session_id: str, message_id: MessageId, running: Running) -> None:
         """Register a part of a call. Raises Cancelled for a call that was cancelled."""
         key = _key(session_id, message_id)
         if key in self._cancelled or self._early.pop(key, 0.0) > monotonic_s():
             raise _enough()
         self._running[key].append(running)
 
-    def end(self, session_id: str, message_id: MessageId, running: Running) -> None:
+    def unregister(self, session_id: str, message_id: MessageId, running: Running) -> None:
         """Remove a part of a call. Safe to repeat."""
         key = _key(session_id, message_id)
         if left := [one for one in self._running.get(key, ()) if one is not running]:

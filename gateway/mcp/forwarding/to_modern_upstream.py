@@ -35,10 +35,10 @@ class ToModern(Route):
 
     def started(self, exchange: Exchange, running: UpstreamExchange) -> None:
         """Raise Cancelled where the client has cancelled its call."""
-        exchange.request.app[CANCELLATIONS].begin(exchange.caller.session_id, exchange.envelope.id, running)
+        exchange.request.app[CANCELLATIONS].register(exchange.caller.session_id, exchange.envelope.id, running)
 
     def ended(self, exchange: Exchange, running: UpstreamExchange) -> None:
-        exchange.request.app[CANCELLATIONS].end(exchange.caller.session_id, exchange.envelope.id, running)
+        exchange.request.app[CANCELLATIONS].unregister(exchange.caller.session_id, exchange.envelope.id, running)
 
     def cancel(self, exchange: Exchange, reason: str) -> None:
         """Do nothing: closing the stream is all that the modern revision has (basic/patterns/cancellation)."""

@@ -52,11 +52,11 @@ async def input_timeout(exchange: Exchange, until_s: float) -> AsyncIterator[Inp
     wait = InputTimeout(timeout)
     try:
         async with timeout:
-            cancellations.begin(session_id, exchange.upstream_message_id, wait)
+            cancellations.register(session_id, exchange.upstream_message_id, wait)
             try:
                 yield wait
             finally:
-                cancellations.end(session_id, exchange.upstream_message_id, wait)
+                cancellations.unregister(session_id, exchange.upstream_message_id, wait)
     except TimeoutError:
         if not timeout.expired():
             raise

@@ -36,13 +36,13 @@ async def forward_with_input(
     """Forward the request `body` as `forward` does, with rounds for input. `timeout_s` is the upstream's time alone."""
     cancellations, session_id = exchange.request.app[CANCELLATIONS], exchange.caller.session_id
     loop = _RetryLoop(exchange, timeout_s, change)
-    cancellations.begin(session_id, exchange.envelope.id, loop)
+    cancellations.register(session_id, exchange.envelope.id, loop)
     try:
         return await loop.run(input_required.without_retry_fields(body))
     except LongshoreError as err:
         return await exchange.reply.fail(err)
     finally:
-        cancellations.end(session_id, exchange.envelope.id, loop)
+        cancellations.unregister(session_id, exchange.envelope.id, loop)
 
 
 class _RetryLoop:

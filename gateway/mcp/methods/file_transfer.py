@@ -57,7 +57,7 @@ async def download(exchange: Exchange) -> web.StreamResponse:
         raise sep_2631.unknown_file()
     record = await _found(exchange, handle.file_id)
     _check_secure(exchange)
-    url = signed_urls.download_link(exchange.request, record)
+    url = signed_urls.download_url(exchange.request, record)
     value = sep_2631.stored_file(record)
     return await exchange.answer(sep_2631.download_result(value, url=url.text, expires_s=url.expires_s))
 
