@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.fixtures.processes import LONGSHORE, Process, run
+from tests.fixtures.processes import LONGSHORE, PORTS, Process, run
 
 READY = "longshore is ready"
 STAYS_UP = "runs until Ctrl-C"
@@ -32,19 +31,7 @@ def data_of(folder: Path) -> Path:
 
 def three_free_ports() -> int:
     """The first of three neighbours that nobody listens on."""
-    for port in range(20_000 + os.getpid() % 10_000, 60_000, 3):
-        if all(_is_free(port + offset) for offset in range(3)):
-            return port
-    raise AssertionError("no three free ports in a row")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    return PORTS.take("127.0.0.1", count=3)
 
 
 async def until_printed(process: Process, text: str, *, within_s: float = 30) -> None:
