@@ -3,11 +3,15 @@
 import sys
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
+import longshore.gateway
 from tests.fixtures.gateway import Backing, connected, consumer, entry, producer
 from tests.fixtures.modern import Modern
 from tests.fixtures.upstreams import ScriptedUpstream
+
+_GATEWAY = Path(longshore.gateway.__path__[0])
 
 
 @contextmanager
@@ -17,9 +21,9 @@ def _visited() -> Iterator[list[str]]:
 
     def on_call(frame: FrameType, event: str, _argument: object) -> None:
         if event == "call":
-            _, folder, module = frame.f_code.co_filename.rpartition("/gateway/")
-            if folder and "tests/" not in frame.f_code.co_filename:
-                seen.setdefault(f"gateway/{module}")
+            file = Path(frame.f_code.co_filename)
+            if file.is_relative_to(_GATEWAY):
+                seen.setdefault(f"gateway/{file.relative_to(_GATEWAY)}")
 
     visited: list[str] = []
     sys.setprofile(on_call)
